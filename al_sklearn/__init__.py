@@ -1,0 +1,3 @@
+"""Deep active learning for images that feels like scikit-learn."""
+
+__version__ = "0.1.0"
