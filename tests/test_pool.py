@@ -1,0 +1,173 @@
+"""Rows out of any kind of X, and the states of a pool."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from skorch.helper import SliceDataset
+from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
+
+from al_sklearn.pool import Pool, RowView, concat_rows, iter_chunks, n_rows, take_rows, view_rows
+
+BASE = np.arange(60, dtype=np.float32).reshape(12, 5)
+PICK = np.array([7, 0, 7, 11, 3])
+
+
+class Indexed(Dataset):
+    """Returns its own index: proof of which row was read."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, i):
+        return BASE[i], i
+
+
+def as_array(rows):
+    if isinstance(rows, SliceDataset):
+        return np.asarray(rows)
+    if isinstance(rows, Dataset):
+        return np.stack([np.asarray(rows[i][0]) for i in range(len(rows))])
+    if sp.issparse(rows):
+        return rows.toarray()
+    return np.asarray(rows)
+
+
+def hdf5(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    file = h5py.File(tmp_path / "x.h5", "w")
+    return file.create_dataset("x", data=BASE)
+
+
+def memmap(tmp_path):
+    array = np.memmap(tmp_path / "x.bin", dtype=np.float32, mode="w+", shape=BASE.shape)
+    array[:] = BASE
+    return array
+
+
+KINDS = {
+    "ndarray": lambda tmp: BASE,
+    "memmap": memmap,
+    "hdf5": hdf5,
+    "csr_matrix": lambda tmp: sp.csr_matrix(BASE),
+    "coo_array": lambda tmp: sp.coo_array(BASE),
+    "tensor": lambda tmp: torch.from_numpy(BASE),
+    "frame": lambda tmp: pd.DataFrame(BASE, index=np.arange(100, 112)),
+    "list": lambda tmp: list(BASE),
+    "tensor_dataset": lambda tmp: TensorDataset(torch.from_numpy(BASE)),
+    "dataset": lambda tmp: Indexed(),
+    "subset": lambda tmp: Subset(Indexed(), list(range(12))),
+    "concat": lambda tmp: ConcatDataset([Subset(Indexed(), range(5)), Subset(Indexed(), range(5, 12))]),
+    "slice_dataset": lambda tmp: SliceDataset(Indexed()),
+    "view": lambda tmp: RowView(np.concatenate([BASE[::-1], BASE]), np.arange(12, 24)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_take_rows_by_position(kind, tmp_path):
+    X = KINDS[kind](tmp_path)
+    assert n_rows(X) == 12
+    np.testing.assert_array_equal(as_array(take_rows(X, PICK)), BASE[PICK])
+    np.testing.assert_array_equal(as_array(take_rows(X, slice(2, 6))), BASE[2:6])
+    np.testing.assert_array_equal(as_array(take_rows(X, BASE[:, 0] > 30)), BASE[BASE[:, 0] > 30])
+    np.testing.assert_array_equal(as_array(take_rows(view_rows(X, PICK), [3, 0])), BASE[[11, 7]])
+    for bad in ([12], [-13]):
+        with pytest.raises(IndexError, match="from 0 to 11"):
+            take_rows(X, bad)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_concat_and_chunks(kind, tmp_path):
+    X = KINDS[kind](tmp_path)
+    both = concat_rows(take_rows(X, [1, 2]), take_rows(X, [5]))
+    np.testing.assert_array_equal(as_array(both), BASE[[1, 2, 5]])
+    parts = list(iter_chunks(X, 5))
+    assert [part for part, _ in parts] == [slice(0, 5), slice(5, 10), slice(10, 12)]
+    np.testing.assert_array_equal(np.concatenate([as_array(rows) for _, rows in parts]), BASE)
+
+
+def test_a_subset_of_a_subset_points_at_the_base():
+    outer = take_rows(take_rows(Indexed(), [9, 4, 6]), [2, 0])
+    assert type(outer) is Subset and isinstance(outer.dataset, Indexed) and list(outer.indices) == [6, 9]
+    joined = concat_rows(outer, take_rows(outer.dataset, [1]))
+    assert type(joined) is Subset and list(joined.indices) == [6, 9, 1]
+
+
+def test_a_view_reads_only_what_is_asked():
+    class Counting(np.ndarray):
+        read = 0
+
+        def __getitem__(self, key):
+            Counting.read += len(np.atleast_1d(np.arange(12)[key])) if self.shape == (12, 5) else 0
+            return super().__getitem__(key)
+
+    view = view_rows(BASE.view(Counting), np.arange(2, 12))
+    assert view.shape == (10, 5) and len(view) == 10 and Counting.read == 0
+    np.testing.assert_array_equal(view[3], BASE[5])
+    assert Counting.read == 1
+    np.testing.assert_array_equal(np.asarray(view), BASE[2:])
+
+
+def test_pandas_rows_keep_the_callers_labels():
+    frame = pd.DataFrame(BASE, index=list("abcdefghijkl"))
+    assert list(take_rows(frame, [3, 1]).index) == ["d", "b"]
+    assert list(concat_rows(frame.iloc[:1], frame.iloc[4:5]).index) == ["a", "e"]
+
+
+def test_bad_rows():
+    with pytest.raises(TypeError, match="no length"):
+        n_rows(3)
+    with pytest.raises(ValueError, match="same length"):
+        n_rows({"a": BASE, "b": BASE[:3]})
+    with pytest.raises(TypeError, match="integer positions"):
+        take_rows(BASE, [0.5])
+    with pytest.raises(ValueError, match="mask over 12 rows"):
+        take_rows(BASE, np.ones(5, bool))
+    with pytest.raises(ValueError, match="cannot follow"):
+        concat_rows(BASE, BASE[:, :2])
+    with pytest.raises(ValueError, match="at least 1"):
+        next(iter_chunks(BASE, 0))
+    np.testing.assert_array_equal(take_rows({"x": BASE}, [1])["x"], BASE[[1]])
+
+
+@given(
+    st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.integers(0, n - 1), unique=True)))
+)
+def test_pool_masks_partition(case):
+    n, moved = case
+    pool = Pool(n)
+    pool.move(moved, "labelled")
+    assert pool.labelled.tolist() == moved
+    assert sorted(pool.unlabelled.tolist() + moved) == list(range(n))
+    pool.move(moved[::2], "pending")
+    assert pool.labelled.tolist() == moved[1::2]
+    assert all(pool.state_of(m) == "pending" for m in moved[::2])
+
+
+def test_pool_saves_loads_and_refuses(tmp_path):
+    pool = Pool(10)
+    pool.move([3, 1], "labelled")
+    pool.move([5], "test")
+    pool.save(tmp_path / "pool.npz")
+    again = Pool.load(tmp_path / "pool.npz")
+    assert again.labelled.tolist() == [3, 1] and again.test.tolist() == [5] and repr(again) == repr(pool)
+    assert repr(pool) == "Pool(7 unlabelled, 2 labelled, 1 test)" and 9 in pool and 10 not in pool
+    with pytest.raises(ValueError, match="already labelled"):
+        pool.move([3], "labelled")
+    with pytest.raises(ValueError, match="come twice"):
+        pool.move([2, 2], "labelled")
+    with pytest.raises(ValueError, match="Unknown state 'gone'"):
+        pool.move([2], "gone")
+    with pytest.raises(ValueError, match="at least one"):
+        Pool(0)
+    with pytest.raises(AttributeError):
+        _ = pool.nothing
+    np.savez(tmp_path / "bad.npz", state=np.zeros(4, np.uint8), labelled=np.array([2]))
+    with pytest.raises(ValueError, match="damaged"):
+        Pool.load(tmp_path / "bad.npz")
+    np.savez(tmp_path / "other.npz", x=np.zeros(4))
+    with pytest.raises(ValueError, match="not a saved pool"):
+        Pool.load(tmp_path / "other.npz")
