@@ -290,7 +290,7 @@ class Pool:
         return len(self._state)
 
     def __contains__(self, position: object) -> bool:
-        return isinstance(position, (int, np.integer)) and 0 <= position < len(self)
+        return isinstance(position, (int, np.integer)) and 0 <= int(position) < len(self)
 
     def __repr__(self) -> str:
         counts = np.bincount(self._state, minlength=len(STATES))

@@ -1,0 +1,290 @@
+"""How a torch network inside a skorch net is run: probabilities, embeddings and MC dropout, batch by batch.
+
+Nothing here changes the net: modes, weights, BatchNorm statistics and hooks are put back, and the global random
+generators are not drawn from. Only the batches that the net's own iterator makes are ever in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.dataset import unpack_data
+from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from al_sklearn._random import preserve_global_rng
+
+# torch's own constants of AlphaDropout: the saturation value of SELU, -lambda * alpha.
+_ALPHA = -1.7580993408473766
+
+
+@contextmanager
+def _quiet(net: Any) -> Iterator[nn.Module]:
+    """Yield the net's module in evaluation mode, eager and without gradients; put every mode back afterwards."""
+    module = net.module_
+    modes = [(part, part.training) for part in module.modules()]
+    with ExitStack() as stack:
+        stack.enter_context(preserve_global_rng())
+        if hasattr(module, "_orig_mod"):
+            # A compiled module skips the hooks below: run it eagerly.
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(torch.inference_mode())
+        try:
+            module.eval()
+            yield module
+        finally:
+            for part, training in modes:
+                part.training = training
+
+
+def _outputs(net: Any, X: Any) -> Iterator[tuple[int, Callable[[], np.ndarray]]]:
+    """Yield (start, forward) for each batch: ``forward()`` gives its class probabilities as an array."""
+    nonlinearity = net._get_predict_nonlinearity()
+    iterator = net.get_iterator(net.get_dataset(X), training=False)
+    start = 0
+    for batch in iterator:
+        rows, _ = unpack_data(batch)
+        if isinstance(rows, torch.Tensor) and rows.is_floating_point() and bool(torch.isnan(rows).any()):
+            raise ValueError(f"X contains NaN (in the rows from {start} on).")
+
+        def forward(rows: Any = rows) -> np.ndarray:
+            out = net.infer(rows)
+            out = nonlinearity(out[0] if isinstance(out, tuple) else out)
+            return out.float().cpu().numpy()
+
+        yield start, forward
+        start += len(rows) if isinstance(rows, torch.Tensor) else len(next(iter(rows.values())))
+
+
+class _Rows:
+    """Grows an array of known length batch by batch, so that it is never held twice."""
+
+    def __init__(self, n: int, axis: int = 0):
+        self.n, self.axis = n, axis
+        self.array = np.empty(0, dtype=np.float32)
+
+    def put(self, start: int, part: np.ndarray) -> None:
+        if self.array.ndim != part.ndim:
+            shape = list(part.shape)
+            shape[self.axis] = self.n
+            self.array = np.empty(shape, dtype=np.float32)
+        where = (slice(None),) * self.axis + (slice(start, start + part.shape[self.axis]),)
+        self.array[where] = part
+
+
+def proba(net: Any, X: Any, n: int) -> np.ndarray:
+    """Class probabilities (n, C), in the order of X."""
+    out = _Rows(n)
+    with _quiet(net):
+        for start, forward in _outputs(net, X):
+            out.put(start, forward())
+    return out.array
+
+
+@contextmanager
+def _tap(module: nn.Module, layer: str | None) -> Iterator[list[torch.Tensor]]:
+    """Yield a list whose only entry is, after each forward pass, the embedding of that batch."""
+    seen: list[torch.Tensor] = []
+
+    def keep(value: Any) -> None:
+        value = value[0] if isinstance(value, tuple) else value
+        seen[:] = [value.flatten(1)]
+
+    handles = []
+    if layer is None:
+        linears = [part for part in module.modules() if isinstance(part, nn.Linear)]
+        if not linears:
+            raise TypeError(
+                "embed: the network has no nn.Linear whose input could serve as the embedding; name a layer with "
+                f"layer=…: {_layer_names(module)}."
+            )
+        # Every linear layer overwrites the last: what remains belongs to the one that runs last.
+        handles = [part.register_forward_pre_hook(lambda _, args: keep(args)) for part in linears]
+    else:
+        parts = dict(module.named_modules())
+        if layer not in parts or not layer:
+            raise ValueError(f"Unknown layer {layer!r}. Available: {_layer_names(module)}.")
+        handles = [parts[layer].register_forward_hook(lambda _, __, out: keep(out))]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _layer_names(module: nn.Module, most: int = 40) -> str:
+    names = [name for name, _ in module.named_modules() if name]
+    return ", ".join(names[:most]) + (f", … ({len(names) - most} more)" if len(names) > most else "")
+
+
+def proba_and_embed(net: Any, X: Any, n: int, layer: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Class probabilities (n, C) and embeddings (n, d) from one forward pass."""
+    out, embeddings = _Rows(n), _Rows(n)
+    with _quiet(net) as module, _tap(module, layer) as seen:
+        for start, forward in _outputs(net, X):
+            out.put(start, forward())
+            embeddings.put(start, seen[0].float().cpu().numpy())
+    return out.array, embeddings.array
+
+
+def active_dropout(module: nn.Module) -> list[_DropoutNd]:
+    """Dropout modules of every kind that would drop something, in the order they are registered."""
+    return [part for part in module.modules() if isinstance(part, _DropoutNd) and part.p > 0]
+
+
+class _FixedDropout:
+    """One mask per posterior sample, the same for every image of the pool: a sample is one function."""
+
+    def __init__(self, layers: list[_DropoutNd], seed: int):
+        self.layers, self.seed = layers, seed
+        self.sample = 0
+        self._calls: dict[int, int] = {}
+        self._masks: dict[tuple[int, int, int], torch.Tensor] = {}
+
+    def start(self, sample: int) -> None:
+        self.sample = sample
+        self._calls = {}
+
+    def forward(self, index: int, x: torch.Tensor) -> torch.Tensor:
+        layer = self.layers[index]
+        call = self._calls.get(index, 0)
+        self._calls[index] = call + 1
+        key = (self.sample, index, call)
+        # Feature-wise kinds drop whole channels; the others single values.
+        wholesale = isinstance(layer, (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout))
+        shape = (1, x.shape[1]) + (1,) * (x.ndim - 2) if wholesale else (1, *x.shape[1:])
+        mask = self._masks.get(key)
+        if mask is None:
+            entropy = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
+            generator = torch.Generator().manual_seed(int(entropy[0] >> np.uint64(1)))
+            mask = (torch.rand(shape, generator=generator) >= layer.p).to(device=x.device, dtype=x.dtype)
+            self._masks[key] = mask
+        elif mask.shape != shape:
+            raise ValueError(
+                "MC dropout shares one mask over the pool, but two batches reach a dropout layer with features "
+                f"of shape {tuple(mask.shape[1:])} and {tuple(shape[1:])}; give images of one size."
+            )
+        if isinstance(layer, (nn.AlphaDropout, nn.FeatureAlphaDropout)):
+            scale = ((1 - layer.p) * (1 + layer.p * _ALPHA**2)) ** -0.5
+            return scale * (x * mask + _ALPHA * (1 - mask)) - scale * layer.p * _ALPHA
+        return x * (mask / (1 - layer.p)) if layer.p < 1 else x * mask
+
+
+class _Trunk:
+    """Remembers, for one batch, what the network computes before its first active dropout.
+
+    The first forward pass over a batch records the outputs of the largest modules that finish before any dropout
+    begins; later passes get these outputs back and so compute the rest alone. Functional code between modules
+    runs again: it is cheap, and skipping it would need the network's graph.
+    """
+
+    def __init__(self, module: nn.Module, layers: list[_DropoutNd]):
+        self.module, self.layers = module, layers
+        self.calls: list[tuple[nn.Module, Any]] = []
+        self._outputs: dict[nn.Module, list[Any]] = {}
+        self._served: dict[nn.Module, int] = {}
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record one forward pass; the modules to remember are found anew, so control flow may differ by batch."""
+        self.calls = []
+        open_calls: list[int] = []
+        reached = False
+
+        def before(part: nn.Module, _args: Any) -> None:
+            nonlocal reached
+            reached = reached or part in self._dropout_set
+            if not reached:
+                open_calls.append(len(self.calls))
+
+        def after(part: nn.Module, _args: Any, out: Any) -> None:
+            if not reached:
+                # Finished before any dropout: it stands for all that it called.
+                del self.calls[open_calls.pop() :]
+                self.calls.append((part, out))
+
+        self._dropout_set = set(self.layers)
+        handles = [part.register_forward_pre_hook(before) for part in self.module.modules()]
+        handles += [part.register_forward_hook(after) for part in self.module.modules()]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+        self._outputs = {}
+        for part, out in self.calls:
+            self._outputs.setdefault(part, []).append(out)
+
+    @contextmanager
+    def replaying(self) -> Iterator[None]:
+        """Serve the recorded outputs in place of the modules that made them."""
+        own = {part: part.__dict__.get("forward") for part in self._outputs}
+        for part in self._outputs:
+            part.forward = self._serve(part, part.forward)
+        try:
+            yield
+        finally:
+            for part, forward in own.items():
+                if forward is None:
+                    del part.forward
+                else:
+                    part.forward = forward
+
+    def rewind(self) -> None:
+        self._served = {}
+
+    def _serve(self, part: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def served(*args: Any, **kwargs: Any) -> Any:
+            position = self._served.get(part, 0)
+            self._served[part] = position + 1
+            recorded = self._outputs[part]
+            return recorded[position] if position < len(recorded) else forward(*args, **kwargs)
+
+        return served
+
+
+@contextmanager
+def _dropout_on(masks: _FixedDropout) -> Iterator[None]:
+    """Replace the forward pass of the dropout modules, and of nothing else, by the fixed masks."""
+    own = [layer.__dict__.get("forward") for layer in masks.layers]
+    for index, layer in enumerate(masks.layers):
+        layer.forward = lambda x, index=index: masks.forward(index, x)
+    try:
+        yield
+    finally:
+        for layer, forward in zip(masks.layers, own, strict=True):
+            if forward is None:
+                del layer.forward
+            else:
+                layer.forward = forward
+
+
+def sample_proba(net: Any, X: Any, n: int, n_samples: int, seed: int) -> np.ndarray:
+    """Class probabilities (n_samples, n, C) under ``n_samples`` dropout masks, each shared by the whole pool."""
+    layers = active_dropout(net.module_)
+    masks = _FixedDropout(layers, seed)
+    out = _Rows(n, axis=1)
+    with _quiet(net) as module, _dropout_on(masks):
+        trunk = _Trunk(module, layers)
+        for start, forward in _outputs(net, X):
+            masks.start(0)
+            with trunk.recording():
+                first = forward()
+            part = np.empty((n_samples, *first.shape), dtype=np.float32)
+            part[0] = first
+            with trunk.replaying():
+                for sample in range(1, n_samples):
+                    masks.start(sample)
+                    trunk.rewind()
+                    part[sample] = forward()
+            out.put(start, part)
+        if not masks._masks:
+            raise TypeError(
+                "sample_proba: the network's dropout modules are never called in its forward pass, so all samples "
+                "would be the same; call them, or use DeepEnsemble or a Committee."
+            )
+    return out.array

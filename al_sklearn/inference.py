@@ -1,0 +1,452 @@
+"""What a strategy may ask of any classifier: probabilities, posterior samples, embeddings, gradient factors.
+
+This module is the only place that knows how to get something out of a classifier. A classifier is a fitted
+scikit-learn estimator, a skorch net, a ``Pipeline``, an ``ActiveLearner`` or a ``Committee``. An estimator takes part
+by having a method of the same name as the function here. X of any kind that :mod:`al_sklearn.pool` knows is read in
+chunks. Within one query (:func:`shared`) each result is computed once, however many measures ask for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import (
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from al_sklearn._random import RandomState, as_generator, as_seed
+from al_sklearn.pool import RowView, iter_chunks, n_rows
+
+__all__ = [
+    "classes_of",
+    "embed",
+    "gradient_factors",
+    "labelled_data",
+    "predict_loss",
+    "predict_proba",
+    "sample_proba",
+    "shared",
+]
+
+# Rows read at a time from what is not in memory: large enough to be fast, small enough to be nothing.
+_CHUNK_BYTES = 2**26
+# MC dropout samples when the caller does not say: where BALD's ranking has settled in practice.
+_N_SAMPLES = 20
+
+_memory: ContextVar[dict[tuple, tuple] | None] = ContextVar("al_sklearn_shared", default=None)
+
+
+@contextmanager
+def shared() -> Iterator[None]:
+    """Compute each capability of one (classifier, X) only once inside the ``with`` block.
+
+    Strategies open it for each query; nested blocks share the outermost one's results. The results are read-only.
+    """
+    if _memory.get() is not None:
+        yield
+        return
+    token = _memory.set({})
+    try:
+        yield
+    finally:
+        _memory.reset(token)
+
+
+def _once(name: str, classifier: Any, X: Any, options: tuple, compute: Callable[[], Any]) -> Any:
+    memory = _memory.get()
+    if memory is None:
+        return compute()
+    key = (name, id(classifier), id(X), options)
+    if key not in memory:
+        result = compute()
+        for array in result if isinstance(result, tuple) else (result,):
+            array.flags.writeable = False
+        # The objects are kept with the result: an id is theirs only as long as they live.
+        memory[key] = (classifier, X, result)
+    return memory[key][2]
+
+
+def _unwrap(classifier: Any) -> Any:
+    """Find the estimator that predicts inside learners, experiments and searches."""
+    while True:
+        if hasattr(classifier, "best_estimator_"):
+            classifier = classifier.best_estimator_
+        elif hasattr(classifier, "query_strategy") and hasattr(classifier, "estimator"):
+            classifier = getattr(classifier, "estimator_", classifier.estimator)
+        else:
+            return classifier
+
+
+def _is_net(estimator: Any) -> bool:
+    skorch_net = sys.modules.get("skorch.net")
+    return skorch_net is not None and isinstance(estimator, skorch_net.NeuralNet)
+
+
+def _members(classifier: Any) -> list[Any] | None:
+    """Return the learners of a committee, else None."""
+    return list(classifier.learner_list) if hasattr(classifier, "vote_proba") else None
+
+
+def _check_fitted(estimator: Any) -> None:
+    if _is_net(estimator):
+        if not getattr(estimator, "initialized_", False):
+            raise NotFittedError(f"This {type(estimator).__name__} is not fitted yet; call fit or teach first.")
+    elif (members := _members(estimator)) is not None:
+        for member in members:
+            _check_fitted(_unwrap(member))
+    elif isinstance(estimator, BaseEstimator):
+        check_is_fitted(estimator)
+
+
+def _cannot(capability: str, estimator: Any, instead: str) -> TypeError:
+    return TypeError(f"{type(estimator).__name__} cannot give {capability}: {instead}")
+
+
+def _by_chunks(function: Callable[[Any], Any], X: Any, axis: int = 0) -> Any:
+    """Apply a row-wise function (to an array or a tuple of them), reading what is not in memory in chunks."""
+    in_memory = not isinstance(X, (RowView, np.memmap)) and type(X).__module__.split(".")[0] != "h5py"
+    if in_memory:
+        return function(X)
+    row_bytes = int(np.prod(X.shape[1:], dtype=np.int64)) * np.dtype(getattr(X, "dtype", None) or "f8").itemsize
+    chunk_rows = int(np.clip(_CHUNK_BYTES // max(row_bytes, 1), 256, 65536))
+    outs: list[np.ndarray] = []
+    for part, rows in iter_chunks(X, chunk_rows):
+        result = function(rows)
+        results = result if isinstance(result, tuple) else (result,)
+        if not outs:
+            outs = [np.empty((*r.shape[:axis], n_rows(X), *r.shape[axis + 1 :]), dtype=r.dtype) for r in results]
+        for out, r in zip(outs, results, strict=True):
+            out[(slice(None),) * axis + (part,)] = r
+    return tuple(outs) if isinstance(result, tuple) else outs[0]
+
+
+def _check_proba(proba: np.ndarray, n: int, estimator: Any) -> np.ndarray:
+    """Return probabilities as floats after checking shape, finiteness and row sums."""
+    name = type(estimator).__name__
+    proba = np.asarray(proba)
+    if proba.ndim < 2 or proba.shape[-2] != n:
+        raise ValueError(
+            f"{name} gave probabilities of shape {proba.shape} for {n} rows; (…, {n}, n_classes) is needed."
+        )
+    if proba.dtype.kind != "f":
+        proba = proba.astype(np.float64)
+    sums = proba.sum(axis=-1, dtype=np.float64)
+    if np.isnan(sums).any():
+        raise ValueError(f"{name} gave probabilities with NaN, first for row {int(np.isnan(sums).nonzero()[-1][0])}.")
+    tolerance = 1e-2 if proba.dtype.itemsize < 4 else 1e-3
+    off = np.abs(sums - 1)
+    if off.size and off.max() > tolerance:
+        raise ValueError(
+            f"The probabilities of {name} do not sum to 1 (one row sums to {sums.flat[off.argmax()]:.4g}); a network "
+            "needs criterion=CrossEntropyLoss for logits, or a predict_nonlinearity."
+        )
+    return proba
+
+
+def classes_of(classifier: Any) -> np.ndarray:
+    """Return the class labels, in the order of the columns of the probabilities."""
+    _check_fitted(_unwrap(classifier))
+    for candidate in (classifier, _unwrap(classifier)):
+        if getattr(candidate, "classes_", None) is not None:
+            return np.asarray(candidate.classes_)
+    raise _cannot("classes_", _unwrap(classifier), "the strategy needs a classifier.")
+
+
+def labelled_data(classifier: Any, X_labelled: Any = None, y_labelled: Any = None) -> tuple[Any, Any]:
+    """Return the labelled rows and labels: what was passed, else what the learner was taught, else (None, None)."""
+    if X_labelled is None:
+        X_labelled = getattr(classifier, "X_training", None)
+        y_labelled = getattr(classifier, "y_training", None) if y_labelled is None else y_labelled
+    return X_labelled, y_labelled
+
+
+def predict_proba(classifier: Any, X: Any) -> np.ndarray:
+    """Class probabilities of every row.
+
+    Parameters
+    ----------
+    classifier : estimator, Pipeline, ActiveLearner or Committee
+        Fitted.
+    X : any kind of rows, n of them
+
+    Returns
+    -------
+    proba : ndarray of shape (n, n_classes)
+        Rows sum to 1; columns follow ``classes_``.
+
+    Raises
+    ------
+    NotFittedError
+        When the classifier is not fitted.
+    TypeError
+        When it has no ``predict_proba``.
+    ValueError
+        When X or the probabilities contain NaN, or the rows do not sum to 1.
+    """
+    estimator = _unwrap(classifier)
+    _check_fitted(estimator)
+
+    def compute() -> np.ndarray:
+        n = n_rows(X)
+        if _is_net(estimator):
+            from al_sklearn import _nets
+
+            proba = _by_chunks(lambda rows: _nets.proba(estimator, rows, n_rows(rows)), X)
+        else:
+            proba = _by_chunks(estimator.predict_proba, X)
+        return _check_proba(proba, n, estimator)
+
+    if not hasattr(estimator, "predict_proba"):
+        raise _cannot(
+            "predict_proba", estimator, "use a classifier with predict_proba, or CalibratedClassifierCV around it."
+        )
+    return _once("predict_proba", estimator, X, (), compute)
+
+
+def sample_proba(classifier: Any, X: Any, n_samples: int | None = None, random_state: RandomState = None) -> np.ndarray:
+    """Class probabilities of every row under several posterior samples of the classifier.
+
+    Nets with dropout are sampled by MC dropout (Gal & Ghahramani, ICML 2016): only the dropout modules are switched
+    on, one mask per sample is shared by the whole pool, so that a sample is one function and batches do not matter.
+    A Committee, a random forest, bagging, voting, and any estimator with a ``sample_proba`` method of its own give
+    their members.
+
+    Parameters
+    ----------
+    classifier : net with dropout, Committee, forest, bagging, voting, or anything with ``sample_proba``
+    X : any kind of rows, n of them
+    n_samples : int, optional
+        Number of samples T. For MC dropout 20 by default. For a finite ensemble all members by default; a smaller
+        number draws that many of them without replacement, and no more can be had than there are.
+    random_state : int, Generator or None
+
+    Returns
+    -------
+    samples : ndarray of shape (T, n, n_classes)
+
+    Raises
+    ------
+    TypeError
+        When the classifier has no source of samples.
+    """
+    if n_samples is not None and n_samples < 1:
+        raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+    estimator = _unwrap(classifier)
+    _check_fitted(estimator)
+
+    def compute() -> np.ndarray:
+        # One seed for all chunks: each then sees the same samples.
+        seed = as_seed(random_state)
+        samples = _by_chunks(lambda rows: _sample(estimator, rows, n_samples, seed), X, axis=1)
+        return _check_proba(samples, n_rows(X), estimator)
+
+    # The random state is not in the key: measures that share a query share its samples.
+    return _once("sample_proba", estimator, X, (n_samples,), compute)
+
+
+def _sample(estimator: Any, X: Any, n_samples: int | None, seed: int) -> np.ndarray:
+    if hasattr(estimator, "sample_proba"):
+        return estimator.sample_proba(X, n_samples=n_samples, random_state=seed)
+    if _is_net(estimator):
+        from al_sklearn import _nets
+
+        if not _nets.active_dropout(estimator.module_):
+            raise _cannot(
+                "posterior samples",
+                estimator,
+                "its network has no active dropout module (functional dropout cannot be switched on); add nn.Dropout, "
+                "or use DeepEnsemble or a Committee.",
+            )
+        return _nets.sample_proba(estimator, X, n_rows(X), n_samples or _N_SAMPLES, seed)
+    if isinstance(estimator, Pipeline):
+        return _sample(estimator[-1], estimator[:-1].transform(X), n_samples, seed)
+    if _members(estimator) is not None:
+        votes = np.moveaxis(np.asarray(estimator.vote_proba(X)), 1, 0)
+        return votes[_pick_members(len(votes), n_samples, seed)]
+    if isinstance(estimator, (RandomForestClassifier, ExtraTreesClassifier)):
+        # Trees compute in float32: convert once, not once a tree.
+        X = X.astype(np.float32) if hasattr(X, "tocsr") else np.asarray(X, dtype=np.float32)
+        trees = [estimator.estimators_[i] for i in _pick_members(len(estimator.estimators_), n_samples, seed)]
+        return np.stack([tree.predict_proba(X) for tree in trees])
+    if isinstance(estimator, BaggingClassifier):
+        X = X if hasattr(X, "tocsr") else np.asarray(X)
+        chosen = _pick_members(len(estimator.estimators_), n_samples, seed)
+        return np.stack(
+            [
+                _aligned(estimator.estimators_[i], X[:, estimator.estimators_features_[i]], len(estimator.classes_))
+                for i in chosen
+            ]
+        )
+    if isinstance(estimator, VotingClassifier):
+        chosen = _pick_members(len(estimator.estimators_), n_samples, seed)
+        return np.stack([_aligned(estimator.estimators_[i], X, len(estimator.classes_)) for i in chosen])
+    raise _cannot(
+        "posterior samples",
+        estimator,
+        "use a net with dropout, DeepEnsemble, a Committee, a random forest, bagging or voting, or give the estimator "
+        "a sample_proba method.",
+    )
+
+
+def _pick_members(n_members: int, n_samples: int | None, seed: int) -> np.ndarray:
+    if n_samples is None or n_samples >= n_members:
+        return np.arange(n_members)
+    return np.sort(as_generator(seed).choice(n_members, size=n_samples, replace=False))
+
+
+def _aligned(member: Any, X: Any, n_classes: int) -> np.ndarray:
+    """Probabilities of an ensemble's member, whose classes are positions among those of the ensemble."""
+    proba = np.zeros((n_rows(X), n_classes))
+    proba[:, np.asarray(member.classes_, dtype=np.int64)] = member.predict_proba(X)
+    return proba
+
+
+def embed(classifier: Any, X: Any, layer: str | None = None) -> np.ndarray:
+    """Features of every row, as the classifier sees it; works without a single label where X itself is the feature.
+
+    Parameters
+    ----------
+    classifier : estimator, Pipeline, ActiveLearner, Committee or None
+        A net gives the input of the last linear layer that runs, or the flattened output of ``layer``. A pipeline
+        gives its transform (and then its net's embedding); a Committee of embedding members theirs, joined;
+        anything with an ``embed`` method what that returns; everything else X, flattened.
+    X : any kind of rows, n of them
+    layer : str, optional
+        Name of a layer, as ``module_.named_modules()`` says it; nets only.
+
+    Returns
+    -------
+    embeddings : ndarray of shape (n, d)
+
+    Raises
+    ------
+    TypeError, ValueError
+        When there is no linear layer, no layer of that name, or NaN in the embeddings.
+    """
+    estimator = _unwrap(classifier)
+    if estimator is not None:
+        _check_fitted(estimator)
+
+    def compute() -> np.ndarray:
+        return _check_embeddings(_by_chunks(lambda rows: _embed(estimator, rows, layer), X), n_rows(X), estimator)
+
+    return _once("embed", estimator, X, (layer,), compute)
+
+
+def _embed(estimator: Any, X: Any, layer: str | None) -> np.ndarray:
+    if hasattr(estimator, "embed"):
+        return np.asarray(estimator.embed(X) if layer is None else estimator.embed(X, layer=layer))
+    if _is_net(estimator):
+        from al_sklearn import _nets
+
+        return _nets.proba_and_embed(estimator, X, n_rows(X), layer)[1]
+    if isinstance(estimator, Pipeline):
+        return _embed(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X, layer)
+    if layer is not None:
+        raise _cannot(f"the layer {layer!r}", estimator, "only nets have layers; leave out layer=.")
+    if (members := _members(estimator)) is not None and all(_embeds(_unwrap(member)) for member in members):
+        return np.concatenate([_embed(_unwrap(member), X, None) for member in members], axis=1)
+    return _flatten(X)
+
+
+def _embeds(estimator: Any) -> bool:
+    return hasattr(estimator, "embed") or _is_net(estimator) or isinstance(estimator, Pipeline)
+
+
+def _flatten(X: Any) -> np.ndarray:
+    """X itself as (n, d) floats; integers become float32, floats keep their precision."""
+    if hasattr(X, "toarray"):
+        X = X.toarray()
+    elif hasattr(X, "detach"):
+        X = X.detach().cpu().numpy()
+    array = np.asarray(X)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"Rows of {type(X).__name__} with dtype {array.dtype} are no features; give a classifier that embeds them."
+        )
+    if array.dtype.kind != "f":
+        array = array.astype(np.float32)
+    return array.reshape(len(array), -1)
+
+
+def _check_embeddings(embeddings: np.ndarray, n: int, estimator: Any) -> np.ndarray:
+    if hasattr(embeddings, "toarray"):
+        embeddings = embeddings.toarray()
+    if embeddings.ndim != 2 or len(embeddings) != n:
+        raise ValueError(
+            f"{type(estimator).__name__} gave embeddings of shape {embeddings.shape} for {n} rows; ({n}, d) is needed."
+        )
+    # A sum is NaN or infinite when a value is: no mask as large as the array.
+    sums = embeddings.sum(axis=1, dtype=np.float64)
+    if not np.isfinite(sums).all():
+        raise ValueError(f"The embeddings contain NaN or infinity, first in row {int((~np.isfinite(sums)).argmax())}.")
+    # A view, so that making it read-only does not reach the caller's X.
+    return embeddings[:]
+
+
+def gradient_factors(classifier: Any, X: Any, layer: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Residuals and embeddings, whose outer product is the gradient of the last layer for the predicted class.
+
+    Parameters
+    ----------
+    classifier : whatever has ``predict_proba`` and ``embed``
+    X : any kind of rows, n of them
+    layer : str, optional
+        As in :func:`embed`.
+
+    Returns
+    -------
+    residuals : ndarray of shape (n, n_classes)
+        one-hot(predicted class) - probabilities.
+    embeddings : ndarray of shape (n, d)
+    """
+    estimator = _unwrap(classifier)
+    _check_fitted(estimator)
+
+    def compute() -> tuple[np.ndarray, np.ndarray]:
+        if hasattr(estimator, "gradient_factors"):
+            residuals, embeddings = estimator.gradient_factors(X)
+            return np.asarray(residuals), np.asarray(embeddings)
+        if _is_net(estimator) and not hasattr(estimator, "embed"):
+            from al_sklearn import _nets
+
+            # One forward pass gives both.
+            both = _by_chunks(lambda rows: _nets.proba_and_embed(estimator, rows, n_rows(rows), layer), X)
+            proba = _check_proba(both[0], n_rows(X), estimator)
+            embeddings = _check_embeddings(both[1], n_rows(X), estimator)
+        else:
+            proba, embeddings = predict_proba(estimator, X), embed(estimator, X, layer)
+        residuals = -proba
+        residuals[np.arange(len(proba)), proba.argmax(axis=1)] += 1
+        return residuals, embeddings
+
+    return _once("gradient_factors", estimator, X, (layer,), compute)
+
+
+def predict_loss(classifier: Any, X: Any) -> np.ndarray:
+    """Loss of every row, (n,), as predicted by an estimator trained with a loss-prediction head.
+
+    Raises
+    ------
+    TypeError
+        When the estimator has no ``predict_loss`` method.
+    """
+    estimator = _unwrap(classifier)
+    if not hasattr(estimator, "predict_loss"):
+        raise _cannot(
+            "predict_loss", estimator, "train it with a loss-prediction head, or give it a predict_loss method."
+        )
+    _check_fitted(estimator)
+    return _once("predict_loss", estimator, X, (), lambda: np.asarray(_by_chunks(estimator.predict_loss, X)))
