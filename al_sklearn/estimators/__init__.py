@@ -1,1 +1,8 @@
-"""."""
+"""Torch networks as scikit-learn estimators."""
+
+from al_sklearn.estimators._data import ImageDataset
+from al_sklearn.estimators._ensemble import DeepEnsemble
+from al_sklearn.estimators._image_classifier import ImageClassifier
+from al_sklearn.estimators._loader import ImageLoader
+
+__all__ = ["DeepEnsemble", "ImageClassifier", "ImageDataset", "ImageLoader"]

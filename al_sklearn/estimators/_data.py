@@ -1,0 +1,320 @@
+"""Images of any kind as batches of tensors, read only when their batch comes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from skorch.dataset import Dataset as SkorchDataset
+from skorch.helper import SliceDataset
+from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
+
+from al_sklearn._errors import check_same_length
+from al_sklearn.pool import n_rows, take_rows
+
+Size = int | tuple[int, int] | None
+
+_KINDS = (
+    "X must be images: an array, memmap, HDF5 dataset or tensor of shape (n, H, W), (n, H, W, C) uint8 or "
+    "(n, C, H, W) float, a list of image files, or a torch Dataset"
+)
+_FEW = (1, 2, 3, 4)
+
+
+def image_tensor(rows: Any, batched: bool = True) -> torch.Tensor:
+    """Bring images to (n, C, H, W), uint8 or float32, without copying what is in that layout already.
+
+    The rule: ``uint8`` has its channels last, float has them first, and no channel axis means grey.
+
+    Parameters
+    ----------
+    rows : ndarray, tensor or PIL image
+        Images (n, …), or one image when ``batched`` is False.
+    batched : bool, default=True
+        Whether the first axis counts images.
+
+    Raises
+    ------
+    ValueError
+        For anything else, shapes that look like the other layout, and other types of number.
+    """
+    if not isinstance(rows, torch.Tensor):
+        rows = np.asarray(rows)
+        if (rows.dtype.kind == "f" and rows.dtype.itemsize != 4) or not rows.dtype.isnative:
+            rows = rows.astype(np.float32 if rows.dtype.kind == "f" else rows.dtype.newbyteorder("="))
+        elif rows.dtype.kind not in "fu" or rows.dtype.itemsize > 4:
+            raise ValueError(_bad_type(rows.dtype))
+        if not rows.flags.writeable:
+            # torch warns about read-only memory, although nothing here writes to it.
+            rows = rows.copy()
+        rows = torch.from_numpy(np.ascontiguousarray(rows))
+    if not batched:
+        rows = rows[None]
+    shape = tuple(rows.shape)
+    if rows.dtype != torch.uint8 and not rows.is_floating_point():
+        raise ValueError(_bad_type(rows.dtype))
+    if rows.is_floating_point() and rows.dtype != torch.float32:
+        rows = rows.float()
+    if rows.ndim == 3:
+        return rows.unsqueeze(1)
+    if rows.ndim == 2:
+        raise ValueError(
+            f"{_KINDS}; got shape {shape}. Feature rows that are flattened images can be reshaped: X.reshape(n, H, W)."
+        )
+    if rows.ndim != 4:
+        raise ValueError(f"{_KINDS}; got shape {shape}.")
+    first, last = shape[1], shape[3]
+    if rows.dtype == torch.uint8:
+        if last not in _FEW and first in _FEW:
+            raise ValueError(
+                f"uint8 images have their channels last, (n, H, W, C); shape {shape} looks like channels first: "
+                "move the axis, or give float images."
+            )
+        return rows.permute(0, 3, 1, 2)
+    if first not in _FEW and last in _FEW:
+        raise ValueError(
+            f"Float images have their channels first, (n, C, H, W); shape {shape} looks like channels last: "
+            "move the axis, or give uint8 images."
+        )
+    return rows
+
+
+def _bad_type(dtype: Any) -> str:
+    return (
+        f"Images must be uint8 (0 … 255) or float, got {dtype}: use X.astype(numpy.uint8), "
+        "or scale to [0, 1] as float32."
+    )
+
+
+def check_labels(y: Any) -> np.ndarray:
+    """Return labels of any type as a 1-D array.
+
+    Raises
+    ------
+    ValueError
+        For continuous targets, missing labels, or more than one label an image.
+    """
+    if isinstance(y, SliceDataset):
+        y = [y[i] for i in range(len(y))]
+    if isinstance(y, torch.Tensor):
+        y = y.detach().cpu().numpy()
+    elif isinstance(y, Sequence) and len(y) and isinstance(y[0], torch.Tensor):
+        y = [value.item() for value in y]
+    labels = column_or_1d(np.asarray(y))
+    missing = labels.dtype.kind in "fO" and any(value is None or value != value for value in labels.tolist())
+    if missing:
+        raise ValueError("y contains missing labels (NaN or None); give one class for each image.")
+    if labels.size:
+        check_classification_targets(labels)
+    return labels
+
+
+class ImageDataset(Dataset):
+    """Images and labels, read batch by batch from wherever they are.
+
+    Parameters
+    ----------
+    X : array-like, list of files, torch Dataset or SliceDataset
+        The images; see :class:`~al_sklearn.estimators.ImageClassifier`.
+    y : array-like of shape (n,), optional
+        Labels as the caller gave them.
+    image_size : int or (height, width), optional
+        What image files are resized to.
+
+    Raises
+    ------
+    ValueError
+        When X is empty, not images, or not as long as ``y``.
+    """
+
+    def __init__(self, X: Any, y: Any = None, image_size: Size = None):
+        self.X = X
+        self.image_size = image_size
+        self._read = _reader(X, image_size)
+        self._len = n_rows(X)
+        if self._len == 0:
+            raise ValueError("X is empty: give at least one image.")
+        self.y = None if y is None else check_labels(y)
+        if self.y is not None:
+            check_same_length(self._len, len(self.y))
+
+    def __len__(self) -> int:
+        return self._len
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, Any]:
+        """Return one image (C, H, W) and its label (0 where there is none)."""
+        images, labels = self.batch(np.array([index]))
+        return images[0], labels[0]
+
+    def batch(self, indices: np.ndarray | slice) -> tuple[torch.Tensor, np.ndarray]:
+        """Return images (b, C, H, W), uint8 or float32, and labels (b,), in the order of ``indices``.
+
+        Raises
+        ------
+        ValueError
+            When a pixel is NaN or infinite, or the images differ in shape.
+        """
+        images = image_tensor(self._read(indices))
+        # One sum is the cheapest pass that no NaN and no infinity survives.
+        if images.dtype != torch.uint8 and not torch.isfinite(images.sum()):
+            self._complain(images, indices)
+        labels = np.zeros(len(images), dtype=np.int64) if self.y is None else self.y[indices]
+        return images, labels
+
+    def image_shape(self) -> tuple[int, int, int]:
+        """Return (C, H, W) of the first image."""
+        channels, height, width = image_tensor(self._read(np.array([0]))).shape[1:]
+        if min(channels, height, width) == 0:
+            raise ValueError(f"{_KINDS}; got images of shape {(channels, height, width)} (C, H, W).")
+        return channels, height, width
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The reader is made of functions, which worker processes that are not forked could not receive.
+        return {key: value for key, value in vars(self).items() if key != "_read"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _read=_reader(state["X"], state["image_size"]))
+
+    def labels_inside(self) -> np.ndarray:
+        """Return the labels that a torch Dataset holds itself.
+
+        Raises
+        ------
+        ValueError
+            When there are none.
+        """
+        return check_labels(_labels_of(self.X))
+
+    @staticmethod
+    def _complain(images: torch.Tensor, indices: np.ndarray | slice) -> None:
+        bad = ~torch.isfinite(images).flatten(1).all(1)
+        if bad.any():
+            where = np.arange(indices.start, indices.stop) if isinstance(indices, slice) else indices
+            raise ValueError(f"X contains NaN or infinite pixels (first in image {where[bad.numpy()][0]}).")
+
+
+def read_batch(dataset: Any, indices: np.ndarray | slice) -> tuple[torch.Tensor, np.ndarray]:
+    """Read one batch of an :class:`ImageDataset` or of ``Subset`` s of one."""
+    while isinstance(dataset, Subset):
+        indices = np.asarray(dataset.indices)[indices]
+        dataset = dataset.dataset
+    return dataset.batch(indices)
+
+
+def _reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
+    """Return a function from indices to the images of these rows, in that order."""
+    if isinstance(X, (SliceDataset, Dataset)):
+        return _dataset_reader(X, image_size)
+    if _are_files(X):
+        return lambda indices: _stack([_open(path, image_size) for path in _some(X, indices)])
+    if isinstance(X, (list, tuple)):
+        return lambda indices: _stack([image_tensor(image, batched=False)[0] for image in _some(X, indices)])
+    if getattr(X, "shape", None) is None or getattr(X, "dtype", None) is None:
+        raise ValueError(f"{_KINDS}; got {type(X).__name__}.")
+    if image_size is not None:
+        raise ValueError("image_size= resizes image files; X is an array, whose images have one size already.")
+    return lambda indices: take_rows(X, indices)
+
+
+def _dataset_reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
+    # Where the images lie in an array, a batch is taken from it at once instead of item by item.
+    if isinstance(X, SliceDataset) and X.idx == 0 and type(X).transform is SliceDataset.transform:
+        inner, rows = _dataset_reader(X.dataset, image_size), np.asarray(X.indices_)
+        return lambda indices: inner(rows[indices])
+    if type(X) is Subset:
+        inner, rows = _dataset_reader(X.dataset, image_size), np.asarray(X.indices)
+        return lambda indices: inner(rows[indices])
+    if type(X) is TensorDataset:
+        return _reader(X.tensors[0], image_size)
+    if type(X) is SkorchDataset and not isinstance(X.X, dict):
+        return _reader(X.X, image_size)
+    if type(X) is ImageDataset:
+        return X._read
+    return lambda indices: _stack([_item(X[i], image_size) for i in _positions(indices)])
+
+
+def _labels_of(X: Any) -> Any:
+    if isinstance(X, Subset):
+        return np.asarray(check_labels(_labels_of(X.dataset)))[np.asarray(X.indices)]
+    if isinstance(X, ConcatDataset):
+        return np.concatenate([check_labels(_labels_of(part)) for part in X.datasets])
+    if isinstance(X, TensorDataset) and len(X.tensors) > 1:
+        return X.tensors[1]
+    for name in ("targets", "labels", "y"):
+        found = getattr(X, name, None)
+        if found is not None and not callable(found) and len(found) == len(X):
+            return found
+    if isinstance(X, Dataset) and hasattr(X, "__len__"):
+        first = X[0]
+        if isinstance(first, (tuple, list)) and len(first) == 2:
+            # Nothing tells the labels without reading the images: one pass over the items.
+            return [X[i][1] for i in range(len(X))]
+    raise ValueError("y is missing: give labels, or a torch Dataset whose items are (image, label).")
+
+
+def _positions(indices: np.ndarray | slice) -> list[int]:
+    return list(range(indices.start, indices.stop)) if isinstance(indices, slice) else indices.tolist()
+
+
+def _some(X: Any, indices: np.ndarray | slice) -> list[Any]:
+    return [X[i] for i in _positions(indices)]
+
+
+def _stack(images: list[torch.Tensor]) -> torch.Tensor:
+    shapes = {tuple(image.shape) for image in images}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"All images must have one shape, got {sorted(shapes)} (C, H, W); image_size= resizes image files."
+        )
+    if len({image.dtype for image in images}) > 1:
+        raise ValueError("All images must be of one type, got both uint8 and float.")
+    batch = torch.stack(images)
+    # image_tensor reads uint8 as channels last: hand it over in that layout (a view).
+    return batch.permute(0, 2, 3, 1) if batch.dtype == torch.uint8 else batch
+
+
+def _item(item: Any, image_size: Size) -> torch.Tensor:
+    image = item[0] if isinstance(item, (tuple, list)) else item
+    if hasattr(image, "convert") and hasattr(image, "resize"):
+        image = _pixels(image, image_size)
+    elif image_size is not None and tuple(image.shape) and not isinstance(image, (str, os.PathLike)):
+        raise ValueError("image_size= resizes image files; this torch Dataset gives arrays: resize them in it.")
+    return image_tensor(image, batched=False)[0]
+
+
+def _are_files(X: Any) -> bool:
+    if isinstance(X, np.ndarray):
+        return X.dtype.kind == "U" or (X.dtype == object and len(X) > 0 and isinstance(X[0], (str, os.PathLike)))
+    return isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], (str, os.PathLike))
+
+
+def _open(path: Any, image_size: Size) -> torch.Tensor:
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        raise ImportError("Reading image files needs Pillow: pip install pillow.") from error
+    try:
+        with Image.open(path) as image:
+            pixels = _pixels(image, image_size)
+    except (FileNotFoundError, UnidentifiedImageError) as error:
+        raise ValueError(f"X names a file that cannot be read as an image: {path} ({error}).") from error
+    return image_tensor(pixels, batched=False)[0]
+
+
+def _pixels(image: Any, image_size: Size) -> np.ndarray:
+    """Grey images as (H, W), others as (H, W, 3), uint8; 16-bit grey as float in [0, 1]."""
+    deep = image.mode.startswith("I;16")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"Image files of mode {image.mode!r} have no known range; save them with 8 or 16 bits.")
+    if not deep:
+        image = image.convert("L" if image.mode in ("1", "L") else "RGB")
+    if image_size is not None:
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        if image.size != (width, height):
+            image = image.resize((width, height))
+    return np.asarray(image, dtype=np.float32) / np.float32(65535) if deep else np.array(image)

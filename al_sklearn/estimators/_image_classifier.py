@@ -1,0 +1,645 @@
+"""Torch networks for images as scikit-learn classifiers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNetClassifier
+from skorch.dataset import unpack_data
+from skorch.utils import to_device
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import Subset
+
+from al_sklearn._random import as_seed, preserve_global_rng
+from al_sklearn.estimators._data import ImageDataset, image_tensor
+from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader, get_augment
+from al_sklearn.estimators.networks._build import build_network
+
+# Of images, read for the normalisation statistics: the mean over a thousand images is known to half a percent.
+_STATISTICS_IMAGES = 1000
+# What torchvision's weights were trained with.
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@lru_cache
+def _best_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class ImageClassifier(NeuralNetClassifier):
+    """A convolutional network as a scikit-learn classifier of images.
+
+    A skorch ``NeuralNetClassifier`` whose network, input and training are made for active learning: the number of
+    channels, the image size and the number of classes are found out at ``fit``; twenty labels train as well as two
+    thousand; images are read batch by batch from wherever they are; the same ``random_state`` gives the same
+    weights, bit for bit (same machine, same number of threads), and the global random generators stay as they are.
+
+    Parameters
+    ----------
+    module : str, nn.Module class, callable or nn.Module, default="small_cnn"
+        ``"small_cnn"``, ``"resnet20"``, the name of any classification model of torchvision, or a network of your
+        own that returns logits. A class or function is given what it accepts of ``n_classes`` (or ``num_classes``,
+        ``n_outputs``), ``in_channels`` (or ``n_channels``, ``num_channels``, ``in_chans``) and ``image_size`` (or
+        ``img_size``, ``input_size``); ``module__…`` goes before these. An instance is copied at each ``fit``, which
+        so always starts from the weights it has. Torchvision's models get a first layer for the channels at hand;
+        for images up to 64 pixels it keeps their resolution (3x3 kernel, stride 1, no max pooling), and images too
+        small for a model are enlarged before it. ``module__weights="DEFAULT"`` loads pretrained weights.
+    criterion : nn.Module class, default=nn.CrossEntropyLoss
+        The loss, of logits and class numbers.
+    optimizer : torch optimizer class, default=torch.optim.Adam
+        Its parameters are ``optimizer__…``. Torch's fused kernels are used where the optimizer has them and
+        ``optimizer__fused`` does not say otherwise.
+    lr : float, default=1e-3
+        Learning rate.
+    max_epochs : int, default=30
+        Epochs of each ``fit`` or ``partial_fit``.
+    batch_size : int, default=32
+        Images in a training batch; -1 for all. A last batch of one image is joined to the one before. An epoch
+        has at least 8 batches (``iterator_train__min_batches``): on few images it goes over them again, because
+        thirty steps do not train a network.
+    iterator_train, iterator_valid : class, default=ImageLoader
+        What makes batches; ``torch.utils.data.DataLoader`` works too. ``iterator_valid__batch_size`` (256) is the
+        batch of scoring; ``iterator_train__num_workers`` and ``iterator_valid__num_workers`` read image files in
+        parallel.
+    dataset : class, default=ImageDataset
+        What holds images and labels.
+    train_split : callable, optional
+        skorch's ``ValidSplit`` or ``predefined_split``. By default every label is trained on.
+    classes : array-like, optional
+        All the classes there are, when the first labels may miss some. Columns are in sorted order.
+    callbacks, predict_nonlinearity, warm_start, use_caching, torch_load_kwargs
+        As in skorch.
+    verbose : int, default=0
+        1 prints a line each epoch.
+    device : str or torch.device, default="auto"
+        ``"auto"`` is the first CUDA device where there is one, else the CPU, decided anew wherever the classifier
+        is unpickled.
+    compile : bool, default=False
+        Whether the network goes through ``torch.compile`` (``compile__…`` are its parameters): minutes of work
+        before the first batch, worth it for long training on a GPU.
+    amp : {None, "bf16", "fp16"}, default=None
+        Precision of the network's arithmetic, in training and scoring; weights stay float32. ``"bf16"`` scores
+        several times faster on processors with bf16 instructions and changes probabilities by about 1e-3;
+        ``"fp16"`` is for GPUs without bf16, and scales the loss. Set it after ``fit`` to speed up scoring alone.
+    augment : {None, "flip_crop"} or callable, default=None
+        Augmentation of training images: mirrored and shifted by up to an eighth, or
+        ``augment(images, generator)`` on a float batch (n, C, H, W), in [0, 1] when the images are uint8. Nothing
+        is ever scored augmented.
+    normalize : "auto", None or (mean, std), default="auto"
+        What is subtracted from, and what divides, each channel inside the batch, after uint8 was scaled to [0, 1].
+        ``"auto"``: mean and standard deviation of the training images (at most 1,000 of them, evenly spaced) at the
+        first ``fit``, kept by ``partial_fit`` and ``warm_start``; ImageNet's for pretrained weights. They are
+        buffers of ``module_``, so that ``save_params`` keeps them.
+    image_size : int or (height, width), optional
+        What image files are resized to; without it they must all have one size.
+    random_state : int, Generator, RandomState or None, default=None
+        Fixes weights, order, augmentation and dropout of training. None draws fresh entropy at each ``fit``.
+    **kwargs
+        skorch's prefixed parameters: ``module__…``, ``optimizer__…``, ``criterion__…``, ``iterator_train__…``,
+        ``iterator_valid__…``, ``dataset__…``, ``callbacks__…``, ``compile__…``.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+        Class labels, sorted: the order of the columns of ``predict_proba``.
+    image_shape_ : tuple of int
+        (C, H, W) of the images.
+    n_features_in_ : int
+        Values in an image, C·H·W.
+    module_ : nn.Module
+        The trained network, in evaluation mode.
+    history_ : skorch.history.History
+        Losses and times of the epochs.
+    seed_ : int
+        The seed drawn from ``random_state``.
+
+    See Also
+    --------
+    DeepEnsemble : Several of them, for uncertainty.
+
+    Notes
+    -----
+    X is one of: an array, memmap, HDF5 dataset or tensor (n, H, W), (n, H, W, C) uint8 or (n, C, H, W) float; a list
+    of such images; a list of image files; a torch ``Dataset`` or ``Subset`` of images or (image, label) pairs; a
+    skorch ``SliceDataset``. Grey is taken for granted where there is no channel axis. Float pixels are taken as they
+    are. Ctrl-C in training raises ``KeyboardInterrupt``, as in scikit-learn: a network stopped half-way must not pass
+    for a trained one in an experiment.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits().images.astype("float32"), load_digits().target
+    >>> net = ImageClassifier(max_epochs=10, random_state=0).fit(X[:200], y[:200])
+    >>> net.image_shape_
+    (1, 8, 8)
+    >>> bool(net.score(X[1000:], y[1000:]) > 0.8)
+    True
+    """
+
+    def __init__(
+        self,
+        module: Any = "small_cnn",
+        *,
+        criterion: Any = nn.CrossEntropyLoss,
+        optimizer: Any = torch.optim.Adam,
+        lr: float = 1e-3,
+        max_epochs: int = 30,
+        batch_size: int = 32,
+        iterator_train: Any = ImageLoader,
+        iterator_valid: Any = ImageLoader,
+        dataset: Any = ImageDataset,
+        train_split: Any = None,
+        classes: Any = None,
+        callbacks: Any = None,
+        predict_nonlinearity: Any = "auto",
+        warm_start: bool = False,
+        verbose: int = 0,
+        device: Any = "auto",
+        compile: bool = False,
+        amp: str | None = None,
+        augment: Any = None,
+        normalize: Any = "auto",
+        image_size: int | tuple[int, int] | None = None,
+        random_state: Any = None,
+        use_caching: Any = "auto",
+        torch_load_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            dataset=dataset,
+            train_split=train_split,
+            classes=classes,
+            callbacks=callbacks,
+            predict_nonlinearity=predict_nonlinearity,
+            warm_start=warm_start,
+            verbose=verbose,
+            device=device,
+            compile=compile,
+            use_caching=use_caching,
+            torch_load_kwargs=torch_load_kwargs,
+            **kwargs,
+        )
+        self.amp = amp
+        self.augment = augment
+        self.normalize = normalize
+        self.image_size = image_size
+        self.random_state = random_state
+
+    # ---- parameters -------------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> Any:
+        """The device in use: what was set, or what ``"auto"`` means on this machine."""
+        given = vars(self)["device"]
+        return _best_device() if isinstance(given, str) and given == "auto" else given
+
+    @device.setter
+    def device(self, value: Any) -> None:
+        # In the instance's own dict, where skorch looks for parameters; the property is found before it.
+        self.__dict__["device"] = value
+
+    def get_params(self, deep: bool = True, **kwargs: Any) -> dict[str, Any]:
+        """Return the parameters as they were given; ``device`` stays ``"auto"``."""
+        return {**super().get_params(deep=deep, **kwargs), "device": vars(self)["device"]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.device = given = state["device"]
+        super().__setstate__({**state, "device": self.device})
+        if given == "auto":
+            self.device = given
+
+    def load_params(self, *args: Any, **kwargs: Any) -> None:
+        """Load what ``save_params`` saved, into a fitted or initialized classifier; see skorch."""
+        given = vars(self)["device"]
+        super().load_params(*args, **kwargs)
+        if given == "auto":
+            self.device = given
+
+    def _check_settings(self) -> None:
+        if self.amp is not None and self.amp not in _AMP:
+            raise ValueError(f"amp must be None, {' or '.join(map(repr, _AMP))}, got {self.amp!r}.")
+        if self.augment is not None:
+            get_augment(self.augment)
+        normalize = self.normalize
+        pair = isinstance(normalize, (tuple, list)) and len(normalize) == 2
+        if not (pair or normalize is None or (isinstance(normalize, str) and normalize == "auto")):
+            raise ValueError(f"normalize must be 'auto', None or (mean, std), got {normalize!r}.")
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Class labels, sorted: the order of the columns of ``predict_proba``."""
+        if "classes_inferred_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} has no classes_ before it is fitted.")
+        return self.classes_inferred_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+    # ---- training ---------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> ImageClassifier:
+        """Train from new weights, or with ``warm_start=True`` from those there are.
+
+        Parameters
+        ----------
+        X : images
+            See the class.
+        y : array-like of shape (n,), optional
+            Labels of any type; None when X is a torch Dataset that holds them.
+        **fit_params
+            As in skorch: handed to the network's ``forward``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            When X is empty, not images, not as long as ``y``, contains NaN, or ``y`` has one class only.
+        """
+        fresh = not (self.warm_start and self.initialized_)
+        return self._train(X, y, None, fresh=fresh, _routing_method="fit", **fit_params)
+
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> ImageClassifier:
+        """Go on training; the first call may say in ``classes`` all the classes that will ever come.
+
+        Parameters
+        ----------
+        X, y
+            As in :meth:`fit`.
+        classes : array-like, optional
+            All classes; ``y`` may miss some.
+        **fit_params
+            As in skorch.
+
+        Returns
+        -------
+        self
+        """
+        return self._train(X, y, classes, fresh=not self.initialized_, _routing_method="partial_fit", **fit_params)
+
+    def initialize(self, X: Any = None, y: Any = None) -> ImageClassifier:
+        """Build the network without training it, for instance to ``load_params`` into it.
+
+        Parameters
+        ----------
+        X : images, optional
+            One image is enough to tell the shape. Not needed after a ``fit``.
+        y : labels, optional
+            Not needed when ``classes`` was given.
+
+        Raises
+        ------
+        ValueError
+            When the shape of the images or the classes are not known.
+        """
+        if X is not None:
+            dataset = self._make_dataset(X, y)
+            self._learn(dataset, dataset.y, None)
+        elif "image_shape_" not in vars(self):
+            raise ValueError(
+                "The network's input and output are not known yet: call fit(X, y), or initialize(X, y) with an "
+                "example of the images."
+            )
+        return super().initialize()
+
+    def _train(self, X: Any, y: Any, classes: Any, *, fresh: bool, **fit_params: Any) -> ImageClassifier:
+        self._check_settings()
+        self.check_training_readiness()
+        dataset = self._make_dataset(X, y)
+        labels = dataset.y if dataset.y is not None else dataset.labels_inside()
+        dataset.y = labels
+        if fresh:
+            self._learn(dataset, labels, classes)
+            self.initialize()
+        else:
+            self._check_known(labels, classes)
+        with self._own_rng():
+            self.notify("on_train_begin", X=X, y=y)
+            self.fit_loop(dataset, labels, **fit_params)
+            self.notify("on_train_end", X=X, y=y)
+        self._set_training(False)
+        self.n_trainings_ += 1
+        return self
+
+    def _learn(self, dataset: ImageDataset, labels: np.ndarray | None, classes: Any) -> None:
+        """Find out from the first data what the network must fit."""
+        given = classes if classes is not None else self.classes
+        if given is None and labels is None:
+            raise ValueError("The classes are not known: give y, or classes=.")
+        found = np.unique(np.asarray(labels if given is None else given))
+        if given is not None and labels is not None:
+            _check_subset(labels, found)
+        if len(found) < 2:
+            raise ValueError(
+                f"At least two classes are needed, got only {found[0]!r}; classes= names those still to come."
+            )
+        shape = dataset.image_shape()
+        statistics = self._statistics(dataset, shape[0])
+        self.seed_ = as_seed(self.random_state)
+        self.n_trainings_ = 0
+        self.classes_inferred_ = found
+        self.image_shape_ = shape
+        self.n_features_in_ = int(np.prod(shape))
+        self.image_statistics_ = statistics
+
+    def _check_known(self, labels: np.ndarray, classes: Any) -> None:
+        if classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
+            raise ValueError(f"classes must be those of the first fit, {self.classes_.tolist()}, got {list(classes)}.")
+        _check_subset(labels, self.classes_)
+
+    def _statistics(self, dataset: ImageDataset, channels: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and standard deviation of each channel, float32 (C,), or None."""
+        if self.normalize is None:
+            return None
+        if not isinstance(self.normalize, str):
+            mean, std = (np.broadcast_to(np.asarray(part, dtype=np.float32), channels) for part in self.normalize)
+            if not np.all(std > 0):
+                raise ValueError(f"The std of normalize must be above 0, got {self.normalize[1]!r}.")
+            return mean, std
+        if isinstance(self.module, str) and self.get_params_for("module").get("weights") is not None:
+            mean, std = (np.asarray(part, dtype=np.float32) for part in _IMAGENET)
+            return (mean, std) if channels == 3 else (np.full(channels, mean.mean()), np.full(channels, std.mean()))
+        n = len(dataset)
+        positions = np.linspace(0, n - 1, min(n, _STATISTICS_IMAGES)).astype(np.int64)
+        count, total, squares = 0, torch.zeros(channels).double(), torch.zeros(channels).double()
+        for part in np.array_split(positions, -(-len(positions) // 256)):
+            images = dataset.batch(part)[0].double()
+            count += images.numel() // channels
+            total += images.sum((0, 2, 3))
+            squares += images.square().sum((0, 2, 3))
+        top = 255.0 if dataset.batch(positions[:1])[0].dtype == torch.uint8 else 1.0
+        mean = (total / count).numpy()
+        std = np.sqrt(np.maximum((squares / count).numpy() - mean**2, 0))
+        # A channel that never changes is centred and left at its scale.
+        std = np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-6), std, top)
+        return (mean / top).astype(np.float32), (std / top).astype(np.float32)
+
+    def initialize_module(self) -> ImageClassifier:
+        """Build ``module_`` for the images and classes at hand, from its own random stream."""
+        with preserve_global_rng():
+            _seed_all(self._stream("weights"), self.device)
+            module = build_network(self.module, self.get_params_for("module"), self.image_shape_, len(self.classes_))
+        if self.image_statistics_ is not None:
+            mean, std = (torch.tensor(part).view(1, -1, 1, 1) for part in self.image_statistics_)
+            module.register_buffer("image_mean", mean)
+            module.register_buffer("image_std", std)
+        self.module_ = module.to(memory_format=torch.channels_last)
+        return self
+
+    def initialize_optimizer(self) -> ImageClassifier:
+        """Make the optimizer, with torch's fused kernel where it has one."""
+        fusable = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.Adagrad)
+        if self.optimizer in fusable and torch.device(self.device).type in ("cpu", "cuda"):
+            args, kwargs = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
+            # One call for all weights instead of several for each: a tenth of a step of a small network.
+            if not ({"fused", "foreach", "differentiable"} & set(kwargs)):
+                kwargs["fused"] = True
+            self.optimizer_ = self.optimizer(*args, **kwargs)
+            return self
+        return super().initialize_optimizer()
+
+    def _stream(self, purpose: str) -> int:
+        """Seed for one purpose of one training: streams that do not disturb each other."""
+        number = ("weights", "dropout", "order", "augment").index(purpose)
+        return int(np.random.SeedSequence([self.seed_, self.n_trainings_, number]).generate_state(1)[0])
+
+    @contextmanager
+    def _own_rng(self) -> Iterator[None]:
+        with preserve_global_rng():
+            _seed_all(self._stream("dropout"), self.device)
+            # fp16 gradients underflow unless the loss is scaled up.
+            self.scaler_ = torch.amp.GradScaler(torch.device(self.device).type) if self.amp == "fp16" else None
+            try:
+                yield
+            finally:
+                self.scaler_ = None
+
+    def check_data(self, X: Any, y: Any = None) -> None:
+        """Do nothing: data are checked before the network is built."""
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Compute loss and gradients of one batch; see skorch."""
+        self._set_training(True)
+        Xi, yi = unpack_data(batch)
+        alone = len(Xi) == 1
+        if alone:
+            # BatchNorm has no variance of one value: it uses its running statistics.
+            for part in self.module_.modules():
+                if isinstance(part, _BatchNorm):
+                    part.eval()
+        y_pred = self.infer(Xi, **fit_params)
+        loss = self.get_loss(y_pred, yi, X=Xi, training=True)
+        if self.scaler_ is None:
+            loss.backward()
+        else:
+            self.scaler_.scale(loss).backward()
+            for name in self._optimizers:
+                self.scaler_.unscale_(getattr(self, name + "_"))
+        return {"loss": loss, "y_pred": y_pred}
+
+    def _step_optimizer(self, step_fn: Any) -> None:
+        if self.scaler_ is None:
+            super()._step_optimizer(step_fn)
+            return
+        step_fn()
+        for name in self._optimizers:
+            self.scaler_.step(getattr(self, name + "_"))
+        self.scaler_.update()
+
+    def get_loss(self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return the loss of logits against labels as the caller wrote them."""
+        if y_pred.ndim == 2 and y_pred.shape[1] != len(self.classes_):
+            raise ValueError(f"The network has {y_pred.shape[1]} outputs for {len(self.classes_)} classes.")
+        codes = torch.from_numpy(_encode(y_true, self.classes_))
+        return super().get_loss(y_pred, codes, *args, **kwargs)
+
+    # ---- data -------------------------------------------------------------------------------------------------
+
+    def _make_dataset(self, X: Any, y: Any) -> Any:
+        if _is_ours(X) and y is None:
+            return X
+        params = self.get_params_for("dataset")
+        if isinstance(X, torch.utils.data.Dataset):
+            return ImageDataset(X, y, image_size=self.image_size)
+        if isinstance(self.dataset, type) and issubclass(self.dataset, ImageDataset):
+            return self.dataset(X, y, **{"image_size": self.image_size, **params})
+        return ImageDataset(super().get_dataset(X, y), y, image_size=self.image_size)
+
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
+        """Wrap images (and labels) for :meth:`get_iterator`; nothing is read but the first image.
+
+        Raises
+        ------
+        ValueError
+            When X is empty, not images, or its images are not shaped like those of ``fit``.
+        """
+        dataset = X if _is_ours(X) else self._make_dataset(X, y)
+        if "image_shape_" in vars(self) and isinstance(dataset, ImageDataset):
+            shape = dataset.image_shape()
+            if shape != self.image_shape_:
+                raise ValueError(
+                    f"X has images of shape {shape} (C, H, W), but this classifier was fitted on {self.image_shape_}."
+                )
+        return dataset
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Return the training and the validation data set; see skorch."""
+        train, valid = super().get_split_datasets(X, y, **fit_params)
+        if valid is not None and not _is_ours(valid):
+            # predefined_split hands over the caller's own data set.
+            valid = self._make_dataset(valid, None)
+            valid.y = valid.labels_inside()
+        return train, valid
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Return the iterator over batches: shuffled and augmented in training, else in the order of X."""
+        prefix = "iterator_train" if training else "iterator_valid"
+        params = self.get_params_for(prefix)
+        iterator = self.iterator_train if training else self.iterator_valid
+        size = params.pop("batch_size", self.batch_size if training else 256)
+        params["batch_size"] = len(dataset) if size == -1 else size
+        if training:
+            params.setdefault("shuffle", True)
+            if isinstance(iterator, type) and issubclass(iterator, ImageLoader):
+                params.setdefault("min_batches", 8)
+            params.setdefault("generator", torch.Generator().manual_seed(self._stream("order")))
+        loader = iterator(dataset, **params)
+        if training and self.augment is not None:
+            generator = torch.Generator().manual_seed(self._stream("augment"))
+            loader = AugmentedLoader(loader, get_augment(self.augment), generator)
+        return loader
+
+    # ---- scoring ----------------------------------------------------------------------------------------------
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """Scale, normalise and run one batch through the network.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, C, H, W), uint8 or float
+            A batch of :meth:`get_iterator`, neither scaled nor normalised yet.
+        **fit_params
+            Handed to the network's ``forward``.
+
+        Returns
+        -------
+        Tensor of shape (n, n_classes)
+            Logits, float32.
+        """
+        x = x if isinstance(x, torch.Tensor) else image_tensor(x)
+        module = self.module_
+        x = x.to(self.device, non_blocking=True)
+        raw = x.dtype == torch.uint8
+        if raw:
+            x = x.to(torch.float32)
+        if self.image_statistics_ is not None:
+            mean, std = module.get_buffer("image_mean"), module.get_buffer("image_std")
+            scale = std.reciprocal()
+            shift = mean * scale
+            # uint8 was copied above, so that its copy may be changed in place; float batches may be the caller's.
+            x = x.mul_(scale / 255).sub_(shift) if raw else x * scale - shift
+        elif raw:
+            x = x.div_(255)
+        x = x.contiguous(memory_format=torch.channels_last)
+        if self.amp is None:
+            return module(x, **fit_params)
+        with torch.autocast(torch.device(self.device).type, dtype=_AMP[self.amp]):
+            out = module(x, **fit_params)
+        return tuple(part.float() for part in out) if isinstance(out, tuple) else out.float()
+
+    def evaluation_step(self, batch: Any, training: bool = False) -> Any:
+        """Run one batch for scoring, in inference mode; see skorch."""
+        self.check_is_fitted()
+        Xi, _ = unpack_data(batch)
+        self._set_training(training)
+        context: AbstractContextManager[Any] = nullcontext() if training else torch.inference_mode()
+        with context:
+            return self.infer(Xi)
+
+    def forward_iter(self, X: Any, training: bool = False, device: Any = "cpu") -> Iterator[Any]:
+        """Yield the network's outputs batch by batch, in the order of X also with ``training=True``."""
+        iterator = self.get_iterator(self.get_dataset(X), training=False)
+        for batch in iterator:
+            yield to_device(self.evaluation_step(batch, training=training), device=device)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return class probabilities.
+
+        Parameters
+        ----------
+        X : images
+            Shaped like those of ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes), float32
+            Rows sum to 1; columns follow ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            For NaN, or images shaped otherwise than in ``fit``.
+        """
+        self.check_is_fitted()
+        return super().predict_proba(X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable label of each image, (n,)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def _is_ours(X: Any) -> bool:
+    while isinstance(X, Subset):
+        X = X.dataset
+    return isinstance(X, ImageDataset)
+
+
+def _seed_all(seed: int, device: Any) -> None:
+    """Seed what networks, data sets and callbacks may draw from; call it inside ``preserve_global_rng``."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - other people's transforms draw from the global state
+    torch.random.default_generator.manual_seed(seed)
+    if torch.device(device).type == "cuda":
+        torch.cuda.manual_seed_all(seed)
+
+
+def _check_subset(labels: np.ndarray, classes: np.ndarray) -> None:
+    unknown = np.setdiff1d(labels, classes)
+    if len(unknown):
+        raise ValueError(
+            f"y contains {unknown[:5].tolist()}, not among the classes {classes.tolist()}; give all classes at the "
+            "first fit: classes=."
+        )
+
+
+def _encode(labels: Any, classes: np.ndarray) -> np.ndarray:
+    """Positions of ``labels`` in the sorted ``classes``."""
+    labels = labels.cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    codes = np.searchsorted(classes, labels)
+    codes[codes == len(classes)] = 0
+    if (classes[codes] != labels).any():
+        _check_subset(labels, classes)
+    return codes

@@ -1,0 +1,186 @@
+"""The iterators over batches: light, vectorised, and never leaving one image over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from al_sklearn._errors import unknown_name
+from al_sklearn.estimators._data import read_batch
+
+Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+
+
+class ImageLoader:
+    """Iterate over an image data set in batches, each read from its source at once.
+
+    A last batch of a single image is joined to the batch before it: BatchNorm cannot train on one image, and
+    dropping it would lose a label somebody paid for.
+
+    Parameters
+    ----------
+    dataset : ImageDataset or Subset of one
+        What is read.
+    batch_size : int, default=256
+        Images in a batch.
+    shuffle : bool, default=False
+        Whether each pass is in a new random order.
+    generator : torch.Generator, optional
+        Draws the order; the global generator is never used.
+    min_batches : int, default=1
+        When one pass over the images has fewer batches, it is followed by further passes up to this number.
+    num_workers : int, default=0
+        Worker processes that read batches ahead, worth it for image files; 0 reads in this process.
+    **dataloader_params
+        Further parameters of :class:`torch.utils.data.DataLoader`, for ``num_workers`` > 0.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int = 256,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+        min_batches: int = 1,
+        num_workers: int = 0,
+        **dataloader_params: Any,
+    ):
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, or -1 for all images, got {batch_size}.")
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.generator = generator if generator is not None else torch.Generator()
+        if generator is None and shuffle:
+            self.generator.seed()
+        self.min_batches = min_batches
+        self.num_workers = num_workers
+        self.dataloader_params = dataloader_params
+
+    def _bounds(self) -> list[tuple[int, int]]:
+        n = len(self.dataset)
+        starts = list(range(0, n, self.batch_size))
+        if len(starts) > 1 and n - starts[-1] == 1:
+            starts.pop()
+        return list(zip(starts, [*starts[1:], n], strict=True))
+
+    def __len__(self) -> int:
+        return max(len(self._bounds()), self.min_batches)
+
+    def _index_batches(self) -> Iterator[np.ndarray | slice]:
+        bounds = self._bounds()
+        todo = max(len(bounds), self.min_batches)
+        while todo > 0:
+            if self.shuffle:
+                order = torch.randperm(len(self.dataset), generator=self.generator).numpy()
+                yield from (order[start:stop] for start, stop in bounds[:todo])
+            else:
+                yield from (slice(start, stop) for start, stop in bounds[:todo])
+            todo -= len(bounds)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+        if self.num_workers == 0:
+            # DataLoader costs more than the step itself on twenty images: this loop is all that is needed.
+            return (read_batch(self.dataset, indices) for indices in self._index_batches())
+        return iter(
+            DataLoader(
+                _Batches(self.dataset),
+                sampler=self._index_batches(),
+                batch_size=None,
+                num_workers=self.num_workers,
+                # DataLoader draws a base seed for its workers: not from the order's generator, nor the global one.
+                generator=torch.Generator(),
+                **self.dataloader_params,
+            )
+        )
+
+
+class _Batches(Dataset):
+    """A data set whose index is a whole batch of indices, for workers."""
+
+    def __init__(self, dataset: Any):
+        self.dataset = dataset
+
+    def __getitem__(self, indices: np.ndarray | slice) -> tuple[torch.Tensor, np.ndarray]:
+        return read_batch(self.dataset, indices)
+
+
+class AugmentedLoader:
+    """Pass on another iterator's batches with their images augmented: what training alone sees.
+
+    Parameters
+    ----------
+    loader : iterable
+        Gives (images, labels).
+    augment : callable
+        ``augment(images, generator) -> images``, float images in [0, 1] when they were uint8.
+    generator : torch.Generator
+        Handed to ``augment``.
+    """
+
+    def __init__(self, loader: Any, augment: Augment, generator: torch.Generator):
+        self.loader, self.augment, self.generator = loader, augment, generator
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, Any]]:
+        for images, labels in self.loader:
+            images = images.float().div_(255) if images.dtype == torch.uint8 else images.clone()
+            out = self.augment(images, self.generator)
+            if not isinstance(out, torch.Tensor) or out.shape != images.shape:
+                got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+                raise ValueError(f"augment must return images of shape {tuple(images.shape)}, got {got}.")
+            yield out, labels
+
+
+def get_augment(augment: str | Augment) -> Augment:
+    """Return the augmentation named or given.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    if callable(augment):
+        return augment
+    if augment not in _AUGMENTS:
+        raise unknown_name("augmentation", augment, _AUGMENTS)
+    return _AUGMENTS[augment]
+
+
+def flip_crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Mirror each image with probability 1/2 and shift it by up to an eighth of its sides.
+
+    What the shift uncovers repeats the edge: float images have no known black.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, C, H, W), float
+        The batch.
+    generator : torch.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    Tensor of shape (n, C, H, W)
+    """
+    n, _, height, width = images.shape
+    flips = torch.rand(n, generator=generator) < 0.5
+    images = torch.where(flips[:, None, None, None], images.flip(3), images)
+    down, right = max(1, height // 8), max(1, width // 8)
+    padded = F.pad(images, (right, right, down, down), mode="replicate")
+    tops = torch.randint(2 * down + 1, (n,), generator=generator)
+    lefts = torch.randint(2 * right + 1, (n,), generator=generator)
+    rows = (tops[:, None] + torch.arange(height))[:, :, None]
+    columns = (lefts[:, None] + torch.arange(width))[:, None, :]
+    # Indices around the sliced channel axis put it last.
+    return padded[torch.arange(n)[:, None, None], :, rows, columns].permute(0, 3, 1, 2)
+
+
+_AUGMENTS: dict[str, Augment] = {"flip_crop": flip_crop}
