@@ -119,7 +119,7 @@ def _by_chunks(function: Callable[[Any], Any], X: Any, axis: int = 0) -> Any:
     in_memory = not isinstance(X, (RowView, np.memmap)) and type(X).__module__.split(".")[0] != "h5py"
     if in_memory:
         return function(X)
-    row_bytes = int(np.prod(X.shape[1:], dtype=np.int64)) * np.dtype(getattr(X, "dtype", None) or "f8").itemsize
+    row_bytes = int(np.prod(X.shape[1:], dtype=np.int64)) * getattr(getattr(X, "dtype", None), "itemsize", 8)
     chunk_rows = int(np.clip(_CHUNK_BYTES // max(row_bytes, 1), 256, 65536))
     outs: list[np.ndarray] = []
     for part, rows in iter_chunks(X, chunk_rows):

@@ -56,9 +56,16 @@ def images(digits):
 def make_net(images, **module):
     torch.manual_seed(0)
     net = NeuralNetClassifier(
-        Net, criterion=nn.CrossEntropyLoss, max_epochs=8, lr=0.02, optimizer=torch.optim.Adam, train_split=None, verbose=0, batch_size=32,
+        Net,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        max_epochs=8,
+        lr=0.02,
+        train_split=None,
+        verbose=0,
+        batch_size=32,
         **{f"module__{key}": value for key, value in module.items()},
-    )  # fmt: skip
+    )
     return net.fit(*images)
 
 

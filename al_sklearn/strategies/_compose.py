@@ -1,0 +1,177 @@
+"""Strategies made of strategies: shares of the budget, and pre-filter then select."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from al_sklearn._random import RandomState, as_generator
+from al_sklearn.pool import n_rows, view_rows
+from al_sklearn.strategies._registry import Chosen, Strategy, get_strategy, run_strategy, strategy_name
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A query strategy that splits its budget among others; made by :func:`mix`."""
+
+    parts: tuple[tuple[float, str | Strategy], ...]
+    reads_lazily = True
+
+    @property
+    def __name__(self) -> str:
+        """The composition, as it would be written."""
+        shares = ", ".join(f"({share:g}, {strategy_name(strategy)})" for share, strategy in self.parts)
+        return f"mix({shares})"
+
+    def __repr__(self) -> str:
+        return self.__name__
+
+    def __call__(
+        self,
+        classifier: Any,
+        X: Any,
+        n_instances: int = 1,
+        *,
+        random_tie_break: bool = False,
+        random_state: RandomState = None,
+    ) -> Chosen:
+        """Query each part for its share of ``n_instances``."""
+        options = {"random_tie_break": random_tie_break, "random_state": random_state}
+        return run_strategy(self._choose, self.__name__, classifier, X, n_instances, options)
+
+    def _choose(
+        self, classifier: Any, X: Any, n_instances: int, random_tie_break: bool, random_state: RandomState
+    ) -> Chosen:
+        n, rng = n_rows(X), as_generator(random_state)
+        taken = np.zeros(n, dtype=bool)
+        indices, scores = [], []
+        for (_, strategy), budget in zip(self.parts, self._budgets(n_instances), strict=True):
+            if budget == 0:
+                continue
+            # On the same X, so that the parts share what the classifier computes. Asking for as many more as are taken
+            # leaves enough after those are dropped.
+            n_asked = min(budget + int(taken.sum()), n)
+            chosen, utilities = get_strategy(strategy)(
+                classifier, X, n_asked, random_tie_break=random_tie_break, random_state=rng
+            )
+            fresh = np.flatnonzero(~taken[chosen])[:budget]
+            indices.append(chosen[fresh])
+            scores.append(utilities[fresh])
+            taken[chosen[fresh]] = True
+        return np.concatenate(indices), np.concatenate(scores)
+
+    def _budgets(self, n_instances: int) -> list[int]:
+        """Whole numbers in proportion to the shares, that sum to ``n_instances`` (largest remainders)."""
+        shares = np.array([share for share, _ in self.parts])
+        exact = shares / shares.sum() * n_instances
+        whole = np.floor(exact + 1e-9).astype(int)
+        short = n_instances - whole.sum()
+        whole[np.argsort(whole - exact, kind="stable")[:short]] += 1
+        return whole.tolist()
+
+
+def mix(*parts: tuple[float, str | Strategy]) -> Mix:
+    """Split the budget: each strategy chooses its share of the batch, always exactly and without repeats.
+
+    Parameters
+    ----------
+    *parts : (share, strategy)
+        Shares are positive and need not sum to 1. A strategy is a name or a callable. Earlier parts choose first.
+
+    Returns
+    -------
+    Mix
+        A query strategy; the scores are those of the strategy that chose each instance.
+
+    Raises
+    ------
+    ValueError
+        Without parts, for a share that is not positive, or an unknown name.
+
+    Examples
+    --------
+    >>> mix((0.8, "margin"), (0.2, "random_sampling"))
+    mix((0.8, margin), (0.2, random_sampling))
+    """
+    if not parts:
+        raise ValueError("mix needs at least one (share, strategy).")
+    for part in parts:
+        if not isinstance(part, tuple) or len(part) != 2:
+            raise TypeError(f"mix takes pairs (share, strategy), got {part!r}.")
+        if not part[0] > 0 or not np.isfinite(part[0]):
+            raise ValueError(f"A share must be positive and finite, got {part[0]!r}.")
+        get_strategy(part[1])
+    return Mix(tuple(parts))
+
+
+@dataclass(frozen=True)
+class TwoStage:
+    """A query strategy that selects among the best of another; made by :func:`two_stage`."""
+
+    prefilter: str | Strategy
+    select: str | Strategy
+    factor: float = 10
+    reads_lazily = True
+
+    @property
+    def __name__(self) -> str:
+        """The composition, as it would be written."""
+        return f"two_stage({strategy_name(self.prefilter)}, {strategy_name(self.select)}, factor={self.factor:g})"
+
+    def __repr__(self) -> str:
+        return self.__name__
+
+    def __call__(
+        self,
+        classifier: Any,
+        X: Any,
+        n_instances: int = 1,
+        *,
+        random_tie_break: bool = False,
+        random_state: RandomState = None,
+    ) -> Chosen:
+        """Query the pre-filter, then the selecting strategy among what it chose."""
+        options = {"random_tie_break": random_tie_break, "random_state": random_state}
+        return run_strategy(self._choose, self.__name__, classifier, X, n_instances, options)
+
+    def _choose(
+        self, classifier: Any, X: Any, n_instances: int, random_tie_break: bool, random_state: RandomState
+    ) -> Chosen:
+        options = {"random_tie_break": random_tie_break, "random_state": as_generator(random_state)}
+        n_kept = min(max(int(np.ceil(self.factor * n_instances)), n_instances), n_rows(X))
+        kept, _ = get_strategy(self.prefilter)(classifier, X, n_kept, **options)
+        chosen, scores = get_strategy(self.select)(classifier, view_rows(X, kept), n_instances, **options)
+        return kept[chosen], scores
+
+
+def two_stage(prefilter: str | Strategy, select: str | Strategy, factor: float = 10) -> TwoStage:
+    """Pre-filter, then select: the ``factor · n_instances`` best of one strategy, and another's choice among them.
+
+    Parameters
+    ----------
+    prefilter, select : str or strategy
+        Names or callables.
+    factor : float, default=10
+        How many candidates the pre-filter keeps for each instance asked for, at least 1.
+
+    Returns
+    -------
+    TwoStage
+        A query strategy; its indices are positions in the pool, its scores those of ``select``.
+
+    Raises
+    ------
+    ValueError
+        For a factor below 1 or an unknown name.
+
+    Examples
+    --------
+    >>> two_stage("margin", "coreset", factor=4)
+    two_stage(margin, coreset, factor=4)
+    """
+    if not factor >= 1 or not np.isfinite(factor):
+        raise ValueError(f"factor must be a number of at least 1, got {factor!r}.")
+    get_strategy(prefilter), get_strategy(select)
+    return TwoStage(prefilter, select, factor)

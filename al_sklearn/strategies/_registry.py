@@ -1,0 +1,242 @@
+"""The strategies by name: what each is, needs and costs, and the contract that all of them keep."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ParamSpec, Protocol, cast
+
+import numpy as np
+
+from al_sklearn import inference
+from al_sklearn._errors import check_n_instances, unknown_name
+from al_sklearn._random import preserve_global_rng
+from al_sklearn.pool import n_rows
+
+P = ParamSpec("P")
+Chosen = tuple[np.ndarray, np.ndarray]
+
+FAMILIES = ("uncertainty", "bayesian", "geometric", "outlier", "hybrid", "learned", "adaptive")
+NEEDS = ("proba", "samples", "embeddings", "gradients", "labelled", "loss")
+
+
+class Strategy(Protocol):
+    """What every query strategy is: ``(classifier, X, n_instances) -> (indices, scores)``."""
+
+    def __call__(self, classifier: Any, X: Any, n_instances: int = 1, **options: Any) -> Chosen: ...
+
+
+@dataclass(frozen=True)
+class StrategyInfo:
+    """One row of the catalogue.
+
+    Attributes
+    ----------
+    name : str
+        The name under which experiments and the command line find it.
+    family : str
+        One of ``FAMILIES``.
+    needs : tuple of str
+        What it asks of the classifier, from ``NEEDS``; empty for none.
+    summary : str
+        The first line of its docstring.
+    reference : str
+        Where it was published.
+    cost : str
+        In n candidates, C classes, d features, b instances asked for, T samples, l labelled.
+    aliases : tuple of str
+        Other names that find it.
+    function : callable
+        The strategy.
+    """
+
+    name: str
+    family: str
+    needs: tuple[str, ...]
+    summary: str
+    reference: str
+    cost: str
+    aliases: tuple[str, ...]
+    function: Strategy
+
+
+_registry: dict[str, StrategyInfo] = {}
+_aliases: dict[str, str] = {}
+
+
+def run_strategy(
+    function: Callable[..., Any], name: str, classifier: Any, X: Any, n_instances: int, options: Any
+) -> Any:
+    """Call ``function`` under the contract: arguments checked, results shared, global generators put back."""
+    n = n_rows(X)
+    n_instances = check_n_instances(n_instances, n)
+    # Only what is in memory is looked at here: reading a file twice would double the cost of a query.
+    if isinstance(X, np.ndarray) and not isinstance(X, np.memmap) and X.dtype.kind == "f" and np.isnan(X.sum()):
+        raise ValueError(f"X contains NaN, first in row {_first_nan_row(X)}.")
+    with inference.shared(), preserve_global_rng():
+        try:
+            indices, scores = function(classifier, X, n_instances, **options)
+        except TypeError as error:
+            if "cannot give" in str(error) and not str(error).startswith("strategy "):
+                raise TypeError(f"strategy {name!r}: {error}") from error
+            raise
+    indices, scores = np.asarray(indices, dtype=np.int64), np.asarray(scores)
+    if indices.shape != (n_instances,) or scores.shape != (n_instances,):
+        raise RuntimeError(
+            f"{name} chose {indices.shape} indices and {scores.shape} scores for n_instances={n_instances}."
+        )
+    return indices, scores.astype(np.float64, copy=False)
+
+
+def _first_nan_row(X: np.ndarray) -> int:
+    return int(np.isnan(X.reshape(len(X), -1)).any(axis=1).argmax())
+
+
+# The part of every strategy's documentation that the contract fixes; written once, added to each.
+_PARAMETERS = """classifier : estimator, Pipeline, ActiveLearner or Committee
+    Fitted.
+X : any kind of rows, n of them
+    The candidates.
+n_instances : int, default=1
+    How many to choose, 1 … n.
+random_tie_break : bool, default=False
+    Break ties at random instead of by position.
+random_state : int, Generator or None
+    The same value gives the same answer.
+"""
+_RETURNS = """Returns
+-------
+indices : int64 array of shape (n_instances,)
+    Positions in X, unique, most useful or first chosen first.
+scores : float64 array of shape (n_instances,)
+    Higher = more useful.
+
+Raises
+------
+ValueError
+    For n_instances outside 1 … n, an empty pool, NaN in X or in what the classifier gives.
+NotFittedError
+    When the classifier is not fitted.
+TypeError
+    When the classifier cannot give what the strategy needs.
+
+References
+----------
+"""
+
+
+def _complete(function: Callable[..., Any], reference: str) -> str:
+    """Join a strategy's own docstring with what the contract says of all of them."""
+    doc = inspect.getdoc(function) or ""
+    head, parameters, own = doc.partition("Parameters\n----------\n")
+    own, see_also, links = own.partition("See Also\n--------\n")
+    parts = [head.rstrip(), "", "Parameters\n----------", _PARAMETERS.rstrip(), own.rstrip() if parameters else "", ""]
+    return "\n".join([*parts, _RETURNS + reference, *(["", see_also + links] if see_also else [])])
+
+
+def query_strategy(
+    *, family: str, needs: tuple[str, ...] = (), reference: str, cost: str, aliases: tuple[str, ...] = ()
+) -> Callable[[Callable[P, Chosen]], Callable[P, Chosen]]:
+    """Register a function as a query strategy under its own name, and make it keep the contract.
+
+    The function is called with checked arguments, inside :func:`al_sklearn.inference.shared`, and with the global
+    random generators put back afterwards. It must return ``n_instances`` unique positions, most useful first, and
+    their scores.
+
+    Parameters
+    ----------
+    family : str
+        One of ``FAMILIES``.
+    needs : tuple of str
+        What it asks of the classifier, from ``NEEDS``.
+    reference : str
+        Where it was published; ``"-"`` for folklore.
+    cost : str
+        Time in n, C, d, b, T, l.
+    aliases : tuple of str
+        Other names that find it.
+
+    Raises
+    ------
+    ValueError
+        When the name is taken, or ``family`` or ``needs`` is unknown.
+    """
+    if family not in FAMILIES:
+        raise unknown_name("family", family, FAMILIES)
+    for need in needs:
+        if need not in NEEDS:
+            raise unknown_name("need", need, NEEDS)
+
+    def register(
+        function: Callable[P, Chosen],
+    ) -> Callable[P, Chosen]:
+        name = function.__name__
+
+        @functools.wraps(function)
+        def strategy(classifier: Any, X: Any, n_instances: int = 1, **options: Any) -> Chosen:
+            return run_strategy(function, name, classifier, X, n_instances, options)
+
+        summary = (inspect.getdoc(function) or "").split("\n")[0]
+        strategy.__doc__ = _complete(function, reference)
+        typed = cast(Strategy, strategy)
+        info = StrategyInfo(name, family, needs, summary, reference, cost, aliases, typed)
+        for taken in (name, *aliases):
+            if taken in _registry or taken in _aliases:
+                raise ValueError(f"The strategy name {taken!r} is taken.")
+        _registry[name] = info
+        _aliases.update(dict.fromkeys(aliases, name))
+        strategy.info = info  # type: ignore[attr-defined]
+        return cast(Callable[P, Chosen], strategy)
+
+    return register
+
+
+def catalogue() -> list[StrategyInfo]:
+    """List every registered strategy, by family and then by name.
+
+    Examples
+    --------
+    >>> [info.name for info in catalogue() if "samples" in info.needs][:2]
+    ['bald', 'max_entropy']
+    """
+    return sorted(_registry.values(), key=lambda info: (FAMILIES.index(info.family), info.name))
+
+
+def get_strategy(strategy: str | Strategy) -> Strategy:
+    """Find a strategy by its name or alias; a callable is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        When no strategy has that name; those that exist are listed.
+    TypeError
+        When it is neither a name nor callable.
+    """
+    if callable(strategy):
+        return strategy
+    if not isinstance(strategy, str):
+        raise TypeError(f"A query strategy is a name or a callable, got {type(strategy).__name__}.")
+    name = _aliases.get(strategy, strategy)
+    if name not in _registry:
+        raise unknown_name("strategy", strategy, [*_registry, *_aliases])
+    return _registry[name].function
+
+
+def strategy_name(strategy: str | Strategy) -> str:
+    """Give a strategy a short readable name: ``margin``, ``coreset(metric='cosine')``, ``two_stage(margin, badge)``."""
+    if isinstance(strategy, str):
+        return strategy_name(get_strategy(strategy))
+    if isinstance(strategy, functools.partial):
+        options = ", ".join(f"{key}={value!r}" for key, value in sorted(strategy.keywords.items()))
+        positional = "".join(f"{value!r}, " for value in strategy.args)
+        return f"{strategy_name(strategy.func)}({positional}{options})"
+    return str(getattr(strategy, "__name__", None) or repr(strategy))
+
+
+def follows_contract(strategy: str | Strategy) -> bool:
+    """Whether a strategy is one of ours, which read any kind of X lazily; others are given real rows."""
+    while isinstance(strategy, functools.partial):
+        strategy = cast(Strategy, strategy.func)
+    return isinstance(strategy, str) or hasattr(strategy, "info") or hasattr(strategy, "reads_lazily")

@@ -1,0 +1,320 @@
+"""The named strategies: their contract, and that each is the pair of measure and selector that it says."""
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch import NeuralNetClassifier
+from skorch.helper import SliceDataset
+from torch import nn
+from torch.utils.data import Dataset
+
+from al_sklearn import inference, strategies
+from al_sklearn.strategies import (
+    badge,
+    bald,
+    catalogue,
+    checks,
+    coreset,
+    get_strategy,
+    margin,
+    measures,
+    mix,
+    query_strategy,
+    random_sampling,
+    selectors,
+    strategy_name,
+    two_stage,
+)
+from al_sklearn.strategies._registry import FAMILIES, NEEDS, follows_contract
+
+CONFIGURED = [
+    *[info.name for info in catalogue()],
+    partial(coreset, metric="cosine"),
+    partial(coreset, metric="manhattan", weight_by="entropy"),
+    partial(strategies.entropy, n_samples=5, normalize=True),
+    mix((0.5, "margin"), (0.3, "coreset"), (0.2, "random_sampling")),
+    two_stage("margin", "badge", factor=3),
+    mix((1, two_stage("entropy", coreset)), (2, bald)),
+]
+
+
+@pytest.mark.parametrize("check", list(checks.yield_checks()), ids=lambda c: c.__name__)
+@pytest.mark.parametrize("strategy", CONFIGURED, ids=strategy_name)
+def test_contract(strategy, check):
+    check(get_strategy(strategy), checks._taught(None))
+
+
+def test_the_battery_finds_what_is_wrong():
+    def inverted_length(classifier, X, n_instances=1, *, random_tie_break=False, random_state=None):
+        return np.arange(n_instances + 1), np.zeros(n_instances + 1)
+
+    def global_rng(classifier, X, n_instances=1, *, random_tie_break=False, random_state=None):
+        return np.random.permutation(len(X))[:n_instances], np.zeros(n_instances)
+
+    def writes(classifier, X, n_instances=1, *, random_tie_break=False, random_state=None):
+        if n_instances == 5:
+            X[0] = 0
+        return np.arange(n_instances), np.zeros(n_instances)
+
+    def repeats(classifier, X, n_instances=1, *, random_tie_break=False, random_state=None):
+        return np.zeros(n_instances, dtype=np.int64), np.zeros(n_instances)
+
+    def greedy(classifier, X, n_instances=1, *, random_tie_break=False, random_state=None):
+        return np.arange(n_instances), np.zeros(n_instances)
+
+    for broken, message in (
+        (inverted_length, "got shape"),
+        (global_rng, "random_state=0 gave"),
+        (writes, "wrote to X"),
+        (repeats, "indices repeat"),
+        (greedy, "must raise a ValueError"),
+    ):
+        with pytest.raises(AssertionError, match=f"{broken.__name__} fails check_.*{message}"):
+            checks.check_query_strategy(broken)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.ReLU())
+        self.head = nn.Sequential(nn.Dropout(0.4), nn.Linear(24, 10))
+
+    def forward(self, x):
+        return self.head(self.trunk(x))
+
+
+class Indexed(Dataset):
+    """Returns its own index as the label: proof of which row was read."""
+
+    def __init__(self, X):
+        self.X = X
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, i):
+        return self.X[i], i
+
+
+@pytest.fixture(scope="module")
+def taught(digits):
+    X, y = digits
+    X = X.astype(np.float32) / 255
+    flat = X.reshape(len(X), -1)
+    torch.manual_seed(0)
+    net = NeuralNetClassifier(
+        Net,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=0.01,
+        max_epochs=8,
+        train_split=None,
+        verbose=0,
+    )
+    return {
+        "net": (checks._Learner(net.fit(flat[:100], y[:100]), flat[:100], y[:100]), flat[100:400]),
+        "forest": (
+            checks._Learner(RandomForestClassifier(15, random_state=0).fit(flat[:100], y[:100]), flat[:100], y[:100]),
+            flat[100:400],
+        ),
+        "pipeline": (
+            checks._Learner(
+                make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)).fit(flat[:100], y[:100]),
+                flat[:100],
+                y[:100],
+            ),
+            flat[100:400],
+        ),
+    }
+
+
+def kinds_of(X):
+    return {
+        "tensor": torch.from_numpy(X),
+        "images": X.reshape(-1, 8, 8),
+        "frame": pd.DataFrame(X, index=np.arange(len(X)) + 7000),
+        "dataset": Indexed(X),
+        "slice_dataset": SliceDataset(Indexed(X)),
+    }
+
+
+@pytest.mark.parametrize("strategy", CONFIGURED, ids=strategy_name)
+def test_every_strategy_on_every_classifier_and_kind_of_x(strategy, taught):
+    strategy = get_strategy(strategy)
+    needs_samples = "samples" in str(getattr(strategy, "info", "")) or "bald" in strategy_name(strategy)
+    needs_samples = needs_samples or "n_samples" in strategy_name(strategy)
+    for name, (learner, X) in taught.items():
+        if name == "pipeline" and needs_samples:
+            with pytest.raises(
+                TypeError, match=r"strategy '.*': LogisticRegression cannot give posterior samples: use"
+            ):
+                strategy(learner, X, 3, random_state=0)
+            continue
+        expected = strategy(learner, X, 12, random_state=0)
+        for kind, rows in kinds_of(X).items():
+            if name == "net" and kind == "frame":
+                continue  # skorch makes a dict of a frame's columns, which no image network takes
+            if name != "net" and kind not in ("tensor", "frame"):
+                continue  # scikit-learn's estimators take two-dimensional arrays alone
+            got = strategy(learner, rows, 12, random_state=0)
+            np.testing.assert_array_equal(got[0], expected[0], err_msg=f"{name}, {kind}")
+            np.testing.assert_allclose(got[1], expected[1], rtol=1e-4, atol=1e-6)
+
+
+def test_the_labelled_image_is_the_one_that_was_scored(taught):
+    learner, X = taught["net"]
+    data = Indexed(X)
+    subset = torch.utils.data.Subset(data, np.arange(len(X))[::-1].copy())
+    whole, _ = margin(learner, data, 10)
+    reverse, scores = margin(learner, subset, 10)
+    assert [subset[int(i)][1] for i in reverse] == [data[int(i)][1] for i in whole]
+    utilities = measures.margin(inference.predict_proba(learner, X))
+    np.testing.assert_allclose([utilities[subset[int(i)][1]] for i in reverse], scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["least_confidence", "margin", "ratio", "entropy", "max_entropy", "bald"])
+def test_strategies_are_their_measure_and_the_top_of_it(name, taught):
+    learner, X = taught["forest"]
+    if name in ("max_entropy", "bald"):
+        utilities = getattr(measures, name)(inference.sample_proba(learner, X))
+    else:
+        utilities = getattr(measures, name)(inference.predict_proba(learner, X))
+        mean = inference.sample_proba(learner, X, 20).mean(axis=0)
+        np.testing.assert_array_equal(
+            get_strategy(f"{name}_mc")(learner, X, 9)[0], selectors.top_k(getattr(measures, name)(mean), 9)[0]
+        )
+    order = np.lexsort((np.arange(len(X)), -utilities))[:25]
+    indices, scores = get_strategy(name)(learner, X, 25)
+    np.testing.assert_array_equal(indices, order)
+    np.testing.assert_allclose(scores, utilities[order])
+
+
+def test_coreset_and_badge_are_their_selectors(taught):
+    learner, X = taught["net"]
+    embeddings = inference.embed(learner, X)
+    labelled = inference.embed(learner, learner.X_training)
+    np.testing.assert_array_equal(coreset(learner, X, 20)[0], selectors.k_center(embeddings, 20, labelled=labelled)[0])
+    np.testing.assert_array_equal(
+        coreset(learner, X, 20, X_labelled=X[:5])[0], selectors.k_center(embeddings, 20, labelled=embeddings[:5])[0]
+    )
+    weights = measures.entropy(inference.predict_proba(learner, X))
+    np.testing.assert_array_equal(
+        coreset(learner, X, 20, weight_by="entropy")[0],
+        selectors.k_center(embeddings, 20, labelled=labelled, weights=weights)[0],
+    )
+    residuals, factors = inference.gradient_factors(learner, X)
+    np.testing.assert_array_equal(
+        badge(learner, X, 20, random_state=3)[0],
+        selectors.gradient_kmeans_plusplus(residuals, factors, 20, random_state=3)[0],
+    )
+    # Without a classifier, and without a single label: X itself is the feature.
+    np.testing.assert_array_equal(coreset(None, X, 9)[0], selectors.k_center(X, 9)[0])
+    with pytest.raises(ValueError, match="Unknown measure 'margn'"):
+        coreset(learner, X, 2, weight_by="margn")
+
+
+def test_random_sampling_is_uniform_and_never_the_whole_pool():
+    counts = np.zeros(10)
+    for seed in range(2000):
+        counts[random_sampling(None, np.zeros((10, 1)), 3, random_state=seed)[0]] += 1
+    assert abs(counts - 600).max() < 5 * np.sqrt(2000 * 0.3 * 0.7)
+    assert len(random_sampling(None, np.zeros((10, 1)), 9)[0]) == 9
+    first, second = (random_sampling(None, np.zeros((1000, 1)), 5)[0] for _ in range(2))
+    assert not np.array_equal(first, second)
+
+
+def test_a_constant_classifier_ties_by_position_or_at_random(taught):
+    class Constant(LogisticRegression):
+        def predict_proba(self, X):
+            return np.full((len(X), 10), 0.1)
+
+    X = taught["forest"][1]
+    classifier = Constant(max_iter=200).fit(X[:50], np.arange(50) % 10)
+    assert margin(classifier, X, 5)[0].tolist() == [0, 1, 2, 3, 4]
+    at_random = margin(classifier, X, 5, random_tie_break=True, random_state=0)[0]
+    assert at_random.tolist() != [0, 1, 2, 3, 4] and len(set(at_random.tolist())) == 5
+
+
+def test_mix_shares_its_budget_exactly_and_computes_once(taught):
+    learner, X = taught["forest"]
+
+    class Counting:
+        calls = 0
+
+        def __init__(self, estimator):
+            self.inner, self.classes_ = estimator, estimator.classes_
+
+        def predict_proba(self, rows):
+            Counting.calls += 1
+            return self.inner.predict_proba(rows)
+
+    counting = checks._Learner(Counting(learner.estimator), learner.X_training, learner.y_training)
+    mixed = mix((0.5, "margin"), (0.25, "entropy"), (0.25, "least_confidence"))
+    indices, _ = mixed(counting, X, 10)
+    assert Counting.calls == 1
+    assert mixed._budgets(10) == [5, 3, 2] and sum(mixed._budgets(7)) == 7 and mixed._budgets(1) == [1, 0, 0]
+    top = margin(learner, X, 5)[0]
+    np.testing.assert_array_equal(indices[:5], top)
+    assert len(set(indices.tolist())) == 10
+    assert sorted(mixed(counting, X[:10], 10)[0].tolist()) == list(range(10))
+
+
+def test_two_stage_maps_back_to_the_pool(taught):
+    learner, X = taught["forest"]
+    staged = two_stage("margin", "coreset", factor=4)
+    indices, _ = staged(learner, X, 10)
+    kept = margin(learner, X, 40)[0]
+    assert set(indices.tolist()) <= set(kept.tolist())
+    np.testing.assert_array_equal(indices, kept[coreset(learner, X[kept], 10)[0]])
+
+
+def test_names_and_the_catalogue():
+    infos = catalogue()
+    assert len({info.name for info in infos}) == len(infos) >= 13
+    for info in infos:
+        assert info.family in FAMILIES and set(info.needs) <= set(NEEDS)
+        assert info.summary.endswith(".") and info.reference and info.cost.startswith("O(")
+        doc = info.function.__doc__
+        assert all(part in doc for part in ("Parameters", "Returns", "Raises", "References", info.reference))
+        assert get_strategy(info.name) is info.function and follows_contract(info.name)
+    assert get_strategy("random") is random_sampling
+    assert strategy_name("random") == "random_sampling"
+    assert strategy_name(partial(coreset, metric="cosine")) == "coreset(metric='cosine')"
+    assert strategy_name(mix((3, margin), (1, "random"))) == "mix((3, margin), (1, random_sampling))"
+    assert strategy_name(two_stage("margin", badge)) == "two_stage(margin, badge, factor=10)"
+    assert pickle.loads(pickle.dumps(mix((1, margin)))) == mix((1, margin))
+    assert follows_contract(partial(coreset)) and follows_contract(mix((1, margin)))
+    assert not follows_contract(lambda classifier, X: [0])
+
+
+def test_unknown_names_and_bad_compositions_say_what_is_allowed():
+    with pytest.raises(ValueError, match=r"Unknown strategy 'margn'. Did you mean 'margin'\? Available: badge, bald"):
+        get_strategy("margn")
+    with pytest.raises(TypeError, match="a name or a callable, got int"):
+        get_strategy(3)
+    with pytest.raises(ValueError, match="at least one"):
+        mix()
+    with pytest.raises(ValueError, match="must be positive"):
+        mix((0, "margin"))
+    with pytest.raises(TypeError, match="pairs"):
+        mix("margin")
+    with pytest.raises(ValueError, match="factor must be"):
+        two_stage("margin", "badge", factor=0.5)
+    with pytest.raises(ValueError, match="is taken"):
+
+        @query_strategy(family="uncertainty", reference="-", cost="O(n)")
+        def margin(classifier, X, n_instances=1):
+            """Taken."""
+
+    with pytest.raises(ValueError, match="Unknown family 'magic'"):
+        query_strategy(family="magic", reference="-", cost="O(n)")
+    with pytest.raises(ValueError, match="Unknown need 'luck'"):
+        query_strategy(family="hybrid", needs=("luck",), reference="-", cost="O(n)")
