@@ -112,8 +112,6 @@ class Space:
     def _transform64(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return values
 
-    # ---- rows ----------------------------------------------------------------------------------------------------
-
     def rows(self, arrays: tuple[Array, ...], key: slice | NDArray[np.int64]) -> Rows:
         """Rows `key` of `arrays` for a GEMM. ValueError where they hold NaN or infinity."""
         parts = tuple(self._part(a, key, i) for i, a in enumerate(arrays))
@@ -141,11 +139,7 @@ class Space:
 
     def rows64(self, arrays: tuple[Array, ...], key: slice | NDArray[np.int64]) -> Rows64:
         """The same rows in float64 on the host, for `distance`."""
-        return tuple(
-            self._transform64(_float64(_take(a, key)) * s) for a, s in zip(arrays, self.scales, strict=True)
-        )
-
-    # ---- distances -----------------------------------------------------------------------------------------------
+        return tuple(self._transform64(_float64(_take(a, key)) * s) for a, s in zip(arrays, self.scales, strict=True))
 
     def products(self, rows: Rows, centres: Rows) -> torch.Tensor:
         """Inner products, (m, k)."""
@@ -323,10 +317,6 @@ def _try_nearest(
         best[unsettled] = np.minimum(best[unsettled], distances)
         lower[torch.from_numpy(unsettled), torch.from_numpy(nearest)] = np.inf
     return unsettled
-
-
-# ---- arrays of any kind
-----------------------------------------------------------------------------------------------
 
 
 def _take(array: Array, key: slice | NDArray[np.int64]) -> Array:

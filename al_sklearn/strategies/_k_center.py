@@ -165,8 +165,6 @@ class _Greedy:
         keys = np.array(self.keys[:n_instances]) * self.space.unit
         return indices, np.sqrt(keys) if self.space.squared else keys
 
-    # ---- passes over the pool --------------------------------------------------------------------------------------
-
     def _bound_by(self, centres: Rows) -> None:
         for tile in tiles(len(self.X), self.step):
             nearest = self.space.nearest_upper(self.space.rows((self.X,), tile), centres)
@@ -203,8 +201,6 @@ class _Greedy:
         while len(self.chosen) < 2:
             self._choose_some(2)
         return self.keys[1]
-
-    # ---- the greedy among some candidates --------------------------------------------------------------------------
 
     def _take(self, index: int, key: float) -> None:
         self.chosen.append(index)

@@ -131,8 +131,7 @@ def gradient_kmeans_plusplus(
     References
     ----------
     .. [1] J. T. Ash, C. Zhang, A. Krishnamurthy, J. Langford and A. Agarwal. Deep batch active learning by diverse,
-    uncertain
-       gradient lower bounds. ICLR 2020.
+       uncertain gradient lower bounds. ICLR 2020.
     """
     A, H = as_rows(residuals, "residuals"), as_rows(embeddings, "embeddings")
     if len(A) != len(H):
