@@ -1,0 +1,40 @@
+# make demo, make test: all that is needed on a fresh machine. VENV and PYTHON can be set.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+JOBS ?= 2
+# One thread a process: two workers with two threads each fight over the cores.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: demo test test-all lint typecheck bench clean
+.DEFAULT_GOAL := help
+
+help:  ## show what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+# The mark is written last, so that a broken installation is tried again.
+$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[plots,test]"
+	$(BIN)/pip check
+	touch $@
+
+demo: $(VENV)/.installed  ## compare six strategies on real digits, end with a table and a report
+	rm -rf $(DEMO)
+	$(BIN)/al-sklearn compare --dataset digits --output $(DEMO) --jobs $(JOBS)
+
+test: $(VENV)/.installed  ## the tests, without the slow ones
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+lint: $(VENV)/.installed  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: $(VENV)/.installed  ## mypy
+	$(BIN)/mypy
+
+clean:  ## remove the environment and the caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
