@@ -152,7 +152,8 @@ def _find(name: str, data_dir: Path, torchvision_name: str, file: str) -> Path:
                 return folder / (file + suffix)
     raise FileNotFoundError(
         f"{name}: no {file} or {file}.gz in {data_dir}, nor in {torchvision_name}/raw below it; give the folder "
-        "with the files as data_dir (Debian's package dataset-fashion-mnist brings those of fashion-mnist), or download=True."
+        "with the files as data_dir (Debian's package dataset-fashion-mnist brings those of fashion-mnist), or "
+        "download=True."
     )
 
 
