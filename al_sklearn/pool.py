@@ -164,7 +164,12 @@ def concat_rows(a: Any, b: Any) -> Any:
     if hasattr(a, "iloc"):
         import pandas as pd
 
-        return pd.concat([a, b] if hasattr(b, "iloc") else [a, type(a)(b)])
+        if not hasattr(b, "iloc"):
+            # Named like what they join, or pandas would put them into columns of their own.
+            b = pd.DataFrame(b, columns=a.columns) if isinstance(a, pd.DataFrame) else pd.Series(b, name=a.name)
+        elif isinstance(a, pd.DataFrame) and set(a.columns) != set(b.columns):
+            raise ValueError(f"Rows with columns {list(b.columns)} cannot follow rows with columns {list(a.columns)}.")
+        return pd.concat([a, b])
     if sp.issparse(a) or sp.issparse(b):
         return sp.vstack([a, b], format="csr")
     if _is_slice_dataset(a) and _is_slice_dataset(b) and a.dataset is b.dataset and a.idx == b.idx:
@@ -173,7 +178,9 @@ def concat_rows(a: Any, b: Any) -> Any:
         torch_data = sys.modules["torch.utils.data"]
         if type(a) is torch_data.Subset and type(b) is torch_data.Subset and a.dataset is b.dataset:
             return torch_data.Subset(a.dataset, [*a.indices, *b.indices])
-        return torch_data.ConcatDataset([a, b])
+        # Kept flat: one level more for each batch taught would soon be slow, and then too deep.
+        parts = a.datasets if type(a) is torch_data.ConcatDataset else [a]
+        return torch_data.ConcatDataset([*parts, b])
     if isinstance(a, (list, tuple)):
         return type(a)([*a, *b])
     torch = sys.modules.get("torch")

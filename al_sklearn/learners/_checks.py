@@ -1,0 +1,114 @@
+"""What may be taught: one label a row, nothing missing, rows like the rows before. One clear sentence each."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Mapping
+from numbers import Number
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from al_sklearn._errors import check_same_length
+from al_sklearn.pool import iter_chunks, n_rows
+
+# The check for NaN looks at about this many bytes at a time, whatever the size of X.
+_CHUNK_BYTES = 2**24
+
+
+def check_labelled(X: Any, y: Any, force_all_finite: bool = True) -> None:
+    """Check that ``X`` and ``y`` can be learnt from; nothing is converted or copied.
+
+    Parameters
+    ----------
+    X, y : any kind of rows
+        What is about to be taught.
+    force_all_finite : bool, default=True
+        Whether NaN and infinite values are refused. Torch data sets are not searched: that would read each image.
+
+    Raises
+    ------
+    TypeError
+        When ``y`` is missing or has no length.
+    ValueError
+        When both are empty, differ in length, or hold NaN or infinite values.
+    """
+    if y is None:
+        raise TypeError("y is missing: pass one label for each row of X.")
+    for name, rows in (("X", X), ("y", y)):
+        if isinstance(rows, (Number, str)) or getattr(rows, "shape", None) == ():
+            raise ValueError(f"{name} is a single value: give one entry a row, for instance {name}.reshape(1, -1).")
+    check_same_length(n_rows(X), n_rows(y))
+    if n_rows(X) == 0:
+        raise ValueError("X and y are empty: there is nothing to learn from.")
+    if force_all_finite:
+        for name, rows in (("X", X), ("y", y)):
+            if not _all_finite(rows):
+                raise ValueError(
+                    f"{name} holds NaN, None or infinite values: clean it, or pass force_all_finite=False to an "
+                    "estimator that copes with them."
+                )
+
+
+def check_follows(name: str, known: Any, new: Any) -> None:
+    """Raise a ``ValueError`` unless rows of ``new`` look like those of ``known``."""
+    known_shape, new_shape = getattr(known, "shape", None), getattr(new, "shape", None)
+    if known_shape is not None and new_shape is not None and tuple(known_shape[1:]) != tuple(new_shape[1:]):
+        raise ValueError(
+            f"The rows of {name} have shape {tuple(new_shape[1:])}, those known so far have {tuple(known_shape[1:])}."
+        )
+    if name == "y" and {_is_text(known), _is_text(new)} == {True, False}:
+        # numpy would join 3 and "3" into strings without a word.
+        raise ValueError("The new labels and those known so far must be both numbers or both strings.")
+
+
+def _is_text(y: Any) -> bool | None:
+    """Whether labels are strings; None where the type does not tell."""
+    kind = getattr(getattr(y, "dtype", None), "kind", None)
+    if kind in ("U", "S"):
+        return True
+    if kind in ("i", "u", "f", "b"):
+        return False
+    first = next(iter(y), None) if isinstance(y, (list, tuple)) or hasattr(y, "iloc") or kind == "O" else None
+    return None if first is None else isinstance(first, str)
+
+
+def _all_finite(X: Any) -> bool:
+    if isinstance(X, Mapping):
+        return all(_all_finite(part) for part in X.values())
+    if isinstance(X, pd.DataFrame):
+        return all(_all_finite(X[column]) for column in X.columns) if X.columns.is_unique else _all_finite(X.values)
+    if isinstance(X, pd.Series):
+        return not X.isna().any() and (X.dtype.kind not in "fc" or bool(np.isfinite(X.to_numpy()).all()))
+    if sp.issparse(X):
+        return X.dtype.kind not in "fc" or bool(np.isfinite(X.tocsr().data).all())
+    if isinstance(X, (list, tuple)):
+        return all(_item_finite(item) for item in X)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(X, torch.Tensor):
+        return not X.is_floating_point() or all(bool(torch.isfinite(part).all()) for _, part in _chunks(X))
+    kind = getattr(getattr(X, "dtype", None), "kind", None)
+    if kind in ("f", "c"):
+        return all(bool(np.isfinite(part).all()) for _, part in _chunks(X))
+    if kind == "O":
+        return all(not pd.isna(part).any() for _, part in _chunks(X))
+    return True
+
+
+def _item_finite(item: Any) -> bool:
+    if item is None:
+        return False
+    if isinstance(item, (str, bytes, os.PathLike)):
+        return True
+    if isinstance(item, (float, np.floating)):
+        return math.isfinite(item)
+    return _all_finite(item)
+
+
+def _chunks(X: Any) -> Any:
+    row_bytes = max(1, int(np.prod(X.shape[1:])) * 8)
+    return iter_chunks(X, max(1, _CHUNK_BYTES // row_bytes))

@@ -1,0 +1,589 @@
+"""`Committee` and `CommitteeRegressor`: several learners that vote, fitted in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import modAL.models
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.metrics import accuracy_score, r2_score
+
+from al_sklearn._random import RandomState, as_generator
+from al_sklearn.learners._active import ActiveLearner, hstack
+from al_sklearn.learners._base import LearnerBase
+from al_sklearn.learners._checks import check_labelled
+from al_sklearn.learners._disagreement import max_std_sampling, vote_entropy_sampling
+from al_sklearn.learners._training import Labelled, extend_each, split_weights, train, training_mode
+from al_sklearn.pool import concat_rows, n_rows
+from al_sklearn.strategies import get_strategy
+
+
+class CommitteeBase(LearnerBase):
+    """What both committees share: members that are taught together."""
+
+    learner_list: Sequence[ActiveLearner]
+    on_transformed: bool
+    n_jobs: int | None
+
+    def _store(
+        self,
+        learner_list: Sequence[ActiveLearner],
+        query_strategy: str | Callable,
+        on_transformed: bool,
+        n_jobs: int | None,
+        random_state: RandomState,
+    ) -> None:
+        if not isinstance(learner_list, (list, tuple)) or len(learner_list) == 0:
+            raise TypeError(f"learner_list must be a list of at least one ActiveLearner, got {learner_list!r}.")
+        for learner in learner_list:
+            if not isinstance(learner, ActiveLearner):
+                raise TypeError(
+                    f"learner_list must hold al_sklearn.ActiveLearner objects, got {type(learner).__name__}: write "
+                    "ActiveLearner(estimator)."
+                )
+        if len({id(learner) for learner in learner_list}) != len(learner_list):
+            raise ValueError("A learner comes twice in learner_list: each member must be an object of its own.")
+        get_strategy(query_strategy)
+        self.learner_list = learner_list
+        self.query_strategy = query_strategy
+        self.on_transformed = on_transformed
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def __iter__(self) -> Iterator[ActiveLearner]:
+        return iter(self.learner_list)
+
+    def __len__(self) -> int:
+        return len(self.learner_list)
+
+    def _members(self) -> dict[str, Any]:
+        return {f"learner_{i}": learner.estimator for i, learner in enumerate(self.learner_list)}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters; with ``deep`` those of the members too, as ``learner_0__estimator__C``.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+
+        Returns
+        -------
+        dict
+        """
+        params = super().get_params(deep=False)
+        if deep:
+            for i, learner in enumerate(self.learner_list):
+                params[f"learner_{i}"] = learner
+                params.update((f"learner_{i}__{name}", value) for name, value in learner.get_params().items())
+        return params
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters by the names that :meth:`get_params` gives.
+
+        Parameters
+        ----------
+        **params
+
+        Returns
+        -------
+        self
+        """
+        super().set_params(**{k: v for k, v in params.items() if not self._is_member_name(k)})
+        of_members = {name: value for name, value in params.items() if self._is_member_name(name)}
+        for name in sorted(of_members, key=len):
+            member, _, rest = name.partition("__")
+            i = int(member.removeprefix("learner_"))
+            if rest:
+                self.learner_list[i].set_params(**{rest: of_members[name]})
+            else:
+                learners = list(self.learner_list)
+                learners[i] = of_members[name]
+                self.learner_list = learners
+        return self
+
+    def _is_member_name(self, name: str) -> bool:
+        return name.partition("__")[0] in {f"learner_{i}" for i in range(len(self.learner_list))}
+
+    @property
+    def X_training(self) -> Any:
+        """Rows that the members know: one object where all share it, else those of the members one after the other."""
+        return self._shared("X_training")
+
+    @property
+    def y_training(self) -> Any:
+        """Labels of ``X_training``."""
+        return self._shared("y_training")
+
+    def _shared(self, name: str) -> Any:
+        known = [learner for learner in self.learner_list if learner.X_training is not None]
+        if not known:
+            return None
+        # Members that were taught together hold the very same objects: nothing is joined, nothing copied.
+        distinct = {(id(learner.X_training), id(learner.y_training)): learner for learner in known}
+        parts = [getattr(learner, name) for learner in distinct.values()]
+        joined = parts[0]
+        for part in parts[1:]:
+            joined = concat_rows(joined, part)
+        return joined
+
+    def transform_without_estimating(self, X: Any) -> Any:
+        """Transform rows as the last steps of the members' estimators see them, side by side.
+
+        Parameters
+        ----------
+        X : any kind of rows
+
+        Returns
+        -------
+        rows
+        """
+        parts = [learner.transform_without_estimating(X) for learner in self.learner_list]
+        # Without a pipeline every part is X itself: once is enough for any distance.
+        return X if all(part is X for part in parts) else hstack(parts)
+
+    def _train(
+        self,
+        data: Sequence[Labelled],
+        fit_kwargs: Sequence[dict[str, Any]],
+        mode: str | None = None,
+        bootstrap: bool = False,
+    ) -> None:
+        """Fit every member on its rows, in parallel; all of them share X, and only estimators come back."""
+        n_members = len(self.learner_list)
+        n_jobs = effective_n_jobs(self.n_jobs)
+        rows: list[np.ndarray | None] = [None] * n_members
+        seeds: list[int | None] = [None] * n_members
+        if self.random_state is not None or n_jobs != 1:
+            # Workers begin with equal global generators: without a seed each, nets would start from equal weights.
+            stream = self._generator() if self.random_state is not None else as_generator(None)
+            seeds = [int(seed) for seed in stream.integers(2**31 - 1, size=n_members)]
+        if bootstrap:
+            rows = [
+                learner._bootstrap(len(part))
+                if learner.random_state is not None or self.random_state is None
+                else self._generator().integers(len(part), size=len(part))
+                for learner, part in zip(self.learner_list, data, strict=True)
+            ]
+        estimators = Parallel(n_jobs=self.n_jobs)(
+            delayed(train)(learner.estimator, part, mode=mode, bootstrap=indices, seed=seed, fit_kwargs=kwargs)
+            for learner, part, indices, seed, kwargs in zip(
+                self.learner_list, data, rows, seeds, fit_kwargs, strict=True
+            )
+        )
+        for learner, estimator in zip(self.learner_list, estimators, strict=True):
+            learner.estimator = estimator
+
+    def _split(
+        self, fit_kwargs: dict[str, Any], n_new: int
+    ) -> tuple[list[dict[str, np.ndarray]], list[dict[str, Any]]]:
+        weights, others = [], []
+        for kwargs in self._routed("fit", fit_kwargs).values():
+            of_new, of_all, rest = split_weights(kwargs, n_new, n_new)
+            weights.append({**of_new, **of_all})
+            others.append(rest)
+        return weights, others
+
+    def fit(self, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any) -> Any:
+        """Forget what the members were taught and fit each of them on ``X`` and ``y``.
+
+        Parameters
+        ----------
+        X, y : any kind of rows
+            Stored once, shared by all members, never copied.
+        bootstrap : bool, default=False
+            Whether each member is fitted on a bootstrap sample of its own.
+        **fit_kwargs
+            Passed on to ``fit`` of the estimators.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            When lengths differ, X is empty, or values are missing.
+        """
+        self._check(X, y)
+        self._stream = None
+        weights, others = self._split(fit_kwargs, n_rows(X))
+        data = [Labelled(X, y, part) for part in weights]
+        self._train(data, others, bootstrap=bootstrap)
+        self._assign(data)
+        return self
+
+    def teach(
+        self,
+        X: Any,
+        y: Any,
+        bootstrap: bool = False,
+        only_new: bool = False,
+        training: str | None = None,
+        refit: bool = True,
+        store: bool = True,
+        **fit_kwargs: Any,
+    ) -> Any:
+        """Add labelled rows to what each member knows and train all of them again.
+
+        Parameters
+        ----------
+        X, y : any kind of rows
+            The new rows and their labels.
+        bootstrap : bool, default=False
+            Whether each member is trained on a bootstrap sample of its own.
+        only_new, training, refit, store
+            As for :meth:`ActiveLearner.teach`.
+        **fit_kwargs
+            Passed on to ``fit`` of the estimators; ``sample_weight`` has one value for each new row.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As for :meth:`ActiveLearner.teach`.
+        """
+        mode = training_mode(training, only_new)
+        if not refit and (mode is not None or bootstrap or not store):
+            raise ValueError("refit=False only stores: training, only_new, bootstrap and store=False contradict it.")
+        self._check(X, y)
+        weights, others = self._split(fit_kwargs, n_rows(X))
+        new = [Labelled(X, y, part) for part in weights]
+        everything = extend_each([learner._known for learner in self.learner_list], new)
+        if refit:
+            self._train(new if mode == "only_new" else everything, others, mode, bootstrap)
+        if store:
+            self._assign(everything)
+        return self
+
+    def refit(self, bootstrap: bool = False, training: str | None = None, **fit_kwargs: Any) -> Any:
+        """Train every member again on what it knows.
+
+        Parameters
+        ----------
+        bootstrap : bool, default=False
+            Whether each is trained on a bootstrap sample of its own rows.
+        training : {None, "from_scratch", "fine_tune"}, default=None
+            As for :meth:`ActiveLearner.refit`.
+        **fit_kwargs
+            Passed on to ``fit`` of the estimators.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            When a member knows nothing yet, or ``training="only_new"``.
+        """
+        mode = training_mode(training, False)
+        if mode == "only_new":
+            raise ValueError("refit trains on everything known: there are no new rows for training='only_new'.")
+        data = [learner._known for learner in self.learner_list]
+        if any(part.X is None for part in data):
+            raise ValueError("Nothing is known yet: call fit or teach first.")
+        self._train(data, list(self._routed("fit", fit_kwargs).values()), mode, bootstrap)
+        return self
+
+    def rebag(self, **fit_kwargs: Any) -> Any:
+        """Refit every member on a bootstrap sample of the rows that it knows.
+
+        Parameters
+        ----------
+        **fit_kwargs
+            Passed on to ``fit`` of the estimators.
+
+        Returns
+        -------
+        self
+        """
+        return self.refit(bootstrap=True, **fit_kwargs)
+
+    def relabel(self, indices: Any, y: Any, refit: bool = True, **fit_kwargs: Any) -> Any:
+        """Correct labels that all members were taught; see :meth:`ActiveLearner.relabel`.
+
+        Parameters
+        ----------
+        indices : int array of shape (m,)
+            Positions in ``X_training``.
+        y : labels of shape (m, ...)
+        refit : bool, default=True
+        **fit_kwargs
+            Passed on to ``fit`` of the estimators.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As for :meth:`ActiveLearner.relabel`, and when the members were not taught together.
+        """
+        return self._change(lambda known: known.relabel(indices, y), refit, fit_kwargs)
+
+    def forget(self, indices: Any, refit: bool = True, **fit_kwargs: Any) -> Any:
+        """Withdraw rows that all members were taught; see :meth:`ActiveLearner.forget`.
+
+        Parameters
+        ----------
+        indices : int array of shape (m,)
+            Positions in ``X_training``.
+        refit : bool, default=True
+        **fit_kwargs
+            Passed on to ``fit`` of the estimators.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As for :meth:`ActiveLearner.forget`, and when the members were not taught together.
+        """
+        return self._change(lambda known: known.forget(indices), refit, fit_kwargs)
+
+    def _change(self, change: Callable[[Labelled], Labelled], refit: bool, fit_kwargs: dict[str, Any]) -> Any:
+        known = [learner._known for learner in self.learner_list]
+        if len({(id(part.X), id(part.y)) for part in known}) != 1:
+            raise ValueError("The members were not taught the same rows: change each learner by itself.")
+        changed = [change(part) for part in known]
+        self._assign([Labelled(changed[0].X, changed[0].y, part.weights) for part in changed])
+        return self.refit(**fit_kwargs) if refit else self
+
+    def _check(self, X: Any, y: Any) -> None:
+        check_labelled(X, y, all(learner.force_all_finite for learner in self.learner_list))
+
+    def _assign(self, data: Sequence[Labelled]) -> None:
+        for learner, part in zip(self.learner_list, data, strict=True):
+            learner._known = part
+
+    def vote(self, X: Any, **predict_kwargs: Any) -> np.ndarray:
+        """Predictions of every member.
+
+        Parameters
+        ----------
+        X : any kind of rows
+        **predict_kwargs
+            Passed on to ``predict`` of the estimators.
+
+        Returns
+        -------
+        array of shape (n, n_members)
+            Of the type of the labels: strings stay strings.
+        """
+        votes = [np.asarray(learner.predict(X, **predict_kwargs)) for learner in self.learner_list]
+        # Regressors taught a column give a column.
+        return np.stack([vote.reshape(len(vote)) if vote.size == len(vote) else vote for vote in votes], axis=1)
+
+
+class Committee(CommitteeBase, modAL.models.Committee):
+    """Classifiers that vote; where they disagree, a label is wanted.
+
+    A drop-in for ``modAL.models.Committee``, of which it is a subclass.
+
+    Parameters
+    ----------
+    learner_list : list of ActiveLearner
+        The members. Those taught together share their rows; nothing is copied per member.
+    query_strategy : callable or str, default=vote_entropy_sampling
+        As for :class:`ActiveLearner`; it is given the committee.
+    on_transformed : bool, default=False
+        Whether ranked batch sampling measures distances after the members' own transformations.
+    n_jobs : int or None, default=None
+        Members fitted at a time, through joblib. None means 1, or what ``joblib.parallel_config`` says.
+    random_state : int, Generator, RandomState, SeedSequence or None, default=None
+        Gives every member a seed of its own, for its bootstrap sample, for each ``random_state`` of its estimator
+        that is None, and for estimators that draw from the global generators, as plain skorch nets do. The
+        generators are put back after the fit. With a threading backend the global generators are shared, and only
+        estimators with a ``random_state`` are repeatable.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+        Every class that a member knows, sorted.
+    n_classes_ : int
+    X_training, y_training : any kind of rows or None
+        What the members were taught.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When ``learner_list`` is empty, holds something else, or holds a learner twice.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from al_sklearn import ActiveLearner, Committee
+    >>> X, y = load_iris(return_X_y=True)
+    >>> committee = Committee([ActiveLearner(LogisticRegression()), ActiveLearner(GaussianNB())])
+    >>> indices, rows = committee.fit(X[::10], y[::10]).query(X, n_instances=3)
+    >>> committee.teach(rows, y[indices]).score(X, y) > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        learner_list: Sequence[ActiveLearner],
+        query_strategy: str | Callable = vote_entropy_sampling,
+        on_transformed: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+    ):
+        self._store(learner_list, query_strategy, on_transformed, n_jobs, random_state)
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Every class that a member knows, sorted."""
+        return np.unique(np.concatenate([np.asarray(learner.classes_) for learner in self.learner_list]))
+
+    @property
+    def n_classes_(self) -> int:
+        """Number of classes."""
+        return len(self.classes_)
+
+    def predict(self, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+        """Predict the class with the highest mean probability.
+
+        Parameters
+        ----------
+        X : any kind of rows
+        **predict_proba_kwargs
+            Passed on to ``predict_proba`` of the estimators.
+
+        Returns
+        -------
+        array of shape (n,)
+        """
+        return self.classes_[self.predict_proba(X, **predict_proba_kwargs).argmax(axis=1)]
+
+    def predict_proba(self, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+        """Mean of the members' probabilities.
+
+        Parameters
+        ----------
+        X : any kind of rows
+        **predict_proba_kwargs
+            Passed on to ``predict_proba`` of the estimators.
+
+        Returns
+        -------
+        array of shape (n, n_classes)
+        """
+        return self.vote_proba(X, **predict_proba_kwargs).mean(axis=1)
+
+    def vote_proba(self, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+        """Probabilities from every member.
+
+        Parameters
+        ----------
+        X : any kind of rows
+        **predict_proba_kwargs
+            Passed on to ``predict_proba`` of the estimators.
+
+        Returns
+        -------
+        array of shape (n, n_members, n_classes)
+            Columns follow ``classes_``; a class that a member does not know has probability 0 there.
+        """
+        classes = self.classes_
+        votes = np.zeros((n_rows(X), len(self.learner_list), len(classes)))
+        for i, learner in enumerate(self.learner_list):
+            columns = np.searchsorted(classes, learner.classes_)
+            votes[:, i, columns] = learner.predict_proba(X, **predict_proba_kwargs)
+        return votes
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy of :meth:`predict`.
+
+        Parameters
+        ----------
+        X, y : any kind of rows
+        sample_weight : array of shape (n,), optional
+
+        Returns
+        -------
+        float
+        """
+        return accuracy_score(y, self.predict(X), sample_weight=sample_weight)
+
+
+class CommitteeRegressor(CommitteeBase, modAL.models.CommitteeRegressor):
+    """Regressors whose spread says where a value is wanted.
+
+    A drop-in for ``modAL.models.CommitteeRegressor``, of which it is a subclass.
+
+    Parameters
+    ----------
+    learner_list : list of ActiveLearner
+        The members.
+    query_strategy : callable or str, default=max_std_sampling
+        As for :class:`ActiveLearner`; it is given the committee.
+    on_transformed, n_jobs, random_state
+        As for :class:`Committee`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.tree import DecisionTreeRegressor
+    >>> from al_sklearn import ActiveLearner, CommitteeRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> members = [ActiveLearner(DecisionTreeRegressor()) for _ in range(3)]
+    >>> committee = CommitteeRegressor(members, random_state=0).fit(X[:50], y[:50], bootstrap=True)
+    >>> indices, rows = committee.query(X, n_instances=2)
+    >>> mean, std = committee.predict(rows, return_std=True)
+    >>> bool((std > 0).all())
+    True
+    """
+
+    def __init__(
+        self,
+        learner_list: Sequence[ActiveLearner],
+        query_strategy: str | Callable = max_std_sampling,
+        on_transformed: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+    ):
+        self._store(learner_list, query_strategy, on_transformed, n_jobs, random_state)
+
+    def predict(self, X: Any, return_std: bool = False, **predict_kwargs: Any) -> Any:
+        """Mean of the members' predictions.
+
+        Parameters
+        ----------
+        X : any kind of rows
+        return_std : bool, default=False
+            Whether the standard deviation over the members is returned too.
+        **predict_kwargs
+            Passed on to ``predict`` of the estimators.
+
+        Returns
+        -------
+        mean : array of shape (n,)
+        std : array of shape (n,)
+            Only with ``return_std=True``.
+        """
+        votes = self.vote(X, **predict_kwargs)
+        return (votes.mean(axis=1), votes.std(axis=1)) if return_std else votes.mean(axis=1)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R² of :meth:`predict`.
+
+        Parameters
+        ----------
+        X, y : any kind of rows
+        sample_weight : array of shape (n,), optional
+
+        Returns
+        -------
+        float
+        """
+        return r2_score(y, self.predict(X), sample_weight=sample_weight)

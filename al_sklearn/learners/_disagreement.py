@@ -1,0 +1,148 @@
+"""Measures of disagreement between the members of a committee, and the query strategies made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from al_sklearn._random import RandomState
+from al_sklearn.pool import n_rows
+from al_sklearn.strategies.measures import entropy
+from al_sklearn.strategies.selectors import top_k
+
+
+def vote_entropy(committee: Any, X: Any, **predict_kwargs: Any) -> np.ndarray:
+    """Entropy of the votes of the members (Engelson & Dagan 1996).
+
+    Parameters
+    ----------
+    committee : Committee
+        Fitted; its classes may be of any type.
+    X : any kind of rows
+    **predict_kwargs
+        Passed on to the ``predict`` of the members.
+
+    Returns
+    -------
+    array of shape (n,)
+        In nats, 0 where all agree.
+    """
+    votes = committee.vote(X, **predict_kwargs)
+    shares = np.stack([(votes == label).mean(axis=1) for label in committee.classes_], axis=1)
+    return entropy(shares)
+
+
+def consensus_entropy(committee: Any, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+    """Entropy of the mean of the members' probabilities.
+
+    Parameters
+    ----------
+    committee : Committee
+        Fitted.
+    X : any kind of rows
+    **predict_proba_kwargs
+        Passed on to the ``predict_proba`` of the members.
+
+    Returns
+    -------
+    array of shape (n,)
+        In nats.
+    """
+    return entropy(committee.predict_proba(X, **predict_proba_kwargs))
+
+
+def KL_max_disagreement(committee: Any, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+    """Largest Kullback-Leibler divergence of a member from the mean of the members (McCallum & Nigam 1998).
+
+    Parameters
+    ----------
+    committee : Committee
+        Fitted.
+    X : any kind of rows
+    **predict_proba_kwargs
+        Passed on to the ``predict_proba`` of the members.
+
+    Returns
+    -------
+    array of shape (n,)
+        In nats, 0 where all agree.
+    """
+    votes = np.asarray(committee.vote_proba(X, **predict_proba_kwargs), dtype=np.float64)
+    consensus = votes.mean(axis=1, keepdims=True)
+    # 0 · ln(0 / q) = 0, and wherever a member's p > 0 the mean is > 0 too.
+    ratio = np.divide(votes, consensus, out=np.ones_like(votes), where=votes > 0)
+    return np.maximum((votes * np.log(ratio)).sum(axis=2), 0).max(axis=1)
+
+
+def vote_entropy_sampling(
+    committee: Any,
+    X: Any,
+    n_instances: int = 1,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+    **predict_kwargs: Any,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows on which the members' votes differ most: the default of :class:`Committee`.
+
+    Parameters
+    ----------
+    committee : Committee
+        Fitted.
+    X : any kind of rows
+        The pool.
+    n_instances : int, default=1
+        How many to choose.
+    random_tie_break : bool, default=False
+        Whether ties, which are many with few members, are broken at random instead of by position.
+    random_state : int, Generator or None, default=None
+        For ``random_tie_break``.
+    **predict_kwargs
+        Passed on to the ``predict`` of the members.
+
+    Returns
+    -------
+    indices : int64 array of shape (n_instances,)
+        Highest entropy first.
+    scores : float array of shape (n_instances,)
+        Their vote entropy.
+    """
+    utilities = vote_entropy(committee, X, **predict_kwargs)
+    return top_k(utilities, n_instances, random_tie_break=random_tie_break, random_state=random_state)
+
+
+def max_std_sampling(
+    regressor: Any,
+    X: Any,
+    n_instances: int = 1,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+    **predict_kwargs: Any,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows whose prediction has the largest standard deviation: the default of :class:`CommitteeRegressor`.
+
+    Parameters
+    ----------
+    regressor : object
+        Its ``predict`` takes ``return_std=True``: a committee of regressors, a Gaussian process.
+    X : any kind of rows
+        The pool.
+    n_instances : int, default=1
+        How many to choose.
+    random_tie_break : bool, default=False
+        Whether ties are broken at random instead of by position.
+    random_state : int, Generator or None, default=None
+        For ``random_tie_break``.
+    **predict_kwargs
+        Passed on to ``predict``.
+
+    Returns
+    -------
+    indices : int64 array of shape (n_instances,)
+        Largest standard deviation first.
+    scores : float array of shape (n_instances,)
+        Those standard deviations.
+    """
+    _, std = regressor.predict(X, return_std=True, **predict_kwargs)
+    std = np.asarray(std).reshape(n_rows(X))
+    return top_k(std, n_instances, random_tie_break=random_tie_break, random_state=random_state)

@@ -1,0 +1,230 @@
+"""How an estimator is trained on what is known: which rows, from which weights, with which randomness."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from al_sklearn._errors import check_same_length
+from al_sklearn._random import preserve_global_rng
+from al_sklearn.learners._checks import check_follows
+from al_sklearn.pool import concat_rows, n_rows, take_rows
+
+TRAINING_MODES: Final = ("from_scratch", "fine_tune", "only_new")
+
+
+def training_mode(training: str | None, only_new: bool) -> str | None:
+    """Join ``training`` and modAL's ``only_new``; None means the estimator's own ``fit`` on everything known."""
+    if training is not None and training not in TRAINING_MODES:
+        raise ValueError(f"training must be one of {', '.join(TRAINING_MODES)} or None, got {training!r}.")
+    if only_new and training not in (None, "only_new"):
+        raise ValueError(f"only_new=True contradicts training={training!r}: give one of them.")
+    return "only_new" if only_new else training
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Labelled rows and what belongs to each row, such as a weight.
+
+    Parameters
+    ----------
+    X, y : any kind of rows, or both None
+        Never changed in place: they may be the caller's own.
+    weights : dict of name to array of shape (n,)
+        Fit arguments with one value a row (``sample_weight``, ``step__sample_weight``).
+    """
+
+    X: Any = None
+    y: Any = None
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return 0 if self.X is None else n_rows(self.X)
+
+    def take(self, indices: np.ndarray) -> Labelled:
+        """Return the rows at ``indices``."""
+        weights = {name: values[indices] for name, values in self.weights.items()}
+        return Labelled(take_rows(self.X, indices), take_rows(self.y, indices), weights)
+
+    def extend(self, new: Labelled) -> Labelled:
+        """Return these rows followed by ``new``."""
+        if self.X is None:
+            return new
+        check_follows("X", self.X, new.X)
+        check_follows("y", self.y, new.y)
+        return Labelled(concat_rows(self.X, new.X), concat_rows(self.y, new.y), self.extend_weights(new))
+
+    def extend_weights(self, new: Labelled) -> dict[str, np.ndarray]:
+        """Weights of these rows followed by those of ``new``; a row without a weight weighs 1."""
+        return {
+            name: np.concatenate([part.weights.get(name, np.ones(len(part))) for part in (self, new)])
+            for name in {*self.weights, *new.weights}
+        }
+
+    def relabel(self, indices: Any, y: Any) -> Labelled:
+        """Return the same rows with the labels at ``indices`` replaced."""
+        positions = self._positions(indices)
+        check_same_length(len(positions), n_rows(y))
+        check_follows("y", self.y, y)
+        order = np.arange(len(self))
+        order[positions] = len(self) + np.arange(len(positions))
+        corrected = take_rows(concat_rows(self.y, y), order)
+        if hasattr(corrected, "iloc"):
+            corrected.index = self.y.index
+        return Labelled(self.X, corrected, self.weights)
+
+    def forget(self, indices: Any) -> Labelled:
+        """Return the rows without those at ``indices``."""
+        kept = np.delete(np.arange(len(self)), self._positions(indices))
+        if len(kept) == 0:
+            raise ValueError(f"All {len(self)} rows would be forgotten: clone the learner to start from nothing.")
+        return self.take(kept)
+
+    def _positions(self, indices: Any) -> np.ndarray:
+        positions = np.atleast_1d(np.asarray(indices))
+        if positions.dtype == bool and positions.shape == (len(self),):
+            positions = np.flatnonzero(positions)
+        if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iu"):
+            raise ValueError(f"indices must be integer positions in X_training, got {indices!r}.")
+        if positions.size and (positions.min() < 0 or positions.max() >= len(self)):
+            raise ValueError(f"indices must be positions in X_training, from 0 to {len(self) - 1}, got {indices!r}.")
+        if len(np.unique(positions)) != len(positions):
+            raise ValueError("indices must name each row once; some come twice.")
+        return positions.astype(np.int64)
+
+
+def extend_each(known: Sequence[Labelled], new: Sequence[Labelled]) -> list[Labelled]:
+    """Extend each of ``known`` by its part of ``new``; those that share rows share the result, joined only once."""
+    joined: dict[tuple[int, int], Labelled] = {}
+    extended = []
+    for old, part in zip(known, new, strict=True):
+        key = (id(old.X), id(old.y))
+        if key not in joined:
+            joined[key] = old.extend(part)
+        extended.append(Labelled(joined[key].X, joined[key].y, old.extend_weights(part)))
+    return extended
+
+
+def split_weights(fit_kwargs: dict[str, Any], n_new: int, n_all: int) -> tuple[dict, dict, dict]:
+    """Split fit arguments into weights of the new rows, weights of all rows, and everything else."""
+    of_new: dict[str, np.ndarray] = {}
+    of_all: dict[str, np.ndarray] = {}
+    others: dict[str, Any] = {}
+    for name, value in fit_kwargs.items():
+        if value is None or not (name == "sample_weight" or name.endswith("__sample_weight")):
+            others[name] = value
+            continue
+        values = np.asarray(value)
+        if len(values) == n_new:
+            of_new[name] = values
+        elif len(values) == n_all:
+            of_all[name] = values
+        else:
+            raise ValueError(f"{name} must have one value for each row taught ({n_new}), got {len(values)}.")
+    return of_new, of_all, others
+
+
+def train(
+    estimator: Any,
+    data: Labelled,
+    *,
+    mode: str | None = None,
+    bootstrap: np.ndarray | None = None,
+    seed: int | None = None,
+    fit_kwargs: Mapping[str, Any] | None = None,
+) -> Any:
+    """Fit ``estimator`` and return it. Runs in a worker too, so everything that it needs is passed in.
+
+    Parameters
+    ----------
+    estimator : object
+        Has ``fit``; changed in place.
+    data : Labelled
+        What to fit.
+    mode : {None, "from_scratch", "fine_tune", "only_new"}
+        Which weights to start from; ``data`` holds the right rows already.
+    bootstrap : int array, optional
+        Rows of ``data`` to fit instead of all; repeats allowed.
+    seed : int, optional
+        Seed for this fit alone; the global generators and the estimator's parameters are put back after it.
+    fit_kwargs : mapping, optional
+        Further arguments of ``fit``.
+    """
+    if bootstrap is not None:
+        data = data.take(bootstrap)
+    parameters: dict[str, Any] = {}
+    if mode in ("from_scratch", "fine_tune"):
+        parameters.update(_warm_start(estimator, mode == "fine_tune"))
+    if seed is not None:
+        parameters.update(_seeds(estimator, seed))
+    with _temporarily(estimator, parameters), _seeded(seed):
+        estimator.fit(data.X, data.y, **data.weights, **(fit_kwargs or {}))
+    return estimator
+
+
+def _parameters(estimator: Any) -> dict[str, Any]:
+    return estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
+
+
+def _warm_start(estimator: Any, value: bool) -> dict[str, bool]:
+    """Every ``warm_start`` of the estimator and its parts, set to ``value``."""
+    parameters = _parameters(estimator)
+    names = [name for name in parameters if name.rpartition("__")[2] == "warm_start"]
+    if value and not names:
+        raise ValueError(
+            f"training='fine_tune' needs an estimator with warm_start, and {type(estimator).__name__} has none: "
+            "it always trains from scratch."
+        )
+    growing = [name for name in names if name.removesuffix("warm_start") + "n_estimators" in parameters]
+    if value and growing:
+        raise ValueError(
+            f"training='fine_tune' would change nothing: with warm_start {type(estimator).__name__} only adds "
+            "members to those that it has. Use training='from_scratch'."
+        )
+    return dict.fromkeys(names, value)
+
+
+def _seeds(estimator: Any, seed: int) -> dict[str, int]:
+    """One seed for each ``random_state`` that the user left open."""
+    open_names = sorted(
+        name
+        for name, value in _parameters(estimator).items()
+        if name.rpartition("__")[2] == "random_state" and value is None
+    )
+    seeds = np.random.SeedSequence(seed).generate_state(len(open_names)) >> 1
+    return {name: int(value) for name, value in zip(open_names, seeds, strict=True)}
+
+
+@contextmanager
+def _temporarily(estimator: Any, parameters: Mapping[str, Any]) -> Iterator[None]:
+    if not parameters:
+        yield
+        return
+    known = _parameters(estimator)
+    before = {name: known[name] for name in parameters}
+    estimator.set_params(**parameters)
+    try:
+        yield
+    finally:
+        estimator.set_params(**before)
+
+
+@contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    """Seed the global generators for estimators that draw from them, as plain torch modules do."""
+    if seed is None:
+        yield
+        return
+    with preserve_global_rng():
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - this is what scikit-learn draws from without a random_state
+        torch = sys.modules.get("torch")
+        if torch is not None:
+            torch.manual_seed(seed)
+        yield
