@@ -276,10 +276,14 @@ def nearest_exact(
 
         unsettled = _try_nearest(space, lower, rows64, fetch, best, unsettled)
         if len(unsettled):  # many centres nearly equally near: bounds in float64 tell most of them apart
-            subset = tuple(r[unsettled] for r in rows64)
-            lower64 = torch.from_numpy(space.lower64(subset, fetch(np.arange(len(some)))))
+            subset, all64 = tuple(r[unsettled] for r in rows64), fetch(np.arange(len(some)))
             values = best[unsettled]
-            _try_nearest(space, lower64, subset, fetch, values, np.arange(len(unsettled)))
+            lower64 = torch.from_numpy(space.lower64(subset, all64))
+            rest = _try_nearest(space, lower64, subset, fetch, values, np.arange(len(unsettled)))
+            for i in rest:  # and what is left is looked at centre by centre
+                open_ = np.flatnonzero(lower64[i].numpy() < values[i])
+                one = tuple(r[i][None] for r in subset)
+                values[i] = min(values[i], space.distance(tuple(r[open_] for r in all64), one).min(initial=np.inf))
             best[unsettled] = values
 
 
