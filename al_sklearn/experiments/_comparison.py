@@ -1,0 +1,478 @@
+"""Several strategies against random sampling, seed by seed, in parallel."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
+from sklearn.utils._param_validation import Interval
+from tqdm.auto import tqdm
+
+from al_sklearn._random import RandomState
+from al_sklearn.experiments import _data
+from al_sklearn.experiments._experiment import PROTOCOL_CONSTRAINTS
+from al_sklearn.experiments._fingerprint import describe, fingerprint, versions
+from al_sklearn.experiments._images import bought_thumbnails
+from al_sklearn.experiments._loop import Loop, Problem, Round, check_training
+from al_sklearn.experiments._results import BASELINE, ComparisonResults, few_seeds, read_rounds, tidy_table
+from al_sklearn.experiments._store import FIRST, RunStore
+from al_sklearn.experiments._streams import Streams, entropy_of
+from al_sklearn.experiments._threads import limit_threads, threads_per_job
+from al_sklearn.pool import n_rows
+from al_sklearn.strategies import get_strategy, strategy_name
+
+
+class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
+    """Compare query strategies honestly: paired by seed, in parallel, and able to go on after a kill.
+
+    Every strategy starts each seed from the same split, the same initial set, the same trained first model and the
+    same test set. Random sampling always runs.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Cloned for every training; it may be a ``Pipeline``. Every ``random_state`` in it is set, seed by seed.
+    strategies : list of str or callable, or dict of name to str or callable
+        What is compared. A list takes the strategies' own names.
+    n_initial : int or float, default=20
+        Images labelled from the start, or their share of the pool.
+    n_instances : int or float, default=20
+        Images bought in each round, or their share of the pool. The last batch is what is left.
+    n_rounds : int, default=10
+        Batches bought after the initial set.
+    n_seeds : int, default=5
+        Repetitions. Fewer than five give a warning: they cannot tell a strategy from luck.
+    n_jobs : int, default=None
+        Workers of joblib, of whatever backend is chosen by ``joblib.parallel_config``.
+    threads_per_job : int, default=None
+        Threads of torch and BLAS in each worker. By default those torch has now, shared among the workers; a run that
+        is resumed keeps what it began with.
+    store : path, default=None
+        Folder that keeps every finished round. A run that was killed goes on from it, and ends with the same numbers.
+    resume : bool, default=True
+        False refuses a folder that holds a run already.
+    initial : {"stratified", "random"}, default="stratified"
+        Whether the initial set follows the classes' shares.
+    test_size : float or int, default=0.25
+        Held out of X anew for each seed, stratified, where ``fit`` gets no ``X_test``.
+    training : {"from_scratch", "fine_tune", "only_new"}, default="from_scratch"
+        As in :class:`ActiveLearningExperiment`.
+    scoring : str, callable or None, default=None
+        A scikit-learn scorer for a further column ``score``.
+    random_state : int, Generator, RandomState or None, default=0
+        What all seeds grow from.
+    verbose : int, default=1
+        0 is silent; 1 shows a progress bar over rounds with the time left.
+
+    Attributes
+    ----------
+    results_ : DataFrame
+        Tidy: one row for each strategy, seed and round, with the columns of
+        :attr:`ActiveLearningExperiment.history_`. Round 0 is the shared first model, repeated for each strategy.
+    queries_ : dict of (strategy, seed) to list of int64 arrays
+        The initial set and each round's batch, as positions in X.
+    strategies_ : dict of str to callable
+        What was compared, by name, random sampling among them.
+    classes_ : array of shape (C,)
+        All labels.
+    thumbnails_ : dict of str to uint8 array
+        Images bought in the first rounds, for the report.
+
+    See Also
+    --------
+    ActiveLearningExperiment : One strategy, one seed, as a scikit-learn classifier.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from al_sklearn.experiments import StrategyComparison
+    >>> X, y = load_digits(return_X_y=True)
+    >>> comparison = StrategyComparison(LogisticRegression(max_iter=1000), ["margin"], n_rounds=3, verbose=0)
+    >>> comparison = comparison.fit(X / 16, y)
+    >>> sorted(comparison.summary().index)
+    ['margin', 'random_sampling']
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **PROTOCOL_CONSTRAINTS,
+        "strategies": [list, tuple, dict],
+        "n_seeds": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "threads_per_job": [Interval(Integral, 1, None, closed="left"), None],
+        "store": [str, os.PathLike, None],
+        "resume": ["boolean"],
+        "random_state": ["random_state", np.random.Generator, np.random.SeedSequence],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        strategies: Iterable[str | Callable[..., Any]] | Mapping[str, str | Callable[..., Any]],
+        *,
+        n_initial: int | float = 20,
+        n_instances: int | float = 20,
+        n_rounds: int = 10,
+        n_seeds: int = 5,
+        n_jobs: int | None = None,
+        threads_per_job: int | None = None,
+        store: str | os.PathLike[str] | None = None,
+        resume: bool = True,
+        initial: str = "stratified",
+        test_size: float | int = 0.25,
+        training: str = "from_scratch",
+        scoring: str | Callable[..., float] | None = None,
+        random_state: RandomState = 0,
+        verbose: int = 1,
+    ):
+        self.estimator = estimator
+        self.strategies = strategies
+        self.n_initial = n_initial
+        self.n_instances = n_instances
+        self.n_rounds = n_rounds
+        self.n_seeds = n_seeds
+        self.n_jobs = n_jobs
+        self.threads_per_job = threads_per_job
+        self.store = store
+        self.resume = resume
+        self.initial = initial
+        self.test_size = test_size
+        self.training = training
+        self.scoring = scoring
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, X_test: Any = None, y_test: Any = None) -> StrategyComparison:
+        """Run all strategies on all seeds.
+
+        Parameters
+        ----------
+        X : rows
+            The pool (and the test set, where none is given); any kind that :mod:`al_sklearn.pool` knows.
+        y : array of shape (n,)
+            Labels; each model sees those of the images that were asked for.
+        X_test, y_test : rows and labels, optional
+            Where each model is measured.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For data that do not fit together, an unknown strategy, two strategies of one name, more images asked for
+            than there are, or a store that holds another run (the message names what differs).
+        RuntimeError
+            When another process is writing to the store.
+        """
+        self.strategies_ = name_strategies(self.strategies)
+        check_training(self.estimator, self.training)
+        X = _data.check_rows(X, self.estimator)
+        y = _data.check_labels(y, n_rows(X))
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        has_test = X_test is not None or y_test is not None
+        if has_test:
+            X_test, y_test = _data.check_test_set(X_test, y_test, self.classes_, self.estimator)
+        if self.n_seeds < 5:
+            warnings.warn(few_seeds(self.n_seeds), stacklevel=2)
+        with ExitStack() as stack:
+            if self.store is None:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="al_sklearn-"))
+                store = RunStore(os.path.join(folder, "run"), durable=False)
+            else:
+                store = RunStore(self.store)
+            stack.enter_context(store.lock())
+            begun = store.config()["configuration"] if store.exists() else {}
+            entropy = begun.get("random_state") if self.random_state is None else None
+            entropy = entropy_of(self.random_state) if entropy is None else entropy
+            threads = self.threads_per_job or begun.get("threads_per_job")
+            threads = threads or threads_per_job(effective_n_jobs(self.n_jobs))
+            problems = [
+                self._problem(X, y, codes, X_test, y_test, Streams(entropy, seed)) for seed in range(self.n_seeds)
+            ]
+            config = self._config(problems[0], entropy, threads, X_test if has_test else None)
+            store.open(config, _splits(problems), resume=self.resume)
+            self._run(problems, store, threads)
+            self._collect(store)
+            self.thumbnails_ = store.thumbnails()
+            if not self.thumbnails_:
+                self.thumbnails_ = bought_thumbnails(X, codes, self.queries_)
+                store.write_thumbnails(self.thumbnails_)
+            self._results = ComparisonResults(self.results_, self.classes_, self.thumbnails_, store.config())
+        return self
+
+    def summary(self, metric: str = "accuracy", *, level: float = 1.0, confidence: float = 0.95) -> pd.DataFrame:
+        """One row a strategy; see :func:`al_sklearn.experiments.statistics.summarize` for the columns.
+
+        Parameters
+        ----------
+        metric : str, default="accuracy"
+            A column of ``results_``.
+        level : float, default=1.0
+            Of the label saving: the share of random sampling's final metric that has to be reached.
+        confidence : float, default=0.95
+            Of all intervals.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by strategy, best AUBC first; ``attrs["notes"]`` holds what should be said beside it.
+        """
+        return self._finished().summary(metric, level=level, confidence=confidence)
+
+    def pairwise(self, metric: str = "accuracy", *, confidence: float = 0.95) -> pd.DataFrame:
+        """Every strategy against every other; see :func:`al_sklearn.experiments.statistics.compare_pairs`.
+
+        Parameters
+        ----------
+        metric : str, default="accuracy"
+            A column of ``results_``.
+        confidence : float, default=0.95
+            Of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            One row a pair.
+        """
+        return self._finished().pairwise(metric, confidence=confidence)
+
+    def plot(self, metric: str = "accuracy", *, ax: Any = None, confidence: float = 0.95) -> Any:
+        """Draw learning curves with bands; see :func:`al_sklearn.experiments.plots.learning_curves`.
+
+        Parameters
+        ----------
+        metric : str, default="accuracy"
+            A column of ``results_``.
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure by default.
+        confidence : float, default=0.95
+            Of the bands.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        return self._finished().plot(metric, ax=ax, confidence=confidence)
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        metric: str = "accuracy",
+        class_names: Iterable[Any] | None = None,
+        title: str | None = None,
+    ) -> Any:
+        """Write one HTML file that somebody who did not run the comparison can read.
+
+        Parameters
+        ----------
+        path : path
+            The file; it needs nothing beside it.
+        metric : str, default="accuracy"
+            What is compared.
+        class_names : iterable of str, optional
+            Readable names, in the order of ``classes_``.
+        title : str, optional
+            Heading of the page.
+
+        Returns
+        -------
+        pathlib.Path
+        """
+        return self._finished().report(path, metric=metric, class_names=class_names, title=title)
+
+    def _finished(self) -> ComparisonResults:
+        if not hasattr(self, "_results"):
+            from sklearn.exceptions import NotFittedError
+
+            raise NotFittedError("This StrategyComparison has no results yet; call fit first.")
+        return self._results
+
+    def _problem(self, X: Any, y: Any, codes: np.ndarray, X_test: Any, y_test: Any, streams: Streams) -> Problem:
+        train, test, initial = _data.make_split(
+            codes, X_test is not None, self.test_size, self.n_initial, self.initial, streams
+        )
+        return Problem(
+            estimator=self.estimator,
+            X=X,
+            y=y,
+            classes=self.classes_,
+            train=train,
+            initial=initial,
+            X_test=_data.select(X, test) if X_test is None else X_test,
+            y_test=y[test] if X_test is None else y_test,
+            n_instances=_data.check_share(self.n_instances, len(train)),
+            n_rounds=self.n_rounds,
+            training=self.training,
+            scoring=self.scoring,
+            streams=streams,
+        )
+
+    def _config(self, problem: Problem, entropy: int, threads: int, X_test: Any) -> dict[str, Any]:
+        protocol = ("n_initial", "n_instances", "n_rounds", "n_seeds", "initial", "training")
+        configuration = {name: describe(getattr(self, name)) for name in protocol}
+        configuration |= {
+            "test_size": describe(self.test_size) if X_test is None else None,
+            "scoring": describe(self.scoring),
+            "random_state": entropy,
+            "threads_per_job": threads,
+            "estimator": describe(self.estimator),
+            "strategies": {name: describe(strategy) for name, strategy in self.strategies_.items()},
+        }
+        data = {"X": fingerprint(problem.X), "y": fingerprint(problem.y), "classes": describe(self.classes_.tolist())}
+        if X_test is not None:
+            data |= {"X_test": fingerprint(X_test), "y_test": fingerprint(problem.y_test)}
+        return {"configuration": configuration, "data": data, "versions": versions()}
+
+    def _run(self, problems: list[Problem], store: RunStore, threads: int) -> None:
+        """Train the first models, then run every strategy of every seed from where it stands."""
+        runs = [(name, seed) for seed in range(len(problems)) for name in self.strategies_]
+        rounds = [len(store.read(FIRST, seed)) for seed in range(len(problems))]
+        done = {run: store.read(*run) for run in runs}
+        left = [run for run in runs if not _is_done(problems[run[1]], done[run])]
+        needs_model = {seed for name, seed in left if self.training != "from_scratch" or not done[name, seed]}
+        first = sorted({seed for seed, n in enumerate(rounds) if n == 0} | needs_model)
+        total = sum(1 + len(self.strategies_) * _n_batches(problem) for problem in problems)
+        watched = [(FIRST, seed) for seed in range(len(problems))] + runs
+        with _Progress(store, watched, total, disable=not self.verbose), limit_threads(threads):
+            parallel = Parallel(n_jobs=self.n_jobs)
+            trained = parallel(delayed(_train_first)(problems[seed], store, threads) for seed in first)
+            models = dict(zip(first, trained, strict=True))
+            parallel(
+                delayed(_run_strategy)(
+                    problems[seed],
+                    self.strategies_[name],
+                    name,
+                    models.get(seed),
+                    [record.indices for record in done[name, seed]],
+                    store,
+                    threads,
+                    os.getpid(),
+                )
+                for name, seed in left
+            )
+
+    def _collect(self, store: RunStore) -> None:
+        rows = read_rounds(store, self.strategies_, self.n_seeds)
+        self.results_ = tidy_table(rows, self.classes_)
+        self.queries_: dict[tuple[str, int], list[np.ndarray]] = {}
+        for name, seed, record in rows:
+            self.queries_.setdefault((name, seed), []).append(record.indices)
+
+
+def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
+    """Resolve strategies and give each its name; random sampling comes first where it is not among them.
+
+    Raises
+    ------
+    ValueError
+        When a name is unknown, comes twice, or would change from one process to the next.
+    """
+    if isinstance(strategies, Mapping):
+        pairs = [(str(name), get_strategy(strategy)) for name, strategy in strategies.items()]
+    else:
+        pairs = [(strategy_name(strategy), get_strategy(strategy)) for strategy in strategies]
+    random = get_strategy(BASELINE)
+    if BASELINE not in [name for name, _ in pairs]:
+        pairs.insert(0, (BASELINE, random))
+    named: dict[str, Callable[..., Any]] = {}
+    for name, strategy in pairs:
+        if name in named:
+            raise ValueError(f"Two strategies are called {name!r}; give a dict of names to strategies.")
+        if " at 0x" in name:
+            raise ValueError(f"The strategy {name} has no name that lasts; give a dict of names to strategies.")
+        named[name] = strategy
+    if named[BASELINE] is not random:
+        raise ValueError(f"{BASELINE!r} is the name of the baseline; call the other strategy something else.")
+    return named
+
+
+def _n_batches(problem: Problem) -> int:
+    left = len(problem.train) - len(problem.initial)
+    return min(problem.n_rounds, -(-left // problem.n_instances))
+
+
+def _is_done(problem: Problem, records: list[Round]) -> bool:
+    return len(records) >= _n_batches(problem)
+
+
+def _splits(problems: list[Problem]) -> dict[str, np.ndarray]:
+    splits = {}
+    for seed, problem in enumerate(problems):
+        n = len(problem.y)
+        held_out = len(problem.train) < n
+        test = np.setdiff1d(np.arange(n), problem.train) if held_out else np.empty(0, dtype=np.int64)
+        splits |= {f"train_{seed}": problem.train, f"test_{seed}": test, f"initial_{seed}": problem.initial}
+    return splits
+
+
+def _train_first(problem: Problem, store: RunStore, threads: int) -> Any:
+    with limit_threads(threads):
+        loop = Loop(problem, None, FIRST)
+        store.write(FIRST, problem.streams.seed, loop.begin())
+        return loop.model
+
+
+def _run_strategy(
+    problem: Problem,
+    strategy: Callable[..., Any],
+    name: str,
+    model: Any,
+    batches: list[np.ndarray],
+    store: RunStore,
+    threads: int,
+    main: int,
+) -> None:
+    """Run one strategy on one seed from where it stands; every finished round goes to the store."""
+    parent = os.getppid()
+    with limit_threads(threads):
+        loop = Loop(problem, strategy, name)
+        loop.share(model)
+        loop.replay(batches)
+        while not loop.finished:
+            store.write(name, problem.streams.seed, loop.step())
+            if os.getpid() != main and os.getppid() != parent:
+                # The process that wanted this was killed: leave the rest to whoever resumes it.
+                return
+
+
+class _Progress:
+    """A bar over the rounds of all workers, read from the store, whatever backend they run on."""
+
+    def __init__(self, store: RunStore, runs: list[tuple[str, int]], total: int, disable: bool):
+        self._count = lambda: store.count(runs)
+        self._disable = disable
+        self._total = total
+        self._stop = threading.Event()
+
+    def __enter__(self) -> _Progress:
+        if not self._disable:
+            self._bar = tqdm(total=self._total, initial=self._count(), unit="round", smoothing=0.05)
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if not self._disable:
+            self._stop.set()
+            self._thread.join()
+            self._bar.close()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.3):
+            self._bar.update(self._count() - self._bar.n)
+        self._bar.update(self._count() - self._bar.n)

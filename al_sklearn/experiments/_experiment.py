@@ -1,0 +1,309 @@
+"""Active learning with known labels, as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context
+from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
+from tqdm.auto import tqdm
+
+from al_sklearn._random import RandomState
+from al_sklearn.experiments import _data
+from al_sklearn.experiments._loop import TRAINING, Loop, Problem, Round, check_training, tidy_row
+from al_sklearn.experiments._metrics import align_columns
+from al_sklearn.experiments._streams import Streams, entropy_of
+from al_sklearn.inference import classes_of
+from al_sklearn.pool import n_rows
+from al_sklearn.strategies import get_strategy, strategy_name
+
+# The parameters that an experiment and a comparison share.
+PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
+    "estimator": [HasMethods(["fit", "predict"])],
+    "n_initial": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither")],
+    "n_instances": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither")],
+    "n_rounds": [Interval(Integral, 0, None, closed="left")],
+    "initial": [StrOptions({"stratified", "random"})],
+    "test_size": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither")],
+    "training": [StrOptions(set(TRAINING))],
+    "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+}
+
+
+def _has_predict_proba(experiment: ActiveLearningExperiment) -> bool:
+    return hasattr(getattr(experiment, "estimator_", experiment.estimator), "predict_proba")
+
+
+class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Hide the labels, let a strategy ask for them round by round, and keep the last model.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Cloned; it may be a ``Pipeline``. Every ``random_state`` in it is set from this experiment's.
+    query_strategy : str or callable, default="random_sampling"
+        A name from :func:`al_sklearn.strategies.catalogue`, or a function ``(classifier, X, n_instances)``.
+    n_initial : int or float, default=20
+        Images labelled from the start, or their share of the pool.
+    n_instances : int or float, default=20
+        Images bought in each round, or their share of the pool. The last batch is what is left.
+    n_rounds : int, default=10
+        Batches bought after the initial set.
+    initial : {"stratified", "random"}, default="stratified"
+        Whether the initial set follows the classes' shares (at least one image a class where that is possible).
+    test_size : float or int, default=0.25
+        Held out of X, stratified, where ``fit`` gets no ``X_test``.
+    training : {"from_scratch", "fine_tune", "only_new"}, default="from_scratch"
+        Each round's model: from fresh weights on all labels; from the weights before on all labels (the estimator
+        needs ``warm_start``); or from the weights before on the new batch (``partial_fit``, else ``warm_start``).
+    scoring : str, callable or None, default=None
+        A scikit-learn scorer: a further column ``score``, and what :meth:`score` returns. Accuracy by default.
+    random_state : int, Generator, RandomState or None, default=None
+        Of split, initial set, weights, data order and acquisition, a stream each.
+    verbose : int, default=0
+        1 shows a progress bar with the time left.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The last round's model.
+    classes_ : array of shape (C,)
+        All labels; a model that has not met one of them yet gives it probability 0.
+    history_ : DataFrame
+        One row a round: ``round``, ``n_labelled``, ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``nll``,
+        ``ece``, (``score``,) ``batch_accuracy`` (of the model before on the batch just bought), ``accuracy_<class>``,
+        ``bought_<class>``, ``query_seconds``, ``training_seconds``, ``peak_memory_mb`` (of the process, so far).
+    labelled_indices_ : int64 array
+        Positions in X, in the order in which they were labelled.
+    queries_ : list of int64 arrays
+        The initial set and each round's batch.
+    test_indices_ : int64 array
+        Positions held out of X; empty where a test set was given.
+    n_features_in_ : int
+        Values in a row of X; where X is an array.
+    feature_names_in_ : array of str
+        Where X is a DataFrame with string columns.
+
+    Notes
+    -----
+    X is an array of images or features, a sparse matrix, a DataFrame, a tensor, a list of files, a memmap, an HDF5
+    data set, a torch ``Dataset``: it is never copied, and a strategy of ours reads it as it needs it.
+
+    As the last step of a ``Pipeline``, the test set goes through the steps before by ``transform_input``, as in the
+    example.
+
+    Examples
+    --------
+    >>> import sklearn
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import Pipeline
+    >>> from sklearn.preprocessing import MinMaxScaler
+    >>> from al_sklearn.experiments import ActiveLearningExperiment
+    >>> X, y = load_digits(return_X_y=True)
+    >>> experiment = ActiveLearningExperiment(LogisticRegression(max_iter=1000), "margin", n_rounds=3, random_state=0)
+    >>> with sklearn.config_context(enable_metadata_routing=True):
+    ...     experiment = experiment.set_fit_request(X_test=True, y_test=True)
+    ...     steps = [("scale", MinMaxScaler()), ("learn", experiment)]
+    ...     pipeline = Pipeline(steps, transform_input=["X_test"])
+    ...     pipeline = pipeline.fit(X[:1300], y[:1300], X_test=X[1300:], y_test=y[1300:])
+    >>> pipeline[-1].history_["n_labelled"].tolist()
+    [20, 40, 60, 80]
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **PROTOCOL_CONSTRAINTS,
+        "query_strategy": [str, callable],
+        "random_state": ["random_state", np.random.Generator, np.random.SeedSequence],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        query_strategy: str | Callable[..., Any] = "random_sampling",
+        *,
+        n_initial: int | float = 20,
+        n_instances: int | float = 20,
+        n_rounds: int = 10,
+        initial: str = "stratified",
+        test_size: float | int = 0.25,
+        training: str = "from_scratch",
+        scoring: str | Callable[..., float] | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ):
+        self.estimator = estimator
+        self.query_strategy = query_strategy
+        self.n_initial = n_initial
+        self.n_instances = n_instances
+        self.n_rounds = n_rounds
+        self.initial = initial
+        self.test_size = test_size
+        self.training = training
+        self.scoring = scoring
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # The estimator inside is cloned and fitted by the loop, which lets it check its own parameters.
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, X_test: Any = None, y_test: Any = None) -> ActiveLearningExperiment:
+        """Run the experiment.
+
+        Parameters
+        ----------
+        X : rows
+            The pool (and the test set, where none is given).
+        y : array of shape (n,)
+            Labels; the model sees those of the images that were asked for.
+        X_test, y_test : rows and labels, optional
+            Where each round's model is measured.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For data that do not fit together, an unknown strategy, or more images asked for than there are.
+        """
+        strategy = get_strategy(self.query_strategy)
+        check_training(self.estimator, self.training)
+        X, y = self._check_training_data(X, y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        streams = Streams(entropy_of(self.random_state))
+        has_test = X_test is not None or y_test is not None
+        if has_test:
+            X_test, y_test = _data.check_test_set(X_test, y_test, self.classes_, self.estimator)
+        train, test, initial = _data.make_split(codes, has_test, self.test_size, self.n_initial, self.initial, streams)
+        if not has_test:
+            X_test, y_test = _data.select(X, test), y[test]
+        self.test_indices_ = test
+        problem = Problem(
+            estimator=self.estimator,
+            X=X,
+            y=y,
+            classes=self.classes_,
+            train=train,
+            initial=initial,
+            X_test=X_test,
+            y_test=y_test,
+            n_instances=_data.check_share(self.n_instances, len(train)),
+            n_rounds=self.n_rounds,
+            training=self.training,
+            scoring=self.scoring,
+            streams=streams,
+        )
+        loop = Loop(problem, strategy, strategy_name(strategy))
+        records = self._run(loop)
+        self.estimator_ = loop.model
+        self.labelled_indices_ = loop.labelled
+        self.queries_ = [record.indices for record in records]
+        self.history_ = pd.DataFrame([tidy_row(record, self.classes_) for record in records])
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict with the last round's model.
+
+        Parameters
+        ----------
+        X : rows
+
+        Returns
+        -------
+        array of shape (n,)
+        """
+        X = self._check_rows(X)
+        return self.estimator_.predict(X)
+
+    @available_if(_has_predict_proba)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Class probabilities by the last round's model.
+
+        Parameters
+        ----------
+        X : rows
+
+        Returns
+        -------
+        array of shape (n, C)
+            Columns follow ``classes_``.
+        """
+        X = self._check_rows(X)
+        proba = self.estimator_.predict_proba(X)
+        return align_columns(proba, classes_of(self.estimator_), self.classes_)
+
+    def score(self, X: Any, y: Any) -> float:
+        """Score the last round's model: by ``scoring``, accuracy by default.
+
+        Parameters
+        ----------
+        X : rows
+        y : array of shape (n,)
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        if self.scoring is None:
+            return float(np.mean(self.predict(X) == np.asarray(y)))
+        return float(get_scorer(self.scoring)(self.estimator_, X, y))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        own = get_tags(self.estimator)
+        tags.estimator_type = own.estimator_type
+        tags.classifier_tags = own.classifier_tags
+        tags.input_tags = own.input_tags
+        # One label an image is what is bought.
+        tags.classifier_tags.multi_label = False
+        tags.target_tags.required = True
+        tags.array_api_support = False
+        return tags
+
+    def _check_training_data(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None: it hides the labels itself."
+            )
+        if not _data.reads_lazily(X):
+            _check_feature_names(self, X, reset=True)
+            checked = _data.check_rows(X, self.estimator)
+            _check_n_features(self, checked, reset=True)
+            # A DataFrame stays one: its columns have names that the estimator may want.
+            X = X if hasattr(X, "iloc") else checked
+            if checked.ndim > 2:
+                self.n_features_in_ = int(np.prod(checked.shape[1:]))
+        elif len(getattr(X, "shape", ())) > 1:
+            self.n_features_in_ = int(np.prod(X.shape[1:]))
+        if n_rows(X) == 0:
+            raise ValueError("X is empty: there are no images to learn from.")
+        return X, _data.check_labels(y, n_rows(X))
+
+    def _check_rows(self, X: Any) -> Any:
+        check_is_fitted(self)
+        if not _data.reads_lazily(X):
+            _check_feature_names(self, X, reset=False)
+            if len(getattr(X, "shape", ())) == 2:
+                _check_n_features(self, X, reset=False)
+        return X
+
+    def _run(self, loop: Loop) -> list[Round]:
+        total = loop.problem.n_rounds + 1
+        with tqdm(total=total, desc=loop.name, unit="round", disable=not self.verbose) as bar:
+            records = [loop.begin()]
+            bar.update()
+            while not loop.finished:
+                records.append(loop.step())
+                bar.update()
+        return records

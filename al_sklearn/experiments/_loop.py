@@ -1,0 +1,292 @@
+"""The rounds of one strategy: ask, reveal, train, measure."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import random
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import torch
+from sklearn.metrics import get_scorer
+from sklearn.pipeline import Pipeline
+
+from al_sklearn._random import preserve_global_rng
+from al_sklearn.experiments._metrics import METRICS, Predicted, align_columns, evaluate
+from al_sklearn.experiments._streams import Streams, seeded_clone
+from al_sklearn.inference import classes_of, predict_proba
+from al_sklearn.learners import ActiveLearner
+from al_sklearn.pool import take_rows, view_rows
+from al_sklearn.strategies import follows_contract
+
+if sys.platform != "win32":
+    import resource
+
+TRAINING: Final = ("from_scratch", "fine_tune", "only_new")
+
+
+@dataclass
+class Problem:
+    """What all strategies of one seed share.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Unfitted; never changed.
+    X, y : rows and labels
+        All that the caller gave; ``y`` is an array.
+    classes : array of shape (C,)
+        The sorted labels.
+    train : int64 array
+        Positions of X that may be labelled.
+    initial : int64 array
+        Those labelled from the start.
+    X_test, y_test : rows and labels
+        Never trained on.
+    n_instances, n_rounds : int
+        Images a round, and rounds.
+    training : {"from_scratch", "fine_tune", "only_new"}
+        How a round's model comes from the one before.
+    scoring : str, callable or None
+        A further metric, ``score``.
+    streams : Streams
+        The seed's randomness.
+    """
+
+    estimator: Any
+    X: Any
+    y: np.ndarray
+    classes: np.ndarray
+    train: np.ndarray
+    initial: np.ndarray
+    X_test: Any
+    y_test: np.ndarray
+    n_instances: int
+    n_rounds: int
+    training: str
+    scoring: str | Callable[..., float] | None
+    streams: Streams
+
+    @cached_property
+    def test_codes(self) -> np.ndarray:
+        """Columns of the test images' true classes."""
+        return np.searchsorted(self.classes, self.y_test)
+
+
+@dataclass
+class Round:
+    """What one round did: which images, and how good the model is that has learnt from them.
+
+    Parameters
+    ----------
+    round : int
+        0 is the initial set.
+    indices, scores : arrays
+        The images bought, as positions in X, and what the strategy said of them (NaN for the initial set).
+    metrics : dict
+        Plain numbers and lists, as the store writes them.
+    """
+
+    round: int
+    indices: np.ndarray
+    scores: np.ndarray
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+class Loop:
+    """The state of one strategy's run over one problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is learnt.
+    strategy : callable
+        Who asks.
+    name : str
+        The strategy's name, which its acquisition stream depends on.
+    """
+
+    def __init__(self, problem: Problem, strategy: Callable[..., Any] | None, name: str):
+        self.problem = problem
+        self.strategy = strategy
+        self.name = name
+        self.round = -1
+        self.model: Any = None
+        self.labelled = np.empty(0, dtype=np.int64)
+        self._takes_random_state = strategy is not None and _takes_random_state(strategy)
+
+    @property
+    def unlabelled(self) -> np.ndarray:
+        """Positions that can still be asked for, increasing."""
+        return np.setdiff1d(self.problem.train, self.labelled, assume_unique=True)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget or the pool is used up."""
+        return self.round >= self.problem.n_rounds or len(self.labelled) >= len(self.problem.train)
+
+    def begin(self) -> Round:
+        """Train the first model, on the initial set, and measure it."""
+        initial = self.problem.initial
+        return self._learn(initial, np.full(len(initial), np.nan), {"query_seconds": 0.0, "batch_accuracy": np.nan})
+
+    def share(self, model: Any) -> None:
+        """Start from a first model that was trained once for all strategies of the seed."""
+        # A copy: a strategy must not, but could, change it for the others, and fine-tuning goes on from it.
+        self.model = copy.deepcopy(model)
+        self.labelled = self.problem.initial.copy()
+        self.round = 0
+
+    def replay(self, batches: Sequence[np.ndarray]) -> None:
+        """Bring a loop that shares the first model to where these batches (rounds 1, 2, …) have left it."""
+        for i, batch in enumerate(batches):
+            self.labelled = np.concatenate([self.labelled, batch])
+            self.round += 1
+            # From scratch, only the last model matters; else each has grown out of the one before.
+            if self.problem.training != "from_scratch" or i == len(batches) - 1:
+                self.model = self._train(batch)
+
+    def step(self) -> Round:
+        """Ask for a batch, reveal its labels, train and measure."""
+        problem = self.problem
+        started = time.perf_counter()
+        indices, scores = self.query(min(problem.n_instances, len(problem.train) - len(self.labelled)))
+        query_seconds = time.perf_counter() - started
+        before, _ = _proba(self.model, take_rows(problem.X, indices), problem.classes)
+        right = problem.classes[before.argmax(axis=1)] == problem.y[indices]
+        return self._learn(indices, scores, {"query_seconds": query_seconds, "batch_accuracy": float(right.mean())})
+
+    def query(self, n_instances: int) -> tuple[np.ndarray, np.ndarray]:
+        """Let the strategy choose among the unlabelled; positions in X and scores."""
+        problem, unlabelled = self.problem, self.unlabelled
+        learner = ActiveLearner(self.model, query_strategy=self.strategy)
+        # Ours read rows as they need them; others expect an array.
+        ours = follows_contract(self.strategy)
+        pool = view_rows(problem.X, unlabelled) if ours else take_rows(problem.X, unlabelled)
+        learner.X_training = take_rows(problem.X, self.labelled)
+        learner.y_training = problem.y[self.labelled]
+        seed = problem.streams.integer("acquisition", self.name, self.round + 1)
+        options = {"random_state": seed} if self._takes_random_state else {}
+        with preserve_global_rng(), contextlib.nullcontext() if ours else warnings.catch_warnings():
+            if not ours:
+                warnings.filterwarnings("ignore", "This query strategy returns no scores")
+            _seed_global(seed)
+            chosen, _, scores = learner.query(pool, n_instances=n_instances, return_metrics=True, **options)
+        if len(chosen) != n_instances or len(np.unique(chosen)) != n_instances:
+            raise ValueError(
+                f"The strategy {self.name!r} was asked for {n_instances} different images and gave {len(chosen)} "
+                f"({len(np.unique(chosen))} different)."
+            )
+        if scores is None:
+            scores = np.full(n_instances, np.nan)
+        return unlabelled[chosen], np.asarray(scores, dtype=np.float64)
+
+    def _learn(self, batch: np.ndarray, scores: np.ndarray, metrics: dict[str, Any]) -> Round:
+        problem = self.problem
+        self.round += 1
+        self.labelled = np.concatenate([self.labelled, batch])
+        started = time.perf_counter()
+        self.model = self._train(batch)
+        training_seconds = time.perf_counter() - started
+        proba, calibrated = _proba(self.model, problem.X_test, problem.classes)
+        measured = evaluate(problem.test_codes, proba, calibrated)
+        if problem.scoring is not None:
+            predicted = Predicted(problem.classes, proba)
+            measured["score"] = float(get_scorer(problem.scoring)(predicted, problem.X_test, problem.y_test))
+        codes = np.searchsorted(problem.classes, problem.y[batch])
+        record = {"round": self.round, "n_labelled": len(self.labelled), **measured, **metrics}
+        record["bought"] = np.bincount(codes, minlength=len(problem.classes)).tolist()
+        record["training_seconds"] = training_seconds
+        record["peak_memory_mb"] = _peak_memory_mb()
+        return Round(self.round, batch, scores, record)
+
+    def _train(self, batch: np.ndarray) -> Any:
+        problem, streams = self.problem, self.problem.streams
+        model = self.model
+        fresh = model is None or problem.training == "from_scratch"
+        if fresh:
+            model = seeded_clone(problem.estimator, streams.integer("weights", self.round))
+        rows = batch if problem.training == "only_new" else self.labelled
+        X, y = take_rows(problem.X, rows), problem.y[rows]
+        with preserve_global_rng():
+            _seed_global(streams.integer("order", self.round))
+            if problem.training == "from_scratch":
+                model.fit(X, y)
+            elif problem.training == "only_new" and hasattr(model, "partial_fit"):
+                model.partial_fit(X, y, classes=problem.classes)
+            else:
+                if fresh:
+                    model.set_params(**{warm_start_parameter(model): True})
+                model.fit(X, y)
+        return model
+
+
+def warm_start_parameter(estimator: Any) -> str:
+    """Return the parameter that lets ``fit`` go on from the weights there are.
+
+    Raises
+    ------
+    ValueError
+        When the estimator has none.
+    """
+    if isinstance(estimator, Pipeline):
+        return f"{estimator.steps[-1][0]}__{warm_start_parameter(estimator.steps[-1][1])}"
+    if "warm_start" not in estimator.get_params(deep=False):
+        raise ValueError(
+            f"{type(estimator).__name__} has no warm_start, so its training cannot go on from the round before; use "
+            "training='from_scratch'."
+        )
+    return "warm_start"
+
+
+def check_training(estimator: Any, training: str) -> None:
+    """Raise a ``ValueError`` unless the estimator can be trained that way."""
+    if training == "fine_tune" or (training == "only_new" and not hasattr(estimator, "partial_fit")):
+        warm_start_parameter(estimator)
+
+
+def tidy_row(record: Round, classes: np.ndarray) -> dict[str, Any]:
+    """Return a round as one row of the table: lists over classes become columns."""
+    metrics = record.metrics
+    row = {"round": metrics["round"], "n_labelled": metrics["n_labelled"]}
+    row |= {name: metrics[name] for name in (*METRICS, "score", "batch_accuracy") if name in metrics}
+    row |= {f"accuracy_{name}": value for name, value in zip(classes, metrics["class_accuracy"], strict=True)}
+    row |= {f"bought_{name}": value for name, value in zip(classes, metrics["bought"], strict=True)}
+    return row | {name: metrics[name] for name in ("query_seconds", "training_seconds", "peak_memory_mb")}
+
+
+def _proba(model: Any, X: Any, classes: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Probabilities with a column for each class; (predicted classes, False) where the model gives none."""
+    if hasattr(model, "predict_proba"):
+        return align_columns(predict_proba(model, X), classes_of(model), classes), True
+    predicted = np.searchsorted(classes, model.predict(np.asarray(X)))
+    return np.eye(len(classes))[predicted], False
+
+
+def _takes_random_state(strategy: Callable[..., Any]) -> bool:
+    """Whether it has a ``random_state`` that nobody has bound yet, as ``functools.partial`` would."""
+    parameter = inspect.signature(strategy).parameters.get("random_state")
+    return parameter is not None and parameter.default is None
+
+
+def _seed_global(seed: int) -> None:
+    """Seed the generators of those who know no ``random_state``: plain networks, other packages' strategies."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - inside preserve_global_rng
+    torch.manual_seed(seed)
+
+
+def _peak_memory_mb() -> float:
+    """Largest resident memory that this process has had, in MiB; NaN where the system does not say."""
+    if sys.platform == "win32":
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

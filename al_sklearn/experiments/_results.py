@@ -1,0 +1,130 @@
+"""What a comparison has found, with or without the data it was found on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from al_sklearn.experiments import statistics
+from al_sklearn.experiments._loop import Round, tidy_row
+from al_sklearn.experiments._store import FIRST, RunStore
+
+BASELINE: Final = "random_sampling"
+
+
+@dataclass
+class ComparisonResults:
+    """The tables, the plot and the report of a comparison.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row for each strategy, seed and round.
+    classes : array of shape (C,)
+        All labels.
+    thumbnails : dict of str to array
+        Images that were bought, by ``strategy/round/images`` and ``strategy/round/classes``.
+    config : dict
+        ``configuration``, ``data`` and ``versions`` of the run.
+    """
+
+    table: pd.DataFrame
+    classes: np.ndarray
+    thumbnails: dict[str, np.ndarray]
+    config: dict[str, Any]
+
+    @property
+    def notes(self) -> list[str]:
+        """What should be said beside every table."""
+        n_seeds = self.table["seed"].nunique()
+        notes = []
+        if n_seeds < 5:
+            notes.append(few_seeds(n_seeds))
+        if 1 < n_seeds < 6:
+            notes.append(
+                f"With {n_seeds} seeds Wilcoxon's test cannot give a p-value under {2.0 ** (1 - n_seeds):.3g}: "
+                "the paired t-test (p_value, p_holm) decides here."
+            )
+        return notes
+
+    def summary(self, metric: str = "accuracy", *, level: float = 1.0, confidence: float = 0.95) -> pd.DataFrame:
+        """One row a strategy; the columns are those of :func:`al_sklearn.experiments.statistics.summarize`."""
+        table = statistics.summarize(self.table, metric, baseline=BASELINE, level=level, confidence=confidence)
+        table.attrs["notes"] = self.notes
+        return table
+
+    def pairwise(self, metric: str = "accuracy", *, confidence: float = 0.95) -> pd.DataFrame:
+        """One row a pair; the columns are those of :func:`al_sklearn.experiments.statistics.compare_pairs`."""
+        return statistics.compare_pairs(self.table, metric, confidence=confidence)
+
+    def plot(self, metric: str = "accuracy", *, ax: Any = None, confidence: float = 0.95) -> Any:
+        """Learning curves; see :func:`al_sklearn.experiments.plots.learning_curves`."""
+        from al_sklearn.experiments import plots
+
+        return plots.learning_curves(self.table, metric, ax=ax, confidence=confidence)
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        metric: str = "accuracy",
+        class_names: Iterable[Any] | None = None,
+        title: str | None = None,
+    ) -> Path:
+        """Write one HTML file; see :meth:`StrategyComparison.report`."""
+        from al_sklearn.experiments.report import write_report
+
+        return write_report(self, path, metric=metric, class_names=class_names, title=title)
+
+
+def load_results(folder: str | os.PathLike[str]) -> ComparisonResults:
+    """Read what a comparison's store holds, finished or not, without the data and the models.
+
+    Parameters
+    ----------
+    folder : path
+        The ``store`` of a :class:`StrategyComparison`.
+
+    Returns
+    -------
+    ComparisonResults
+        With the tables, the plot and the report of the rounds that are there.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the folder holds no run.
+    """
+    store = RunStore(folder)
+    config = store.config()
+    classes = np.asarray(config["data"]["classes"])
+    rows = read_rounds(store, config["configuration"]["strategies"], config["configuration"]["n_seeds"])
+    return ComparisonResults(tidy_table(rows, classes), classes, store.thumbnails(), config)
+
+
+def read_rounds(store: RunStore, strategies: Iterable[str], n_seeds: int) -> list[tuple[str, int, Round]]:
+    """Read all finished rounds; the first, shared one comes with every strategy of its seed."""
+    first = {seed: store.read(FIRST, seed) for seed in range(n_seeds)}
+    return [
+        (name, seed, record)
+        for name in strategies
+        for seed in range(n_seeds)
+        for record in [*first[seed], *store.read(name, seed)]
+    ]
+
+
+def tidy_table(rows: Iterable[tuple[str, int, Round]], classes: np.ndarray) -> pd.DataFrame:
+    """Make one row of each round."""
+    return pd.DataFrame([{"strategy": name, "seed": seed, **tidy_row(record, classes)} for name, seed, record in rows])
+
+
+def few_seeds(n_seeds: int) -> str:
+    """Say why fewer than five seeds are too few."""
+    seeds = "1 seed" if n_seeds == 1 else f"{n_seeds} seeds"
+    return f"{seeds} cannot tell a strategy from luck: use at least 5, and 10 or more to tell strategies apart."

@@ -1,0 +1,291 @@
+"""One folder a run: plain files, each written whole or not at all, none ever overwritten.
+
+::
+
+    run/
+      config.json                          configuration, data fingerprint, versions
+      splits.npz                           train_0, test_0, initial_0, train_1, …
+      first/seed_000/round_000.json .npz   the first model of a seed, which all its strategies share
+      rounds/margin/seed_000/round_001.json .npz
+      thumbnails.npz                       images that were bought, for the report
+
+A round counts once its JSON is there; its ``.npz`` is written before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import re
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import numpy as np
+
+from al_sklearn.experiments._fingerprint import differences
+from al_sklearn.experiments._loop import Round
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: there, two processes on one run are not refused.
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT: Final = 1
+FIRST: Final = "first"
+
+
+class RunStore:
+    """The files of one run.
+
+    Parameters
+    ----------
+    folder : path
+        Made when it is not there.
+    durable : bool, default=True
+        Wait until the disk has each file, so that a power cut takes nothing either. A kill never does.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], durable: bool = True):
+        self.folder = Path(folder)
+        self.durable = durable
+
+    def open(self, config: Mapping[str, Any], splits: Mapping[str, np.ndarray], resume: bool = True) -> None:
+        """Begin a run in this folder, or go on with the same one.
+
+        Parameters
+        ----------
+        config : dict
+            ``configuration`` and ``data``, which must be what the folder holds, and ``versions``, which should.
+        splits : dict of arrays
+            The index sets of each seed.
+        resume : bool, default=True
+            False refuses a folder that holds a run.
+
+        Raises
+        ------
+        ValueError
+            When the folder holds another run; the message names what differs.
+        FileExistsError
+            When it holds a run and ``resume`` is False, or holds something else.
+        """
+        path = self.folder / "config.json"
+        if self.exists():
+            if not resume:
+                raise FileExistsError(f"{self.folder} holds a run already; resume it, or name another folder.")
+            self._check_same(self.config(), json.loads(_to_json(config)))
+            # What a kill left half-written.
+            for leftover in self.folder.rglob(".*.tmp"):
+                leftover.unlink(missing_ok=True)
+        else:
+            if self.folder.exists() and any(p for p in self.folder.iterdir() if not p.name.startswith(".")):
+                raise FileExistsError(f"{self.folder} is not empty and holds no run; name another folder.")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write(path, _to_json({"format": FORMAT, **config}, indent=1).encode())
+        target = self.folder / "splits.npz"
+        if not target.exists():
+            self._write_arrays(target, splits)
+        stored = self.splits()
+        if stored.keys() != splits.keys() or any(not np.array_equal(stored[key], splits[key]) for key in splits):
+            raise ValueError(f"{target} holds other index sets than this run would draw.")
+
+    def exists(self) -> bool:
+        """Whether the folder holds a run."""
+        return (self.folder / "config.json").exists()
+
+    def config(self) -> dict[str, Any]:
+        """Read the configuration."""
+        path = self.folder / "config.json"
+        if not self.exists():
+            raise FileNotFoundError(f"{self.folder} holds no run: there is no config.json in it.")
+        config = json.loads(path.read_text())
+        if config.get("format") != FORMAT:
+            raise ValueError(f"{path} has format {config.get('format')!r}; this version reads format {FORMAT}.")
+        return config
+
+    def splits(self) -> dict[str, np.ndarray]:
+        """Read the index sets.
+
+        Raises
+        ------
+        ValueError
+            When an image is in training and test set at once, or an initial set is not part of its training set.
+        """
+        path = self.folder / "splits.npz"
+        with np.load(path, allow_pickle=False) as file:
+            splits = {key: file[key] for key in file.files}
+        for key in splits:
+            seed = key.rpartition("_")[2]
+            train, test, initial = (splits[f"{part}_{seed}"] for part in ("train", "test", "initial"))
+            if np.intersect1d(train, test).size:
+                raise ValueError(f"{path}: training and test set of seed {seed} share images.")
+            if np.setdiff1d(initial, train).size or len(np.unique(initial)) != len(initial):
+                raise ValueError(f"{path}: the initial set of seed {seed} is not a set of training images.")
+        return splits
+
+    def write(self, strategy: str, seed: int, record: Round) -> None:
+        """Write one round; one that is there already stays as it is."""
+        folder = self._run_folder(strategy, seed)
+        metrics = folder / f"round_{record.round:03d}.json"
+        if metrics.exists():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        self._write_arrays(metrics.with_suffix(".npz"), {"indices": record.indices, "scores": record.scores})
+        self._write(metrics, _to_json(record.metrics).encode())
+
+    def read(self, strategy: str, seed: int) -> list[Round]:
+        """Read the finished rounds of a run, in order, up to the first that is missing."""
+        folder = self._run_folder(strategy, seed)
+        number = 0 if strategy == FIRST else 1
+        records = []
+        while (path := folder / f"round_{number:03d}.json").exists():
+            with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
+                records.append(Round(number, file["indices"], file["scores"], _from_json(path.read_text())))
+            number += 1
+        return records
+
+    def count(self, runs: Iterable[tuple[str, int]]) -> int:
+        """Count the finished rounds of several runs."""
+        return sum(
+            entry.name.endswith(".json") and not entry.name.startswith(".")
+            for strategy, seed in runs
+            for entry in _scan(self._run_folder(strategy, seed))
+        )
+
+    def write_thumbnails(self, thumbnails: Mapping[str, np.ndarray]) -> None:
+        """Keep small images for the report."""
+        path = self.folder / "thumbnails.npz"
+        if not path.exists():
+            self._write_arrays(path, thumbnails)
+
+    def thumbnails(self) -> dict[str, np.ndarray]:
+        """Read the small images; empty where there are none."""
+        path = self.folder / "thumbnails.npz"
+        if not path.exists():
+            return {}
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+
+    def lock(self) -> _Lock:
+        """Context manager that lets only one process at a time write to the run; the system frees it at a kill."""
+        return _Lock(self.folder)
+
+    def _check_same(self, stored: dict[str, Any], now: dict[str, Any]) -> None:
+        found = differences(stored["configuration"], now["configuration"])
+        if found:
+            raise ValueError(
+                f"{self.folder} holds a run with another configuration: {'; '.join(found)}. Name another folder."
+            )
+        found = differences(stored["data"], now["data"])
+        if found:
+            raise ValueError(f"{self.folder} holds a run on other data: {'; '.join(found)}. Name another folder.")
+        found = differences(stored["versions"], now["versions"])
+        if found:
+            warnings.warn(
+                f"The run in {self.folder} was begun with other versions: {'; '.join(found)}. What is resumed may "
+                "differ in the last bits from an unbroken run.",
+                stacklevel=4,
+            )
+
+    def _run_folder(self, strategy: str, seed: int) -> Path:
+        parent = self.folder / FIRST if strategy == FIRST else self.folder / "rounds" / slug(strategy)
+        return parent / f"seed_{seed:03d}"
+
+    def _write_arrays(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+        with self._replacing(path) as file:
+            np.savez(file, **arrays)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        with self._replacing(path) as file:
+            file.write(data)
+
+    @contextlib.contextmanager
+    def _replacing(self, path: Path) -> Iterator[Any]:
+        """Write to a temporary file beside ``path``, which takes its place only once it is whole."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                if self.durable:
+                    os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if self.durable and hasattr(os, "O_DIRECTORY"):
+            directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+
+
+class _Lock:
+    def __init__(self, folder: Path):
+        self._path = folder / ".lock"
+        self._handle: int | None = None
+
+    def __enter__(self) -> _Lock:
+        if fcntl is None:
+            return self
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            raise RuntimeError(f"Another process is writing to the run in {self._path.parent}.") from None
+        self._handle = handle
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def slug(name: str) -> str:
+    """Turn a strategy's name into a folder's; different names give different folders."""
+    plain = re.sub(r"[^A-Za-z0-9_.=+-]+", "_", name).strip("._")[:80]
+    return plain if plain == name else f"{plain}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
+
+
+def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except FileNotFoundError:
+        return
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    """JSON without NaN, which is not JSON; ``repr`` of a float keeps every bit."""
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, Mapping):
+            return {key: plain(part) for key, part in item.items()}
+        if isinstance(item, (list, tuple)):
+            return [plain(part) for part in item]
+        return None if isinstance(item, float) and math.isnan(item) else item
+
+    return json.dumps(plain(value), indent=indent, allow_nan=False)
+
+
+def _from_json(text: str) -> dict[str, Any]:
+    metrics = json.loads(text)
+
+    def numbers(item: Any) -> Any:
+        if isinstance(item, list):
+            return [numbers(part) for part in item]
+        return math.nan if item is None else item
+
+    return {key: numbers(item) for key, item in metrics.items()}

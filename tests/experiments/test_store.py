@@ -1,0 +1,254 @@
+"""What is on disk: whole or not at all, known again, refused when it is another run, and exact after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from al_sklearn.experiments import StrategyComparison, load_results
+from al_sklearn.experiments._store import RunStore, slug
+from tests.experiments._killable import comparison
+
+CLOCK = {"query_seconds", "training_seconds", "peak_memory_mb"}
+
+
+def contents(folder):
+    """Everything in a run but the clock: every metric to the last bit, every index and score."""
+    found = {}
+    for path in sorted(Path(folder).rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.suffix == ".json":
+            values = json.loads(path.read_text())
+            found[name] = json.dumps({key: value for key, value in values.items() if key not in CLOCK})
+        elif path.suffix == ".npz":
+            with np.load(path) as file:
+                found[name] = {key: file[key].tobytes() for key in file.files}
+    return found
+
+
+def run_in_process(store, model, n_jobs=1, training="from_scratch", kill_when=None):
+    """Run it elsewhere; kill -9 once ``kill_when(seconds, rounds)`` says so. True if it was killed."""
+    command = [sys.executable, "-m", "tests.experiments._killable", str(store), model, str(n_jobs), training]
+    # Its own session: all of its workers are killed with it.
+    process = subprocess.Popen(command, start_new_session=True, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE)
+    began = time.monotonic()
+    while process.poll() is None:
+        rounds = sum(1 for _ in Path(store).rglob("round_*.json"))
+        if kill_when is not None and kill_when(time.monotonic() - began, rounds):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return True
+        time.sleep(0.0005)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return False
+
+
+def kill_and_resume(tmp_path, model, moments, n_jobs=1, training="from_scratch"):
+    """Kill at each moment, resume each time, and compare with a run that nobody touched."""
+    comparison(tmp_path / "whole", model, 1, training)
+    expected = contents(tmp_path / "whole")
+    generator = np.random.default_rng(len(moments))
+    killed = 0
+    for moment in moments:
+        # A few milliseconds after a round was seen: anywhere in the next one, or while it is written.
+        extra = generator.uniform(0, 0.02)
+        seen = []
+
+        def now(seconds, rounds, moment=moment, extra=extra, seen=seen):
+            if rounds >= moment and not seen:
+                seen.append(seconds)
+            return bool(seen) and seconds - seen[0] >= extra
+
+        killed += run_in_process(tmp_path / "cut", model, n_jobs, training, now)
+    table = comparison(tmp_path / "cut", model, n_jobs, training).results_
+    assert contents(tmp_path / "cut") == expected
+    assert not list((tmp_path / "cut").rglob(".*.tmp"))
+    whole = comparison(tmp_path / "whole", model, 1, training).results_
+    assert table.drop(columns=list(CLOCK)).equals(whole.drop(columns=list(CLOCK)))
+    return killed
+
+
+def test_killed_in_the_middle_of_rounds_it_ends_with_the_same_bits(tmp_path):
+    assert kill_and_resume(tmp_path, "logistic", [1, 5, 13]) == 3
+
+
+def test_fine_tuning_is_replayed(tmp_path):
+    assert kill_and_resume(tmp_path, "sgd", [7], training="fine_tune") == 1
+
+
+@pytest.mark.slow
+def test_ten_kills_at_many_moments(tmp_path):
+    moments = sorted(np.random.default_rng(0).integers(0, 26, size=10).tolist())
+    assert kill_and_resume(tmp_path, "logistic", moments) >= 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", ["fine_tune", "only_new"])
+def test_kills_while_training_goes_on(tmp_path, training):
+    assert kill_and_resume(tmp_path, "sgd", [2, 9, 15, 22], training=training) >= 3
+
+
+@pytest.mark.slow
+def test_kills_with_two_workers(tmp_path):
+    assert kill_and_resume(tmp_path, "logistic", [1, 6, 12, 18], n_jobs=2) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", ["from_scratch", "fine_tune"])
+def test_kills_of_a_network(tmp_path, training):
+    assert kill_and_resume(tmp_path, "cnn", [1, 5, 11, 15], training=training) >= 3
+
+
+@pytest.fixture
+def setting(digits):
+    X, y = digits
+    X = X[:400].reshape(400, -1) / 255.0
+
+    def make(store, **options):
+        options = {"n_rounds": 1, "n_seeds": 5, "verbose": 0, "threads_per_job": 1, **options}
+        strategies = options.pop("strategies", ["margin"])
+        return StrategyComparison(
+            options.pop("estimator", LogisticRegression(max_iter=500)), strategies, store=store, **options
+        )
+
+    return make, X, y[:400]
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"n_instances": 21}, "n_instances was 20, is 21"),
+        ({"n_rounds": 2}, "n_rounds was 1, is 2"),
+        ({"n_seeds": 6}, "n_seeds was 5, is 6"),
+        ({"random_state": 1}, "random_state was 0, is 1"),
+        ({"estimator": LogisticRegression(C=0.5, max_iter=500)}, "estimator.C was 1.0, is 0.5"),
+        ({"strategies": ["margin", "entropy"]}, "strategies.entropy was None, is 'al_sklearn"),
+        ({"training": "fine_tune"}, "training was 'from_scratch', is 'fine_tune'"),
+        ({"threads_per_job": 2}, "threads_per_job was 1, is 2"),
+    ],
+)
+def test_another_configuration_is_refused_by_name(setting, tmp_path, change, names):
+    make, X, y = setting
+    make(tmp_path / "run").fit(X, y)
+    before = contents(tmp_path / "run")
+    with pytest.raises(ValueError, match="another configuration") as error:
+        make(tmp_path / "run", **change).fit(X, y)
+    assert names in str(error.value)
+    assert contents(tmp_path / "run") == before
+
+
+def test_other_data_are_refused(setting, tmp_path):
+    make, X, y = setting
+    make(tmp_path / "run").fit(X, y)
+    other = X.copy()
+    other[7, 7] += 1e-9
+    with pytest.raises(ValueError, match=r"other data: X\.hash was"):
+        make(tmp_path / "run").fit(other, y)
+    with pytest.raises(ValueError, match=r"other data: y\.hash was"):
+        make(tmp_path / "run").fit(X, np.roll(y, 1))
+    with pytest.raises(ValueError, match=r"other data: X\.rows was 400, is 390"):
+        make(tmp_path / "run").fit(X[:390], y[:390])
+
+
+def test_other_versions_are_said(setting, tmp_path):
+    make, X, y = setting
+    make(tmp_path / "run").fit(X, y)
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text())
+    config["versions"]["numpy"] = "1.0"
+    path.write_text(json.dumps(config))
+    with pytest.warns(UserWarning, match=r"begun with other versions: numpy was '1.0'"):
+        make(tmp_path / "run").fit(X, y)
+
+
+def test_resume_false_and_foreign_folders_are_refused(setting, tmp_path):
+    make, X, y = setting
+    make(tmp_path / "run").fit(X, y)
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        make(tmp_path / "run", resume=False).fit(X, y)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    with pytest.raises(FileExistsError, match="not empty and holds no run"):
+        make(tmp_path / "mine").fit(X, y)
+    assert [p.name for p in (tmp_path / "mine").iterdir() if p.suffix] == ["thesis.txt"]
+
+
+def test_a_future_format_is_refused(setting, tmp_path):
+    make, X, y = setting
+    make(tmp_path / "run").fit(X, y)
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+    with pytest.raises(ValueError, match="format 99; this version reads format 1"):
+        load_results(tmp_path / "run")
+
+
+def test_nothing_is_overwritten_and_nothing_trained_again(setting, tmp_path):
+    make, X, y = setting
+    first = make(tmp_path / "run").fit(X, y)
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.*") if path.is_file()}
+
+    class Broken(LogisticRegression):
+        """Same name and parameters; training it again would show."""
+
+        def fit(self, X, y):
+            raise AssertionError("trained again")
+
+    Broken.__module__, Broken.__qualname__ = LogisticRegression.__module__, LogisticRegression.__qualname__
+    again = make(tmp_path / "run", estimator=Broken(max_iter=500)).fit(X, y)
+    assert again.results_.equals(first.results_)
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+
+
+def test_two_processes_on_one_run_are_refused(setting, tmp_path):
+    make, X, y = setting
+    with RunStore(tmp_path / "run").lock(), pytest.raises(RuntimeError, match="Another process is writing"):
+        make(tmp_path / "run").fit(X, y)
+
+
+def test_an_unset_seed_and_threads_stay_what_the_run_began_with(setting, tmp_path):
+    make, X, y = setting
+    first = make(tmp_path / "run", random_state=None, threads_per_job=None).fit(X, y)
+    again = make(tmp_path / "run", random_state=None, threads_per_job=None, n_jobs=None).fit(X, y)
+    assert again.results_.equals(first.results_)
+
+
+def test_results_are_read_without_data_and_models(setting, tmp_path):
+    make, X, y = setting
+    made = make(tmp_path / "run").fit(X, y)
+    read = load_results(tmp_path / "run")
+    assert read.table.equals(made.results_)
+    assert read.summary().equals(made.summary())
+    with pytest.raises(FileNotFoundError, match="holds no run"):
+        load_results(tmp_path)
+
+
+def test_splits_can_be_shared_and_are_checked(setting, tmp_path):
+    make, X, y = setting
+    make(tmp_path / "run").fit(X, y)
+    store = RunStore(tmp_path / "run")
+    splits = store.splits()
+    assert sorted(splits) == sorted(f"{part}_{s}" for part in ("train", "test", "initial") for s in range(5))
+    assert len(splits["train_0"]) + len(splits["test_0"]) == 400
+    assert not np.array_equal(splits["test_0"], splits["test_1"])
+    np.savez(tmp_path / "run" / "splits.npz", **{**splits, "test_3": splits["train_3"][:5]})
+    with pytest.raises(ValueError, match="training and test set of seed 3 share images"):
+        store.splits()
+    np.savez(tmp_path / "run" / "splits.npz", **{**splits, "initial_2": splits["test_2"][:5]})
+    with pytest.raises(ValueError, match="initial set of seed 2"):
+        store.splits()
+
+
+def test_names_become_folders_that_differ():
+    names = ["margin", "coreset(metric='cosine')", "coreset(metric=cosine)", "../up", "a/b", "ü" * 300]
+    folders = [slug(name) for name in names]
+    assert len(set(folders)) == len(names)
+    assert folders[0] == "margin"
+    assert all("/" not in folder and not folder.startswith(".") and len(folder) < 100 for folder in folders)
