@@ -1,3 +1,52 @@
-"""Deep active learning for images that feels like scikit-learn."""
+"""Deep active learning for images that feels like scikit-learn.
+
+The names below are imported when they are first used, so that ``import al_sklearn`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from al_sklearn.datasets import load_dataset
+    from al_sklearn.estimators import DeepEnsemble, ImageClassifier
+    from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
+    from al_sklearn.learners import ActiveLearner, Committee
+    from al_sklearn.pool import Pool
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "ActiveLearner": "learners",
+    "ActiveLearningExperiment": "experiments",
+    "Committee": "learners",
+    "DeepEnsemble": "estimators",
+    "ImageClassifier": "estimators",
+    "Pool": "pool",
+    "StrategyComparison": "experiments",
+    "load_dataset": "datasets",
+}
+
+__all__ = [
+    "ActiveLearner",
+    "ActiveLearningExperiment",
+    "Committee",
+    "DeepEnsemble",
+    "ImageClassifier",
+    "Pool",
+    "StrategyComparison",
+    "load_dataset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
