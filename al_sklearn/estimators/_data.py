@@ -55,33 +55,34 @@ def image_tensor(rows: Any, batched: bool = True) -> torch.Tensor:
         rows = torch.from_numpy(np.ascontiguousarray(rows))
     if not batched:
         rows = rows[None]
-    shape = tuple(rows.shape)
     if rows.dtype != torch.uint8 and not rows.is_floating_point():
         raise ValueError(_bad_type(rows.dtype))
+    _check_layout(tuple(rows.shape), raw=rows.dtype == torch.uint8)
     if rows.is_floating_point() and rows.dtype != torch.float32:
         rows = rows.float()
     if rows.ndim == 3:
         return rows.unsqueeze(1)
-    if rows.ndim == 2:
+    return rows.permute(0, 3, 1, 2) if rows.dtype == torch.uint8 else rows
+
+
+def _check_layout(shape: tuple[int, ...], raw: bool) -> None:
+    if len(shape) == 2:
         raise ValueError(
-            f"{_KINDS}; got shape {shape}. Feature rows that are flattened images can be reshaped: X.reshape(n, H, W)."
+            f"{_KINDS}; got shape {shape}. Rows that are flattened images can be reshaped: X.reshape(n, H, W)."
         )
-    if rows.ndim != 4:
+    if len(shape) not in (3, 4):
         raise ValueError(f"{_KINDS}; got shape {shape}.")
-    first, last = shape[1], shape[3]
-    if rows.dtype == torch.uint8:
-        if last not in _FEW and first in _FEW:
-            raise ValueError(
-                f"uint8 images have their channels last, (n, H, W, C); shape {shape} looks like channels first: "
-                "move the axis, or give float images."
-            )
-        return rows.permute(0, 3, 1, 2)
-    if first not in _FEW and last in _FEW:
+    first, last = shape[1], shape[-1]
+    if len(shape) == 4 and raw and last not in _FEW and first in _FEW:
+        raise ValueError(
+            f"uint8 images have their channels last, (n, H, W, C); shape {shape} looks like channels first: "
+            "move the axis, or give float images."
+        )
+    if len(shape) == 4 and not raw and first not in _FEW and last in _FEW:
         raise ValueError(
             f"Float images have their channels first, (n, C, H, W); shape {shape} looks like channels last: "
             "move the axis, or give uint8 images."
         )
-    return rows
 
 
 def _bad_type(dtype: Any) -> str:
@@ -114,7 +115,7 @@ def check_labels(y: Any) -> np.ndarray:
     return labels
 
 
-class ImageDataset(Dataset):
+class ImageDataset(SkorchDataset):
     """Images and labels, read batch by batch from wherever they are.
 
     Parameters
@@ -133,7 +134,8 @@ class ImageDataset(Dataset):
     """
 
     def __init__(self, X: Any, y: Any = None, image_size: Size = None):
-        self.X = X
+        # skorch's own constructor would look into X; its callbacks need no more than X and y.
+        self.images = X
         self.image_size = image_size
         self._read = _reader(X, image_size)
         self._len = n_rows(X)
@@ -146,8 +148,20 @@ class ImageDataset(Dataset):
     def __len__(self) -> int:
         return self._len
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, Any]:
-        """Return one image (C, H, W) and its label (0 where there is none)."""
+    @property
+    def X(self) -> ImageDataset:
+        """What skorch's callbacks score: this data set, which they can index whatever the images are in."""
+        return self
+
+    @property
+    def shape(self) -> tuple[int]:
+        """``(n,)``: tells scikit-learn that an array of indices may be given at once."""
+        return (len(self),)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one image (C, H, W) and its label (0 where there is none); a ``Subset`` for several indices."""
+        if not isinstance(index, (int, np.integer)):
+            return Subset(self, np.arange(len(self))[index].tolist())
         images, labels = self.batch(np.array([index]))
         return images[0], labels[0]
 
@@ -178,17 +192,19 @@ class ImageDataset(Dataset):
         return {key: value for key, value in vars(self).items() if key != "_read"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _read=_reader(state["X"], state["image_size"]))
+        self.__dict__.update(state, _read=_reader(state["images"], state["image_size"]))
 
-    def labels_inside(self) -> np.ndarray:
-        """Return the labels that a torch Dataset holds itself.
+    def labels(self) -> np.ndarray:
+        """Return the labels: those given, or else those that a torch Dataset holds itself.
 
         Raises
         ------
         ValueError
             When there are none.
         """
-        return check_labels(_labels_of(self.X))
+        if self.y is None:
+            self.y = check_labels(_labels_of(self.images, range(len(self))))
+        return self.y
 
     @staticmethod
     def _complain(images: torch.Tensor, indices: np.ndarray | slice) -> None:
@@ -218,6 +234,7 @@ def _reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
         raise ValueError(f"{_KINDS}; got {type(X).__name__}.")
     if image_size is not None:
         raise ValueError("image_size= resizes image files; X is an array, whose images have one size already.")
+    _check_layout(tuple(X.shape), raw=str(X.dtype).rpartition(".")[2] == "uint8")
     return lambda indices: take_rows(X, indices)
 
 
@@ -238,22 +255,20 @@ def _dataset_reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
     return lambda indices: _stack([_item(X[i], image_size) for i in _positions(indices)])
 
 
-def _labels_of(X: Any) -> Any:
+def _labels_of(X: Any, indices: Sequence[int]) -> Any:
+    """Labels of some items of a torch Dataset, without reading the images where that can be avoided."""
     if isinstance(X, Subset):
-        return np.asarray(check_labels(_labels_of(X.dataset)))[np.asarray(X.indices)]
-    if isinstance(X, ConcatDataset):
-        return np.concatenate([check_labels(_labels_of(part)) for part in X.datasets])
+        return _labels_of(X.dataset, [X.indices[i] for i in indices])
     if isinstance(X, TensorDataset) and len(X.tensors) > 1:
-        return X.tensors[1]
+        return X.tensors[1][list(indices)]
     for name in ("targets", "labels", "y"):
         found = getattr(X, name, None)
         if found is not None and not callable(found) and len(found) == len(X):
-            return found
-    if isinstance(X, Dataset) and hasattr(X, "__len__"):
-        first = X[0]
+            return check_labels(found)[list(indices)]
+    if isinstance(X, ConcatDataset) or (isinstance(X, Dataset) and hasattr(X, "__len__")):
+        first = X[indices[0]]
         if isinstance(first, (tuple, list)) and len(first) == 2:
-            # Nothing tells the labels without reading the images: one pass over the items.
-            return [X[i][1] for i in range(len(X))]
+            return [first[1], *(X[i][1] for i in indices[1:])]
     raise ValueError("y is missing: give labels, or a torch Dataset whose items are (image, label).")
 
 

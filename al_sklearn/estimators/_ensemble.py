@@ -150,7 +150,8 @@ class DeepEnsemble(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the class of the largest mean probability, (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def embed(self, X: Any) -> np.ndarray:
         """Return the members' embeddings side by side, (n, sum of their sizes)."""

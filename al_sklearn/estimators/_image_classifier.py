@@ -218,6 +218,25 @@ class ImageClassifier(NeuralNetClassifier):
         """Return the parameters as they were given; ``device`` stays ``"auto"``."""
         return {**super().get_params(deep=deep, **kwargs), "device": vars(self)["device"]}
 
+    def set_params(self, **kwargs: Any) -> ImageClassifier:
+        """Set parameters, also of a fitted classifier; see skorch.
+
+        Parameters of the network build it anew; the others hold from the next ``fit`` or ``predict`` on.
+        """
+        rest = {}
+        for key, value in kwargs.items():
+            prefix, _, name = key.partition("__")
+            data = prefix in ("iterator_train", "iterator_valid", "dataset")
+            if data or (prefix == "optimizer" and name and "__" not in name):
+                # On a fitted net skorch refuses the first and would forget the second at the next fit.
+                setattr(self, key, value)
+                if name:
+                    self._params_to_validate.add(key)
+            if not data:
+                rest[key] = value
+        super().set_params(**rest)
+        return self
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.device = given = state["device"]
         super().__setstate__({**state, "device": self.device})
@@ -327,17 +346,17 @@ class ImageClassifier(NeuralNetClassifier):
         self._check_settings()
         self.check_training_readiness()
         dataset = self._make_dataset(X, y)
-        labels = dataset.y if dataset.y is not None else dataset.labels_inside()
-        dataset.y = labels
+        labels = dataset.labels()
         if fresh:
             self._learn(dataset, labels, classes)
             self.initialize()
         else:
             self._check_known(labels, classes)
         with self._own_rng():
-            self.notify("on_train_begin", X=X, y=y)
+            # Callbacks index what they are given: the data set can be indexed, whatever the caller's X is.
+            self.notify("on_train_begin", X=dataset, y=labels)
             self.fit_loop(dataset, labels, **fit_params)
-            self.notify("on_train_end", X=X, y=y)
+            self.notify("on_train_end", X=dataset, y=labels)
         self._set_training(False)
         self.n_trainings_ += 1
         return self
@@ -352,7 +371,7 @@ class ImageClassifier(NeuralNetClassifier):
             _check_subset(labels, found)
         if len(found) < 2:
             raise ValueError(
-                f"At least two classes are needed, got only {found[0]!r}; classes= names those still to come."
+                f"At least two classes are needed, got only {found.tolist()}; classes= names those still to come."
             )
         shape = dataset.image_shape()
         statistics = self._statistics(dataset, shape[0])
@@ -440,7 +459,9 @@ class ImageClassifier(NeuralNetClassifier):
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute loss and gradients of one batch; see skorch."""
-        self._set_training(True)
+        if not self.module_.training:
+            # Walking through the modules at every step would cost a small network a twentieth of its time.
+            self._set_training(True)
         Xi, yi = unpack_data(batch)
         alone = len(Xi) == 1
         if alone:
@@ -456,6 +477,8 @@ class ImageClassifier(NeuralNetClassifier):
             self.scaler_.scale(loss).backward()
             for name in self._optimizers:
                 self.scaler_.unscale_(getattr(self, name + "_"))
+        if alone:
+            self._set_training(True)
         return {"loss": loss, "y_pred": y_pred}
 
     def _step_optimizer(self, step_fn: Any) -> None:
@@ -509,7 +532,7 @@ class ImageClassifier(NeuralNetClassifier):
         if valid is not None and not _is_ours(valid):
             # predefined_split hands over the caller's own data set.
             valid = self._make_dataset(valid, None)
-            valid.y = valid.labels_inside()
+            valid.labels()
         return train, valid
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
@@ -608,7 +631,8 @@ class ImageClassifier(NeuralNetClassifier):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable label of each image, (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
 
 def _is_ours(X: Any) -> bool:
