@@ -1,0 +1,58 @@
+"""The examples run, as README shows them, and README shows what is in the examples."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(name, folder, *args):
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / f"{name}.py", *map(str, args)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_fit_query_teach(tmp_path):
+    accuracies = [float(value) for value in re.findall(r"labels: ([\d.]+)", run("fit_query_teach", tmp_path))]
+    assert len(accuracies) == 4 and accuracies[-1] > 0.85 and accuracies[-1] > accuracies[0]
+
+
+@pytest.mark.slow
+def test_compare(tmp_path):
+    assert "coreset(metric='cosine')" in run("compare", tmp_path)
+    assert (tmp_path / "runs" / "example" / "report.html").stat().st_size > 100_000
+
+
+def test_pipeline(tmp_path):
+    assert "'query_strategy':" in run("pipeline", tmp_path)
+
+
+def test_own_images(tmp_path):
+    rng = np.random.default_rng(0)
+    for label, value in (("dark", 40), ("light", 200)):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for i in range(30):
+            pixels = np.clip(rng.normal(value, 60, (20, 24, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{i}.png")
+    run("own_images", tmp_path, tmp_path / "photos", 16)
+    assert len((tmp_path / "requests" / "cycle_0001.csv").read_text().splitlines()) == 11
+
+
+@pytest.mark.parametrize("name", ["fit_query_teach", "compare", "pipeline", "own_images"])
+def test_readme_shows_the_examples(name):
+    source = (ROOT / "examples" / f"{name}.py").read_text()
+    body = source.split('"""', 2)[2].strip()
+    assert body in (ROOT / "README.md").read_text(), f"README.md does not show examples/{name}.py as it is"
