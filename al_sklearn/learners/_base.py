@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from sklearn import get_config
@@ -103,6 +103,16 @@ class LearnerBase(BaseEstimator):
             return dict.fromkeys(self._members(), kwargs)
         routed = process_routing(self, method, **kwargs)
         return {name: dict(routed[name][method]) for name in self._members()}
+
+    @overload
+    def query(
+        self, X_pool: Any, *query_args: Any, return_metrics: Literal[False] = ..., **query_kwargs: Any
+    ) -> tuple[np.ndarray, Any]: ...
+
+    @overload
+    def query(
+        self, X_pool: Any, *query_args: Any, return_metrics: Literal[True], **query_kwargs: Any
+    ) -> tuple[np.ndarray, Any, np.ndarray | None]: ...
 
     def query(
         self, X_pool: Any, *query_args: Any, return_metrics: bool = False, **query_kwargs: Any

@@ -147,7 +147,7 @@ def train(
         Has ``fit``; changed in place.
     data : Labelled
         What to fit.
-    mode : {None, "from_scratch", "fine_tune", "only_new"}
+    mode : {None, "from_scratch", "fine_tune", "only_new", "partial_fit"}
         Which weights to start from; ``data`` holds the right rows already.
     bootstrap : int array, optional
         Rows of ``data`` to fit instead of all; repeats allowed.
@@ -163,9 +163,27 @@ def train(
         parameters.update(_warm_start(estimator, mode == "fine_tune"))
     if seed is not None:
         parameters.update(_seeds(estimator, seed))
+    fit = estimator.partial_fit if mode == "partial_fit" else estimator.fit
     with _temporarily(estimator, parameters), _seeded(seed):
-        estimator.fit(data.X, data.y, **data.weights, **(fit_kwargs or {}))
+        fit(*_with_labels(estimator, data.X, data.y), **data.weights, **(fit_kwargs or {}))
     return estimator
+
+
+def _with_labels(estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
+    """Give a plain skorch net a data set that holds the labels taught: it would read those inside X instead."""
+    skorch = sys.modules.get("skorch")
+    torch_data = sys.modules.get("torch.utils.data")
+    if (
+        skorch is None
+        or torch_data is None
+        or not isinstance(X, torch_data.Dataset)
+        or getattr(type(estimator), "get_dataset", None) is not skorch.NeuralNet.get_dataset
+    ):
+        return X, y
+    from al_sklearn.learners._labelled_dataset import LabelledDataset
+
+    dataset = LabelledDataset(X, y)
+    return dataset, dataset.y
 
 
 def _parameters(estimator: Any) -> dict[str, Any]:

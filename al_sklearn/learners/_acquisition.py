@@ -1,0 +1,237 @@
+"""Acquisition functions of Bayesian optimisation, and the query strategies made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr
+from sklearn.exceptions import NotFittedError
+
+from al_sklearn._random import RandomState
+from al_sklearn.pool import n_rows
+from al_sklearn.strategies.selectors import top_k
+
+
+def PI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.ndarray:
+    """Probability of improvement (Kushner 1964).
+
+    Parameters
+    ----------
+    mean, std : array-like of shape (n,)
+        Prediction and its standard deviation; 0 is a value that is certain.
+    max_val : float
+        Highest value known.
+    tradeoff : float
+        Improvement asked for at least.
+
+    Returns
+    -------
+    array of shape (n,)
+        From 0 to 1; where ``std`` is 0, 1 for an improvement and 0 for none.
+    """
+    gain, std = _gain(mean, std, max_val, tradeoff)
+    certain = std == 0
+    return np.where(certain, (gain > 0).astype(np.float64), ndtr(gain / np.where(certain, 1, std)))
+
+
+def EI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.ndarray:
+    """Expected improvement (Močkus 1975).
+
+    Parameters
+    ----------
+    mean, std : array-like of shape (n,)
+        Prediction and its standard deviation; 0 is a value that is certain.
+    max_val : float
+        Highest value known.
+    tradeoff : float
+        Improvement asked for at least.
+
+    Returns
+    -------
+    array of shape (n,)
+        Where ``std`` is 0, the improvement itself or 0.
+    """
+    gain, std = _gain(mean, std, max_val, tradeoff)
+    certain = std == 0
+    z = gain / np.where(certain, 1, std)
+    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    return np.where(certain, np.maximum(gain, 0), gain * ndtr(z) + std * density)
+
+
+def UCB(mean: ArrayLike, std: ArrayLike, beta: float) -> np.ndarray:
+    """Upper confidence bound.
+
+    Parameters
+    ----------
+    mean, std : array-like of shape (n,)
+        Prediction and its standard deviation.
+    beta : float
+        How many standard deviations are added to the mean.
+
+    Returns
+    -------
+    array of shape (n,)
+    """
+    return np.asarray(mean) + beta * np.asarray(std)
+
+
+def _gain(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(mean, dtype=np.float64) - max_val - tradeoff, np.asarray(std, dtype=np.float64)
+
+
+def _predict(optimizer: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        mean, std = optimizer.predict(X, return_std=True)
+    except NotFittedError:
+        # Nothing known: every place is as good.
+        return np.zeros(n_rows(X)), np.ones(n_rows(X))
+    return np.asarray(mean).reshape(-1), np.asarray(std).reshape(-1)
+
+
+def optimizer_PI(optimizer: Any, X: Any, tradeoff: float = 0) -> np.ndarray:
+    """Probability of improvement over ``optimizer.y_max``.
+
+    Parameters
+    ----------
+    optimizer : BayesianOptimizer
+    X : any kind of rows
+    tradeoff : float, default=0
+        Improvement asked for at least.
+
+    Returns
+    -------
+    array of shape (n,)
+    """
+    return PI(*_predict(optimizer, X), optimizer.y_max, tradeoff)
+
+
+def optimizer_EI(optimizer: Any, X: Any, tradeoff: float = 0) -> np.ndarray:
+    """Expected improvement over ``optimizer.y_max``.
+
+    Parameters
+    ----------
+    optimizer : BayesianOptimizer
+    X : any kind of rows
+    tradeoff : float, default=0
+        Improvement asked for at least.
+
+    Returns
+    -------
+    array of shape (n,)
+    """
+    return EI(*_predict(optimizer, X), optimizer.y_max, tradeoff)
+
+
+def optimizer_UCB(optimizer: Any, X: Any, beta: float = 1) -> np.ndarray:
+    """Upper confidence bound of the optimizer's prediction.
+
+    Parameters
+    ----------
+    optimizer : BayesianOptimizer
+    X : any kind of rows
+    beta : float, default=1
+        How many standard deviations are added to the mean.
+
+    Returns
+    -------
+    array of shape (n,)
+    """
+    return UCB(*_predict(optimizer, X), beta)
+
+
+def max_PI(
+    optimizer: Any,
+    X: Any,
+    tradeoff: float = 0,
+    n_instances: int = 1,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the rows with the highest probability of improvement.
+
+    Parameters
+    ----------
+    optimizer : BayesianOptimizer
+    X : any kind of rows
+    tradeoff : float, default=0
+        Improvement asked for at least.
+    n_instances : int, default=1
+    random_tie_break : bool, default=False
+        Whether ties are broken at random instead of by position.
+    random_state : int, Generator or None, default=None
+        For ``random_tie_break``.
+
+    Returns
+    -------
+    indices : int64 array of shape (n_instances,)
+        Best first.
+    scores : float array of shape (n_instances,)
+    """
+    utilities = optimizer_PI(optimizer, X, tradeoff)
+    return top_k(utilities, n_instances, random_tie_break=random_tie_break, random_state=random_state)
+
+
+def max_EI(
+    optimizer: Any,
+    X: Any,
+    tradeoff: float = 0,
+    n_instances: int = 1,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the rows with the highest expected improvement: the default of :class:`BayesianOptimizer`.
+
+    Parameters
+    ----------
+    optimizer : BayesianOptimizer
+    X : any kind of rows
+    tradeoff : float, default=0
+        Improvement asked for at least.
+    n_instances : int, default=1
+    random_tie_break : bool, default=False
+        Whether ties are broken at random instead of by position.
+    random_state : int, Generator or None, default=None
+        For ``random_tie_break``.
+
+    Returns
+    -------
+    indices : int64 array of shape (n_instances,)
+        Best first.
+    scores : float array of shape (n_instances,)
+    """
+    utilities = optimizer_EI(optimizer, X, tradeoff)
+    return top_k(utilities, n_instances, random_tie_break=random_tie_break, random_state=random_state)
+
+
+def max_UCB(
+    optimizer: Any,
+    X: Any,
+    beta: float = 1,
+    n_instances: int = 1,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the rows with the highest upper confidence bound.
+
+    Parameters
+    ----------
+    optimizer : BayesianOptimizer
+    X : any kind of rows
+    beta : float, default=1
+        How many standard deviations are added to the mean.
+    n_instances : int, default=1
+    random_tie_break : bool, default=False
+        Whether ties are broken at random instead of by position.
+    random_state : int, Generator or None, default=None
+        For ``random_tie_break``.
+
+    Returns
+    -------
+    indices : int64 array of shape (n_instances,)
+        Best first.
+    scores : float array of shape (n_instances,)
+    """
+    utilities = optimizer_UCB(optimizer, X, beta)
+    return top_k(utilities, n_instances, random_tie_break=random_tie_break, random_state=random_state)
