@@ -107,7 +107,7 @@ class Space:
         return float(np.prod([1 / s for s in self.scales]) ** (2 if self.squared else 1))
 
     def _sample(self, array: Array) -> NDArray[np.float64]:
-        return _float64(array[:: max(1, len(array) // 4096)])
+        return _float64(array[:: max(1, len(array) // 1024)])
 
     def _transform64(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return values
