@@ -1,4 +1,4 @@
-"""How a torch network inside a skorch net is run: probabilities, embeddings and MC dropout, batch by batch.
+"""How a torch network inside a skorch net is run: probabilities, embeddings, dropout, gradients, batch by batch.
 
 Nothing here changes the net: modes, weights, BatchNorm statistics and hooks are put back, and the global random
 generators are not drawn from. Only the batches that the net's own iterator makes are ever in memory.
@@ -6,7 +6,7 @@ generators are not drawn from. Only the batches that the net's own iterator make
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -23,8 +23,8 @@ _ALPHA = -1.7580993408473766
 
 
 @contextmanager
-def _quiet(net: Any) -> Iterator[nn.Module]:
-    """Yield the net's module in evaluation mode, eager and without gradients; put every mode back afterwards."""
+def _quiet(net: Any, gradients: bool = False) -> Iterator[nn.Module]:
+    """Yield the net's module in evaluation mode, eager and (unless asked for) without gradients; all is put back."""
     module = net.module_
     modes = [(part, part.training) for part in module.modules()]
     with ExitStack() as stack:
@@ -32,7 +32,8 @@ def _quiet(net: Any) -> Iterator[nn.Module]:
         if hasattr(module, "_orig_mod"):
             # A compiled module skips the hooks below: run it eagerly.
             stack.enter_context(torch.compiler.set_stance("force_eager"))
-        stack.enter_context(torch.inference_mode())
+        stack.enter_context(torch.inference_mode(not gradients))
+        stack.enter_context(torch.set_grad_enabled(gradients))
         try:
             module.eval()
             yield module
@@ -41,23 +42,28 @@ def _quiet(net: Any) -> Iterator[nn.Module]:
                 part.training = training
 
 
-def _outputs(net: Any, X: Any) -> Iterator[tuple[int, Callable[[], np.ndarray]]]:
-    """Yield (start, forward) for each batch: ``forward()`` gives its class probabilities as an array."""
-    nonlinearity = net._get_predict_nonlinearity()
-    iterator = net.get_iterator(net.get_dataset(X), training=False)
+def _batches(net: Any, X: Any) -> Iterator[tuple[int, Any]]:
+    """Yield (start, rows) for each batch that the net's own iterator makes."""
     start = 0
-    for batch in iterator:
+    for batch in net.get_iterator(net.get_dataset(X), training=False):
         rows, _ = unpack_data(batch)
         if isinstance(rows, torch.Tensor) and rows.is_floating_point() and bool(torch.isnan(rows).any()):
             raise ValueError(f"X contains NaN (in the rows from {start} on).")
-
-        def forward(rows: Any = rows) -> np.ndarray:
-            out = net.infer(rows)
-            out = nonlinearity(out[0] if isinstance(out, tuple) else out)
-            return out.float().cpu().numpy()
-
-        yield start, forward
+        yield start, rows
         start += len(rows) if isinstance(rows, torch.Tensor) else len(next(iter(rows.values())))
+
+
+def _proba_of(net: Any, rows: Any, exact: bool = False) -> torch.Tensor:
+    """Class probabilities of one batch; with ``exact`` the net's own nonlinearity is applied in float64."""
+    out = net.infer(rows)
+    out = out[0] if isinstance(out, tuple) else out
+    return net._get_predict_nonlinearity()(out.cpu().double() if exact else out)
+
+
+def _outputs(net: Any, X: Any) -> Iterator[tuple[int, Callable[[], np.ndarray]]]:
+    """Yield (start, forward) for each batch: ``forward()`` gives its class probabilities as an array."""
+    for start, rows in _batches(net, X):
+        yield start, lambda rows=rows: _proba_of(net, rows).float().cpu().numpy()
 
 
 class _Rows:
@@ -96,14 +102,8 @@ def _tap(module: nn.Module, layer: str | None) -> Iterator[list[torch.Tensor]]:
 
     handles = []
     if layer is None:
-        linears = [part for part in module.modules() if isinstance(part, nn.Linear)]
-        if not linears:
-            raise TypeError(
-                "embed: the network has no nn.Linear whose input could serve as the embedding; name a layer with "
-                f"layer=…: {_layer_names(module)}."
-            )
         # Every linear layer overwrites the last: what remains belongs to the one that runs last.
-        handles = [part.register_forward_pre_hook(lambda _, args: keep(args)) for part in linears]
+        handles = [part.register_forward_pre_hook(lambda _, args: keep(args)) for part in _linears(module)]
     else:
         parts = dict(module.named_modules())
         if layer not in parts or not layer:
@@ -114,6 +114,16 @@ def _tap(module: nn.Module, layer: str | None) -> Iterator[list[torch.Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _linears(module: nn.Module) -> list[nn.Linear]:
+    linears = [part for part in module.modules() if isinstance(part, nn.Linear)]
+    if not linears:
+        raise TypeError(
+            "embed: the network has no nn.Linear whose input could serve as the embedding; name a layer with "
+            f"layer=…: {_layer_names(module)}."
+        )
+    return linears
 
 
 def _layer_names(module: nn.Module, most: int = 40) -> str:
@@ -175,14 +185,14 @@ class _FixedDropout:
 
 
 class _Trunk:
-    """Remembers, for one batch, what the network computes before its first active dropout.
+    """Remembers, for one batch, what the network computes before the first of ``layers`` (active dropout, the head).
 
-    The first forward pass over a batch records the outputs of the largest modules that finish before any dropout
+    The first forward pass over a batch records the outputs of the largest modules that finish before any of them
     begins; later passes get these outputs back and so compute the rest alone. Functional code between modules
     runs again: it is cheap, and skipping it would need the network's graph.
     """
 
-    def __init__(self, module: nn.Module, layers: list[_DropoutNd]):
+    def __init__(self, module: nn.Module, layers: Sequence[nn.Module]):
         self.module, self.layers = module, layers
         self.calls: list[tuple[nn.Module, Any]] = []
         self._outputs: dict[nn.Module, list[Any]] = {}
@@ -287,4 +297,93 @@ def sample_proba(net: Any, X: Any, n: int, n_samples: int, seed: int) -> np.ndar
                 "sample_proba: the network's dropout modules are never called in its forward pass, so all samples "
                 "would be the same; call them, or use DeepEnsemble or a Committee."
             )
+    return out.array
+
+
+def _last_linear(net: Any, module: nn.Module, X: Any) -> nn.Linear:
+    """Find the linear layer that runs last, by running one batch."""
+    ran: list[nn.Linear] = []
+    handles = [part.register_forward_pre_hook(lambda part, _: ran.append(part)) for part in _linears(module)]
+    try:
+        _proba_of(net, next(_batches(net, X))[1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not ran:
+        raise TypeError("embed: no nn.Linear of the network is called in its forward pass; name a layer with layer=….")
+    return ran[-1]
+
+
+def last_layer(net: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (C, d) and biases (C,) of the linear layer that runs last, copied."""
+    with _quiet(net) as module:
+        last = _last_linear(net, module, X)
+        weight = last.weight.detach().float().cpu().numpy().copy()
+        bias = (
+            np.zeros(len(weight), np.float32) if last.bias is None else last.bias.detach().float().cpu().numpy().copy()
+        )
+    return weight, bias
+
+
+def perturbed_proba(
+    net: Any, X: Any, n: int, n_samples: int, factors: Callable[[int, int, int, int], np.ndarray]
+) -> np.ndarray:
+    """Class probabilities (n_samples, n, C) with the embeddings multiplied by ``factors(sample, start, stop, d)``.
+
+    What comes before the last linear layer runs once for all samples.
+    """
+    out = _Rows(n, axis=1)
+    current = [0, 0]
+
+    def perturb(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        sample, start = current
+        x = args[0]
+        size = x[0].numel()
+        scale = torch.from_numpy(factors(sample, start, start + len(x), size)).to(device=x.device, dtype=x.dtype)
+        return (x * scale.view(x.shape), *args[1:])
+
+    with _quiet(net) as module:
+        last = _last_linear(net, module, X)
+        trunk = _Trunk(module, [last])
+        for start, forward in _outputs(net, X):
+            with trunk.recording():
+                first = forward()
+            part = np.empty((n_samples, *first.shape), dtype=np.float32)
+            handle = last.register_forward_pre_hook(perturb)
+            try:
+                with trunk.replaying():
+                    for sample in range(n_samples):
+                        current[:] = sample, start
+                        trunk.rewind()
+                        part[sample] = forward()
+            finally:
+                handle.remove()
+            out.put(start, part)
+    return out.array
+
+
+def input_gradient(net: Any, X: Any, n: int) -> np.ndarray:
+    """Size (n,) of the gradient of the loss of the predicted class in the network's input: Σ|∂CE(x, ŷ)/∂x|."""
+    out = _Rows(n)
+    leaf: list[torch.Tensor] = []
+
+    def open_leaf(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not args or not isinstance(args[0], torch.Tensor) or not args[0].is_floating_point():
+            raise TypeError(f"{type(net).__name__} cannot give input gradients: its network takes no float images.")
+        leaf[:] = [args[0].detach().requires_grad_()]
+        # A copy goes on, because a first layer that works in place may not change a leaf.
+        return (leaf[0].clone(), *args[1:])
+
+    with _quiet(net, gradients=True) as module:
+        handle = getattr(module, "_orig_mod", module).register_forward_pre_hook(open_leaf)
+        try:
+            for start, rows in _batches(net, X):
+                # Float64 and the sum over the batch, not its mean: confident images do not drown in rounding, and
+                # no image's gradient depends on how many others share its batch.
+                proba = _proba_of(net, rows, exact=True)
+                loss = -proba.gather(1, proba.argmax(dim=1, keepdim=True)).log().sum()
+                (gradient,) = torch.autograd.grad(loss, leaf[0])
+                out.put(start, gradient.abs().flatten(1).sum(dim=1).float().cpu().numpy())
+        finally:
+            handle.remove()
     return out.array

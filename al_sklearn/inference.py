@@ -23,17 +23,21 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn._random import RandomState, as_generator, as_seed
-from al_sklearn.pool import RowView, iter_chunks, n_rows
+from al_sklearn.pool import RowView, iter_chunks, n_rows, take_rows
 
 __all__ = [
     "classes_of",
     "embed",
+    "feature_dropout",
     "gradient_factors",
+    "input_gradient",
     "labelled_data",
+    "last_layer",
     "predict_loss",
     "predict_proba",
     "sample_proba",
@@ -42,6 +46,8 @@ __all__ = [
 
 # Rows read at a time from what is not in memory: large enough to be fast, small enough to be nothing.
 _CHUNK_BYTES = 2**26
+# Masks of feature dropout are drawn for so many rows at a time, wherever batches and chunks begin.
+_MASK_ROWS = 256
 # MC dropout samples when the caller does not say: where BALD's ranking has settled in practice.
 _N_SAMPLES = 20
 
@@ -450,3 +456,195 @@ def predict_loss(classifier: Any, X: Any) -> np.ndarray:
         )
     _check_fitted(estimator)
     return _once("predict_loss", estimator, X, (), lambda: np.asarray(_by_chunks(estimator.predict_loss, X)))
+
+
+class _FeatureMasks:
+    """Masks for dropout on embeddings, different for every row and sample, the same however rows are batched."""
+
+    def __init__(self, p: float, seed: int):
+        self.p, self.seed = p, seed
+        self._blocks: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
+
+    def factors(self, sample: int, start: int, stop: int, d: int) -> np.ndarray:
+        """(stop - start, d) float32: 0 with probability p, else 1 / (1 - p)."""
+        out = np.empty((stop - start, d), dtype=np.float32)
+        for number in range(start // _MASK_ROWS, (stop - 1) // _MASK_ROWS + 1):
+            first = number * _MASK_ROWS
+            rows = slice(max(start, first), min(stop, first + _MASK_ROWS))
+            out[rows.start - start : rows.stop - start] = self._block(sample, number, d)[
+                rows.start - first : rows.stop - first
+            ]
+        return out
+
+    def _block(self, sample: int, number: int, d: int) -> np.ndarray:
+        kept = self._blocks.get((sample, d))
+        if kept is None or kept[0] != number:
+            rng = np.random.default_rng([self.seed, sample, number])
+            # Sixteen random bits a value: several times faster than floats, and as good for a share.
+            bits = np.frombuffer(rng.bytes(2 * _MASK_ROWS * d), dtype=np.uint16).reshape(_MASK_ROWS, d)
+            mask = (bits >= round(self.p * 2**16)).astype(np.float32) / np.float32(1 - self.p)
+            kept = self._blocks[sample, d] = number, mask
+        return kept[1]
+
+
+def feature_dropout(
+    classifier: Any, X: Any, n_samples: int = 3, p: float = 0.75, random_state: RandomState = None
+) -> np.ndarray:
+    """Class probabilities of every row with part of its embedding dropped, several times.
+
+    Every value of the embedding is set to 0 with probability ``p``, anew for each row and sample, and the others are
+    divided by ``1 - p``. A net's part before the last linear layer runs once.
+
+    Parameters
+    ----------
+    classifier : net, Pipeline, or an estimator whose embedding is X itself
+    X : any kind of rows, n of them
+    n_samples : int, default=3
+    p : float, default=0.75
+        Probability of dropping, 0 <= p < 1.
+    random_state : int, Generator or None
+
+    Returns
+    -------
+    samples : ndarray of shape (n_samples, n, n_classes)
+
+    Raises
+    ------
+    TypeError
+        When the classifier does not show how it predicts from its embedding.
+    ValueError
+        For ``p`` outside 0 … 1 or fewer than one sample.
+    """
+    if not 0 <= p < 1:
+        raise ValueError(f"p must be a probability below 1, got {p!r}.")
+    if n_samples < 1:
+        raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+    estimator = _unwrap(classifier)
+    _check_fitted(estimator)
+
+    def compute() -> np.ndarray:
+        masks = _FeatureMasks(p, as_seed(random_state))
+        start = 0
+
+        def chunk(rows: Any) -> np.ndarray:
+            nonlocal start
+            begin, start = start, start + n_rows(rows)
+            return _drop_features(
+                estimator, rows, n_samples, lambda sample, i, j, d: masks.factors(sample, begin + i, begin + j, d)
+            )
+
+        return _check_proba(_by_chunks(chunk, X, axis=1), n_rows(X), estimator)
+
+    return _once("feature_dropout", estimator, X, (n_samples, p), compute)
+
+
+def _drop_features(
+    estimator: Any, X: Any, n_samples: int, factors: Callable[[int, int, int, int], np.ndarray]
+) -> np.ndarray:
+    if _is_net(estimator):
+        from al_sklearn import _nets
+
+        return _nets.perturbed_proba(estimator, X, n_rows(X), n_samples, factors)
+    if isinstance(estimator, Pipeline):
+        return _drop_features(
+            estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X, n_samples, factors
+        )
+    if hasattr(estimator, "embed") or _members(estimator) is not None or not hasattr(estimator, "predict_proba"):
+        raise _cannot(
+            "predictions from embeddings with dropout",
+            estimator,
+            "use a net, a pipeline, or a classifier with predict_proba whose embedding is X itself.",
+        )
+    features = _flatten(X)
+    samples = []
+    for sample in range(n_samples):
+        dropped = features * factors(sample, 0, len(features), features.shape[1]).astype(features.dtype, copy=False)
+        # A frame stays one: estimators fitted with column names want them again.
+        samples.append(
+            estimator.predict_proba(type(X)(dropped, X.index, X.columns) if hasattr(X, "columns") else dropped)
+        )
+    return np.stack(samples)
+
+
+def last_layer(classifier: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and biases of the linear layer that turns embeddings into logits.
+
+    Parameters
+    ----------
+    classifier : net, logistic regression, a Pipeline that ends in one, or anything with ``last_layer``
+    X : any kind of rows
+        A few are run to find the linear layer of a net that runs last.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_classes, d)
+        The probabilities are the softmax of ``embed(classifier, X) @ weights.T + bias``.
+    bias : ndarray of shape (n_classes,)
+
+    Raises
+    ------
+    TypeError
+        When the classifier has none.
+    """
+    estimator = _unwrap(classifier)
+    _check_fitted(estimator)
+    return _last_layer(estimator, take_rows(X, slice(0, 8)))
+
+
+def _last_layer(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    if hasattr(estimator, "last_layer"):
+        weights, bias = estimator.last_layer()
+        return np.asarray(weights), np.asarray(bias)
+    if _is_net(estimator):
+        from al_sklearn import _nets
+
+        return _nets.last_layer(estimator, X)
+    if isinstance(estimator, Pipeline):
+        return _last_layer(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X)
+    if isinstance(estimator, LogisticRegression):
+        weights, bias = np.array(estimator.coef_), np.broadcast_to(estimator.intercept_, len(estimator.coef_)).copy()
+        if len(weights) == 1:  # two classes: the first has the logit 0
+            weights, bias = np.concatenate([0 * weights, weights]), np.concatenate([0 * bias, bias])
+        return weights, bias
+    raise _cannot(
+        "last-layer weights", estimator, "use a net, logistic regression, or give the estimator a last_layer method."
+    )
+
+
+def input_gradient(classifier: Any, X: Any) -> np.ndarray:
+    """Size of the gradient of the loss in the network's input, Σ|∂CE(x, ŷ)/∂x|, for the predicted class.
+
+    The input is that of the network itself: images scaled and normalised as it was trained. Each row's is its own,
+    whatever shares its batch.
+
+    Parameters
+    ----------
+    classifier : net, a Pipeline that ends in one, or anything with ``input_gradient``
+    X : any kind of rows, n of them
+
+    Returns
+    -------
+    sizes : ndarray of shape (n,)
+
+    Raises
+    ------
+    TypeError
+        When the classifier has no gradients.
+    """
+    estimator = _unwrap(classifier)
+    _check_fitted(estimator)
+    return _once(
+        "input_gradient", estimator, X, (), lambda: _by_chunks(lambda rows: _input_gradient(estimator, rows), X)
+    )
+
+
+def _input_gradient(estimator: Any, X: Any) -> np.ndarray:
+    if hasattr(estimator, "input_gradient"):
+        return np.asarray(estimator.input_gradient(X))
+    if _is_net(estimator):
+        from al_sklearn import _nets
+
+        return _nets.input_gradient(estimator, X, n_rows(X))
+    if isinstance(estimator, Pipeline):
+        return _input_gradient(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X)
+    raise _cannot("input gradients", estimator, "use a net, or give the estimator an input_gradient method.")

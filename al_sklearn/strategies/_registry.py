@@ -19,7 +19,17 @@ P = ParamSpec("P")
 Chosen = tuple[np.ndarray, np.ndarray]
 
 FAMILIES = ("uncertainty", "bayesian", "geometric", "outlier", "hybrid", "learned", "adaptive")
-NEEDS = ("proba", "samples", "embeddings", "gradients", "labelled", "loss")
+NEEDS = (
+    "proba",
+    "samples",
+    "embeddings",
+    "gradients",
+    "labelled",
+    "loss",
+    "last_layer",
+    "input_gradient",
+    "true_labels",
+)
 
 
 class Strategy(Protocol):
