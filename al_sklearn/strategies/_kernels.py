@@ -1,0 +1,164 @@
+"""Entropies and largest probabilities of ndarrays at the speed of memory: blocks that stay in cache, in threads.
+
+Float32 or float64 in and out. NaN and negative values come out as NaN; nothing is written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+_BLOCK_VALUES = 2**16  # with a copy of it, a block stays in a second-level cache of 1 MB
+_THREAD_VALUES = 2**19  # fewer values than this per thread are not worth starting one
+_SHORT = 32  # rows up to this long are reduced column by column: numpy's own reduction of short rows is slow
+
+
+def row_entropy(proba: Floats) -> Floats:
+    """-Σ p ln p of each row of (n, C), with 0 · ln 0 = 0."""
+    n, n_classes = proba.shape
+    out = np.empty(n, dtype=proba.dtype)
+
+    def span(start: int, stop: int) -> None:
+        block_entropy = _BlockEntropy(n_classes, proba.dtype)
+        for rows in _blocks(start, stop, n_classes):
+            out[rows] = block_entropy(proba[rows])
+
+    _in_threads(span, n, n_classes)
+    return out
+
+
+def sampled_entropies(samples: Floats) -> tuple[Floats, Floats]:
+    """H(mean_t p_t) and mean_t H(p_t) of each column of (T, n, C), read once."""
+    n_samples, n, n_classes = samples.shape
+    of_mean, mean = np.empty(n, dtype=samples.dtype), np.empty(n, dtype=samples.dtype)
+
+    def span(start: int, stop: int) -> None:
+        block_entropy = _BlockEntropy(n_classes, samples.dtype)
+        for rows in _blocks(start, stop, n_classes):
+            total = np.zeros(rows.stop - rows.start)
+            for sample in samples:
+                total += block_entropy(sample[rows])
+            mean[rows] = total / n_samples
+            of_mean[rows] = block_entropy(_mean(samples[:, rows]))
+
+    _in_threads(span, n, n_samples * n_classes)
+    return of_mean, mean
+
+
+def entropy_of_mean(samples: Floats) -> Floats:
+    """H(mean_t p_t) of each column of (T, n, C)."""
+    n_samples, n, n_classes = samples.shape
+    out = np.empty(n, dtype=samples.dtype)
+
+    def span(start: int, stop: int) -> None:
+        block_entropy = _BlockEntropy(n_classes, samples.dtype)
+        for rows in _blocks(start, stop, n_classes):
+            out[rows] = block_entropy(_mean(samples[:, rows]))
+
+    _in_threads(span, n, n_samples * n_classes)
+    return out
+
+
+def two_largest(proba: Floats) -> tuple[Floats, Floats]:
+    """Largest and second largest value of each row of (n, C); with one class the second is 0."""
+    n, n_classes = proba.shape
+    first, second = np.empty(n, dtype=proba.dtype), np.zeros(n, dtype=proba.dtype)
+
+    def span(start: int, stop: int) -> None:
+        for rows in _blocks(start, stop, n_classes):
+            block = proba[rows]
+            if n_classes == 1:
+                first[rows] = block[:, 0]
+            elif n_classes <= _SHORT:
+                _two_largest_by_column(block, first[rows], second[rows])
+            else:
+                top = np.partition(block, n_classes - 2, axis=1)[:, -2:]
+                first[rows], second[rows] = top[:, 1], top[:, 0]
+
+    _in_threads(span, n, n_classes)
+    return first, second
+
+
+def row_maximum(proba: Floats) -> Floats:
+    """Largest value of each row of (n, C)."""
+    n, n_classes = proba.shape
+    out = np.empty(n, dtype=proba.dtype)
+
+    def span(start: int, stop: int) -> None:
+        for rows in _blocks(start, stop, n_classes):
+            block = proba[rows]
+            if n_classes > _SHORT:
+                np.max(block, axis=1, out=out[rows])
+                continue
+            out[rows] = block[:, 0]
+            for column in range(1, n_classes):
+                np.maximum(out[rows], block[:, column], out=out[rows])
+
+    _in_threads(span, n, n_classes)
+    return out
+
+
+class _BlockEntropy:
+    """Entropy of the rows of a block, in memory that is used again for the next."""
+
+    def __init__(self, n_classes: int, dtype: Any) -> None:
+        self.minus_ones = np.full(n_classes, -1, dtype=dtype)
+        self.buffer = np.empty((_block_rows(n_classes), n_classes), dtype=dtype)
+        # Added to 0 it has a finite logarithm, which times p = 0 is 0; it changes no larger p.
+        self.tiny = np.finfo(dtype).tiny
+
+    def __call__(self, block: Floats) -> Floats:
+        logs = np.add(block, self.tiny, out=self.buffer[: len(block)])
+        with np.errstate(invalid="ignore"):  # a negative value gives NaN, which the caller refuses
+            np.log(logs, out=logs)
+        np.multiply(logs, block, out=logs)
+        return logs @ self.minus_ones
+
+
+def _mean(part: Floats) -> Floats:
+    """Mean over the samples of (T, rows, C); float32 in groups, whose sums are added in float64."""
+    if part.dtype == np.float64:
+        return part.mean(axis=0)
+    total = np.zeros(part.shape[1:])
+    for start in range(0, len(part), 8):
+        total += part[start : start + 8].sum(axis=0)
+    total /= len(part)
+    return total.astype(part.dtype)
+
+
+def _two_largest_by_column(block: Floats, first: Floats, second: Floats) -> None:
+    first[:] = block[:, 0]
+    second[:] = -np.inf
+    smaller = np.empty_like(first)
+    for column in range(1, block.shape[1]):
+        values = block[:, column]
+        np.minimum(first, values, out=smaller)
+        np.maximum(second, smaller, out=second)
+        np.maximum(first, values, out=first)
+
+
+def _block_rows(n_classes: int) -> int:
+    return max(_BLOCK_VALUES // n_classes, 1)
+
+
+def _blocks(start: int, stop: int, n_classes: int) -> list[slice]:
+    rows = _block_rows(n_classes)
+    return [slice(i, min(i + rows, stop)) for i in range(start, stop, rows)]
+
+
+def _in_threads(span: Callable[[int, int], None], n: int, values_per_row: int) -> None:
+    """Call ``span(start, stop)`` on parts of 0 … n, as many at once as torch has threads."""
+    n_threads = min(torch.get_num_threads(), max(1, n * values_per_row // _THREAD_VALUES))
+    if n_threads == 1:
+        span(0, n)
+        return
+    edges = np.linspace(0, n, n_threads + 1).astype(int).tolist()
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(span, edges[:-1], edges[1:]))  # to raise what they raise
