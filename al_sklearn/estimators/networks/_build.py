@@ -107,8 +107,9 @@ def _torchvision_model(
         _replace_last(net, n_outputs)
     if name in ("googlenet", "inception_v3"):
         net.aux_logits, net.transform_input = False, False
-    _fit_stem(net, channels, small=max(height, width) <= 64 and weights is None)
-    side = _side_needed(net, image_shape, fixed=name.startswith(("vit_", "maxvit")))
+    fixed = name.startswith(("vit_", "maxvit"))
+    _fit_stem(net, channels, small=max(height, width) <= 64 and weights is None and not fixed)
+    side = _side_needed(net, image_shape, fixed)
     if side is not None:
         net.register_forward_pre_hook(partial(_enlarge, side=side))
     return net
