@@ -1,0 +1,43 @@
+"""Rows of any kind as vectors between which distances are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.metrics import pairwise_distances_chunked
+
+
+def as_features(X: Any) -> Any:
+    """Return X as (n, d): images flattened, a CSR matrix as it is.
+
+    Raises
+    ------
+    ValueError
+        When X is not numbers.
+    """
+    if sp.issparse(X):
+        return X.tocsr()
+    array = np.asarray(X.detach().cpu() if hasattr(X, "detach") else X)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"Distances need numbers, got {type(X).__name__} of {array.dtype}: give features, or a Pipeline with "
+            "on_transformed=True."
+        )
+    return array.reshape(len(array), -1)
+
+
+def mean_over_pool(
+    features: Any, metric: str | Callable, of_distance: Callable[[np.ndarray], np.ndarray], n_jobs: int | None = None
+) -> np.ndarray:
+    """Mean over all rows of a function of the distance to them, for every row, in chunks."""
+    chunks = pairwise_distances_chunked(
+        features,
+        reduce_func=lambda distances, _start: of_distance(distances).mean(axis=1),
+        metric=metric,
+        n_jobs=n_jobs,
+        working_memory=64,
+    )
+    return np.concatenate(list(chunks))

@@ -1,0 +1,117 @@
+"""What modAL's query functions have in common: a utility for every row, and the best of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+
+from al_sklearn._random import RandomState
+from al_sklearn.modal.utils.selection import multi_argmax, multi_argmin, shuffled_argmax, shuffled_argmin
+from al_sklearn.pool import n_rows
+
+Measure = Callable[..., np.ndarray]
+
+_DOC = """{summary}
+
+    Parameters
+    ----------
+    classifier : {kind}
+    X : any kind of rows
+        The pool.
+    n_instances : int, default=1
+        How many to choose.
+    random_tie_break : bool, default=False
+        Whether ties are broken at random instead of by position.
+    random_state : int, Generator or None, default=None
+        For ``random_tie_break``.
+    **options
+        Passed on to :func:`{measure}`.
+
+    Returns
+    -------
+    indices : int64 array of shape (n_instances,)
+        {order} first.
+    metrics : float array of shape (n_instances,)
+        What :func:`{measure}` says of each.
+    """
+
+
+def sampling(
+    name: str,
+    measure: Measure,
+    summary: str,
+    *,
+    smallest: bool = False,
+    kind: str = "fitted classifier or ActiveLearner",
+) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """Make the query function of a measure.
+
+    Parameters
+    ----------
+    name : str
+        modAL's name of it.
+    measure : callable
+        ``measure(classifier, X, **options)`` gives one number a row.
+    summary : str
+        First line of the docstring.
+    smallest : bool, default=False
+        Whether small numbers are asked for first.
+    kind : str
+        What the first parameter is.
+
+    Returns
+    -------
+    callable
+        A query strategy.
+    """
+
+    def query(
+        classifier: Any,
+        X: Any,
+        n_instances: int = 1,
+        random_tie_break: bool = False,
+        *,
+        random_state: RandomState = None,
+        **options: Any,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return best(measure(classifier, X, **options), n_instances, random_tie_break, random_state, smallest)
+
+    query.__name__ = query.__qualname__ = name
+    # Functions are pickled by the module that holds their name.
+    query.__module__ = measure.__module__
+    query.__doc__ = _DOC.format(
+        summary=summary,
+        kind=kind,
+        measure=measure.__name__,
+        order="Smallest" if smallest else "Largest",
+    )
+    return query
+
+
+def best(
+    utilities: np.ndarray, n_instances: int, random_tie_break: bool, random_state: RandomState, smallest: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and values of the best utilities."""
+    if random_tie_break:
+        return (shuffled_argmin if smallest else shuffled_argmax)(utilities, n_instances, random_state)
+    return (multi_argmin if smallest else multi_argmax)(utilities, n_instances)
+
+
+def cold_start(value: float) -> Callable[[Measure], Measure]:
+    """Make a measure give every row ``value`` while nothing is fitted, as modAL does."""
+
+    def decorate(measure: Measure) -> Measure:
+        @functools.wraps(measure)
+        def measured(classifier: Any, X: Any, **options: Any) -> np.ndarray:
+            try:
+                return measure(classifier, X, **options)
+            except NotFittedError:
+                return np.full(n_rows(X), value)
+
+        return measured
+
+    return decorate

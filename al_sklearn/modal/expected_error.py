@@ -1,0 +1,91 @@
+"""Expected error reduction: the rows whose labels would make the classifier surest of all others."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from al_sklearn._errors import check_n_instances
+from al_sklearn._random import RandomState, as_generator
+from al_sklearn.modal._sampling import best
+from al_sklearn.pool import concat_rows, n_rows, take_rows
+from al_sklearn.strategies import measures
+
+__all__ = ["expected_error_reduction"]
+
+_LOSSES = {"binary": measures.least_confidence, "log": measures.entropy}
+
+
+def expected_error_reduction(
+    learner: Any,
+    X: Any,
+    loss: str = "binary",
+    p_subsample: float = 1.0,
+    n_instances: int = 1,
+    random_tie_break: bool = False,
+    *,
+    random_state: RandomState = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the rows after whose labelling the error expected on the rest is smallest (Roy & McCallum 2001).
+
+    Parameters
+    ----------
+    learner : ActiveLearner
+        While it is not fitted, every row is as good.
+    X : any kind of rows, n of them
+        The pool.
+    loss : {"binary", "log"}, default="binary"
+        Error of a row: one minus the largest probability, or the entropy.
+    p_subsample : float, default=1.0
+        Share of the pool that is tried, from 0 to 1, at least ``n_instances``; the others are not chosen.
+    n_instances : int, default=1
+    random_tie_break : bool, default=False
+        Whether ties are broken at random instead of by position.
+    random_state : int, Generator or None, default=None
+        For the subsample and ``random_tie_break``.
+
+    Returns
+    -------
+    indices : int64 array of shape (n_instances,)
+        Smallest expected error first.
+    metrics : float array of shape (n_instances,)
+        Expected error, summed over the rest of the pool.
+
+    Raises
+    ------
+    ValueError
+        For another loss, or a share outside 0 to 1.
+
+    Notes
+    -----
+    A clone of the estimator is fitted n_classes times for every row tried: for small pools and fast estimators.
+    """
+    if loss not in _LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(_LOSSES)}, got {loss!r}.")
+    if not 0 <= p_subsample <= 1:
+        raise ValueError(f"p_subsample must be from 0 to 1, got {p_subsample!r}.")
+    n = n_rows(X)
+    n_instances = check_n_instances(n_instances, n)
+    rng = as_generator(random_state)
+    try:
+        proba = np.asarray(learner.predict_proba(X))
+    except NotFittedError:
+        # As in modAL: before anything is known, every row is as good.
+        return best(np.zeros(n), n_instances, random_tie_break, rng)
+    n_tried = max(n_instances, math.ceil(p_subsample * n))
+    tried = np.sort(rng.choice(n, size=n_tried, replace=False))
+    estimator = clone(learner.estimator)
+    errors = np.zeros(n_tried)
+    for i, position in enumerate(tried):
+        X_new = concat_rows(learner.X_training, take_rows(X, [position]))
+        for column, label in enumerate(learner.classes_):
+            y_new = concat_rows(learner.y_training, np.array([label]))
+            row_errors = _LOSSES[loss](np.asarray(estimator.fit(X_new, y_new).predict_proba(X)))
+            # The row itself would be labelled: its own error is no longer expected.
+            errors[i] += proba[position, column] * (row_errors.sum() - row_errors[position])
+    chosen, values = best(errors, n_instances, random_tie_break, rng, smallest=True)
+    return tried[chosen], values

@@ -1,0 +1,179 @@
+"""Rows of any kind of data, by position: modAL's names for what :mod:`al_sklearn.pool` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from al_sklearn.learners._active import hstack
+from al_sklearn.learners._bayesian import row
+from al_sklearn.pool import concat_rows, n_rows, take_rows
+
+# What modAL calls its kinds of data.
+modALinput = Any
+
+__all__ = [
+    "add_row",
+    "data_hstack",
+    "data_shape",
+    "data_vstack",
+    "drop_rows",
+    "enumerate_data",
+    "modALinput",
+    "retrieve_rows",
+]
+
+
+def data_vstack(blocks: Sequence[Any]) -> Any:
+    """Join rows of several blocks; of the kind of the first.
+
+    Parameters
+    ----------
+    blocks : sequence of any kind of rows
+        At least one.
+
+    Returns
+    -------
+    rows
+
+    Raises
+    ------
+    TypeError
+        When the kinds cannot be joined.
+    ValueError
+        When the rows differ in shape.
+    """
+    joined = _known_kind(blocks[0])
+    for block in blocks[1:]:
+        joined = concat_rows(joined, block)
+    return joined
+
+
+def data_hstack(blocks: Sequence[Any]) -> Any:
+    """Put the columns of several blocks side by side; of the kind of the first.
+
+    Parameters
+    ----------
+    blocks : sequence of arrays, sparse matrices, DataFrames, tensors or lists
+        With as many rows each.
+
+    Returns
+    -------
+    rows
+
+    Raises
+    ------
+    TypeError
+        For other kinds.
+    """
+    for block in blocks:
+        if not isinstance(block, (np.ndarray, list, pd.DataFrame)) and not sp.issparse(block) and not _is_tensor(block):
+            raise TypeError(f"{type(block).__name__} has no columns that could be joined.")
+    return hstack(list(blocks))
+
+
+def add_row(X: Any, row: Any) -> Any:
+    """Return the rows of X and then one more.
+
+    Parameters
+    ----------
+    X : any kind of rows
+    row : one row
+        Without the first axis, or with it and one row.
+
+    Returns
+    -------
+    rows
+        Of the kind of X.
+    """
+    if isinstance(X, pd.DataFrame):
+        return concat_rows(X, row.to_frame().T.astype(X.dtypes) if isinstance(row, pd.Series) else row)
+    if isinstance(X, np.ndarray) or _is_tensor(X):
+        return concat_rows(X, row.reshape(1, *X.shape[1:]))
+    if isinstance(X, list):
+        one = isinstance(row, list) and len(row) == 1 and isinstance(row[0], type(X[0]))
+        return [*X, *(row if one else [row])]
+    return concat_rows(X, row)
+
+
+def retrieve_rows(X: Any, I: Any) -> Any:  # noqa: E741 - modAL's name
+    """Take rows by position.
+
+    Parameters
+    ----------
+    X : any kind of rows
+    I : int, sequence of int, slice or mask
+        Positions, never the labels of a pandas index.
+
+    Returns
+    -------
+    rows
+        For a single integer one row without the first axis: ``X[I]``, a Series of a DataFrame; a matrix of one row if
+        sparse.
+    """
+    return row(X, int(I)) if np.ndim(I) == 0 and not isinstance(I, slice) else take_rows(X, I)
+
+
+def drop_rows(X: Any, I: Any) -> Any:  # noqa: E741 - modAL's name
+    """Return X without some rows, by position.
+
+    Parameters
+    ----------
+    X : any kind of rows
+    I : int or sequence of int
+        Positions, never the labels of a pandas index.
+
+    Returns
+    -------
+    rows
+        Of the kind of X.
+    """
+    return take_rows(X, np.delete(np.arange(n_rows(X)), I))
+
+
+def enumerate_data(X: Any) -> Iterator[tuple[int, Any]]:
+    """Go through the rows with their positions.
+
+    Parameters
+    ----------
+    X : any kind of rows
+
+    Yields
+    ------
+    position : int
+    row
+        As :func:`retrieve_rows` gives it.
+    """
+    for position in range(n_rows(X)):
+        yield position, row(X, position)
+
+
+def data_shape(X: Any) -> tuple[int, ...]:
+    """Return the shape of X.
+
+    Parameters
+    ----------
+    X : any kind of rows
+
+    Returns
+    -------
+    tuple of int
+        Only the number of rows where rows have no shape.
+    """
+    shape = getattr(X, "shape", None)
+    if shape is not None:
+        return tuple(shape)
+    return np.shape(X) if isinstance(X, (list, tuple)) else (n_rows(X),)
+
+
+def _is_tensor(X: Any) -> bool:
+    return hasattr(X, "detach")
+
+
+def _known_kind(X: Any) -> Any:
+    n_rows(X)
+    return X
