@@ -66,50 +66,60 @@ def entropy_of_mean(samples: Floats) -> Floats:
     return out
 
 
-def two_largest(proba: Floats) -> tuple[Floats, Floats]:
-    """Largest and second largest value of each row of (n, C); with one class the second is 0."""
-    n, n_classes = proba.shape
-    first, second = np.empty(n, dtype=proba.dtype), np.zeros(n, dtype=proba.dtype)
+def of_two_largest(proba: Floats, combine: Callable[[Floats, Floats], Floats]) -> Floats:
+    """``combine(first, second)`` of the two largest values of each row of (n, C); with one class the second is 0.
 
-    def span(start: int, stop: int) -> None:
-        for rows in _blocks(start, stop, n_classes):
-            block = proba[rows]
-            if n_classes == 1:
-                first[rows] = block[:, 0]
-            elif n_classes <= _SHORT:
-                _two_largest_by_column(block, first[rows], second[rows])
-            else:
-                top = np.partition(block, n_classes - 2, axis=1)[:, -2:]
-                first[rows], second[rows] = top[:, 1], top[:, 0]
-
-    _in_threads(span, n, n_classes)
-    return first, second
+    Block by block, so that nothing but the result is as long as the pool.
+    """
+    return _by_block(proba, lambda block: combine(*_two_largest(block)))
 
 
-def row_maximum(proba: Floats) -> Floats:
-    """Largest value of each row of (n, C)."""
+def of_largest(proba: Floats, combine: Callable[[Floats], Floats]) -> Floats:
+    """``combine(first)`` of the largest value of each row of (n, C), block by block."""
+    return _by_block(proba, lambda block: combine(_largest(block)))
+
+
+def _by_block(proba: Floats, function: Callable[[Floats], Floats]) -> Floats:
     n, n_classes = proba.shape
     out = np.empty(n, dtype=proba.dtype)
 
     def span(start: int, stop: int) -> None:
         for rows in _blocks(start, stop, n_classes):
-            block = proba[rows]
-            if n_classes > _SHORT:
-                np.max(block, axis=1, out=out[rows])
-                continue
-            out[rows] = block[:, 0]
-            for column in range(1, n_classes):
-                np.maximum(out[rows], block[:, column], out=out[rows])
+            out[rows] = function(proba[rows])
 
     _in_threads(span, n, n_classes)
     return out
+
+
+def _largest(block: Floats) -> Floats:
+    if block.shape[1] > _SHORT:
+        return block.max(axis=1)
+    first = block[:, 0].copy()
+    for column in range(1, block.shape[1]):
+        np.maximum(first, block[:, column], out=first)
+    return first
+
+
+def _two_largest(block: Floats) -> tuple[Floats, Floats]:
+    n_classes = block.shape[1]
+    if n_classes > _SHORT:
+        top = np.partition(block, n_classes - 2, axis=1)[:, -2:]
+        return top[:, 1], top[:, 0]
+    first = block[:, 0].copy()
+    second = np.full_like(first, -np.inf if n_classes > 1 else 0.0)
+    smaller = np.empty_like(first)
+    for column in range(1, n_classes):
+        values = block[:, column]
+        np.minimum(first, values, out=smaller)
+        np.maximum(second, smaller, out=second)
+        np.maximum(first, values, out=first)
+    return first, second
 
 
 class _BlockEntropy:
     """Entropy of the rows of a block, in memory that is used again for the next."""
 
     def __init__(self, n_classes: int, dtype: Any) -> None:
-        self.minus_ones = np.full(n_classes, -1, dtype=dtype)
         self.buffer = np.empty((_block_rows(n_classes), n_classes), dtype=dtype)
         # Added to 0 it has a finite logarithm, which times p = 0 is 0; it changes no larger p.
         self.tiny = np.finfo(dtype).tiny
@@ -119,7 +129,13 @@ class _BlockEntropy:
         with np.errstate(invalid="ignore"):  # a negative value gives NaN, which the caller refuses
             np.log(logs, out=logs)
         np.multiply(logs, block, out=logs)
-        return logs @ self.minus_ones
+        # A product with ones would be a little faster, but its last bit depends on the number of rows.
+        if logs.shape[1] > _SHORT:
+            return -logs.sum(axis=1)
+        total = -logs[:, 0]
+        for column in range(1, logs.shape[1]):
+            total -= logs[:, column]
+        return total
 
 
 def _mean(part: Floats) -> Floats:
@@ -131,17 +147,6 @@ def _mean(part: Floats) -> Floats:
         total += part[start : start + 8].sum(axis=0)
     total /= len(part)
     return total.astype(part.dtype)
-
-
-def _two_largest_by_column(block: Floats, first: Floats, second: Floats) -> None:
-    first[:] = block[:, 0]
-    second[:] = -np.inf
-    smaller = np.empty_like(first)
-    for column in range(1, block.shape[1]):
-        values = block[:, column]
-        np.minimum(first, values, out=smaller)
-        np.maximum(second, smaller, out=second)
-        np.maximum(first, values, out=first)
 
 
 def _block_rows(n_classes: int) -> int:

@@ -45,10 +45,9 @@ def test_rows(threads, dtype, n, n_classes):
     np.testing.assert_allclose(entropy, exact_entropy(p), atol=tolerance)
     assert entropy[0] == 0
     ordered = np.sort(np.pad(p, ((0, 0), (1, 0))), axis=1) if n_classes == 1 else np.sort(p, axis=1)
-    first, second = _kernels.two_largest(p)
-    np.testing.assert_array_equal(first, ordered[:, -1])
-    np.testing.assert_array_equal(second, ordered[:, -2])
-    np.testing.assert_array_equal(_kernels.row_maximum(p), ordered[:, -1])
+    margin = _kernels.of_two_largest(p, lambda first, second: 1 - (first - second))
+    np.testing.assert_array_equal(margin, 1 - (ordered[:, -1] - ordered[:, -2]))
+    np.testing.assert_array_equal(_kernels.of_largest(p, lambda first: 1 - first), 1 - ordered[:, -1])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -63,11 +62,27 @@ def test_samples(threads, dtype, shape):
     np.testing.assert_array_equal(_kernels.entropy_of_mean(s), of_mean)
 
 
+def ratio(first, second):
+    return second / first
+
+
+@pytest.mark.parametrize("n_classes", [3, 10, 100])
+def test_blocks_and_threads_change_no_bit(n_classes, monkeypatch):
+    s = proba(9, 500, n_classes)
+    whole = _kernels.row_entropy(s[0]), *_kernels.sampled_entropies(s)
+    monkeypatch.setattr(_kernels, "_THREAD_VALUES", 1)
+    for values, n_threads in [(1, 1), (7 * n_classes, 2), (2**16, 5)]:
+        monkeypatch.setattr(_kernels, "_BLOCK_VALUES", values)
+        monkeypatch.setattr(torch, "get_num_threads", lambda n_threads=n_threads: n_threads)
+        for again, once in zip((_kernels.row_entropy(s[0]), *_kernels.sampled_entropies(s)), whole, strict=True):
+            np.testing.assert_array_equal(again, once)
+
+
 def test_strides_do_not_matter(threads):
     p = proba(60, 12)
     for rows in (np.asfortranarray(p), np.repeat(p, 2, axis=1)[:, ::2], p[::-1].copy()[::-1]):
         np.testing.assert_allclose(_kernels.row_entropy(rows), _kernels.row_entropy(p), rtol=1e-6)
-        np.testing.assert_array_equal(_kernels.two_largest(rows)[1], _kernels.two_largest(p)[1])
+        np.testing.assert_array_equal(_kernels.of_two_largest(rows, ratio), _kernels.of_two_largest(p, ratio))
     s = proba(5, 60, 12)
     moved = np.moveaxis(np.ascontiguousarray(np.moveaxis(s, 0, -1)), -1, 0)
     np.testing.assert_allclose(_kernels.sampled_entropies(moved), _kernels.sampled_entropies(s), rtol=1e-6)
@@ -80,7 +95,8 @@ def test_what_is_no_probability_becomes_nan(threads, bad):
     for result in (_kernels.row_entropy(s[2]), *_kernels.sampled_entropies(s)[1:]):
         assert np.flatnonzero(np.isnan(result)).tolist() == [17]
     if np.isnan(bad):
-        for result in (_kernels.row_maximum(s[2]), *_kernels.two_largest(s[2]), _kernels.entropy_of_mean(s)):
+        of_largest = _kernels.of_largest(s[2], lambda first: first), _kernels.of_two_largest(s[2], ratio)
+        for result in (*of_largest, _kernels.entropy_of_mean(s)):
             assert np.flatnonzero(np.isnan(result)).tolist() == [17]
 
 
