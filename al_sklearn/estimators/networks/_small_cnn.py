@@ -16,7 +16,7 @@ def small_cnn(
 ) -> nn.Sequential:
     """Build two convolutional blocks and a head with dropout.
 
-    Each block is a 3x3 convolution, BatchNorm, ReLU and 2x2 max pooling; the features are pooled to 4x4 (2x2 for
+    Each block is a 3x3 convolution, BatchNorm, 2x2 max pooling and ReLU; the features are pooled to 4x4 (2x2 for
     images under 16 pixels), so that images of any size give the same number of them. BatchNorm is there because
     twenty to sixty labels without it cost 5 to 20 points of accuracy on 8x8 digits at the same learning rate.
     Both dropouts stand behind the convolutions: MC dropout and BALD work by default, and run the convolutions once.
@@ -50,15 +50,16 @@ def small_cnn(
     """
     shorter = min(image_size) if isinstance(image_size, tuple) else image_size
     pooled = 2 if shorter is not None and shorter < 16 else 4
+    # Pooling before ReLU gives the same numbers as after it, on a quarter of the values.
     features = nn.Sequential(
         nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
         nn.BatchNorm2d(width),
-        nn.ReLU(),
         nn.MaxPool2d(2),
+        nn.ReLU(),
         nn.Conv2d(width, 2 * width, 3, padding=1, bias=False),
         nn.BatchNorm2d(2 * width),
-        nn.ReLU(),
         nn.MaxPool2d(2),
+        nn.ReLU(),
         nn.AdaptiveAvgPool2d(pooled),
         nn.Flatten(),
     )
