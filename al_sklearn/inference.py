@@ -40,6 +40,7 @@ __all__ = [
     "last_layer",
     "predict_loss",
     "predict_proba",
+    "proba_and_embed",
     "sample_proba",
     "shared",
 ]
@@ -402,6 +403,40 @@ def _check_embeddings(embeddings: np.ndarray, n: int, estimator: Any) -> np.ndar
     return embeddings[:]
 
 
+def proba_and_embed(classifier: Any, X: Any, layer: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Class probabilities and embeddings of every row; a net gives both in one forward pass.
+
+    Parameters
+    ----------
+    classifier : whatever has ``predict_proba`` and ``embed``
+    X : any kind of rows, n of them
+    layer : str, optional
+        As in :func:`embed`.
+
+    Returns
+    -------
+    proba : ndarray of shape (n, n_classes)
+    embeddings : ndarray of shape (n, d)
+    """
+    estimator = _unwrap(classifier)
+    _check_fitted(estimator)
+    if not _is_net(estimator) or hasattr(estimator, "embed"):
+        return predict_proba(estimator, X), embed(estimator, X, layer)
+
+    def compute() -> tuple[np.ndarray, np.ndarray]:
+        from al_sklearn import _nets
+
+        both = _by_chunks(lambda rows: _nets.proba_and_embed(estimator, rows, n_rows(rows), layer), X)
+        return _check_proba(both[0], n_rows(X), estimator), _check_embeddings(both[1], n_rows(X), estimator)
+
+    proba, embeddings = _once("proba_and_embed", estimator, X, (layer,), compute)
+    # Whoever asks for one of the two in the same query has it already.
+    return (
+        _once("predict_proba", estimator, X, (), lambda: proba),
+        _once("embed", estimator, X, (layer,), lambda: embeddings),
+    )
+
+
 def gradient_factors(classifier: Any, X: Any, layer: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Residuals and embeddings, whose outer product is the gradient of the last layer for the predicted class.
 
@@ -425,15 +460,7 @@ def gradient_factors(classifier: Any, X: Any, layer: str | None = None) -> tuple
         if hasattr(estimator, "gradient_factors"):
             residuals, embeddings = estimator.gradient_factors(X)
             return np.asarray(residuals), np.asarray(embeddings)
-        if _is_net(estimator) and not hasattr(estimator, "embed"):
-            from al_sklearn import _nets
-
-            # One forward pass gives both.
-            both = _by_chunks(lambda rows: _nets.proba_and_embed(estimator, rows, n_rows(rows), layer), X)
-            proba = _check_proba(both[0], n_rows(X), estimator)
-            embeddings = _check_embeddings(both[1], n_rows(X), estimator)
-        else:
-            proba, embeddings = predict_proba(estimator, X), embed(estimator, X, layer)
+        proba, embeddings = proba_and_embed(estimator, X, layer)
         residuals = -proba
         residuals[np.arange(len(proba)), proba.argmax(axis=1)] += 1
         return residuals, embeddings

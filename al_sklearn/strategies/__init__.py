@@ -7,9 +7,20 @@ A strategy is a function ``(classifier, X, n_instances) -> (indices, scores)``. 
 
 from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._bayesian import bald, max_entropy
-from al_sklearn.strategies._compose import Mix, TwoStage, mix, two_stage
+from al_sklearn.strategies._compose import Mix, TwoStage, Weighted, mix, two_stage, weighted
 from al_sklearn.strategies._geometric import coreset
-from al_sklearn.strategies._hybrid import badge
+from al_sklearn.strategies._hybrid import (
+    alfa_mix,
+    badge,
+    bait,
+    clue,
+    cluster_margin,
+    density_weighted,
+    drop_query,
+    falcun,
+    ranked_batch,
+)
+from al_sklearn.strategies._input_gradient import input_gradient
 from al_sklearn.strategies._registry import (
     Strategy,
     StrategyInfo,
@@ -20,15 +31,19 @@ from al_sklearn.strategies._registry import (
     strategy_name,
 )
 from al_sklearn.strategies._uncertainty import (
+    bucketed_margin,
     entropy,
     entropy_mc,
     least_confidence,
     least_confidence_mc,
     margin,
     margin_mc,
+    max_true_loss,
     random_sampling,
     ratio,
     ratio_mc,
+    uncertainty_bins,
+    uncertainty_mix,
 )
 
 __all__ = [
@@ -36,26 +51,41 @@ __all__ = [
     "Strategy",
     "StrategyInfo",
     "TwoStage",
+    "Weighted",
+    "alfa_mix",
     "badge",
+    "bait",
     "bald",
+    "bucketed_margin",
     "catalogue",
+    "clue",
+    "cluster_margin",
     "coreset",
+    "density_weighted",
+    "drop_query",
     "entropy",
     "entropy_mc",
+    "falcun",
     "follows_contract",
     "get_strategy",
+    "input_gradient",
     "least_confidence",
     "least_confidence_mc",
     "margin",
     "margin_mc",
     "max_entropy",
+    "max_true_loss",
     "measures",
     "mix",
     "query_strategy",
     "random_sampling",
+    "ranked_batch",
     "ratio",
     "ratio_mc",
     "selectors",
     "strategy_name",
     "two_stage",
+    "uncertainty_bins",
+    "uncertainty_mix",
+    "weighted",
 ]

@@ -1,14 +1,20 @@
-"""Strategies made of strategies: shares of the budget, and pre-filter then select."""
+"""Strategies made of others: shares of the budget, pre-filter then select, score-weighted selection."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from al_sklearn import inference
+from al_sklearn._errors import unknown_name
 from al_sklearn._random import RandomState, as_generator
 from al_sklearn.pool import n_rows, view_rows
+from al_sklearn.strategies import measures, selectors
+from al_sklearn.strategies._buckets import apportion
 from al_sklearn.strategies._registry import Chosen, Strategy, get_strategy, run_strategy, strategy_name
 
 
@@ -63,13 +69,7 @@ class Mix:
         return np.concatenate(indices), np.concatenate(scores)
 
     def _budgets(self, n_instances: int) -> list[int]:
-        """Whole numbers in proportion to the shares, that sum to ``n_instances`` (largest remainders)."""
-        shares = np.array([share for share, _ in self.parts])
-        exact = shares / shares.sum() * n_instances
-        whole = np.floor(exact + 1e-9).astype(int)
-        short = n_instances - whole.sum()
-        whole[np.argsort(whole - exact, kind="stable")[:short]] += 1
-        return whole.tolist()
+        return apportion([share for share, _ in self.parts], n_instances)
 
 
 def mix(*parts: tuple[float, str | Strategy]) -> Mix:
@@ -175,3 +175,106 @@ def two_stage(prefilter: str | Strategy, select: str | Strategy, factor: float =
         raise ValueError(f"factor must be a number of at least 1, got {factor!r}.")
     get_strategy(prefilter), get_strategy(select)
     return TwoStage(prefilter, select, factor)
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A query strategy that weights a selector by a measure; made by :func:`weighted`."""
+
+    measure: str | Callable[[Any], Any]
+    selector: str | Callable[..., Chosen]
+    layer: str | None = None
+    reads_lazily = True
+
+    @property
+    def __name__(self) -> str:
+        """The composition, as it would be written."""
+        names = (part if isinstance(part, str) else strategy_name(part) for part in (self.measure, self.selector))
+        return f"weighted({', '.join(names)})"
+
+    def __repr__(self) -> str:
+        return self.__name__
+
+    def __call__(
+        self,
+        classifier: Any,
+        X: Any,
+        n_instances: int = 1,
+        *,
+        random_tie_break: bool = False,
+        random_state: RandomState = None,
+    ) -> Chosen:
+        """Weight the embeddings by the measure, and select."""
+        options = {"random_tie_break": random_tie_break, "random_state": random_state}
+        return run_strategy(self._choose, self.__name__, classifier, X, n_instances, options)
+
+    def _choose(
+        self, classifier: Any, X: Any, n_instances: int, random_tie_break: bool, random_state: RandomState
+    ) -> Chosen:
+        rng = as_generator(random_state)
+        measure, selector = _measure(self.measure), _selector(self.selector)
+        if "samples" in inspect.signature(measure).parameters:
+            weights = measure(inference.sample_proba(classifier, X, None, rng))
+        else:
+            weights = measure(inference.proba_and_embed(classifier, X, self.layer)[0])
+        embeddings = inference.embed(classifier, X, self.layer)
+        takes = inspect.signature(selector).parameters
+        options: dict[str, Any] = {"weights": np.maximum(weights, 0), "random_state": rng}
+        if "random_tie_break" in takes:
+            options["random_tie_break"] = random_tie_break
+        rows, _ = inference.labelled_data(classifier)
+        if "labelled" in takes and rows is not None and n_rows(rows):
+            options["labelled"] = inference.embed(classifier, rows, self.layer)
+        return selector(embeddings, n_instances, **options)
+
+
+def _measure(measure: str | Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return measures.get_measure(measure) if isinstance(measure, str) else measure
+
+
+def _selector(selector: str | Callable[..., Chosen]) -> Callable[..., Chosen]:
+    if not isinstance(selector, str):
+        return selector
+    able = {
+        name: getattr(selectors, name)
+        for name in selectors.__all__
+        if "weights" in inspect.signature(getattr(selectors, name)).parameters
+    }
+    if selector not in able:
+        raise unknown_name("selector that takes weights", selector, able)
+    return able[selector]
+
+
+def weighted(
+    measure: str | Callable[[Any], Any], selector: str | Callable[..., Chosen], *, layer: str | None = None
+) -> Weighted:
+    """Weight diversity by uncertainty: a selector of embeddings whose points weigh what a measure says.
+
+    Parameters
+    ----------
+    measure : str or callable
+        A measure of probabilities by name, or any that takes ``proba`` or ``samples``. What is negative counts as 0.
+    selector : str or callable
+        A selector that takes ``weights=``, such as ``"k_center"`` or ``"weighted_kmeans"``.
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+
+    Returns
+    -------
+    Weighted
+        A query strategy; its scores are those of the selector.
+
+    Raises
+    ------
+    ValueError
+        For an unknown measure, or a selector that takes no weights.
+
+    Examples
+    --------
+    >>> weighted("margin", "k_center")
+    weighted(margin, k_center)
+    """
+    _measure(measure)
+    if "weights" not in inspect.signature(_selector(selector)).parameters:
+        raise ValueError(f"A selector that takes weights= is needed, got {strategy_name(selector)}.")
+    return Weighted(measure, selector, layer)

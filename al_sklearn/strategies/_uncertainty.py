@@ -5,7 +5,7 @@ Every measure also has an ``_mc`` strategy, on the mean of posterior samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from al_sklearn import inference
 from al_sklearn._random import RandomState, as_generator
 from al_sklearn.pool import n_rows
 from al_sklearn.strategies import measures
+from al_sklearn.strategies._buckets import binned, both_ends, bucketed
 from al_sklearn.strategies._registry import Chosen, query_strategy
 from al_sklearn.strategies._top_k import top_k
 
@@ -261,3 +262,125 @@ def entropy_mc(
     """
     measure = partial(measures.entropy, normalize=normalize)
     return _top_of(measure, classifier, X, n_instances, n_samples, random_tie_break, random_state)
+
+
+@query_strategy(family="uncertainty", needs=("proba",), reference="-", cost="O(n C + n log n)")
+def bucketed_margin(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    percentiles: Sequence[float] = (30, 70),
+    shares: Sequence[float] = (0.6, 0.3, 0.1),
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Random candidates of small, middling and large margin, most of them of small margin.
+
+    The draw is random inside each bucket, so that ``random_tie_break`` has nothing to break.
+
+    Parameters
+    ----------
+    percentiles : sequence of float, default=(30, 70)
+        Where the margins are cut, from the smallest.
+    shares : sequence of float, default=(0.6, 0.3, 0.1)
+        Shares of the batch, from the bucket of the smallest margins on.
+
+    See Also
+    --------
+    al_sklearn.strategies.measures.margin : the scores.
+    al_sklearn.strategies.selectors.bucketed : the selector.
+    """
+    scores = measures.margin(inference.predict_proba(classifier, X))
+    return bucketed(scores, n_instances, percentiles=percentiles, shares=shares, random_state=random_state)
+
+
+@query_strategy(family="uncertainty", needs=("proba",), reference="-", cost="O(n C)")
+def uncertainty_mix(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Half the batch least confident, half most confident.
+
+    See Also
+    --------
+    al_sklearn.strategies.measures.least_confidence : the scores.
+    al_sklearn.strategies.selectors.both_ends : the selector.
+    """
+    scores = measures.least_confidence(inference.predict_proba(classifier, X))
+    return both_ends(scores, n_instances, random_tie_break=random_tie_break, random_state=random_state)
+
+
+@query_strategy(family="uncertainty", needs=("proba",), reference="-", cost="O(n C + n log n)")
+def uncertainty_bins(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    n_bins: int = 10,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """The same number of random candidates from each of several bins of confidence, of equal count.
+
+    Parameters
+    ----------
+    n_bins : int, default=10
+        Number of bins. A smaller batch is spread over all of them.
+
+    See Also
+    --------
+    al_sklearn.strategies.measures.least_confidence : the scores.
+    al_sklearn.strategies.selectors.binned : the selector.
+    """
+    scores = measures.least_confidence(inference.predict_proba(classifier, X))
+    return binned(scores, n_instances, n_bins=n_bins, random_tie_break=random_tie_break, random_state=random_state)
+
+
+@query_strategy(family="uncertainty", needs=("proba", "true_labels"), reference="-", cost="O(n C)")
+def max_true_loss(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    y_true: Any = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates of the largest true loss: an oracle for upper bounds in experiments, no way to label.
+
+    It is given the labels that active learning is there to buy, and so refuses learners: give it the fitted
+    estimator itself.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True label of every candidate. A class that the classifier has never seen has an infinite loss.
+
+    See Also
+    --------
+    al_sklearn.strategies.measures.true_loss : the scores.
+    """
+    if hasattr(classifier, "query_strategy"):
+        raise TypeError(
+            f"max_true_loss looks at the true labels and does not run in {type(classifier).__name__}: it is an oracle "
+            "for upper bounds; call it with the fitted estimator and y_true=."
+        )
+    if y_true is None or len(y_true) != n_rows(X):
+        given = "none" if y_true is None else len(y_true)
+        raise ValueError(f"max_true_loss needs the true label of each of the {n_rows(X)} candidates, got {given}.")
+    labels = np.asarray(y_true)
+    column = {label: i for i, label in enumerate(inference.classes_of(classifier).tolist())}
+    positions = np.array([column.get(label, -1) for label in labels.tolist()], dtype=np.int64)
+    proba = inference.predict_proba(classifier, X)
+    losses = measures.true_loss(proba, np.maximum(positions, 0))
+    return top_k(
+        np.where(positions < 0, np.inf, losses),
+        n_instances,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )

@@ -25,8 +25,26 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._errors import unknown_name
+from al_sklearn.strategies._alfa_mix import flip_distance
+from al_sklearn.strategies._density import density_weighted, information_density
+from al_sklearn.strategies._drop_query import disagreement
+from al_sklearn.strategies._measures_losses import input_gradient, true_loss
 
-__all__ = ["bald", "entropy", "get_measure", "least_confidence", "margin", "max_entropy", "ratio"]
+__all__ = [
+    "bald",
+    "density_weighted",
+    "disagreement",
+    "entropy",
+    "flip_distance",
+    "get_measure",
+    "information_density",
+    "input_gradient",
+    "least_confidence",
+    "margin",
+    "max_entropy",
+    "ratio",
+    "true_loss",
+]
 
 # Values per block: with a copy and a product of it, these stay in a 1 MB second-level cache.
 _BLOCK_VALUES = 2**16

@@ -3,8 +3,31 @@
 Each returns positions and scores, most useful (or first chosen) first, and needs no classifier.
 """
 
+from al_sklearn.strategies._bait import fisher_trace
+from al_sklearn.strategies._buckets import binned, both_ends, bucketed
+from al_sklearn.strategies._clue import weighted_kmeans
+from al_sklearn.strategies._cluster_margin import average_linkage, cluster_margin, cluster_round_robin
+from al_sklearn.strategies._drop_query import candidates_kmeans
+from al_sklearn.strategies._falcun import falcun
 from al_sklearn.strategies._k_center import k_center
 from al_sklearn.strategies._kmeans_plusplus import gradient_kmeans_plusplus, kmeans_plusplus
+from al_sklearn.strategies._ranked_batch import ranked_batch
 from al_sklearn.strategies._top_k import top_k
 
-__all__ = ["gradient_kmeans_plusplus", "k_center", "kmeans_plusplus", "top_k"]
+__all__ = [
+    "average_linkage",
+    "binned",
+    "both_ends",
+    "bucketed",
+    "candidates_kmeans",
+    "cluster_margin",
+    "cluster_round_robin",
+    "falcun",
+    "fisher_trace",
+    "gradient_kmeans_plusplus",
+    "k_center",
+    "kmeans_plusplus",
+    "ranked_batch",
+    "top_k",
+    "weighted_kmeans",
+]

@@ -1,0 +1,125 @@
+"""Candidates by a test of the prediction, then k-means among them: what DropQuery and ALFA-Mix share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from al_sklearn._errors import check_n_instances
+from al_sklearn._random import as_generator
+from al_sklearn.strategies._blocks import as_rows
+from al_sklearn.strategies._kmeans import host_rows, kmeans, nearest_to_centres
+from al_sklearn.strategies._measure_blocks import check
+from al_sklearn.strategies._top_k import top_k
+
+
+def disagreement(samples: Any, proba: Any) -> Any:
+    """Share of the samples whose most likely class is not that of the clean prediction [1]_.
+
+    Parameters
+    ----------
+    samples : array or tensor of shape (T, n, C)
+        Class probabilities of T perturbed passes.
+    proba : array or tensor of shape (n, C)
+        Those of the clean pass.
+
+    Returns
+    -------
+    utilities : array or tensor of shape (n,)
+        From 0 to 1. Of classes that tie, the first counts.
+
+    Raises
+    ------
+    ValueError
+        For NaN or shapes that do not fit.
+
+    References
+    ----------
+    .. [1] S. R. Gupte, J. Aklilu, J. J. Nirschl and S. Yeung-Levy. Revisiting active learning in the era of vision
+       foundation models. TMLR 2024.
+
+    Examples
+    --------
+    >>> disagreement([[[0.9, 0.1]], [[0.2, 0.8]]], [[0.6, 0.4]])
+    array([0.5])
+    """
+    samples, proba = check(samples, 3, "samples"), check(proba, 2, "proba")
+    if tuple(samples.shape[1:]) != tuple(proba.shape):
+        raise ValueError(f"samples {tuple(samples.shape)} do not fit proba {tuple(proba.shape)}")
+    if bool((samples != samples).any()) or bool((proba != proba).any()):
+        raise ValueError("The probabilities contain NaN.")
+    differs = samples.argmax(-1) != proba.argmax(-1)
+    return differs.double().mean(0) if hasattr(differs, "double") else differs.mean(axis=0)
+
+
+def candidates_kmeans(
+    features: Any,
+    candidates: ArrayLike,
+    scores: ArrayLike,
+    n_instances: int,
+    *,
+    normalize: bool = False,
+    random_tie_break: bool = False,
+    random_state: Any = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Cluster the candidates by k-means and take the one nearest each centre; fill up with the best of the others.
+
+    Parameters
+    ----------
+    features : ndarray or torch.Tensor of shape (n, d)
+        Any real dtype, any device.
+    candidates : bool array of shape (n,)
+        Which points are candidates.
+    scores : array-like of shape (n,)
+        Utilities, higher = ask first: where there are fewer candidates than `n_instances`, all of them are taken and
+        the others of highest score follow.
+    n_instances : int
+        How many, 1 … n.
+    normalize : bool, default=False
+        Bring the features to length 1 before clustering.
+    random_tie_break : bool, default=False
+        Ties by position; with True at random.
+    random_state : int, Generator, RandomState or None
+        Seeds the clusters.
+
+    Returns
+    -------
+    indices : ndarray of int64, shape (n_instances,)
+        Unique positions: the candidate of the largest cluster first.
+    scores : ndarray of float64, shape (n_instances,)
+        ``scores[indices]``.
+
+    Raises
+    ------
+    ValueError
+        For NaN, shapes that do not fit, or `n_instances` outside 1 … n.
+    """
+    X = as_rows(features, "features")
+    n_instances = check_n_instances(n_instances, len(X))
+    is_candidate, values = np.asarray(candidates, dtype=bool), np.asarray(scores, dtype=np.float64)
+    if is_candidate.shape != (len(X),) or values.shape != (len(X),):
+        raise ValueError(
+            f"candidates {is_candidate.shape} and scores {values.shape} must be one per row of features ({len(X)})"
+        )
+    rng = as_generator(random_state)
+    rank = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
+    some = np.flatnonzero(is_candidate)
+    if len(some) > n_instances:
+        rows = host_rows(_take(X, some), normalize=normalize)
+        labels, centres = kmeans(rows, n_instances, random_state=rng)
+        indices = some[nearest_to_centres(rows, labels, centres, n_instances, rank[some])[0]]
+        return indices, values[indices]
+    indices = some[np.lexsort((rank[some], -values[some]))]
+    if len(some) < n_instances:
+        others = np.flatnonzero(~is_candidate)
+        best = top_k(values[others], n_instances - len(some), random_tie_break=random_tie_break, random_state=rng)[0]
+        indices = np.concatenate([indices, others[best]])
+    return indices, values[indices]
+
+
+def _take(X: Any, rows: NDArray[np.int64]) -> Any:
+    import torch
+
+    return X[torch.from_numpy(rows).to(X.device)] if isinstance(X, torch.Tensor) else X[rows]
