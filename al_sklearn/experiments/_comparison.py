@@ -411,7 +411,7 @@ def _is_done(problem: Problem, records: list[Round]) -> bool:
 
 
 def _splits(problems: list[Problem]) -> dict[str, np.ndarray]:
-    splits = {}
+    splits: dict[str, np.ndarray] = {}
     for seed, problem in enumerate(problems):
         n = len(problem.y)
         held_out = len(problem.train) < n

@@ -83,17 +83,17 @@ def fingerprint(X: Any) -> dict[str, Any]:
     if sp.issparse(X):
         matrix = sp.csr_array(X)
         for part in (matrix.indptr, matrix.indices, matrix.data):
-            digest.update(np.ascontiguousarray(part))
+            digest.update(_bytes_of(part))
     elif isinstance(X, (list, tuple)) or hasattr(X, "iloc") or _holds_objects(X):
         digest.update(joblib.hash(list(X) if isinstance(X, tuple) else X).encode())
     elif isinstance(X, torch.utils.data.Dataset) or type(X).__name__ == "SliceDataset":
         for i in _spread(n):
             digest.update(joblib.hash(X[int(i)]).encode())
     elif _bytes(X) > _WHOLE_BYTES and not _in_memory(X):
-        digest.update(np.ascontiguousarray(take_rows(X, _spread(n))))
+        digest.update(_bytes_of(take_rows(X, _spread(n))))
     else:
         for _, rows in iter_chunks(X, _CHUNK_ROWS):
-            digest.update(_contiguous(rows))
+            digest.update(_bytes_of(rows))
     return known | {"hash": digest.hexdigest()}
 
 
@@ -135,13 +135,14 @@ def _describe_function(function: Any) -> Any:
 
 
 def _hash(array: np.ndarray) -> str:
-    return hashlib.blake2b(np.ascontiguousarray(array), digest_size=8).hexdigest()
+    return hashlib.blake2b(_bytes_of(array), digest_size=8).hexdigest()
 
 
-def _contiguous(rows: Any) -> np.ndarray:
+def _bytes_of(rows: Any) -> memoryview:
+    """Look at an array's bytes without copying them, where they lie in order."""
     if isinstance(rows, torch.Tensor):
         rows = rows.detach().cpu().numpy()
-    return np.ascontiguousarray(rows)
+    return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
 
 
 def _holds_objects(X: Any) -> bool:

@@ -14,7 +14,7 @@ from PIL import Image
 from al_sklearn.pool import take_rows
 
 _N_ROUNDS: Final = 3
-_N_IMAGES: Final = 12
+_N_IMAGES: Final = 16
 _SIZE: Final = 64
 
 

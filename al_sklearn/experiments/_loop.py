@@ -108,13 +108,13 @@ class Loop:
     ----------
     problem : Problem
         What is learnt.
-    strategy : callable
-        Who asks.
+    strategy : callable or None
+        Who asks; None where only the first model is wanted.
     name : str
         The strategy's name, which its acquisition stream depends on.
     """
 
-    def __init__(self, problem: Problem, strategy: Callable[..., Any] | None, name: str):
+    def __init__(self, problem: Problem, strategy: Any, name: str):
         self.problem = problem
         self.strategy = strategy
         self.name = name
@@ -167,7 +167,7 @@ class Loop:
     def query(self, n_instances: int) -> tuple[np.ndarray, np.ndarray]:
         """Let the strategy choose among the unlabelled; positions in X and scores."""
         problem, unlabelled = self.problem, self.unlabelled
-        learner = ActiveLearner(self.model, query_strategy=self.strategy)
+        learner: Any = ActiveLearner(self.model, query_strategy=self.strategy)
         # Ours read rows as they need them; others expect an array.
         ours = follows_contract(self.strategy)
         pool = view_rows(problem.X, unlabelled) if ours else take_rows(problem.X, unlabelled)
@@ -179,7 +179,8 @@ class Loop:
             if not ours:
                 warnings.filterwarnings("ignore", "This query strategy returns no scores")
             _seed_global(seed)
-            chosen, _, scores = learner.query(pool, n_instances=n_instances, return_metrics=True, **options)
+            answer: Any = learner.query(pool, n_instances=n_instances, return_metrics=True, **options)
+        chosen, _, scores = answer
         if len(chosen) != n_instances or len(np.unique(chosen)) != n_instances:
             raise ValueError(
                 f"The strategy {self.name!r} was asked for {n_instances} different images and gave {len(chosen)} "

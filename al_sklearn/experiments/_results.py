@@ -43,15 +43,7 @@ class ComparisonResults:
     def notes(self) -> list[str]:
         """What should be said beside every table."""
         n_seeds = self.table["seed"].nunique()
-        notes = []
-        if n_seeds < 5:
-            notes.append(few_seeds(n_seeds))
-        if 1 < n_seeds < 6:
-            notes.append(
-                f"With {n_seeds} seeds Wilcoxon's test cannot give a p-value under {2.0 ** (1 - n_seeds):.3g}: "
-                "the paired t-test (p_value, p_holm) decides here."
-            )
-        return notes
+        return [few_seeds(n_seeds)] if n_seeds < 5 else []
 
     def summary(self, metric: str = "accuracy", *, level: float = 1.0, confidence: float = 0.95) -> pd.DataFrame:
         """One row a strategy; the columns are those of :func:`al_sklearn.experiments.statistics.summarize`."""

@@ -199,7 +199,7 @@ class RunStore:
 
     def _write_arrays(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         with self._replacing(path) as file:
-            np.savez(file, **arrays)
+            np.savez(file, **dict[str, Any](arrays))
 
     def _write(self, path: Path, data: bytes) -> None:
         with self._replacing(path) as file:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from scipy import stats
+from sklearn.isotonic import isotonic_regression
 
 from al_sklearn.experiments import statistics
 
@@ -127,6 +128,7 @@ def pairwise_matrix(
     ax.set_xticks(range(table.shape[1]), table.columns, rotation=30, ha="right")
     ax.set_yticks(range(table.shape[0]), table.index)
     ax.axhline(table.shape[0] - 1.5, color="white", linewidth=3)
+    ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     ax.set_title("Share of checkpoints at which the row beats the column", loc="left", fontsize=11)
@@ -166,15 +168,19 @@ def bought_histogram(
     labels = [str(name) for name in (class_names if class_names is not None else classes)]
     ax.set_xticks(range(len(columns)), labels, rotation=30 if max(map(len, labels)) > 3 else 0, ha="center")
     ax.set_ylabel("images bought")
-    ax.set_title("What was bought, by class (mean over seeds)", loc="left", fontsize=11)
-    ax.legend(frameon=False, fontsize=8, ncols=min(3, len(names)))
+    ax.set_title("What was bought, by class (mean over seeds)", loc="left", fontsize=11, pad=26)
+    ax.legend(
+        frameon=False, fontsize=8, ncols=min(6, len(names)), loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0
+    )
     return ax
 
 
 def _axes(ax: Any) -> Any:
     if ax is None:
-        import matplotlib.pyplot as plt
-
+        try:
+            import matplotlib.pyplot as plt
+        except ImportError as error:
+            raise ImportError("Pictures need matplotlib: pip install al-sklearn[plots].") from error
         _, ax = plt.subplots(figsize=(7.5, 4.6), layout="constrained")
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color="#e3e5e8", linewidth=0.8)
@@ -213,11 +219,9 @@ def _label_ends(ax: Any, x: float, ends: dict[str, tuple[float, str]]) -> None:
     low, high = ax.get_ylim()
     gap = (high - low) * 0.052
     order = sorted(ends, key=lambda name: ends[name][0])
-    at = np.array([ends[name][0] for name in order])
-    for i in range(1, len(at)):
-        at[i] = max(at[i], at[i - 1] + gap)
-    # Centre what was pushed up on where the lines end, and keep it inside.
-    at -= (at - np.array([ends[name][0] for name in order])).mean()
+    steps = gap * np.arange(len(order))
+    # Least moved, squared, with a gap between neighbours: an isotonic regression once the gaps are taken out.
+    at = isotonic_regression(np.array([ends[name][0] for name in order]) - steps) + steps
     at -= max(0.0, at[-1] - high)
     ax.set_ylim(min(low, at[0]), high)
     for name, y in zip(order, at, strict=True):
@@ -231,7 +235,14 @@ def _label_ends(ax: Any, x: float, ends: dict[str, tuple[float, str]]) -> None:
             fontsize=9,
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.6,
+                "shrinkA": 2,
+                "shrinkB": 3,
+                "relpos": (0, 0.5),
+            },
         )
 
 

@@ -71,6 +71,7 @@ def write_report(
     if len(names) != len(results.classes):
         raise ValueError(f"class_names must name the {len(results.classes)} classes, got {len(names)} names.")
     summary = results.summary(metric)
+    n_seeds = int(summary["n_seeds"].iloc[0])
     environment = Environment(
         loader=PackageLoader("al_sklearn.experiments"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -89,6 +90,8 @@ def write_report(
         figures=_figures(results, metric, names),
         galleries=_galleries(results.thumbnails, list(summary.index), names),
         versions=results.config["versions"],
+        n_seeds=n_seeds,
+        smallest_p=f"{2.0 ** (1 - n_seeds):.3g}",
         fingerprint=results.config["data"]["X"].get("hash", ""),
     )
     target.write_text(text, encoding="utf-8")
@@ -130,8 +133,15 @@ def headline(summary: pd.DataFrame, metric: str = "accuracy") -> list[str]:
         )
         return sentences
     if better.empty:
-        which = "the one strategy does" if len(others) == 1 else f"none of the {len(others)} strategies does"
-        sentences.append(f"Nothing here beats random sampling: {which} so surely enough ({counted}).")
+        which = others.index[0] if len(others) == 1 else f"None of the {len(others)} strategies"
+        verb = "does not beat" if len(others) == 1 else "beats"
+        sentences.append(f"{which} {verb} random sampling by more than luck can explain ({counted}).")
+        closest = unclear.iloc[0] if len(unclear) else None
+        if closest is not None and sign * closest["difference"] > 0:
+            sentences.append(
+                f"{unclear.index[0]} comes closest: {_gain(closest, metric)} better over the whole budget, in "
+                f"{closest['wins']:.0f} of {counted}; the adjusted p-value is {_p(closest['p_holm'])}."
+            )
     else:
         name = better.index[0]
         best = better.iloc[0]
@@ -151,16 +161,19 @@ def headline(summary: pd.DataFrame, metric: str = "accuracy") -> list[str]:
         sentences.append(f"{_list(worse.index)} {'is' if len(worse) == 1 else 'are'} worse than random sampling.")
     if len(unclear) and not better.empty:
         verb = "does" if len(unclear) == 1 else "do"
-        sentences.append(f"{_list(unclear.index)} {verb} not beat random sampling.")
+        sentences.append(f"{_list(unclear.index)} {verb} not beat random sampling by more than luck can explain.")
     return sentences
 
 
 def _gain(row: pd.Series, metric: str) -> str:
-    low, high = sorted(abs(row[column]) for column in ("difference_low", "difference_high"))
+    sign = -1 if metric in statistics.LOWER_IS_BETTER else 1
+    value = sign * row["difference"]
+    low, high = sorted(sign * row[column] for column in ("difference_low", "difference_high"))
+    between = "–" if low >= 0 else " to "
     if metric in _ABSOLUTE:
-        return f"{abs(row['difference']):.3g} ({low:.3g}–{high:.3g})"
+        return f"{value:.3f} ({low:.3f}{between}{high:.3f})"
     word = _WORDS.get(metric, metric)
-    return f"{abs(row['difference']) * 100:.1f} points of {word} ({low * 100:.1f}–{high * 100:.1f})"
+    return f"{value * 100:.1f} points of {word} ({low * 100:.1f}{between}{high * 100:.1f})".replace("(-", "(−")
 
 
 def _summary_rows(summary: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
@@ -169,14 +182,14 @@ def _summary_rows(summary: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
     for name, row in summary.iterrows():
         is_baseline = name == _BASELINE
         sure = row["p_holm"] < _ALPHA
-        verdict = "baseline" if is_baseline else "no clear difference"
+        verdict = "baseline" if is_baseline else "unclear"
         if sure and not is_baseline:
             verdict = "better" if sign * row["difference"] > 0 else "worse"
         rows.append(
             {
                 "name": name,
                 "verdict": verdict,
-                "kind": verdict.split()[0],
+                "kind": verdict,
                 "final": _with_interval(row["final"], row["final_low"], row["final_high"], metric),
                 "aubc": _value(row["aubc"], metric),
                 "rank": f"{row['rank']:.1f}",
@@ -201,26 +214,26 @@ def _saving_rows(table: pd.DataFrame, metric: str) -> dict[str, Any]:
     rows = [
         {
             "name": name,
-            "cells": [_saving(r.label_saving, r.low, r.high) for r in part.itertuples()],
+            "cells": [_saving(row["label_saving"], row["low"], row["high"]) for row in part.to_dict("records")],
         }
         for name, part in savings.groupby("strategy", sort=False)
     ]
-    heads = [f"{level:.0%} ({_value(target, metric)})" for level, target in zip(levels, targets, strict=True)]
+    heads = [f"{level * 100:.0f} % ({_value(target, metric)})" for level, target in zip(levels, targets, strict=True)]
     return {"heads": heads, "rows": rows}
 
 
 def _pair_rows(pairs: pd.DataFrame, metric: str) -> list[dict[str, str]]:
     rows = []
-    for row in pairs.itertuples():
+    for row in pairs.to_dict("records"):
         rows.append(
             {
-                "pair": f"{row.strategy} − {row.other}",
-                "difference": _signed(row.difference, row.low, row.high, metric),
-                "wins": f"{row.wins} of {row.n_seeds}",
-                "p": _p(row.p_value),
-                "p_holm": _p(row.p_holm),
-                "p_wilcoxon": _p(row.p_wilcoxon_holm),
-                "kind": "sure" if row.p_holm < _ALPHA else "unsure",
+                "pair": f"{row['strategy']} − {row['other']}",
+                "difference": _signed(row["difference"], row["low"], row["high"], metric),
+                "wins": f"{row['wins']} of {row['n_seeds']}",
+                "p": _p(row["p_value"]),
+                "p_holm": _p(row["p_holm"]),
+                "p_wilcoxon": _p(row["p_wilcoxon_holm"]),
+                "kind": "sure" if row["p_holm"] < _ALPHA else "unsure",
             }
         )
     return rows
@@ -248,14 +261,14 @@ def _figures(results: ComparisonResults, metric: str, names: list[str]) -> list[
         ),
         (
             "Gain over random sampling",
-            "The same, as differences within each seed. A band that is clear of zero is a gain that is not luck.",
+            "The same, as differences within each seed. Where a band is clear of zero, luck hardly explains it.",
             7.6,
             4.2,
             lambda ax: plots.gain_over_baseline(table, metric, ax=ax),
         ),
         (
             "What was bought",
-            "A strategy that buys some classes more often than random sampling does finds them harder.",
+            "What a strategy buys more often than random sampling does, it finds harder.",
             7.6,
             3.6,
             lambda ax: plots.bought_histogram(table, list(results.classes), class_names=names, ax=ax),
@@ -276,13 +289,15 @@ def _figures(results: ComparisonResults, metric: str, names: list[str]) -> list[
 
 
 def _svg(draw: Any, width: float, height: float) -> str:
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("The report's pictures need matplotlib: pip install al-sklearn[plots].") from error
     figure = Figure(figsize=(width, height), layout="constrained")
     ax = figure.subplots()
     draw(ax)
     # The HTML around it has the heading.
-    ax.set_title("")
+    ax.set_title("", loc="left")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
@@ -317,7 +332,9 @@ def _protocol(results: ComparisonResults) -> list[tuple[str, str]]:
     shape = data["X"].get("shape")
     images = f"{data['X']['rows']:,}" + (f" of shape {' × '.join(map(str, shape[1:]))}" if shape else "")
     given = "X_test" in data
-    test = f"{data['X_test']['rows']:,} images, given" if given else f"{setting['test_size']} held out for each seed"
+    held_out = setting["test_size"]
+    share = f"{held_out * 100:.0f} % of the images" if isinstance(held_out, float) else f"{held_out} images"
+    test = f"{data['X_test']['rows']:,} images, given" if given else f"{share}, held out anew for each seed"
     how = {
         "from_scratch": "fresh weights every round",
         "fine_tune": "each round goes on from the weights before, on all labels",
@@ -382,7 +399,9 @@ def _p(value: float) -> str:
 
 
 def _seconds(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.2g} s"
+    if math.isnan(value):
+        return "–"
+    return f"{value * 1000:.2g} ms" if value < 0.0995 else f"{value:.2g} s" if value < 9.95 else f"{value:.0f} s"
 
 
 def _list(names: Iterable[str]) -> str:

@@ -89,9 +89,7 @@ def test_shares_of_the_pool(flat):
     X, y = flat
     experiment = ActiveLearningExperiment(LR, n_initial=0.02, n_instances=0.01, n_rounds=2, random_state=0).fit(X, y)
     pool = len(y) - len(experiment.test_indices_)
-    assert experiment.history_["n_labelled"].tolist() == [
-        round(pool * 0.02) + i * round(pool * 0.01) for i in range(3)
-    ]
+    assert experiment.history_["n_labelled"].tolist() == [round(pool * 0.02) + i * round(pool * 0.01) for i in range(3)]
 
 
 def test_same_random_state_same_everything_and_global_generators_stay(flat):
@@ -233,9 +231,8 @@ def test_grid_search_over_strategies_and_the_estimators_parameters(flat):
     assert cross_val_score(ActiveLearningExperiment(LR, n_rounds=1, random_state=0), X, y, cv=2).min() > 0.7
 
 
-def test_any_kind_of_x(digits, flat, tmp_path):
+def test_any_kind_of_x(flat, tmp_path):
     X, y = flat
-    images, _ = digits
     options = {"n_rounds": 2, "random_state": 0}
 
     class Flat(LogisticRegression):

@@ -1,0 +1,195 @@
+"""The report stands alone, says what matters first, and shows the images; the plots return axes."""
+
+import re
+from html.parser import HTMLParser
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from al_sklearn.experiments import StrategyComparison, load_results, plots
+from al_sklearn.experiments._images import thumbnails
+from al_sklearn.experiments.report import headline
+from al_sklearn.experiments.statistics import summarize
+
+mpl.use("Agg")
+
+
+def flatten(X):
+    return np.asarray(X, dtype=float).reshape(len(X), -1) / 255
+
+
+@pytest.fixture(scope="module")
+def comparison(digits, tmp_path_factory):
+    X, y = digits
+    model = make_pipeline(FunctionTransformer(flatten), LogisticRegression(max_iter=500))
+    store = tmp_path_factory.mktemp("report") / "run"
+    options = {"n_rounds": 4, "n_seeds": 5, "verbose": 0, "threads_per_job": 1, "store": store}
+    return StrategyComparison(model, ["margin", "entropy"], **options).fit(X, y)
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.sources, self.open, self.problems = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.sources += [value for key, value in attributes.items() if key in ("src", "href")]
+        if tag not in ("img", "meta", "link", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if self.open.pop() != tag:
+            self.problems.append(tag)
+
+
+def test_one_file_that_needs_nothing_else(comparison, tmp_path):
+    path = comparison.report(tmp_path / "deep" / "report.html")
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.sources
+    assert all(source.startswith("data:image/") for source in page.sources)
+    assert not re.search(r"https?://(?!www\.w3\.org)", text)
+    assert not page.open
+    assert not page.problems
+    assert "nan" not in re.sub(r"data:[^\"]*", "", text).lower().replace("nanum", "")
+    # Two strategies and random, three rounds, sixteen images each.
+    assert sum(source.startswith("data:image/png") for source in page.sources) == 3 * 3 * 16
+    assert path.stat().st_size < 3_000_000
+
+
+def test_names_are_escaped_and_classes_named(comparison, tmp_path):
+    names = ["<script>alert(1)</script>", *(f"digit {i}" for i in range(1, 10))]
+    text = comparison.report(tmp_path / "r.html", class_names=names, title="<b>Mine</b>").read_text()
+    assert "<script>" not in text
+    assert "<b>Mine" not in text
+    assert "digit 7" in text
+    with pytest.raises(ValueError, match="must name the 10 classes, got 2"):
+        comparison.report(tmp_path / "r.html", class_names=["a", "b"])
+
+
+def test_the_report_can_be_made_again_from_the_store(comparison, tmp_path):
+    read = load_results(comparison.store)
+    again = read.report(tmp_path / "again.html").read_text()
+    assert "The images that were bought" in again
+    for metric in ("macro_f1", "nll"):
+        read.report(tmp_path / "other.html", metric=metric)
+
+
+def results(gains, n_seeds=5, noise=0.004):
+    """A tidy table in which each strategy is so much better than random from the second round on."""
+    generator = np.random.default_rng(0)
+    n = np.arange(20, 200, 20)
+    base = 0.5 + 0.1 * np.log(n / 20)
+    rows = []
+    for seed in range(n_seeds):
+        luck = generator.normal(0, 0.02)
+        for name, gain in gains.items():
+            curve = base + luck + gain * (n > 20) + generator.normal(0, noise, len(n)) * (n > 20)
+            rows += [(name, seed, r, n[r], value) for r, value in enumerate(curve)]
+    return pd.DataFrame(rows, columns=["strategy", "seed", "round", "n_labelled", "accuracy"])
+
+
+def test_the_headline_says_what_was_saved_and_what_does_not_help():
+    summary = summarize(results({"random_sampling": 0, "margin": 0.06, "badge": 0.05, "entropy": 0, "bad": -0.1}))
+    first, *rest = headline(summary)
+    assert re.match(
+        r"margin reaches random sampling's final accuracy with \d\d % fewer labels \(95 % interval \d\d–\d\d %, "
+        r"5 seeds\); over the whole budget it is \d\.\d points of accuracy \(\d\.\d–\d\.\d\) better\.$",
+        first,
+    )
+    assert rest == [
+        "badge beats random sampling too.",
+        "bad is worse than random sampling.",
+        "entropy does not beat random sampling by more than luck can explain.",
+    ]
+
+
+def test_the_headline_claims_nothing_where_nothing_is_better():
+    summary = summarize(results({"random_sampling": 0, "margin": 0.001, "entropy": 0}, noise=0.02))
+    sentences = headline(summary)
+    assert sentences[0] == "None of the 2 strategies beats random sampling by more than luck can explain (5 seeds)."
+    alone = headline(summarize(results({"random_sampling": 0, "margin": -0.001}, noise=0.02)))
+    assert alone[0] == "margin does not beat random sampling by more than luck can explain (5 seeds)."
+    assert headline(summarize(results({"random_sampling": 0})))[0].startswith("Only random sampling was run")
+    assert "With one seed nothing" in headline(summarize(results({"random_sampling": 0, "a": 1}, n_seeds=1)))[0]
+
+
+def test_plots_return_the_axes_they_were_given(comparison):
+    table = comparison.results_
+    for draw in (plots.learning_curves, plots.gain_over_baseline, plots.pairwise_matrix):
+        _, ax = plt.subplots()
+        assert draw(table, ax=ax) is ax
+        made = draw(table)
+        assert made.figure is not ax.figure
+    assert plots.bought_histogram(table, comparison.classes_).get_ylabel() == "images bought"
+    ax = comparison.plot("nll")
+    assert ax.get_ylabel() == "Negative log-likelihood"
+    plt.close("all")
+
+
+def test_curves_and_bands_are_the_numbers(comparison):
+    ax = comparison.plot()
+    random = comparison.results_.query("strategy == 'random_sampling'")
+    means = random.groupby("n_labelled")["accuracy"].mean()
+    line = ax.get_lines()[0]
+    assert line.get_xdata().tolist() == means.index.tolist()
+    assert np.allclose(line.get_ydata(), means)
+    band = ax.collections[0].get_paths()[0].vertices
+    last = random[random["n_labelled"] == 100]["accuracy"]
+    assert np.isclose(band[:, 1][band[:, 0] == 100].max(), last.mean() + 2.7764 * last.std() / np.sqrt(5), atol=1e-4)
+    labels = [text.get_text() for text in ax.texts]
+    assert sorted(labels) == ["entropy", "margin", "random_sampling"]
+    plt.close("all")
+
+
+def test_end_labels_do_not_cover_each_other():
+    gains = {"random_sampling": 0.0, **{f"strategy_{i}": 0.001 * i for i in range(9)}}
+    ax = plots.learning_curves(results(gains, noise=0))
+    low, high = ax.get_ylim()
+    heights = sorted(text.xyann[1] for text in ax.texts)
+    assert np.diff(heights).min() > 0.03 * (high - low)
+    assert heights[0] >= low - 1e-9
+    assert heights[-1] <= high + 1e-9
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("rows", "shape"),
+    [
+        (np.zeros((3, 8, 8), np.uint8), (3, 8, 8)),
+        (np.zeros((3, 1, 8, 8), np.float32), (3, 8, 8)),
+        (np.zeros((3, 3, 8, 8), np.float32), (3, 8, 8, 3)),
+        (np.zeros((3, 8, 8, 3), np.uint8), (3, 8, 8, 3)),
+        (np.zeros((3, 13, 8, 8), np.float32), (3, 8, 8, 3)),
+        (np.zeros((3, 200, 100), np.uint8), (3, 64, 32)),
+        (torch.zeros(3, 1, 8, 8), (3, 8, 8)),
+        ([np.zeros((8, 8), np.uint8), np.zeros((6, 4), np.uint8)], (2, 8, 8)),
+        (np.zeros((3, 64)), None),
+        (pd.DataFrame({"a": [1, 2]}), None),
+    ],
+)
+def test_thumbnails_of_any_kind(rows, shape):
+    got = thumbnails(rows)
+    assert (got if got is None else got.shape) == shape
+    assert got is None or got.dtype == np.uint8
+
+
+def test_thumbnails_of_files_and_data_sets(digits, tmp_path):
+    X, y = digits
+    for i in range(3):
+        Image.fromarray(X[i]).save(tmp_path / f"{i}.png")
+    got = thumbnails([tmp_path / f"{i}.png" for i in range(3)])
+    assert np.array_equal(got[..., 0], X[:3])
+    dataset = torch.utils.data.TensorDataset(torch.as_tensor(X[:3, None]), torch.as_tensor(y[:3]))
+    assert np.array_equal(thumbnails(dataset), X[:3])
+    assert np.array_equal(thumbnails(X[:2] / 255.0), X[:2])
