@@ -1,0 +1,175 @@
+"""Make docs/catalogue.md and its gallery from the registry: ``python docs/build.py``.
+
+Every strategy is run twice: on a two-dimensional pool, to see what it picks, and on 10,000 embedded candidates, to
+see what it costs. Strategies that need true labels (oracles for upper bounds) are listed without either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+import warnings
+from datetime import date
+from pathlib import Path
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "2")
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from sklearn.datasets import make_blobs, make_moons
+from skorch import NeuralNetClassifier
+from torch import nn
+
+import al_sklearn
+from al_sklearn.learners import ActiveLearner
+from al_sklearn.strategies import catalogue
+from al_sklearn.strategies._registry import FAMILIES, StrategyInfo
+
+DOCS = Path(__file__).parent
+INTRODUCTION = """# The catalogue of query strategies
+
+Made from the registry by `python docs/build.py`; `al-sklearn strategies` prints the same list.
+
+Needs: *proba* class probabilities, *samples* posterior samples (MC dropout, ensemble, committee, forest), *embeddings*,
+*gradients* of the last layer, *labelled* data, *loss* a predicted loss, *labels* the true labels (upper bounds for
+experiments only). Cost in n candidates, C classes, d features, b instances asked for, T samples, l labelled.
+
+Seconds: one query of b = 100 among n = 10,000 candidates with d = 64 features and C = 10 classes, 200 labelled,
+default options, by a network with one hidden layer whose own scoring is included; median of three, 2 threads, on
+{today}, al_sklearn {version}, torch {torch}, {machine}.
+
+In the pictures squares are labelled, circles are what is picked, the background is what the network predicts.
+"""
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44")
+
+
+class Perceptron(nn.Sequential):
+    """One hidden layer with dropout before the last: the least that every capability can be asked of."""
+
+    def __init__(self, n_features: int, n_classes: int, hidden: int = 64):
+        super().__init__(nn.Linear(n_features, hidden), nn.ReLU(), nn.Dropout(0.3), nn.Linear(hidden, n_classes))
+
+
+def taught(X: np.ndarray, y: np.ndarray, epochs: int) -> ActiveLearner:
+    """Return a learner taught X and y."""
+    torch.manual_seed(0)
+    net = NeuralNetClassifier(
+        Perceptron,
+        module__n_features=X.shape[1],
+        module__n_classes=int(y.max()) + 1,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=0.02,
+        max_epochs=epochs,
+        train_split=None,
+        verbose=0,
+    )
+    return ActiveLearner(net, X_training=X, y_training=y)
+
+
+def plane() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two moons and two blobs, 900 points; 12 of them labelled."""
+    moons, of_moon = make_moons(600, noise=0.1, random_state=0)
+    blobs, of_blob = make_blobs([200, 100], centers=[(2.6, 1.2), (-1.6, -0.7)], cluster_std=0.28, random_state=0)
+    X = np.concatenate([moons, blobs]).astype(np.float32)
+    y = np.concatenate([of_moon, of_blob + 2])
+    order = np.random.default_rng(0).permutation(len(X))
+    X, y = X[order], y[order]
+    labelled = np.concatenate([np.flatnonzero(y == label)[:3] for label in range(4)])
+    return X, y, labelled
+
+
+def draw(info: StrategyInfo, path: Path) -> None:
+    """Draw what a strategy picks, 24 of 888 points, numbered colour by order."""
+    X, y, labelled = plane()
+    learner = taught(X[labelled], y[labelled], 200)
+    candidates = np.setdiff1d(np.arange(len(X)), labelled)
+    indices, _ = info.function(learner, X[candidates], 24, random_state=0)
+    picked = X[candidates[indices]]
+    grid = np.stack(np.meshgrid(np.linspace(-2.6, 3.6, 180), np.linspace(-1.7, 2.2, 120)), -1)
+    regions = learner.predict(grid.reshape(-1, 2).astype(np.float32)).reshape(grid.shape[:2])
+    figure, axes = plt.subplots(figsize=(4.2, 2.9))
+    axes.contourf(grid[..., 0], grid[..., 1], regions, levels=np.arange(5) - 0.5, colors=COLOURS, alpha=0.13)
+    axes.scatter(*X.T, s=5, c=[COLOURS[label] for label in y], alpha=0.45, linewidths=0)
+    axes.scatter(
+        *X[labelled].T,
+        s=32,
+        c=[COLOURS[label] for label in y[labelled]],
+        marker="s",
+        edgecolors="black",
+        linewidths=0.7,
+    )
+    axes.scatter(*picked.T, s=30, facecolors="none", edgecolors="black", linewidths=1.1)
+    axes.set(xticks=[], yticks=[], xlim=(-2.6, 3.6), ylim=(-1.7, 2.2), title=info.name)
+    figure.savefig(path, dpi=90, bbox_inches="tight")
+    plt.close(figure)
+
+
+def seconds(info: StrategyInfo, learner: ActiveLearner, X: np.ndarray) -> float:
+    """Median of three runs, b = 100; one where a run is long."""
+    taken: list[float] = []
+    while len(taken) < 3 and (not taken or taken[0] < 10):
+        started = time.perf_counter()
+        info.function(learner, X, 100, random_state=len(taken))
+        taken.append(time.perf_counter() - started)
+    return float(np.median(taken))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="one strategy, to look at; the page is not written")
+    only = parser.parse_args().only
+    torch.set_num_threads(2)
+    warnings.simplefilter("ignore")
+    gallery = DOCS / "images" / "gallery"
+    gallery.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    centres = 2.5 * rng.normal(size=(10, 64))
+    y = rng.integers(0, 10, 10_200)
+    X = (centres[y] + 3 * rng.normal(size=(len(y), 64))).astype(np.float32)
+    learner = taught(X[:200], y[:200], 30)
+    lines = INTRODUCTION.format(
+        today=date.today(),
+        version=al_sklearn.__version__,
+        torch=torch.__version__.split("+")[0],
+        machine=platform.machine(),
+    ).splitlines()
+    for family in FAMILIES:
+        infos = [info for info in catalogue() if info.family == family]
+        if not infos:
+            continue
+        lines += [
+            f"## {family.capitalize()}",
+            "",
+            "| strategy | what it chooses | needs | cost | seconds | reference |",
+            "|---|---|---|---|--:|---|",
+        ]
+        drawn = []
+        for info in infos:
+            if only and info.name != only:
+                continue
+            if "labels" in info.needs:
+                cost = "–"
+            else:
+                draw(info, gallery / f"{info.name}.png")
+                drawn.append(info.name)
+                cost = f"{seconds(info, learner, X[200:]):.3f}"
+            print(f"{info.name:32} {cost}", flush=True)
+            name = f"`{info.name}`" + "".join(f"<br>`{alias}`" for alias in info.aliases)
+            cells = (name, info.summary, ", ".join(info.needs) or "–", info.cost, cost, info.reference)
+            lines.append(f"| {' | '.join(cells)} |")
+        lines += ["", *(f"![{name}](images/gallery/{name}.png)" for name in drawn), ""]
+    if not only:
+        (DOCS / "catalogue.md").write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
