@@ -38,6 +38,6 @@ def mean_over_pool(
         reduce_func=lambda distances, _start: of_distance(distances).mean(axis=1),
         metric=metric,
         n_jobs=n_jobs,
-        working_memory=64,
+        working_memory=16,
     )
     return np.concatenate(list(chunks))
