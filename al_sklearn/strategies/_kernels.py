@@ -42,11 +42,12 @@ def sampled_entropies(samples: Floats) -> tuple[Floats, Floats]:
     def span(start: int, stop: int) -> None:
         block_entropy = _BlockEntropy(n_classes, samples.dtype)
         for rows in _blocks(start, stop, n_classes):
-            total = np.zeros(rows.stop - rows.start)
+            total, average = np.zeros(rows.stop - rows.start), _Mean((rows.stop - rows.start, n_classes), samples.dtype)
             for sample in samples:
                 total += block_entropy(sample[rows])
+                average.add(sample[rows])  # while it is in cache
             mean[rows] = total / n_samples
-            of_mean[rows] = block_entropy(_mean(samples[:, rows]))
+            of_mean[rows] = block_entropy(average.value())
 
     _in_threads(span, n, n_samples * n_classes)
     return of_mean, mean
@@ -60,7 +61,10 @@ def entropy_of_mean(samples: Floats) -> Floats:
     def span(start: int, stop: int) -> None:
         block_entropy = _BlockEntropy(n_classes, samples.dtype)
         for rows in _blocks(start, stop, n_classes):
-            out[rows] = block_entropy(_mean(samples[:, rows]))
+            average = _Mean((rows.stop - rows.start, n_classes), samples.dtype)
+            for sample in samples:
+                average.add(sample[rows])
+            out[rows] = block_entropy(average.value())
 
     _in_threads(span, n, n_samples * n_classes)
     return out
@@ -138,15 +142,27 @@ class _BlockEntropy:
         return total
 
 
-def _mean(part: Floats) -> Floats:
-    """Mean over the samples of (T, rows, C); float32 in groups, whose sums are added in float64."""
-    if part.dtype == np.float64:
-        return part.mean(axis=0)
-    total = np.zeros(part.shape[1:])
-    for start in range(0, len(part), 8):
-        total += part[start : start + 8].sum(axis=0)
-    total /= len(part)
-    return total.astype(part.dtype)
+class _Mean:
+    """Mean of blocks: groups of eight are added in their own precision, the sums of the groups in float64."""
+
+    def __init__(self, shape: tuple[int, int], dtype: Any) -> None:
+        self.group = np.zeros(shape, dtype=dtype)
+        self.total = np.zeros(shape)
+        self.count = 0
+
+    def add(self, block: Floats) -> None:
+        """One block more."""
+        self.group += block
+        self.count += 1
+        if self.count % 8 == 0:
+            self.total += self.group
+            self.group[:] = 0
+
+    def value(self) -> Floats:
+        """The mean of those added, in their precision."""
+        self.total += self.group
+        self.total /= self.count
+        return self.total.astype(self.group.dtype)
 
 
 def _block_rows(n_classes: int) -> int:
