@@ -427,8 +427,10 @@ def test_keyboard_interrupt_is_not_swallowed(digits, quick):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # torch.compile warns about its own insides
 def test_compile(digits, quick):
     X, y = digits
-    plain = quick().fit(X[:40], y[:40]).predict_proba(X[:20])
-    compiled = quick(compile=True).fit(X[:40], y[:40])
-    np.testing.assert_allclose(compiled.predict_proba(X[:20]), plain, atol=1e-2)
+    net = quick(compile=True).fit(X[:40], y[:40])
+    compiled = net.predict_proba(X[:20])
+    with torch.compiler.set_stance("force_eager"):
+        np.testing.assert_allclose(compiled, net.predict_proba(X[:20]), atol=1e-5)
