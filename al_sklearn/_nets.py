@@ -63,7 +63,11 @@ def _proba_of(net: Any, rows: Any, exact: bool = False) -> torch.Tensor:
 def _outputs(net: Any, X: Any) -> Iterator[tuple[int, Callable[[], np.ndarray]]]:
     """Yield (start, forward) for each batch: ``forward()`` gives its class probabilities as an array."""
     for start, rows in _batches(net, X):
-        yield start, lambda rows=rows: _proba_of(net, rows).float().cpu().numpy()
+
+        def forward(rows: Any = rows) -> np.ndarray:
+            return _proba_of(net, rows).float().cpu().numpy()
+
+        yield start, forward
 
 
 class _Rows:
@@ -74,7 +78,7 @@ class _Rows:
         self.array = np.empty(0, dtype=np.float32)
 
     def put(self, start: int, part: np.ndarray) -> None:
-        if self.array.ndim != part.ndim:
+        if not self.array.size:
             shape = list(part.shape)
             shape[self.axis] = self.n
             self.array = np.empty(shape, dtype=np.float32)

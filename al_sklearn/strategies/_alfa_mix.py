@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn.strategies._blocks import as_rows, tile_rows, tiles
 
+_SAME = 2.0**-20  # features that differ by a smaller share are equal: embeddings are float32
 _STEP = 1 / 32  # by how much the bound on the mixing grows until there are candidates enough
 
 
@@ -22,9 +23,7 @@ def class_means(embeddings: Any, labels: ArrayLike) -> NDArray[np.float64]:
     """
     L, y = as_rows(embeddings, "embeddings"), np.asarray(labels)
     if len(L) == 0 or len(L) != len(y):
-        raise ValueError(
-            f"Class means need labelled rows and one label for each, got {len(L)} rows and {len(y)} labels."
-        )
+        raise ValueError(f"Class means need labelled rows and a label for each, got {len(L)} rows and {len(y)} labels.")
     rows = L.cpu().double().numpy() if hasattr(L, "cpu") else np.asarray(L, dtype=np.float64)
     return np.stack([rows[y == label].mean(axis=0) for label in np.unique(y)])
 
@@ -57,9 +56,9 @@ def flip_distance(embeddings: Any, weights: ArrayLike, bias: ArrayLike, anchors:
 
     Notes
     -----
-    α (z* - z) is ε ‖z* - z‖ ĝ without any division, except that a feature in which z* equals z cannot change: there
-    the definition divides by zero, and here the feature stays what it is. As the layer is linear the logits move along
-    a line, so that the least ε is solved for instead of searched.
+    α (z* - z) is ε ‖z* - z‖ ĝ without any division, except that a feature in which z* equals z (up to float32's
+    rounding) cannot change: there the definition divides by zero, and here the feature stays what it is. As the layer
+    is linear the logits move along a line, so that the least ε is solved for instead of searched.
 
     References
     ----------
@@ -112,7 +111,8 @@ def _flips(
     least = np.full(len(z), np.inf)
     for anchor in A:
         difference = anchor - z
-        same = difference == 0
+        # A mean of equal values is equal to them only up to rounding.
+        same = np.abs(difference) <= _SAME * np.maximum(np.abs(anchor), np.abs(z))
         rate = speed
         touched = np.flatnonzero(same.any(axis=1))
         if len(touched):
@@ -133,7 +133,7 @@ def flipped(distances: NDArray[np.float64], n_wanted: int, cap: float | None = N
     """Which predictions flip below ``cap``; without one, below the least of 1/32, 2/32 … 1 that gives enough."""
     if cap is not None:
         return distances < cap
-    for cap in np.arange(1, 33) * _STEP:
-        if np.count_nonzero(distances < cap) >= n_wanted:
-            break
-    return distances < cap
+    bound = _STEP
+    while bound < 1 and np.count_nonzero(distances < bound) < n_wanted:
+        bound += _STEP
+    return distances < bound

@@ -24,7 +24,7 @@ def apportion(shares: Sequence[float], n: int) -> list[int]:
     return whole.tolist()
 
 
-def _fit(quotas: Sequence[int], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+def _fit(quotas: Sequence[int] | NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Cut each quota to the size of its bucket; what is left over goes to the first buckets that have room."""
     fitted = np.minimum(quotas, sizes)
     left = int(np.sum(quotas) - fitted.sum())

@@ -189,8 +189,11 @@ class Weighted:
     @property
     def __name__(self) -> str:
         """The composition, as it would be written."""
-        names = (part if isinstance(part, str) else strategy_name(part) for part in (self.measure, self.selector))
+        names = [part if isinstance(part, str) else getattr(part, "__name__", repr(part)) for part in self._parts()]
         return f"weighted({', '.join(names)})"
+
+    def _parts(self) -> tuple[Any, Any]:
+        return self.measure, self.selector
 
     def __repr__(self) -> str:
         return self.__name__
@@ -276,5 +279,5 @@ def weighted(
     """
     _measure(measure)
     if "weights" not in inspect.signature(_selector(selector)).parameters:
-        raise ValueError(f"A selector that takes weights= is needed, got {strategy_name(selector)}.")
+        raise ValueError(f"A selector that takes weights= is needed, got {selector!r}.")
     return Weighted(measure, selector, layer)

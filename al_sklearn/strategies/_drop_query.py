@@ -9,10 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._errors import check_n_instances
 from al_sklearn._random import as_generator
-from al_sklearn.strategies._blocks import as_rows
-from al_sklearn.strategies._kmeans import host_rows, kmeans, nearest_to_centres
+from al_sklearn.strategies._blocks import as_rows, tile_rows, tiles
+from al_sklearn.strategies._kmeans import host_rows, kmeans
 from al_sklearn.strategies._measure_blocks import check
 from al_sklearn.strategies._top_k import top_k
+
+_TIE = 1e-4  # squared distances to a centre, itself float32, that differ by a smaller share are equal
 
 
 def disagreement(samples: Any, proba: Any) -> Any:
@@ -109,7 +111,11 @@ def candidates_kmeans(
     if len(some) > n_instances:
         rows = host_rows(_take(X, some), normalize=normalize)
         labels, centres = kmeans(rows, n_instances, random_state=rng)
-        indices = some[nearest_to_centres(rows, labels, centres, n_instances, rank[some])[0]]
+        indices = some[_most_central(rows, labels, centres, rank[some])]
+        if len(indices) < n_instances:  # fewer different candidates than clusters
+            left = np.setdiff1d(some, indices)
+            left = left[np.lexsort((rank[left], -values[left]))][: n_instances - len(indices)]
+            indices = np.concatenate([indices, left])
         return indices, values[indices]
     indices = some[np.lexsort((rank[some], -values[some]))]
     if len(some) < n_instances:
@@ -123,3 +129,22 @@ def _take(X: Any, rows: NDArray[np.int64]) -> Any:
     import torch
 
     return X[torch.from_numpy(rows).to(X.device)] if isinstance(X, torch.Tensor) else X[rows]
+
+
+def _most_central(
+    rows: NDArray[np.float32], labels: NDArray[np.int64], centres: NDArray[np.float32], rank: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """From each cluster the member nearest its centre, largest cluster first.
+
+    Both members of a cluster of two are as far from its centre: distances that differ by rounding are a tie, which
+    ``rank`` breaks, so that an embedding in another precision gives the same batch.
+    """
+    distances = np.empty(len(rows))
+    for tile in tiles(len(rows), tile_rows(rows.shape[1])):
+        distances[tile] = np.square(rows[tile].astype(np.float64) - centres[labels[tile]]).sum(axis=1)
+    least = np.full(len(centres), np.inf)
+    np.minimum.at(least, labels, distances)
+    is_far = distances > least[labels] * (1 + _TIE) + _TIE**2
+    order = np.lexsort((rank, is_far, labels))
+    first = order[np.r_[True, labels[order][1:] != labels[order][:-1]]]
+    return first[np.argsort(-np.bincount(labels)[labels[first]], kind="stable")]

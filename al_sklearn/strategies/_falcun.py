@@ -132,7 +132,7 @@ class _Draw:
         return cdist(self.P[rows].astype(np.float64), self.P[others].astype(np.float64), "cityblock")
 
     def _propose(self, until: int) -> float:
-        """Draw a batch of proposals from the weights and accept each with probability true / old; the share accepted."""
+        """Draw proposals from the weights, accept each with probability true / old; return the share accepted."""
         cumulated = np.cumsum(self.weights)
         size = min(_PROPOSALS, 8 + 2 * (until - len(self.chosen)))
         # Drawn below the largest float under the total, and never a row of weight 0: its sum equals the one before.

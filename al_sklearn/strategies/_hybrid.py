@@ -332,8 +332,8 @@ def _check_is_last_layer(classifier: Any, proba: Any, embeddings: Any, weights: 
         if np.abs(exp / exp.sum(axis=1, keepdims=True) - proba[some]).max() < _SAME_PROBA:
             return
     raise TypeError(
-        f"{type(classifier).__name__} cannot give last-layer weights: its probabilities are not the softmax of its last "
-        "linear layer."
+        f"{type(classifier).__name__} cannot give last-layer weights: its probabilities are not the softmax of its "
+        "last linear layer."
     )
 
 
