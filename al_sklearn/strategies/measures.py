@@ -26,7 +26,11 @@ from numpy.typing import NDArray
 
 from al_sklearn._errors import unknown_name
 from al_sklearn.strategies import _measure_blocks as blocks
+from al_sklearn.strategies._alfa_mix import flip_distance
+from al_sklearn.strategies._density import density_weighted, information_density
+from al_sklearn.strategies._drop_query import disagreement
 from al_sklearn.strategies._measure_blocks import Scratch
+from al_sklearn.strategies._measures_losses import input_gradient, true_loss
 from al_sklearn.strategies._measures_samples import (
     bald,
     consensus_entropy,
@@ -42,10 +46,15 @@ from al_sklearn.strategies._measures_samples import (
 __all__ = [
     "bald",
     "consensus_entropy",
+    "density_weighted",
+    "disagreement",
     "entropy",
     "entropy_pt",
     "epig",
+    "flip_distance",
     "get_measure",
+    "information_density",
+    "input_gradient",
     "kl_disagreement",
     "least_confidence",
     "least_confidence_pt",
@@ -55,6 +64,7 @@ __all__ = [
     "mean_std",
     "ratio",
     "ratio_pt",
+    "true_loss",
     "variation_ratio",
     "vote_entropy",
     "vote_shares",
