@@ -187,7 +187,8 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         if has_test:
             X_test, y_test = _data.check_test_set(X_test, y_test, self.classes_, self.estimator)
         if self.n_seeds < 5:
-            warnings.warn(few_seeds(self.n_seeds), stacklevel=2)
+            # The caller's line is beyond scikit-learn's wrapper of fit.
+            warnings.warn(few_seeds(self.n_seeds), stacklevel=3)
         with ExitStack() as stack:
             if self.store is None:
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="al_sklearn-"))
@@ -348,8 +349,8 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         first = sorted({seed for seed, n in enumerate(rounds) if n == 0} | needs_model)
         total = sum(1 + len(self.strategies_) * _n_batches(problem) for problem in problems)
         watched = [(FIRST, seed) for seed in range(len(problems))] + runs
-        with _Progress(store, watched, total, disable=not self.verbose), limit_threads(threads):
-            parallel = Parallel(n_jobs=self.n_jobs)
+        bar = _Progress(store, watched, total, disable=not self.verbose)
+        with bar, limit_threads(threads), Parallel(n_jobs=self.n_jobs) as parallel:
             trained = parallel(delayed(_train_first)(problems[seed], store, threads) for seed in first)
             models = dict(zip(first, trained, strict=True))
             parallel(

@@ -74,7 +74,8 @@ def check_test_set(X_test: Any, y_test: Any, classes: np.ndarray, estimator: Any
     unknown = np.setdiff1d(y_test, classes)
     if len(unknown):
         raise ValueError(f"y_test holds classes that y does not: {unknown.tolist()[:5]}.")
-    return X_test, y_test
+    # A view of all rows is read in pieces wherever it is, even where joblib maps arrays into memory itself.
+    return (view_rows(X_test, slice(None)) if isinstance(X_test, np.memmap) else X_test), y_test
 
 
 def check_share(value: float | int, n: int) -> int:

@@ -76,6 +76,15 @@ class Problem:
     streams: Streams
 
     @cached_property
+    def test_rows(self) -> Any:
+        """The test images, as the caller gave them.
+
+        joblib hands large arrays to its workers as memmaps, which are read in pieces; in one piece, as in the main
+        process, the last bits of every sum are the same.
+        """
+        return np.asarray(self.X_test) if isinstance(self.X_test, np.memmap) else self.X_test
+
+    @cached_property
     def test_codes(self) -> np.ndarray:
         """Columns of the test images' true classes."""
         return np.searchsorted(self.classes, self.y_test)
@@ -197,11 +206,11 @@ class Loop:
         started = time.perf_counter()
         self.model = self._train(batch)
         training_seconds = time.perf_counter() - started
-        proba, calibrated = _proba(self.model, problem.X_test, problem.classes)
+        proba, calibrated = _proba(self.model, problem.test_rows, problem.classes)
         measured = evaluate(problem.test_codes, proba, calibrated)
         if problem.scoring is not None:
             predicted = Predicted(problem.classes, proba)
-            measured["score"] = float(get_scorer(problem.scoring)(predicted, problem.X_test, problem.y_test))
+            measured["score"] = float(get_scorer(problem.scoring)(predicted, problem.test_rows, problem.y_test))
         codes = np.searchsorted(problem.classes, problem.y[batch])
         record = {"round": self.round, "n_labelled": len(self.labelled), **measured, **metrics}
         record["bought"] = np.bincount(codes, minlength=len(problem.classes)).tolist()

@@ -80,14 +80,14 @@ class RunStore:
             if not resume:
                 raise FileExistsError(f"{self.folder} holds a run already; resume it, or name another folder.")
             self._check_same(self.config(), json.loads(_to_json(config)))
-            # What a kill left half-written.
-            for leftover in self.folder.rglob(".*.tmp"):
-                leftover.unlink(missing_ok=True)
         else:
             if self.folder.exists() and any(p for p in self.folder.iterdir() if not p.name.startswith(".")):
                 raise FileExistsError(f"{self.folder} is not empty and holds no run; name another folder.")
             self.folder.mkdir(parents=True, exist_ok=True)
             self._write(path, _to_json({"format": FORMAT, **config}, indent=1).encode())
+        # What a kill left half-written.
+        for leftover in self.folder.rglob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
         target = self.folder / "splits.npz"
         if not target.exists():
             self._write_arrays(target, splits)
@@ -190,7 +190,7 @@ class RunStore:
             warnings.warn(
                 f"The run in {self.folder} was begun with other versions: {'; '.join(found)}. What is resumed may "
                 "differ in the last bits from an unbroken run.",
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _run_folder(self, strategy: str, seed: int) -> Path:
@@ -268,7 +268,7 @@ def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _to_json(value: Any, indent: int | None = None) -> str:
-    """JSON without NaN, which is not JSON; ``repr`` of a float keeps every bit."""
+    """JSON with null for NaN, which is not JSON; ``repr`` of a float keeps every bit."""
 
     def plain(item: Any) -> Any:
         if isinstance(item, Mapping):
@@ -277,7 +277,7 @@ def _to_json(value: Any, indent: int | None = None) -> str:
             return [plain(part) for part in item]
         return None if isinstance(item, float) and math.isnan(item) else item
 
-    return json.dumps(plain(value), indent=indent, allow_nan=False)
+    return json.dumps(plain(value), indent=indent)
 
 
 def _from_json(text: str) -> dict[str, Any]:

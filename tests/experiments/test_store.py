@@ -207,6 +207,26 @@ def test_nothing_is_overwritten_and_nothing_trained_again(setting, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
+def test_a_full_disk_leaves_only_whole_files(setting, tmp_path, monkeypatch):
+    make, X, y = setting
+    expected = make(tmp_path / "whole").fit(X, y)
+    written = []
+
+    def fsync(handle):
+        written.append(handle)
+        if len(written) > 25:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("al_sklearn.experiments._store.os.fsync", fsync)
+    with pytest.raises(OSError, match="No space left"):
+        make(tmp_path / "full").fit(X, y)
+    monkeypatch.undo()
+    assert not list((tmp_path / "full").rglob("*.tmp"))
+    again = make(tmp_path / "full").fit(X, y)
+    assert again.results_.drop(columns=list(CLOCK)).equals(expected.results_.drop(columns=list(CLOCK)))
+    assert contents(tmp_path / "full") == contents(tmp_path / "whole")
+
+
 def test_two_processes_on_one_run_are_refused(setting, tmp_path):
     make, X, y = setting
     with RunStore(tmp_path / "run").lock(), pytest.raises(RuntimeError, match="Another process is writing"):
