@@ -97,13 +97,11 @@ def _flips(
     rows = np.arange(len(z))
     predicted = logits.argmax(axis=1)
     gap = logits[rows, predicted][:, None] - logits
-    residual = np.exp(-gap)
-    residual /= residual.sum(axis=1, keepdims=True)
-    residual[rows, predicted] -= 1
-    # The sum of the other residuals, exactly, where 1 - p has no digits left.
-    residual[rows, predicted] = -(residual.sum(axis=1) - residual[rows, predicted])
-    # Scaled first: a gradient that is tiny because the model is sure still has a direction.
-    residual /= np.maximum(np.abs(residual).max(axis=1, keepdims=True), np.finfo(float).tiny)
+    # p - onehot(ŷ) up to its size, which only its direction is needed of: a model so sure that all other probabilities
+    # underflow still has one.
+    others = np.where(np.arange(len(b)) == predicted[:, None], np.inf, gap)
+    residual = np.exp(others.min(axis=1, keepdims=True) - others) if len(b) > 1 else np.zeros_like(gap)
+    residual[rows, predicted] = -residual.sum(axis=1)
     direction = residual @ W
     size = np.sqrt(np.square(direction).sum(axis=1, keepdims=True))
     direction /= np.where(size == 0, 1, size)

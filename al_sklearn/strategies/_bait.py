@@ -16,6 +16,7 @@ from al_sklearn.strategies._blocks import Array, Space, as_rows, exact_float32, 
 _LIKELIHOODS = ("binary", "categorical")
 _MOST_PARAMETERS = 4096  # C·d above which the categorical form is refused: its matrices have the square of it
 _REFRESH = 64  # updates of rank one or C after which the inverse is made anew
+_STEEP = 1e4  # … or at once when one multiplies some variance by more than this: subtraction leaves too few digits
 _TIE = 1e-10  # gains nearer than this, relatively, are a tie: rounding must not decide between duplicates
 
 Floats = NDArray[np.float64]
@@ -196,9 +197,10 @@ class _Matrices:
 
     def __init__(self, M: Floats, F: Floats) -> None:
         self.M, self.F = M, F
-        self._invert()
+        self.invert()
 
-    def _invert(self) -> None:
+    def invert(self) -> None:
+        """Make the inverse and N anew."""
         self.inverse = cho_solve(cho_factor(self.M), np.eye(len(self.M)))
         self.N = self.inverse @ self.F @ self.inverse
         self.age = 0
@@ -219,16 +221,28 @@ class _Matrices:
         V = (A[:, :, None] * h).reshape(len(A), -1)
         K = self.inverse @ V.T
         inner = np.eye(len(A)) + sign * (V @ K)
+        self.M += sign * (V.T @ V)
+        self.age += 1
+        scale = np.linalg.eigvalsh(inner)
+        is_steep = scale.max() > _STEEP or scale.min() < 1 / _STEEP
+        if is_steep and sign < 0:
+            # Nearly all that is known in some direction is this point: told from what is left, not by subtraction.
+            self.invert()
+            K = self.inverse @ V.T
+            inner = np.eye(len(A)) + V @ K
         if len(A) == 1:
             K /= np.sqrt(inner[0, 0])
         else:
             K = solve_triangular(np.linalg.cholesky((inner + inner.T) / 2), K.T, lower=True).T
+        if is_steep and sign < 0:
+            FK = self.F @ K
+            # W is meant before the change: M⁻¹ = M'⁻¹ - KKᵀ.
+            Phi = K.T @ FK
+            return K, self.inverse @ FK - K @ Phi, Phi
         FK = self.F @ K
         W, Phi = self.inverse @ FK, K.T @ FK
-        self.M += sign * (V.T @ V)
-        self.age += 1
-        if self.age == _REFRESH:
-            self._invert()
+        if is_steep or self.age == _REFRESH:
+            self.invert()
         else:
             self.inverse -= sign * (K @ K.T)
             cross = K @ W.T
@@ -372,10 +386,14 @@ def _is_float32(H: Array, scale: float) -> bool:
 def _backward(pool: _Points, matrices: _Matrices, chosen: NDArray[np.int64], n_kept: int) -> NDArray[np.int64]:
     """Drop points, each the one that the trace misses least, until ``n_kept`` are left; their positions in chosen."""
     left = np.arange(len(chosen))
+    if len(left) > n_kept:
+        matrices.invert()
     h, A = pool.rows(chosen), pool.roots(chosen)
     G, Q = matrices.forms(h, A.shape[2])
     while len(left) > n_kept:
-        costs = np.maximum(_changes(A[left], G[left], Q[left], -1), 0)
+        costs = _changes(A[left], G[left], Q[left], -1)
+        # No cost is negative but by rounding: far below 0 is a point that carries a direction alone.
+        costs = np.where(costs < -1e-9 * np.abs(costs).max(), np.inf, np.maximum(costs, 0))
         worst = left[np.flatnonzero(costs <= costs.min() * (1 + _TIE))[-1]]
         left = left[left != worst]
         _update(h, G, Q, *matrices.change(A[worst], h[worst], -1), -1)
