@@ -22,14 +22,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from al_sklearn._errors import unknown_name
+from al_sklearn.strategies import _kernels
 from al_sklearn.strategies import _measure_blocks as blocks
 from al_sklearn.strategies._alfa_mix import flip_distance
 from al_sklearn.strategies._density import density_weighted, information_density
 from al_sklearn.strategies._drop_query import disagreement
-from al_sklearn.strategies._measure_blocks import Scratch
 from al_sklearn.strategies._measures_losses import input_gradient, true_loss
 from al_sklearn.strategies._measures_samples import (
     bald,
@@ -103,10 +102,10 @@ def least_confidence(proba: Any, *, normalize: bool = False) -> Any:
     n_classes = proba.shape[1]
     scale = n_classes / (n_classes - 1) if normalize and n_classes > 1 else 1
 
-    def block(p: NDArray[Any], scratch: Scratch) -> NDArray[Any]:
-        return (1 - blocks.turned(p, scratch).max(axis=0)) * scale
+    def of(largest: Any) -> Any:
+        return (1 - largest) * scale
 
-    return blocks.per_row(proba, block, lambda p: (1 - p.amax(1)) * scale)
+    return blocks.per_row(proba, lambda p: _kernels.of_largest(p, of), lambda p: of(p.amax(1)))
 
 
 def margin(proba: Any) -> Any:
@@ -132,7 +131,7 @@ def margin(proba: Any) -> Any:
     def of(first: Any, second: Any) -> Any:
         return 1 - (first - second)
 
-    return blocks.per_row(proba, lambda p, scratch: of(*blocks.two_largest(p, scratch)), lambda p: of(*_two_largest(p)))
+    return blocks.per_row(proba, lambda p: _kernels.of_two_largest(p, of), lambda p: of(*_two_largest(p)))
 
 
 def ratio(proba: Any) -> Any:
@@ -159,7 +158,7 @@ def ratio(proba: Any) -> Any:
         safe = first + (first == 0)
         return second / safe + (first == 0)
 
-    return blocks.per_row(proba, lambda p, scratch: of(*blocks.two_largest(p, scratch)), lambda p: of(*_two_largest(p)))
+    return blocks.per_row(proba, lambda p: _kernels.of_two_largest(p, of), lambda p: of(*_two_largest(p)))
 
 
 def entropy(proba: Any, *, normalize: bool = False) -> Any:
@@ -186,10 +185,10 @@ def entropy(proba: Any, *, normalize: bool = False) -> Any:
     n_classes = proba.shape[1]
     scale = 1 / float(np.log(n_classes)) if normalize and n_classes > 1 else 1
 
-    def block(p: NDArray[Any], scratch: Scratch) -> NDArray[Any]:
-        return blocks.entropy_of(p, scratch) * scale
+    def on_tensor(p: Any) -> Any:
+        return (blocks.tensor_entropy(p) * scale).to(p.dtype)
 
-    return blocks.per_row(proba, block, lambda p: (blocks.tensor_entropy(p) * scale).to(p.dtype))
+    return blocks.per_row(proba, lambda p: _kernels.row_entropy(p) * p.dtype.type(scale), on_tensor)
 
 
 # The names that measures of tensors have elsewhere: every measure takes both, and answers on the tensor's device.

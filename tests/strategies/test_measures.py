@@ -1,6 +1,7 @@
 """Every measure against its definition, on random and on adversarial probabilities."""
 
 import math
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_sklearn.strategies import measures
+from al_sklearn.strategies import _kernels, measures
 from tests.strategies import references_measures as reference
 
 OF_PROBA = ["least_confidence", "margin", "ratio", "entropy"]
@@ -69,13 +70,10 @@ def test_bounds_and_blocks(seed, n, n_classes):
     information, total = measures.bald(samples), measures.max_entropy(samples)
     assert information.min() >= 0 and np.all(information <= total + 1e-6)
     # The size of a block changes no bit.
-    saved, measures._BLOCK_VALUES = measures._BLOCK_VALUES, 40
-    try:
+    with patch.object(_kernels, "_BLOCK_VALUES", 40):
         for name in OF_PROBA:
             np.testing.assert_array_equal(getattr(measures, name)(p), whole[name])
         np.testing.assert_array_equal(measures.bald(samples), information)
-    finally:
-        measures._BLOCK_VALUES = saved
 
 
 def test_normalised_measures_reach_one_at_the_uniform_distribution():
