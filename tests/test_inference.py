@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from al_sklearn import inference
+from al_sklearn._random import as_seed
 from al_sklearn.pool import view_rows
 
 
@@ -92,8 +93,6 @@ def reference_sample(net, X, seed, sample):
 def test_mc_dropout_is_one_function_per_sample(net, images):
     X, _ = images
     samples = inference.sample_proba(net, X, n_samples=4, random_state=5)
-    from al_sklearn._random import as_seed
-
     for t in range(4):
         np.testing.assert_allclose(samples[t], reference_sample(net, X, as_seed(5), t), atol=1e-5)
     # Every row of one sample has the same mask: the same image gives the same answer anywhere in the pool.
@@ -165,14 +164,22 @@ def test_nothing_is_changed(net, images):
     modes = [part.training for part in net.module_.modules()]
     weights = {key: value.clone() for key, value in net.module_.state_dict().items()}
     states = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    gradients = [None if p.grad is None else p.grad.clone() for p in net.module_.parameters()]
     inference.sample_proba(net, X, n_samples=3)
     inference.gradient_factors(net, X)
     inference.predict_proba(net, X)
     inference.embed(net, X, layer="conv2")
+    inference.feature_dropout(net, X)
+    inference.last_layer(net, X)
+    inference.input_gradient(net, X)
+    inference.proba_and_embed(net, X)
     assert modes == [part.training for part in net.module_.modules()]
     assert all(torch.equal(value, weights[key]) for key, value in net.module_.state_dict().items())
     assert states[0] == random.getstate() and torch.equal(states[2], torch.get_rng_state())
     assert np.array_equal(states[1], np.random.get_state()[1])
+    after = [p.grad for p in net.module_.parameters()]
+    assert all(a is b or torch.equal(a, b) for a, b in zip(gradients, after, strict=True))
+    assert torch.is_grad_enabled() and all(p.requires_grad for p in net.module_.parameters())
     assert not any("forward" in vars(part) for part in net.module_.modules())
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in net.module_.modules())
 
@@ -355,3 +362,114 @@ def test_errors_say_what_was_given_and_what_is_allowed(net, images, flat):
 
     with pytest.raises(ValueError, match="NaN, first for row 4"):
         inference.predict_proba(Broken(max_iter=500).fit(flat_X, flat_y), flat_X)
+
+
+def test_feature_dropout_drops_from_the_embedding_alone(net, images):
+    X, _ = images
+    embeddings = inference.embed(net, X)
+    weights, bias = inference.last_layer(net, X)
+    masks = inference._FeatureMasks(0.75, as_seed(3))
+    samples = inference.feature_dropout(net, X, n_samples=4, random_state=3)
+    for t in range(4):
+        logits = (embeddings * masks.factors(t, 0, 300, 16)) @ weights.T + bias
+        np.testing.assert_allclose(samples[t], torch.softmax(torch.as_tensor(logits), 1).numpy(), atol=1e-5)
+    np.testing.assert_allclose(inference.feature_dropout(net, X, 1, 0.0)[0], inference.predict_proba(net, X), atol=1e-6)
+    factors = masks.factors(0, 0, 2000, 16)
+    assert set(np.unique(factors).tolist()) == {0.0, 4.0}
+    assert abs(factors.mean() - 1) < 0.05 and abs(np.mean(factors == 0) - 0.75) < 0.01
+    assert not np.array_equal(factors[0], factors[1]) and not np.array_equal(factors, masks.factors(1, 0, 2000, 16))
+
+
+def test_feature_dropout_does_not_depend_on_batches_or_chunks(net, images, flat, tmp_path, monkeypatch):
+    X, _ = images
+    expected = inference.feature_dropout(net, X, random_state=1)
+    size = net.batch_size
+    for batch_size in (1, 7, 300):
+        net.set_params(batch_size=batch_size)
+        np.testing.assert_allclose(inference.feature_dropout(net, X, random_state=1), expected, atol=1e-5)
+    net.set_params(batch_size=size)
+    memmap = np.memmap(tmp_path / "x.bin", dtype=X.dtype, mode="w+", shape=X.shape)
+    memmap[:] = X
+    monkeypatch.setattr(inference, "_CHUNK_BYTES", 1)
+    np.testing.assert_allclose(inference.feature_dropout(net, memmap, random_state=1), expected, atol=1e-5)
+    np.testing.assert_allclose(inference.input_gradient(net, memmap), inference.input_gradient(net, X), rtol=1e-3)
+    rows, labels = flat
+    forest = RandomForestClassifier(5, random_state=0).fit(rows, labels)
+    lazy = view_rows(rows, np.arange(len(rows)))
+    np.testing.assert_allclose(
+        inference.feature_dropout(forest, lazy, random_state=1), inference.feature_dropout(forest, rows, random_state=1)
+    )
+
+
+def test_the_part_before_the_last_layer_runs_once_for_all_passes_with_dropout(net, images):
+    calls = {"conv": 0, "hidden": 0, "out": 0}
+    original = {name: getattr(net.module_, name).forward for name in calls}
+
+    def counting(name):
+        def forward(x):
+            calls[name] += 1
+            return original[name](x)
+
+        return forward
+
+    size = net.batch_size
+    net.set_params(batch_size=300)
+    for name in calls:
+        getattr(net.module_, name).forward = counting(name)
+    try:
+        inference.feature_dropout(net, images[0], n_samples=6, random_state=0)
+    finally:
+        for name in calls:
+            del getattr(net.module_, name).forward
+        net.set_params(batch_size=size)
+    assert calls == {"conv": 2, "hidden": 2, "out": 8}  # once to find the last layer, once for all six
+
+
+def test_last_layers(net, images, flat):
+    X, y = flat
+    for n_classes in (2, 10):
+        some = np.isin(y, np.unique(y)[:n_classes])
+        model = LogisticRegression(max_iter=500).fit(X[some], y[some])
+        pipe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(X[some], y[some])
+        for classifier in (model, pipe):
+            weights, bias = inference.last_layer(classifier, X)
+            logits = inference.embed(classifier, X) @ weights.T + bias
+            proba = np.exp(logits - logits.max(axis=1, keepdims=True))
+            proba /= proba.sum(axis=1, keepdims=True)
+            np.testing.assert_allclose(proba, inference.predict_proba(classifier, X), atol=1e-6)
+            weights[:] = 0  # a copy: the model stays as it is
+        np.testing.assert_allclose(inference.last_layer(model, X)[0][-1], model.coef_[-1])
+    weights, bias = inference.last_layer(net, images[0])
+    np.testing.assert_array_equal(weights, net.module_.out.weight.detach().numpy())
+    np.testing.assert_array_equal(bias, net.module_.out.bias.detach().numpy())
+    with pytest.raises(TypeError, match="DecisionTreeClassifier cannot give last-layer weights: use a net"):
+        inference.last_layer(DecisionTreeClassifier().fit(X, y), X)
+
+
+def test_probabilities_and_embeddings_come_from_one_pass(net, images, monkeypatch):
+    X, _ = images
+    expected = inference.predict_proba(net, X), inference.embed(net, X)
+    passes = []
+    infer = net.infer
+    monkeypatch.setattr(net, "infer", lambda rows: passes.append(len(rows)) or infer(rows))
+    with inference.shared():
+        got = inference.proba_and_embed(net, X)
+        for part, want, again in zip(got, expected, (inference.predict_proba, inference.embed), strict=True):
+            np.testing.assert_allclose(part, want, atol=1e-6)
+            assert again(net, X) is part
+        inference.gradient_factors(net, X)
+    assert sum(passes) == len(X)
+
+
+def test_new_capabilities_say_what_is_wrong(net, images, flat):
+    X, y = flat
+    for options, message in (({"p": 1.0}, "probability below 1"), ({"n_samples": 0}, "n_samples must be at least 1")):
+        with pytest.raises(ValueError, match=message):
+            inference.feature_dropout(net, images[0], **options)
+    with pytest.raises(TypeError, match="RidgeClassifier cannot give predictions from embeddings with dropout"):
+        inference.feature_dropout(RidgeClassifier().fit(X, y), X)
+    frame = pd.DataFrame(X, columns=[f"pixel {i}" for i in range(X.shape[1])])
+    named = LogisticRegression(max_iter=500).fit(frame, y)  # warns, an error here, when it loses the names
+    assert inference.feature_dropout(named, frame).shape == (3, len(X), 10)
+    with pytest.raises(TypeError, match="LogisticRegression cannot give input gradients"):
+        inference.input_gradient(named, frame)
