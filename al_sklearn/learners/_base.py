@@ -51,15 +51,17 @@ class LearnerBase(BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        first = next(iter(self._members().values()))
-        if hasattr(first, "__sklearn_tags__"):
-            own = get_tags(first)
-            tags.estimator_type = own.estimator_type
-            tags.classifier_tags = own.classifier_tags
-            tags.regressor_tags = own.regressor_tags
-            tags.target_tags = own.target_tags
-            tags.input_tags = own.input_tags
-            tags.array_api_support = own.array_api_support
+        of_members = [get_tags(member) for member in self._members().values() if hasattr(member, "__sklearn_tags__")]
+        if of_members:
+            first = of_members[0]
+            tags.estimator_type = first.estimator_type
+            tags.classifier_tags = first.classifier_tags
+            tags.regressor_tags = first.regressor_tags
+            tags.target_tags = first.target_tags
+            tags.input_tags = first.input_tags
+            tags.input_tags.sparse = all(member.input_tags.sparse for member in of_members)
+            tags.input_tags.allow_nan = all(member.input_tags.allow_nan for member in of_members)
+            tags.array_api_support = all(member.array_api_support for member in of_members)
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:

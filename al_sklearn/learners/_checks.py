@@ -33,12 +33,12 @@ def check_labelled(X: Any, y: Any, force_all_finite: bool = True) -> None:
     Raises
     ------
     TypeError
-        When ``y`` is missing or has no length.
+        When one of them has no length.
     ValueError
-        When both are empty, differ in length, or hold NaN or infinite values.
+        When ``y`` is missing, both are empty, differ in length, or hold NaN or infinite values.
     """
     if y is None:
-        raise TypeError("y is missing: pass one label for each row of X.")
+        raise ValueError("Learning requires y to be passed, but the target y is None: give one label a row.")
     for name, rows in (("X", X), ("y", y)):
         if isinstance(rows, (Number, str)) or getattr(rows, "shape", None) == ():
             raise ValueError(f"{name} is a single value: give one entry a row, for instance {name}.reshape(1, -1).")

@@ -134,6 +134,22 @@ def test_a_seed_each_and_the_same_in_parallel():
         assert [draw[0] for draw in drawn(None, 0)] == [draw[0] for draw in one]
 
 
+class SeesAFile(Draws):
+    """Says whether its rows came as a copy or as a file that all workers share."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.shared_ = isinstance(X, np.memmap)
+        return self
+
+
+def test_the_pool_is_not_copied_for_each_member():
+    rows, labels = np.zeros((50_000, 8)), np.arange(50_000) % 2
+    committee = Committee([ActiveLearner(SeesAFile()) for _ in range(3)], n_jobs=2).fit(rows, labels)
+    assert all(m.estimator.shared_ for m in committee)
+    assert all(m.X_training is rows for m in committee)
+
+
 def test_parallel_members_differ_without_a_random_state():
     values = drawn(2, None)
     assert len({torch_value for _, _, torch_value, *_ in values}) == 6

@@ -150,13 +150,13 @@ def test_a_pool_on_disk_is_read_only_where_it_must_be(data):
 @pytest.mark.parametrize("labels_inside", [False, True])
 @pytest.mark.parametrize("learner_class", [ActiveLearner, DeepActiveLearner])
 def test_a_plain_net_learns_the_labels_that_were_taught(data, labels_inside, learner_class):
-    X, y = data
+    X, y = data[0][:120], data[1][:120]
     pool = Images(X, 9 - y if labels_inside else None)
-    learner = learner_class(plain_net(train_split=None, max_epochs=25))
+    learner = learner_class(plain_net(lr=0.02, max_epochs=15))
     learner.fit(pool, y.tolist())
     assert np.mean(learner.predict(X) == y) > 0.9
     learner.teach(Subset(pool, range(40)), y[:40])
-    assert np.mean(learner.predict(X) == y) > 0.9
+    assert np.mean(learner.predict(X) == y) > 0.8
 
 
 def test_a_dict_of_arrays(data):
@@ -225,15 +225,16 @@ def test_subsets_stay_one_subset_however_much_is_taught(data):
     assert len(other.X_training.datasets) == 31
 
 
-def test_a_committee_of_nets_on_images(data):
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [lambda: plain_net(max_epochs=12), lambda: ImageClassifier(max_epochs=12, verbose=0)])
+def test_a_committee_of_nets_in_parallel(data, make):
     X, y = data
-    committee = Committee([ActiveLearner(plain_net(max_epochs=12)) for _ in range(2)], random_state=0, n_jobs=2)
+    committee = Committee([ActiveLearner(make()) for _ in range(2)], random_state=0, n_jobs=2)
     committee.fit(X[:100], y[:100])
     one, two = (m.predict_proba(X) for m in committee)
     assert not np.allclose(one, two)
+    alone = Committee([ActiveLearner(make()) for _ in range(2)], random_state=0).fit(X[:100], y[:100])
+    assert np.allclose([m.predict_proba(X) for m in alone], [one, two], atol=1e-5)
     indices, rows = committee.query(X, 6)
     committee.teach(rows, y[indices])
     assert committee.score(X, y) > 0.6
-    alone = Committee([ActiveLearner(plain_net(max_epochs=12)) for _ in range(2)], random_state=0)
-    alone.fit(X[:100], y[:100])
-    assert np.allclose([m.predict_proba(X) for m in alone], [one, two], atol=1e-5)

@@ -16,6 +16,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn.learners import ActiveLearner, Committee, CommitteeRegressor
@@ -39,6 +40,23 @@ def test_learners_are_modals():
     assert isinstance(active(), modAL.models.ActiveLearner)
     assert isinstance(committee(), modAL.models.Committee)
     assert isinstance(CommitteeRegressor([ActiveLearner(LinearRegression())]), modAL.models.CommitteeRegressor)
+
+
+# What modAL's contract asks for and scikit-learn's forbids.
+KNOWN = {
+    "check_estimators_overwrite_params": "the estimator given is the one that is fitted, as in modAL",
+    "check_dont_overwrite_parameters": "X_training and y_training are public, as in modAL",
+    "check_do_not_raise_errors_in_init_or_set_params": "the constructor fits, so it checks",
+    "check_classifier_data_not_an_array": "rows need a length",
+}
+
+
+@both
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_own_checks(make):
+    results = check_estimator(make(), on_fail=None, on_skip=None, expected_failed_checks=KNOWN)
+    assert [result for result in results if result["status"] == "failed"] == []
+    assert len([result for result in results if result["status"] == "passed"]) > 45
 
 
 @both

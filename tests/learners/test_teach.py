@@ -224,7 +224,7 @@ NAN = np.where(X == 7, np.nan, X)
     [
         (X[:3], Y[:2], ValueError, "3 images and 2 labels"),
         (X[:0], Y[:0], ValueError, "empty"),
-        (X[:3], None, TypeError, "y is missing"),
+        (X[:3], None, ValueError, "y is None"),
         (X[0], Y[0], ValueError, "y is a single value"),
         (np.float64(3), Y[:1], ValueError, "X is a single value"),
         (NAN, Y, ValueError, "X holds NaN"),
@@ -256,7 +256,7 @@ def test_force_all_finite_false_lets_nan_through():
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        ({"X_training": X}, TypeError, "y is missing"),
+        ({"X_training": X}, ValueError, "y is None"),
         ({"y_training": Y}, ValueError, "without X_training"),
         ({"query_stategy": "margin"}, TypeError, "query_stategy"),
         ({"force_all_finite": "yes"}, TypeError, "True or False"),
