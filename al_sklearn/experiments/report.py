@@ -84,9 +84,9 @@ def write_report(
         protocol=_protocol(results),
         metric=_WORDS.get(metric, metric),
         summary=_summary_rows(summary, metric),
-        savings=_saving_rows(results.table, metric),
+        savings=_saving_rows(results.table, metric, list(summary.index)),
         pairs=_pair_rows(results.pairwise(metric), metric),
-        others=_other_metrics(results.table),
+        others=_other_metrics(results.table, list(summary.index)),
         figures=_figures(results, metric, names),
         galleries=_galleries(results.thumbnails, list(summary.index), names),
         versions=results.config["versions"],
@@ -207,16 +207,15 @@ def _summary_rows(summary: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _saving_rows(table: pd.DataFrame, metric: str) -> dict[str, Any]:
+def _saving_rows(table: pd.DataFrame, metric: str, order: list[str]) -> dict[str, Any]:
     savings = statistics.saving_table(table, metric)
     levels = list(dict.fromkeys(savings["level"]))
     targets = [savings.loc[savings["level"] == level, "target"].iloc[0] for level in levels]
+    parts = {str(name): part.to_dict("records") for name, part in savings.groupby("strategy")}
     rows = [
-        {
-            "name": name,
-            "cells": [_saving(row["label_saving"], row["low"], row["high"]) for row in part.to_dict("records")],
-        }
-        for name, part in savings.groupby("strategy", sort=False)
+        {"name": name, "cells": [_saving(row["label_saving"], row["low"], row["high"]) for row in parts[name]]}
+        for name in order
+        if name in parts
     ]
     heads = [f"{level * 100:.0f} % ({_value(target, metric)})" for level, target in zip(levels, targets, strict=True)]
     return {"heads": heads, "rows": rows}
@@ -239,10 +238,10 @@ def _pair_rows(pairs: pd.DataFrame, metric: str) -> list[dict[str, str]]:
     return rows
 
 
-def _other_metrics(table: pd.DataFrame) -> dict[str, Any]:
+def _other_metrics(table: pd.DataFrame, order: list[str]) -> dict[str, Any]:
     metrics = [name for name in (*METRICS, "score") if name in table.columns and table[name].notna().all()]
     last = table[table["round"] == table.groupby(["strategy", "seed"])["round"].transform("max")]
-    means = last.groupby("strategy", sort=False)[metrics].mean()
+    means = last.groupby("strategy")[metrics].mean().loc[order]
     return {
         "heads": [_WORDS.get(name, name) for name in metrics],
         "rows": [{"name": name, "cells": [_value(row[m], m) for m in metrics]} for name, row in means.iterrows()],

@@ -420,14 +420,15 @@ def compare_pairs(results: pd.DataFrame, metric: str = "accuracy", *, confidence
     Returns
     -------
     DataFrame
-        One row an unordered pair: ``strategy``, ``other``, ``difference`` (AUBC of the first minus the second's),
+        One row a pair, the better one first: ``strategy``, ``other``, ``difference`` (AUBC of the first minus the
+        second's),
         ``low``, ``high`` (t interval), ``wins`` (seeds in which the first is better), ``n_seeds``, ``p_value``,
         ``p_holm`` (paired t-test, adjusted over all pairs), ``p_wilcoxon``, ``p_wilcoxon_holm``.
     """
     n_labelled, curves = paired_curves(results, metric)
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     areas = {name: np.asarray(aubc(n_labelled, curve)) for name, curve in curves.items()}
-    names = list(areas)
+    names = sorted(areas, key=lambda name: -sign * areas[name].mean())
     rows = []
     for i, first in enumerate(names):
         for second in names[i + 1 :]:

@@ -197,9 +197,10 @@ def test_only_seeds_that_all_have_finished_are_compared():
 def test_pairs_by_hand():
     pairs = s.compare_pairs(table(CURVES, [10, 20, 30])).set_index(["strategy", "other"])
     assert len(pairs) == 3
-    row = pairs.loc[("random_sampling", "good")]
-    assert row["difference"] == pytest.approx(-np.mean([0.075, 0.075, 0.0625]))
-    assert (row["wins"], row["n_seeds"]) == (0, 3)
+    row = pairs.loc[("good", "random_sampling")]
+    assert row["difference"] == pytest.approx(np.mean([0.075, 0.075, 0.0625]))
+    assert (row["wins"], row["n_seeds"]) == (3, 3)
+    assert pairs.index.tolist() == [("good", "random_sampling"), ("good", "bad"), ("random_sampling", "bad")]
     assert pairs["p_holm"].to_numpy() == pytest.approx(s.holm(pairs["p_value"]))
 
 
