@@ -6,7 +6,18 @@ A strategy is a function ``(classifier, X, n_instances) -> (indices, scores)``. 
 """
 
 from al_sklearn.strategies import measures, selectors
-from al_sklearn.strategies._bayesian import bald, max_entropy
+from al_sklearn.strategies._bayesian import (
+    bald,
+    batch_bald,
+    consensus_entropy,
+    epig,
+    kl_disagreement,
+    max_entropy,
+    mean_std,
+    power_bald,
+    variation_ratio,
+    vote_entropy,
+)
 from al_sklearn.strategies._compose import Mix, TwoStage, Weighted, mix, two_stage, weighted
 from al_sklearn.strategies._geometric import coreset
 from al_sklearn.strategies._hybrid import (
@@ -30,6 +41,7 @@ from al_sklearn.strategies._registry import (
     query_strategy,
     strategy_name,
 )
+from al_sklearn.strategies._stochastic import Stochastic, stochastic
 from al_sklearn.strategies._uncertainty import (
     bucketed_margin,
     entropy,
@@ -48,6 +60,7 @@ from al_sklearn.strategies._uncertainty import (
 
 __all__ = [
     "Mix",
+    "Stochastic",
     "Strategy",
     "StrategyInfo",
     "TwoStage",
@@ -56,36 +69,45 @@ __all__ = [
     "badge",
     "bait",
     "bald",
+    "batch_bald",
     "bucketed_margin",
     "catalogue",
     "clue",
     "cluster_margin",
+    "consensus_entropy",
     "coreset",
     "density_weighted",
     "drop_query",
     "entropy",
     "entropy_mc",
+    "epig",
     "falcun",
     "follows_contract",
     "get_strategy",
     "input_gradient",
+    "kl_disagreement",
     "least_confidence",
     "least_confidence_mc",
     "margin",
     "margin_mc",
     "max_entropy",
     "max_true_loss",
+    "mean_std",
     "measures",
     "mix",
+    "power_bald",
     "query_strategy",
     "random_sampling",
     "ranked_batch",
     "ratio",
     "ratio_mc",
     "selectors",
+    "stochastic",
     "strategy_name",
     "two_stage",
     "uncertainty_bins",
     "uncertainty_mix",
+    "variation_ratio",
+    "vote_entropy",
     "weighted",
 ]

@@ -43,6 +43,7 @@ from al_sklearn.strategies._measures_samples import (
 )
 
 __all__ = [
+    "MEASURES",
     "bald",
     "consensus_entropy",
     "density_weighted",
@@ -210,21 +211,18 @@ def get_measure(name: str, of: str = "proba") -> Callable[..., Any]:
     ValueError
         When there is none of that name; those that exist are listed.
     """
-    by_name: dict[str, Callable[..., Any]] = {measure.__name__: measure for measure in _MEASURES[of]}
-    if name not in by_name:
-        raise unknown_name("measure", name, by_name)
-    return by_name[name]
+    if of not in MEASURES:
+        raise unknown_name("kind of input", of, MEASURES)
+    if name not in MEASURES[of]:
+        raise unknown_name("measure", name, MEASURES[of])
+    return MEASURES[of][name]
 
 
-_MEASURES: dict[str, tuple[Callable[..., Any], ...]] = {
-    "proba": (least_confidence, margin, ratio, entropy),
-    "samples": (
-        max_entropy,
-        bald,
-        mean_std,
-        variation_ratio,
-        vote_entropy,
-        consensus_entropy,
-        kl_disagreement,
-    ),
+# By what they take: class probabilities (n, C), or posterior samples (T, n, C).
+MEASURES: dict[str, dict[str, Callable[..., Any]]] = {
+    "proba": {m.__name__: m for m in (least_confidence, margin, ratio, entropy)},
+    "samples": {
+        m.__name__: m
+        for m in (max_entropy, bald, mean_std, variation_ratio, vote_entropy, consensus_entropy, kl_disagreement)
+    },
 }

@@ -4,6 +4,7 @@ Each returns positions and scores, most useful (or first chosen) first, and need
 """
 
 from al_sklearn.strategies._bait import fisher_trace
+from al_sklearn.strategies._batch_bald import batch_bald
 from al_sklearn.strategies._buckets import binned, both_ends, bucketed
 from al_sklearn.strategies._clue import weighted_kmeans
 from al_sklearn.strategies._cluster_margin import average_linkage, cluster_margin, cluster_round_robin
@@ -12,10 +13,12 @@ from al_sklearn.strategies._falcun import falcun
 from al_sklearn.strategies._k_center import k_center
 from al_sklearn.strategies._kmeans_plusplus import gradient_kmeans_plusplus, kmeans_plusplus
 from al_sklearn.strategies._ranked_batch import ranked_batch
+from al_sklearn.strategies._stochastic import stochastic_top_k
 from al_sklearn.strategies._top_k import top_k
 
 __all__ = [
     "average_linkage",
+    "batch_bald",
     "binned",
     "both_ends",
     "bucketed",
@@ -28,6 +31,7 @@ __all__ = [
     "k_center",
     "kmeans_plusplus",
     "ranked_batch",
+    "stochastic_top_k",
     "top_k",
     "weighted_kmeans",
 ]
