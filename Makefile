@@ -7,7 +7,7 @@ JOBS ?= 2
 # One thread a process: two workers with two threads each fight over the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test test-all lint typecheck bench clean
+.PHONY: demo test test-all test-modal lint typecheck bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show what can be made
@@ -27,6 +27,19 @@ demo: $(VENV)/.installed  ## compare six strategies on real digits, end with a t
 
 test: $(VENV)/.installed  ## the tests, without the slow ones
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+# The other modAL in use, without the pins that hold it to a skorch of 2020; found before the one that pip resolves.
+MODAL2 := $(VENV)/modal-0.4.2.1
+$(MODAL2)/.installed: $(VENV)/.installed
+	$(BIN)/pip install --quiet --no-deps --target $(MODAL2) modAL-python==0.4.2.1
+	touch $@
+
+test-modal: $(MODAL2)/.installed  ## the learners' tests with modAL 0.4.2.1
+	PYTHONPATH=$(MODAL2) $(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/learners tests/modal
+
+test-all: test-modal  ## every test, the slow ones and the docstrings too, with both versions of modAL
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "slow or not slow" tests
+	$(ONE_THREAD) $(BIN)/python -m pytest -q --doctest-modules al_sklearn
 
 lint: $(VENV)/.installed  ## ruff: rules and format
 	$(BIN)/ruff check .

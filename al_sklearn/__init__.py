@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from al_sklearn.datasets import load_dataset
     from al_sklearn.estimators import DeepEnsemble, ImageClassifier
     from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
-    from al_sklearn.learners import ActiveLearner, Committee
+    from al_sklearn.learners import (
+        ActiveLearner,
+        BayesianOptimizer,
+        Committee,
+        CommitteeRegressor,
+        DeepActiveLearner,
+    )
     from al_sklearn.pool import Pool
 
 __version__ = "0.1.0"
@@ -20,7 +26,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "ActiveLearner": "learners",
     "ActiveLearningExperiment": "experiments",
+    "BayesianOptimizer": "learners",
     "Committee": "learners",
+    "CommitteeRegressor": "learners",
+    "DeepActiveLearner": "learners",
     "DeepEnsemble": "estimators",
     "ImageClassifier": "estimators",
     "Pool": "pool",
@@ -31,7 +40,10 @@ _HOMES = {
 __all__ = [
     "ActiveLearner",
     "ActiveLearningExperiment",
+    "BayesianOptimizer",
     "Committee",
+    "CommitteeRegressor",
+    "DeepActiveLearner",
     "DeepEnsemble",
     "ImageClassifier",
     "Pool",
