@@ -10,9 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-RandomState: TypeAlias = (
-    int | np.integer | np.random.Generator | np.random.RandomState | np.random.SeedSequence | None
-)
+RandomState: TypeAlias = int | np.integer | np.random.Generator | np.random.RandomState | np.random.SeedSequence | None
 
 
 def as_generator(random_state: RandomState = None) -> np.random.Generator:
