@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._errors import unknown_name
 from al_sklearn._random import as_generator
-from al_sklearn.strategies._blocks import Array, Rows, Space, as_rows, exact_float32, tile_rows, tiles
+from al_sklearn.strategies._blocks import Array, Space, as_rows, exact_float32, tile_rows, tiles
 
 _METRICS = ("cosine", "dot", "euclidean")
-_TILE = 1024  # rows and columns of a tile of similarities: 4 MiB of float32
+_TILE = 512  # rows and columns of a tile of similarities: 1 MiB of float32 stays in the second-level cache
+_GROUP = 16 * _TILE  # rows made ready for the products at a time
 # Squared distances below this share of the squared sizes are lost to float32, and made again in float64.
 _NEAR = 2.0**-10
 _NEAR64 = 2.0**-44
@@ -122,34 +123,61 @@ def _linear(X: Array, normalize: bool) -> NDArray[np.float64]:
         return np.concatenate([_rows64(X, tile, normalize) @ mean for tile in tiles(len(X), step)])
 
 
+class _Part(NamedTuple):
+    """Some rows, with what makes one matrix product of two parts their squared distances."""
+
+    key: slice | NDArray[np.int64]
+    left: torch.Tensor  # x, |x|², 1
+    right: torch.Tensor  # -2x, 1, |x|²
+    sizes: torch.Tensor
+
+
 class _Similarity:
-    """Tiles of 1 / (1 + distance) between rows of X."""
+    """Sums of 1 / (1 + distance) between rows of X, tile by tile."""
 
     def __init__(self, X: Array) -> None:
         self.X, self.space = X, Space(X)
         self.unit = float(np.sqrt(self.space.unit))
 
-    def rows(self, key: slice | NDArray[np.int64]) -> tuple[Rows, slice | NDArray[np.int64]]:
-        return self.space.rows((self.X,), key), key
+    def parts(self, key: slice | NDArray[np.int64]) -> list[_Part]:
+        """Rows `key` as the parts of tiles."""
+        rows = self.space.rows((self.X,), key)
+        x, sizes = rows.parts[0], rows.norms[:, None]
+        ones = torch.ones_like(sizes)
+        left, right = torch.cat([x, sizes, ones], dim=1), torch.cat([-2 * x, ones, sizes], dim=1)
+        keys = [
+            slice(key.start + part.start, key.start + part.stop) if isinstance(key, slice) else key[part]
+            for part in tiles(len(sizes), _TILE)
+        ]
+        return [
+            _Part(one, left[part], right[part], rows.norms[part])
+            for one, part in zip(keys, tiles(len(sizes), _TILE), strict=True)
+        ]
 
-    def sums(
-        self, a: tuple[Rows, slice | NDArray[np.int64]], b: tuple[Rows, slice | NDArray[np.int64]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def sums(self, a: _Part, b: _Part) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Sums over the columns and over the rows of one tile."""
-        (rows, row_key), (columns, column_key) = a, b
-        sizes = rows.norms[:, None] + columns.norms
-        squares = torch.addmm(sizes, rows.parts[0], columns.parts[0].T, alpha=-2)
-        near = squares < _NEAR * sizes
+        squares = torch.mm(a.left, b.right.T)
+        # Usually nothing in a tile is near, which one look at the minimum tells.
+        if float(squares.amin()) < _NEAR * float(a.sizes.amax() + b.sizes.amax()):
+            squares = self._corrected(squares, a, b)
+        similarity = squares.sqrt_()
+        if self.unit != 1:
+            similarity.mul_(self.unit)
+        similarity.add_(1).reciprocal_()
+        return similarity.sum(dim=1).double().cpu().numpy(), similarity.sum(dim=0).double().cpu().numpy()
+
+    def _corrected(self, squares: torch.Tensor, a: _Part, b: _Part) -> torch.Tensor:
+        """The squared distances with those made again that float32 has lost."""
+        near = squares < _NEAR * (a.sizes[:, None] + b.sizes)
         n_near = int(near.sum())
         if n_near > near.numel() // 16:
-            squares = torch.from_numpy(self._squares64(row_key, column_key)).float().to(squares.device)
-        elif n_near:
+            return torch.from_numpy(self._squares64(a.key, b.key)).float().to(squares.device)
+        if n_near:
             i, j = (index.cpu().numpy() for index in near.nonzero(as_tuple=True))
-            x, y = (self.space.rows64((self.X,), key)[0] for key in (row_key, column_key))
+            x, y = (self.space.rows64((self.X,), part.key)[0] for part in (a, b))
             exact = np.square(x[i] - y[j]).sum(axis=1)
             squares[near] = torch.from_numpy(exact).float().to(squares.device)
-        similarity = squares.clamp_(min=0).sqrt_().mul_(self.unit).add_(1).reciprocal_()
-        return similarity.sum(dim=1).double().cpu().numpy(), similarity.sum(dim=0).double().cpu().numpy()
+        return squares.clamp_(min=0)
 
     def _squares64(self, row_key: Any, column_key: Any) -> NDArray[np.float64]:
         x, y = (self.space.rows64((self.X,), key)[0] for key in (row_key, column_key))
@@ -163,22 +191,27 @@ def _euclidean(X: Array) -> NDArray[np.float64]:
     """Mean over all pairs, each pair once."""
     similarity = _Similarity(X)
     total = np.zeros(len(X))
-    parts = tiles(len(X), _TILE)
-    for i, one in enumerate(parts):
-        rows = similarity.rows(one)
-        for other in parts[i:]:
-            over_columns, over_rows = similarity.sums(rows, rows if other is one else similarity.rows(other))
-            total[one] += over_columns
-            if other is not one:
-                total[other] += over_rows
+    groups = tiles(len(X), _GROUP)
+    for i, one in enumerate(groups):
+        rows = similarity.parts(one)
+        for other in groups[i:]:
+            columns = rows if other is one else similarity.parts(other)
+            for k, row in enumerate(rows):
+                for column in columns[k:] if other is one else columns:
+                    over_columns, over_rows = similarity.sums(row, column)
+                    total[row.key] += over_columns
+                    if column is not row:
+                        total[column.key] += over_rows
     return total / len(X)
 
 
 def _euclidean_to(X: Array, reference: NDArray[np.int64]) -> NDArray[np.float64]:
     similarity = _Similarity(X)
     total = np.zeros(len(X))
-    for group in tiles(len(reference), _TILE):
-        columns = similarity.rows(reference[group])
-        for tile in tiles(len(X), _TILE):
-            total[tile] += similarity.sums(similarity.rows(tile), columns)[0]
+    for group in tiles(len(reference), _GROUP):
+        columns = similarity.parts(reference[group])
+        for one in tiles(len(X), _GROUP):
+            for row in similarity.parts(one):
+                for column in columns:
+                    total[row.key] += similarity.sums(row, column)[0]
     return total / len(reference)

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
 
 from al_sklearn._errors import check_n_instances, unknown_name
 from al_sklearn._random import as_generator
 from al_sklearn.strategies._blocks import (
     Array,
+    CosineSpace,
     Rows64,
     Space,
     as_rows,
@@ -23,6 +25,7 @@ from al_sklearn.strategies._blocks import (
 from al_sklearn.strategies._k_center import _SPACES, k_center
 
 _BLOCK = 64  # candidates whose distances are brought up to date together
+_FEW = 32  # choices up to which their distances to all choices are computed outright
 
 
 def ranked_batch(
@@ -161,16 +164,24 @@ class _Ranking:
             if self.seen[best] == known:
                 self.take(best, float(top))
                 return
-            block = np.argpartition(-bounds, min(_BLOCK, n) - 1)[:_BLOCK]
-            block = np.union1d(block[(self.seen[block] < known) & np.isfinite(bounds[block])], [best])
+            block = np.argpartition(bounds, max(n - _BLOCK, 0))[-_BLOCK:]
+            block = block[(self.seen[block] < known) & (bounds[block] > -np.inf)]
+            # Of more ties than a block holds, the one that is due may not be in it.
+            block = block if best in block else np.append(block, best)
             self._refresh(block)
             bounds[block] = alpha * self.dissimilarity[block] + (1 - alpha) * self.utilities[block]
 
     def _refresh(self, block: NDArray[np.int64]) -> None:
-        rows, rows64 = self.space.rows((self.X,), block), self.space.rows64((self.X,), block)
+        """Distances of a few rows to what was chosen since they were last looked at."""
         recent = np.array(self.chosen[int(self.seen[block].min()) :], dtype=np.int64)
-        best = self.nearest[block]
-        nearest_chosen(self.space, (self.X,), rows, rows64, recent, best)
+        rows64, best = self.space.rows64((self.X,), block), self.nearest[block]
+        if len(recent) <= _FEW:
+            # Float64 throughout: with so few distances there is nothing for bounds to save.
+            (values,) = self.space.rows64((self.X,), recent)
+            kind = "sqeuclidean" if isinstance(self.space, CosineSpace) or self.space.squared else "cityblock"
+            np.minimum(best, cdist(rows64[0], values, kind).min(axis=1), out=best)
+        else:
+            nearest_chosen(self.space, (self.X,), self.space.rows((self.X,), block), rows64, recent, best)
         self.nearest[block] = best
         self.dissimilarity[block] = self._dissimilarity(best)
         self.seen[block] = len(self.chosen)

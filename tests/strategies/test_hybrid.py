@@ -476,9 +476,10 @@ def test_alfa_mix_refuses_a_net_that_is_not_linear_at_the_end(taught):
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
 @pytest.mark.parametrize("kind", [*KINDS, "far away", "one"])
-@pytest.mark.parametrize("tile", [1024, 7])
+@pytest.mark.parametrize("tile", [512, 7])
 def test_information_density(metric, kind, tile, monkeypatch):
     monkeypatch.setattr(_density, "_TILE", tile)
+    monkeypatch.setattr(_density, "_GROUP", 2 * tile)
     X, _ = random_points(np.random.default_rng(0), 40, 5, 2, kind)
     if kind == "far away":
         X = np.round(X) + 1e5  # clusters of equal points a long way from the origin
@@ -540,6 +541,7 @@ def test_density_weighted(taught):
 @pytest.mark.parametrize("n_labelled", [0, 1, 9])
 def test_ranked_batch_picks_what_the_naive_loop_picks(kind, metric, n_labelled, monkeypatch):
     monkeypatch.setattr(_ranked_batch, "_BLOCK", 3)
+    monkeypatch.setattr(_ranked_batch, "_FEW", 2)
     rng = np.random.default_rng(n_labelled)
     X, P = random_points(rng, 60, 3, 4, kind)
     labelled = X[:n_labelled] + 0.25
