@@ -93,7 +93,7 @@ def fisher_trace(
     --------
     >>> import numpy as np
     >>> h = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 0.9]])
-    >>> fisher_trace(h, np.full((3, 2), 0.5), 2)[0].tolist()
+    >>> fisher_trace(h, np.full((3, 2), 0.5), 2, regularization=0.01)[0].tolist()
     [0, 2]
     """
     H, P = as_rows(embeddings, "embeddings"), _as_proba(proba, "proba")

@@ -86,9 +86,9 @@ def bucketed(
     Examples
     --------
     >>> import numpy as np
-    >>> indices, _ = bucketed(np.arange(10.0), 5, random_state=0)
-    >>> (indices >= 7).sum(), (indices < 3).sum()
-    (np.int64(3), np.int64(1))
+    >>> indices, _ = bucketed(np.arange(100.0), 10, random_state=0)
+    >>> int((indices >= 70).sum()), int((indices < 30).sum())
+    (6, 1)
     """
     values = _scores(scores)
     n_instances = check_n_instances(n_instances, len(values))
