@@ -474,6 +474,12 @@ class _Progress:
             self._bar.close()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.3):
-            self._bar.update(self._count() - self._bar.n)
-        self._bar.update(self._count() - self._bar.n)
+        stopped = False
+        while not stopped:
+            stopped = self._stop.wait(0.3)
+            finished = self._count() - self._bar.n
+            # An update by nothing would make tqdm think that the next round took no time.
+            if finished:
+                self._bar.update(finished)
+            else:
+                self._bar.refresh()

@@ -136,7 +136,9 @@ class RunStore:
         if metrics.exists():
             return
         folder.mkdir(parents=True, exist_ok=True)
-        self._write_arrays(metrics.with_suffix(".npz"), {"indices": record.indices, "scores": record.scores})
+        # Both files are in one folder: its second synchronisation serves the first file too.
+        arrays = {"indices": record.indices, "scores": record.scores}
+        self._write_arrays(metrics.with_suffix(".npz"), arrays, sync_folder=False)
         self._write(metrics, _to_json(record.metrics).encode())
 
     def read(self, strategy: str, seed: int) -> list[Round]:
@@ -197,8 +199,8 @@ class RunStore:
         parent = self.folder / FIRST if strategy == FIRST else self.folder / "rounds" / slug(strategy)
         return parent / f"seed_{seed:03d}"
 
-    def _write_arrays(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-        with self._replacing(path) as file:
+    def _write_arrays(self, path: Path, arrays: Mapping[str, np.ndarray], sync_folder: bool = True) -> None:
+        with self._replacing(path, sync_folder) as file:
             np.savez(file, **dict[str, Any](arrays))
 
     def _write(self, path: Path, data: bytes) -> None:
@@ -206,7 +208,7 @@ class RunStore:
             file.write(data)
 
     @contextlib.contextmanager
-    def _replacing(self, path: Path) -> Iterator[Any]:
+    def _replacing(self, path: Path, sync_folder: bool = True) -> Iterator[Any]:
         """Write to a temporary file beside ``path``, which takes its place only once it is whole."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
         try:
@@ -219,7 +221,7 @@ class RunStore:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        if self.durable and hasattr(os, "O_DIRECTORY"):
+        if sync_folder and self.durable and hasattr(os, "O_DIRECTORY"):
             directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(directory)
