@@ -6,6 +6,7 @@ A strategy is a function ``(classifier, X, n_instances) -> (indices, scores)``. 
 """
 
 from al_sklearn.strategies import measures, selectors
+from al_sklearn.strategies._adaptive import auto, oracle_batch, refine, typicality_then_margin
 from al_sklearn.strategies._bayesian import (
     bald,
     batch_bald,
@@ -18,8 +19,19 @@ from al_sklearn.strategies._bayesian import (
     variation_ratio,
     vote_entropy,
 )
+from al_sklearn.strategies._clusters import cluster, cluster_outlier_combined, outlier
 from al_sklearn.strategies._compose import Mix, TwoStage, Weighted, mix, two_stage, weighted
-from al_sklearn.strategies._geometric import coreset
+from al_sklearn.strategies._geometric import (
+    centre_of_gravity,
+    coreset,
+    k_nearest,
+    kmeans_sampling,
+    lcmd,
+    max_herding,
+    probcover,
+    typiclust,
+    u_herding,
+)
 from al_sklearn.strategies._hybrid import (
     alfa_mix,
     badge,
@@ -32,6 +44,12 @@ from al_sklearn.strategies._hybrid import (
     ranked_batch,
 )
 from al_sklearn.strategies._input_gradient import input_gradient
+from al_sklearn.strategies._outliers import (
+    outliers_max,
+    outliers_mean,
+    outliers_mean_entropy,
+    outliers_mean_least_confidence,
+)
 from al_sklearn.strategies._registry import (
     Strategy,
     StrategyInfo,
@@ -66,14 +84,18 @@ __all__ = [
     "TwoStage",
     "Weighted",
     "alfa_mix",
+    "auto",
     "badge",
     "bait",
     "bald",
     "batch_bald",
     "bucketed_margin",
     "catalogue",
+    "centre_of_gravity",
     "clue",
+    "cluster",
     "cluster_margin",
+    "cluster_outlier_combined",
     "consensus_entropy",
     "coreset",
     "density_weighted",
@@ -85,26 +107,41 @@ __all__ = [
     "follows_contract",
     "get_strategy",
     "input_gradient",
+    "k_nearest",
     "kl_disagreement",
+    "kmeans_sampling",
+    "lcmd",
     "least_confidence",
     "least_confidence_mc",
     "margin",
     "margin_mc",
     "max_entropy",
+    "max_herding",
     "max_true_loss",
     "mean_std",
     "measures",
     "mix",
+    "oracle_batch",
+    "outlier",
+    "outliers_max",
+    "outliers_mean",
+    "outliers_mean_entropy",
+    "outliers_mean_least_confidence",
     "power_bald",
+    "probcover",
     "query_strategy",
     "random_sampling",
     "ranked_batch",
     "ratio",
     "ratio_mc",
+    "refine",
     "selectors",
     "stochastic",
     "strategy_name",
     "two_stage",
+    "typicality_then_margin",
+    "typiclust",
+    "u_herding",
     "uncertainty_bins",
     "uncertainty_mix",
     "variation_ratio",

@@ -1,8 +1,8 @@
 """Measures: arrays in, one utility per candidate out, higher = ask first.
 
-Each takes class probabilities ``(n, C)``, or posterior samples ``(T, n, C)``, as an ndarray or a torch tensor on any
-device, and gives ``(n,)`` of the same kind. Values are read in blocks that stay in cache, sums are made in float64
-where they decide, and ``0 · log 0 = 0``. The caller's array is never written to.
+Most take class probabilities ``(n, C)``, or posterior samples ``(T, n, C)``, as an ndarray or a torch tensor on any
+device, and give ``(n,)`` of the same kind; others take activations or embeddings. Values are read in blocks that stay
+in cache, sums are made in float64 where they decide, and ``0 · log 0 = 0``. The caller's array is never written to.
 
 Examples
 --------
@@ -26,9 +26,12 @@ import numpy as np
 from al_sklearn._errors import unknown_name
 from al_sklearn.strategies import _kernels
 from al_sklearn.strategies import _measure_blocks as blocks
+from al_sklearn.strategies._activation_ranks import outliers_max, outliers_mean
 from al_sklearn.strategies._alfa_mix import flip_distance
 from al_sklearn.strategies._density import density_weighted, information_density
 from al_sklearn.strategies._drop_query import disagreement
+from al_sklearn.strategies._hdbscan import glosh
+from al_sklearn.strategies._herding import at_temperature, calibrated_temperature, least_distance
 from al_sklearn.strategies._measures_losses import input_gradient, true_loss
 from al_sklearn.strategies._measures_samples import (
     bald,
@@ -41,27 +44,35 @@ from al_sklearn.strategies._measures_samples import (
     vote_entropy,
     vote_shares,
 )
+from al_sklearn.strategies._nearest import distance_to_mean
 
 __all__ = [
     "MEASURES",
+    "at_temperature",
     "bald",
+    "calibrated_temperature",
     "consensus_entropy",
     "density_weighted",
     "disagreement",
+    "distance_to_mean",
     "entropy",
     "entropy_pt",
     "epig",
     "flip_distance",
     "get_measure",
+    "glosh",
     "information_density",
     "input_gradient",
     "kl_disagreement",
     "least_confidence",
     "least_confidence_pt",
+    "least_distance",
     "margin",
     "margin_pt",
     "max_entropy",
     "mean_std",
+    "outliers_max",
+    "outliers_mean",
     "ratio",
     "ratio_pt",
     "true_loss",

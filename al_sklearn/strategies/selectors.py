@@ -8,13 +8,21 @@ from al_sklearn.strategies._batch_bald import batch_bald
 from al_sklearn.strategies._buckets import binned, both_ends, bucketed
 from al_sklearn.strategies._clue import weighted_kmeans
 from al_sklearn.strategies._cluster_margin import average_linkage, cluster_margin, cluster_round_robin
+from al_sklearn.strategies._clusters import cluster_quotas
 from al_sklearn.strategies._drop_query import candidates_kmeans
 from al_sklearn.strategies._falcun import falcun
+from al_sklearn.strategies._hdbscan import density_clusters
+from al_sklearn.strategies._herding import max_herding
 from al_sklearn.strategies._k_center import k_center
+from al_sklearn.strategies._kmeans import kmeans_sampling
 from al_sklearn.strategies._kmeans_plusplus import gradient_kmeans_plusplus, kmeans_plusplus
+from al_sklearn.strategies._lcmd import lcmd
+from al_sklearn.strategies._nearest import k_nearest
+from al_sklearn.strategies._probcover import probcover, purity_radius
 from al_sklearn.strategies._ranked_batch import ranked_batch
 from al_sklearn.strategies._stochastic import stochastic_top_k
 from al_sklearn.strategies._top_k import top_k
+from al_sklearn.strategies._typiclust import typiclust
 
 __all__ = [
     "average_linkage",
@@ -24,14 +32,23 @@ __all__ = [
     "bucketed",
     "candidates_kmeans",
     "cluster_margin",
+    "cluster_quotas",
     "cluster_round_robin",
+    "density_clusters",
     "falcun",
     "fisher_trace",
     "gradient_kmeans_plusplus",
     "k_center",
+    "k_nearest",
     "kmeans_plusplus",
+    "kmeans_sampling",
+    "lcmd",
+    "max_herding",
+    "probcover",
+    "purity_radius",
     "ranked_batch",
     "stochastic_top_k",
     "top_k",
+    "typiclust",
     "weighted_kmeans",
 ]

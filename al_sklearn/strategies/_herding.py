@@ -1,0 +1,317 @@
+"""MaxHerding and UHerding: greedy maximisation of a smooth (and weighted) coverage of the pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from al_sklearn._errors import check_n_instances
+from al_sklearn._random import as_generator
+from al_sklearn.strategies._blocks import as_rows, exact_float32, tiles
+from al_sklearn.strategies._kmeans import host_rows
+from al_sklearn.strategies._top_k import highest
+
+_TILE = 512  # rows and columns of a tile of the kernel: 2 MiB of float64
+_LEAST_SAMPLE = 2000
+_ROUNDING = 1e-12  # gains below this share of the largest possible are 0
+
+
+def max_herding(
+    features: Any,
+    n_instances: int,
+    *,
+    labelled: Any = None,
+    weights: Any = None,
+    bandwidth: float = 1.0,
+    n_reference: int | None = None,
+    random_tie_break: bool = False,
+    random_state: Any = None,
+    chunk_rows: int | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Choose points one by one, each adding most to the kernel coverage of the pool.
+
+    The coverage of a point x' is its largest kernel value ``exp(-|x - x'|² / bandwidth²)`` to a labelled or chosen
+    point x; that of the pool is the (weighted) mean over its points.
+
+    Parameters
+    ----------
+    features : ndarray or torch.Tensor of shape (n, d)
+        The candidates, any real dtype, any device, any strides; a memory map is read tile by tile. Rows are
+        normalised to length 1.
+    n_instances : int
+        How many to choose, 1 … n.
+    labelled : ndarray or torch.Tensor of shape (l, d), optional
+        What is labelled already.
+    weights : array-like of shape (n,), optional
+        How much each candidate's coverage counts (>= 0): UHerding's uncertainty. Where all are 0, equally.
+    bandwidth : float, default=1.0
+        Width of the kernel, in distance of normalised rows. See :func:`least_distance` for UHerding's.
+    n_reference : int, optional
+        The mean is taken over a random sample of so many candidates, drawn by weight where there are weights; all can
+        be chosen. By default all of them up to 2,000, or to four times `n_instances`.
+    random_tie_break : bool, default=False
+        Points of equal gain are taken by weight and then by position; with True at random.
+    random_state : int, Generator, RandomState or None, default=None
+        Of the sample, and of ties.
+    chunk_rows : int, optional
+        Rows looked at together. It changes memory and speed, never the result beyond rounding in float64.
+
+    Returns
+    -------
+    indices : ndarray of int64, shape (n_instances,)
+        Positions in `features` in the order chosen, unique.
+    scores : ndarray of float64, shape (n_instances,)
+        Gain in (weighted) mean coverage of each; they never increase.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinite values, negative weights, a bandwidth that is not positive, or shapes that do not fit.
+
+    Notes
+    -----
+    The greedy choice of [1]_ (and, with weights and bandwidth, of [2]_), in float64. A choice changes the coverage of
+    few reference points, fewer with each choice; the gains of all candidates are brought up to date over those alone,
+    and no kernel matrix is held. The weighted sample is drawn with probabilities in proportion to the weights
+    (certain ones included) and weighted by their inverse, so that its sums are unbiased.
+
+    References
+    ----------
+    .. [1] W. Bae, J. Noh and D. J. Sutherland. Generalized coverage for more robust low-budget active learning.
+       ECCV 2024.
+    .. [2] W. Bae, G. L. Oliveira and D. J. Sutherland. Uncertainty herding: one active learning method for all label
+       budgets. ICLR 2025.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from al_sklearn.strategies.selectors import max_herding
+    >>> angles = np.array([0.0, 0.1, 0.2, 1.5, 3.0, 3.1])
+    >>> max_herding(np.c_[np.cos(angles), np.sin(angles)], 3)[0].tolist()
+    [2, 4, 3]
+    """
+    X = as_rows(features, "features")
+    n_instances = check_n_instances(n_instances, len(X))
+    L = None if labelled is None or len(labelled) == 0 else as_rows(labelled, "labelled")
+    if not (bandwidth > 0 and np.isfinite(bandwidth)):
+        raise ValueError(f"bandwidth must be a positive number, got {bandwidth!r}")
+    for name, value in (("n_reference", n_reference), ("chunk_rows", chunk_rows)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    w = _as_weights(weights, len(X))
+    rng = as_generator(random_state)
+    reference, shares = draw_reference(w, n_reference or max(_LEAST_SAMPLE, 4 * n_instances), rng)
+    # Ties go to the larger weight: it decides alone once nothing that is left adds any coverage.
+    second = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
+    rank = np.empty(len(X), dtype=np.int64)
+    rank[np.lexsort((second, -w))] = np.arange(len(X))
+    rows = host_rows(*([X] if L is None else [X, L]), normalize=True)
+    device = X.device if isinstance(X, torch.Tensor) else torch.device("cpu")
+    with exact_float32():
+        coverage = _Coverage(rows, len(X), reference, shares, bandwidth, device, chunk_rows or _TILE)
+        return coverage.choose(n_instances, rank)
+
+
+def _as_weights(weights: Any, n: int) -> NDArray[np.float64]:
+    if weights is None:
+        return np.ones(n)
+    if isinstance(weights, torch.Tensor):
+        weights = weights.detach().cpu()
+    w = np.asarray(weights, dtype=np.float64)
+    if w.shape != (n,):
+        raise ValueError(f"weights must have shape ({n},), one per row of features; got {w.shape}")
+    if not (np.isfinite(w).all() and w.min() >= 0):
+        raise ValueError("weights must be finite and not negative")
+    return w if w.any() else np.ones(n)
+
+
+def draw_reference(
+    weights: NDArray[np.float64], size: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Positions of a sample by weight, without replacement, and what each stands for in a mean over all.
+
+    Systematic sampling: position i is drawn with probability min(1, c · weight), c such that `size` are drawn, and
+    counts weight / probability / n. All are drawn, with their own weight, where there are no more than `size`.
+    """
+    n = len(weights)
+    if n <= size:
+        return np.arange(n), weights / n
+    probability = np.zeros(n)
+    is_certain = np.zeros(n, dtype=bool)
+    while True:
+        rest = np.where(is_certain, 0, weights)
+        n_left = size - is_certain.sum()
+        probability = np.where(is_certain, 1, rest * (n_left / rest.sum()) if rest.any() else 0)
+        is_more = (probability >= 1) & ~is_certain
+        if not is_more.any():
+            break
+        is_certain |= is_more
+    order = rng.permutation(n)
+    cumulated = np.cumsum(probability[order])
+    ticks = rng.random() + np.arange(size)
+    drawn = np.searchsorted(cumulated, np.minimum(ticks, np.nextafter(cumulated[-1], 0)), side="right")
+    positions = np.unique(order[drawn])
+    return positions, weights[positions] / probability[positions] / n
+
+
+class _Coverage:
+    """How well each reference point is covered, and what each candidate would add."""
+
+    def __init__(
+        self,
+        rows: NDArray[np.float32],
+        n: int,
+        reference: NDArray[np.int64],
+        shares: NDArray[np.float64],
+        bandwidth: float,
+        device: torch.device,
+        step: int,
+    ) -> None:
+        self.rows = torch.from_numpy(rows).to(device)
+        self.n, self.step = n, step
+        self.scale = 2 / bandwidth**2
+        self.inverse_norms = torch.cat(
+            [1 / self.rows[tile].double().square_().sum(dim=1, keepdim=True).sqrt_() for tile in tiles(len(rows), step)]
+        )
+        positions = torch.from_numpy(reference).to(device)
+        self.reference = self.rows[positions] * (self.inverse_norms[positions] * self.scale)
+        self.shares = torch.from_numpy(shares).to(device)
+        self.best = torch.zeros(len(reference), dtype=torch.float64, device=device)
+        for tile in tiles(len(rows) - n, step):
+            for part in tiles(len(reference), _TILE):
+                kernel = self._kernel(slice(n + tile.start, n + tile.stop), self.reference[part])
+                torch.maximum(self.best[part], kernel.amax(dim=0), out=self.best[part])
+
+    def _kernel(self, rows: slice, reference: torch.Tensor) -> torch.Tensor:
+        # |a - b|² = 2 - 2 a·b for rows of length 1. Those of float32 are not to its last digits, which a narrow kernel
+        # would see; the reference is, and scaled.
+        products = torch.mm(self.rows[rows].double(), reference.T)
+        return products.mul_(self.inverse_norms[rows]).sub_(self.scale).exp_()
+
+    def choose(self, n_instances: int, rank: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Greedy choices, then by `rank` what adds nothing."""
+        everything = torch.arange(len(self.best), device=self.best.device)
+        gains = self._added(self.best, torch.ones_like(self.best), everything)
+        least = _ROUNDING * float(self.shares.sum())
+        is_free = np.ones(self.n, dtype=bool)
+        chosen: list[int] = []
+        scores: list[float] = []
+        while len(chosen) < n_instances:
+            values = np.where(is_free, gains, -1.0)
+            top = values.max()
+            if top <= least:
+                break
+            # What differs by rounding alone ties.
+            index = int(highest((values >= top * (1 - 1e-9)).astype(np.float64), 1, rank=rank)[0])
+            chosen.append(index)
+            scores.append(float(gains[index]))
+            is_free[index] = False
+            kernel = self._kernel(slice(index, index + 1), self.reference)[0]
+            changed = (kernel > self.best).nonzero()[:, 0]
+            if len(changed):
+                gains -= self._added(self.best, kernel, changed)
+                self.best[changed] = kernel[changed]
+        free = np.flatnonzero(is_free)
+        rest = free[np.argsort(rank[free])][: n_instances - len(chosen)]
+        indices = np.concatenate([np.array(chosen, dtype=np.int64), rest])
+        # Rounding must not let a gain rise above the one before it.
+        return indices, np.minimum.accumulate(np.concatenate([scores, np.zeros(len(rest))]))
+
+    def _added(self, low: torch.Tensor, high: torch.Tensor, columns: torch.Tensor) -> NDArray[np.float64]:
+        """For every candidate the weighted sum over `columns` of its kernel cut to low … high, less low."""
+        out = torch.zeros(self.n, dtype=torch.float64, device=self.rows.device)
+        # Few columns leave room for more rows in a tile.
+        step = self.step * max(1, min(64, _TILE // len(columns)))
+        parts = [(self.reference[part], self.shares[part], low[part], high[part]) for part in columns.split(_TILE)]
+        for tile in tiles(self.n, step):
+            for points, shares, lowest, largest in parts:
+                kernel = self._kernel(tile, points)
+                out[tile] += kernel.clamp_(lowest, largest).sub_(lowest).mv(shares)
+        return out.cpu().numpy()
+
+
+def least_distance(rows: Any) -> float:
+    """Least positive Euclidean distance between normalised rows: UHerding's bandwidth; 1 where there is none.
+
+    Parameters
+    ----------
+    rows : ndarray or torch.Tensor of shape (l, d)
+        The embeddings of what is labelled.
+
+    Returns
+    -------
+    distance : float
+        From 0 (exclusive) to 2.
+    """
+    if len(rows) < 2:
+        return 1.0
+    normalised = torch.from_numpy(host_rows(as_rows(rows, "rows"), normalize=True))
+    least = np.inf
+    for i, tile in enumerate(tiles(len(normalised), _TILE)):
+        some = normalised[tile].double()
+        for other in tiles(len(normalised), _TILE)[i:]:
+            others = normalised[other].double()
+            squared = torch.mm(some, others.T).mul_(-2)
+            squared.add_(some.square().sum(dim=1)[:, None]).add_(others.square().sum(dim=1))
+            # Rounding to float32 moved rows by 1e-7: what is nearer than that is the same point.
+            least = min(least, float(squared.masked_fill_(squared < 1e-12, np.inf).min()))
+    return float(np.sqrt(least)) if np.isfinite(least) else 1.0
+
+
+def at_temperature(proba: Any, temperature: float) -> NDArray[np.float64]:
+    """Probabilities softened (temperature above 1) or sharpened: ``p^(1 / temperature)``, rows summing to 1.
+
+    Parameters
+    ----------
+    proba : array-like of shape (n, C)
+    temperature : float
+        Positive.
+
+    Returns
+    -------
+    proba : ndarray of float64, shape (n, C)
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature!r}")
+    logits = np.log(np.maximum(np.asarray(proba, dtype=np.float64), _LEAST_PROBABILITY)) / temperature
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True)
+    return logits
+
+
+# Below what float32 softmax can tell from 0; a forest's exact zeros must not make one mistake infinitely bad.
+_LEAST_PROBABILITY = 1e-6
+
+
+def calibrated_temperature(proba: Any, y: Any) -> float:
+    """Temperature at which the probabilities explain held-out labels best: least mean negative log-likelihood.
+
+    Parameters
+    ----------
+    proba : array-like of shape (n, C)
+        Probabilities for data that the classifier was not trained on.
+    y : int array of shape (n,)
+        Column of the true class of each row; -1 for a class without a column.
+
+    Returns
+    -------
+    temperature : float
+        From 0.05 to 20; 1 where no row has a true class.
+    """
+    y = np.asarray(y)
+    known = np.flatnonzero(y >= 0)
+    if len(known) == 0:
+        return 1.0
+    proba, y = np.asarray(proba)[known], y[known]
+
+    def loss(log_temperature: float) -> float:
+        likelihood = at_temperature(proba, float(np.exp(log_temperature)))[np.arange(len(y)), y]
+        return float(-np.log(np.maximum(likelihood, 1e-300)).mean())
+
+    bounds = (np.log(0.05), np.log(20.0))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
