@@ -168,15 +168,14 @@ def _purity_radius(rows: NDArray[np.float32], n_clusters: int, purity: float, rn
     n_clusters = check_n_instances(n_clusters, max(len(rows), n_clusters))
     labels, _ = kmeans(rows, n_clusters, random_state=rng)
     sample = np.sort(rng.choice(len(rows), min(len(rows), _SAMPLE), replace=False))
-    centres = torch.from_numpy(rows[sample])
+    centres = torch.from_numpy(rows[sample]).double()
     labels_of_sample = torch.from_numpy(labels[sample])
-    nearest = torch.full((len(sample),), np.inf)
-    with exact_float32():
-        for tile in tiles(len(rows), _TILE):
-            some = torch.from_numpy(rows[tile])
-            distances = torch.mm(some, centres.T).mul_(-2).add_(some.square().sum(dim=1)[:, None])
-            is_same = torch.from_numpy(labels[tile])[:, None] == labels_of_sample
-            torch.minimum(nearest, distances.masked_fill_(is_same, np.inf).amin(dim=0), out=nearest)
+    nearest = torch.full((len(sample),), np.inf, dtype=torch.float64)
+    for tile in tiles(len(rows), _TILE):
+        some = torch.from_numpy(rows[tile]).double()
+        distances = torch.mm(some, centres.T).mul_(-2).add_(some.square().sum(dim=1)[:, None])
+        is_same = torch.from_numpy(labels[tile])[:, None] == labels_of_sample
+        torch.minimum(nearest, distances.masked_fill_(is_same, np.inf).amin(dim=0), out=nearest)
     stranger = np.sqrt(np.maximum(nearest.numpy() + centres.square().sum(dim=1).numpy(), 0))
     # A ball is pure below the distance to the nearest stranger; so many of the least of these may be exceeded.
     n_impure = int((1 - purity) * len(sample) + 1e-9)
