@@ -171,19 +171,16 @@ def test_glosh_finds_what_lies_outside():
 def test_the_cluster_size_is_halved_until_a_cluster_appears():
     import hdbscan
 
-    tried = []
+    tried, clusterer = [], hdbscan.HDBSCAN
 
-    class Spy(hdbscan.HDBSCAN):
-        def __init__(self, min_cluster_size=5, min_samples=None, core_dist_n_jobs=1):
-            tried.append(min_cluster_size)
-            super().__init__(
-                min_cluster_size=min_cluster_size, min_samples=min_samples, core_dist_n_jobs=core_dist_n_jobs
-            )
+    def Spy(min_cluster_size, **options):
+        tried.append(min_cluster_size)
+        return clusterer(min_cluster_size, **options)
 
     X = blobs(np.random.default_rng(1), [12, 12, 12, 12])
     with patch.object(hdbscan, "HDBSCAN", Spy):
         labels, _ = selectors.density_clusters(X, 100)
-    assert tried == [48, 24, 12] and len(set(labels.tolist()) - {-1}) == 4
+    assert tried == [48, 24, 12, 6] and len(set(labels.tolist()) - {-1}) == 4
     tried.clear()
     with patch.object(hdbscan, "HDBSCAN", Spy):
         labels, scores = selectors.density_clusters(np.zeros((40, 3)), 9)
@@ -193,7 +190,7 @@ def test_the_cluster_size_is_halved_until_a_cluster_appears():
 def test_nan_comes_last():
     rng = np.random.default_rng(0)
     # Heaps of duplicates: GLOSH is not defined for what is not in them.
-    X = np.concatenate([np.repeat(rng.normal(size=(3, 4)), 10, axis=0), 5 + rng.normal(size=(10, 4))])
+    X = np.concatenate([np.repeat(10 * rng.normal(size=(3, 4)), 10, axis=0), 10 * rng.normal(size=(10, 4))])
     utilities = measures.glosh(X, 5)
     assert np.isneginf(utilities).any() and not np.isnan(utilities).any()
     indices, scores = strategies.outlier(None, X, len(X), min_cluster_size=5)
