@@ -39,7 +39,7 @@ INTRODUCTION = """# The catalogue of query strategies
 Made from the registry by `python docs/build.py`; `al-sklearn strategies` prints the same list.
 
 Needs: *proba* class probabilities, *samples* posterior samples (MC dropout, ensemble, committee, forest), *embeddings*,
-*gradients* of the last layer, *labelled* data, *loss* a predicted loss, *labels* the true labels (upper bounds for
+*gradients* and *last_layer*: of the last layer, *input_gradient*, *labelled* data, *loss* a predicted loss, *true_labels* (upper bounds for
 experiments only). Cost in n candidates, C classes, d features, b instances asked for, T samples, l labelled.
 
 Seconds: one query of b = 100 among n = 10,000 candidates with d = 64 features and C = 10 classes, 200 labelled,
@@ -156,7 +156,7 @@ def main() -> None:
         for info in infos:
             if only and info.name != only:
                 continue
-            if "labels" in info.needs:
+            if "true_labels" in info.needs:
                 cost = "–"
             else:
                 draw(info, gallery / f"{info.name}.png")

@@ -7,6 +7,7 @@ import copy
 import inspect
 import random
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -29,6 +30,10 @@ from al_sklearn.strategies import follows_contract
 
 if sys.platform != "win32":
     import resource
+
+# numpy's, torch's and Python's global generators are one for all threads of a process, and networks draw from them:
+# under a threading backend the loops take turns. Workers in processes of their own never wait.
+_global_generators = threading.RLock()
 
 TRAINING: Final = ("from_scratch", "fine_tune", "only_new")
 
@@ -145,7 +150,8 @@ class Loop:
     def begin(self) -> Round:
         """Train the first model, on the initial set, and measure it."""
         initial = self.problem.initial
-        return self._learn(initial, np.full(len(initial), np.nan), {"query_seconds": 0.0, "batch_accuracy": np.nan})
+        with _global_generators:
+            return self._learn(initial, np.full(len(initial), np.nan), {"query_seconds": 0.0, "batch_accuracy": np.nan})
 
     def share(self, model: Any) -> None:
         """Start from a first model that was trained once for all strategies of the seed."""
@@ -161,10 +167,15 @@ class Loop:
             self.round += 1
             # From scratch, only the last model matters; else each has grown out of the one before.
             if self.problem.training != "from_scratch" or i == len(batches) - 1:
-                self.model = self._train(batch)
+                with _global_generators:
+                    self.model = self._train(batch)
 
     def step(self) -> Round:
         """Ask for a batch, reveal its labels, train and measure."""
+        with _global_generators:
+            return self._step()
+
+    def _step(self) -> Round:
         problem = self.problem
         started = time.perf_counter()
         indices, scores = self.query(min(problem.n_instances, len(problem.train) - len(self.labelled)))

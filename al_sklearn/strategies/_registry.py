@@ -239,10 +239,15 @@ def strategy_name(strategy: str | Strategy) -> str:
     if isinstance(strategy, str):
         return strategy_name(get_strategy(strategy))
     if isinstance(strategy, functools.partial):
-        options = ", ".join(f"{key}={value!r}" for key, value in sorted(strategy.keywords.items()))
-        positional = "".join(f"{value!r}, " for value in strategy.args)
-        return f"{strategy_name(strategy.func)}({positional}{options})"
+        arguments = [*map(_written, strategy.args)]
+        arguments += [f"{key}={_written(value)}" for key, value in sorted(strategy.keywords.items())]
+        return f"{strategy_name(strategy.func)}({', '.join(arguments)})"
     return str(getattr(strategy, "__name__", None) or repr(strategy))
+
+
+def _written(value: Any) -> str:
+    """An option as it would be written: a function by its name, since its repr changes with the process."""
+    return strategy_name(value) if callable(value) else repr(value)
 
 
 def follows_contract(strategy: str | Strategy) -> bool:

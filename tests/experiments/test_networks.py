@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from joblib import parallel_config
 from PIL import Image
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -95,3 +96,26 @@ def test_a_comparison_of_networks(images, tmp_path):
     assert set(comparison.summary().index) == {"random_sampling", "bald", "badge"}
     assert "ImageClassifier (small_cnn)" in comparison.report(tmp_path / "r.html").read_text()
     assert comparison.thumbnails_["bald/1/images"].shape == (10, 8, 8)
+
+
+def test_threads_give_networks_the_same_bits(images):
+    """They share torch's generator: loops that ran at once would draw each other's numbers."""
+    X, y = images
+    clock = ["query_seconds", "training_seconds", "peak_memory_mb"]
+    results = []
+    for backend, n_jobs in (("sequential", 1), ("threading", 2)):
+        with warnings.catch_warnings(), parallel_config(backend=backend):
+            warnings.filterwarnings("ignore", "2 seeds cannot tell")
+            comparison = StrategyComparison(
+                ImageClassifier(max_epochs=1),
+                ["bald"],
+                n_initial=20,
+                n_instances=10,
+                n_rounds=1,
+                n_seeds=2,
+                n_jobs=n_jobs,
+                threads_per_job=1,
+                verbose=0,
+            ).fit(X, y)
+        results.append(comparison.results_.drop(columns=clock))
+    assert results[0].equals(results[1])

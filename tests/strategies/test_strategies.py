@@ -311,6 +311,7 @@ def test_names_and_the_catalogue():
     assert get_strategy("random") is random_sampling
     assert strategy_name("random") == "random_sampling"
     assert strategy_name(partial(coreset, metric="cosine")) == "coreset(metric='cosine')"
+    assert strategy_name(partial(coreset, weight_by=measures.entropy)) == "coreset(weight_by=entropy)"
     assert strategy_name(mix((3, margin), (1, "random"))) == "mix((3, margin), (1, random_sampling))"
     assert strategy_name(two_stage("margin", badge)) == "two_stage(margin, badge, factor=10)"
     assert pickle.loads(pickle.dumps(mix((1, margin)))) == mix((1, margin))
