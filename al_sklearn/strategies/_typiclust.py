@@ -136,7 +136,7 @@ def most_typical(
 
 
 class _Cluster:
-    """The candidates of a cluster, and of each some more nearest neighbours than typicality needs."""
+    """The candidates of a cluster, and the nearest neighbours of each."""
 
     def __init__(
         self, rows: NDArray[np.float32], members: NDArray[np.int64], rank: NDArray[np.int64], n_neighbors: int
@@ -165,7 +165,8 @@ class _Cluster:
         k = max(1, min(self.n_neighbors, self.n_left // 2))
         mean = self._mean_distance(k)
         if mean is None:
-            self._find_neighbors(min(2 * k, self.n_left - 1))
+            # Most clusters are asked once; one that is asked again will be asked on.
+            self._find_neighbors(k if self.distances is None else min(2 * k, self.n_left - 1))
             mean = self._mean_distance(k)
             assert mean is not None
         return np.where(self.is_left, 1 / np.maximum(mean, _LEAST_DISTANCE), -1.0)
