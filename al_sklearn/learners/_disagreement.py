@@ -8,7 +8,7 @@ import numpy as np
 
 from al_sklearn._random import RandomState
 from al_sklearn.pool import n_rows
-from al_sklearn.strategies.measures import entropy
+from al_sklearn.strategies import measures
 from al_sklearn.strategies.selectors import top_k
 
 
@@ -28,9 +28,7 @@ def vote_entropy(committee: Any, X: Any, **predict_kwargs: Any) -> np.ndarray:
     array of shape (n,)
         In nats, 0 where all agree.
     """
-    votes = committee.vote(X, **predict_kwargs)
-    shares = np.stack([(votes == label).mean(axis=1) for label in committee.classes_], axis=1)
-    return entropy(shares)
+    return measures.entropy(measures.vote_shares(committee.vote(X, **predict_kwargs), committee.classes_))
 
 
 def consensus_entropy(committee: Any, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
@@ -49,7 +47,7 @@ def consensus_entropy(committee: Any, X: Any, **predict_proba_kwargs: Any) -> np
     array of shape (n,)
         In nats.
     """
-    return entropy(committee.predict_proba(X, **predict_proba_kwargs))
+    return measures.entropy(committee.predict_proba(X, **predict_proba_kwargs))
 
 
 def KL_max_disagreement(committee: Any, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
@@ -68,11 +66,8 @@ def KL_max_disagreement(committee: Any, X: Any, **predict_proba_kwargs: Any) -> 
     array of shape (n,)
         In nats, 0 where all agree.
     """
-    votes = np.asarray(committee.vote_proba(X, **predict_proba_kwargs), dtype=np.float64)
-    consensus = votes.mean(axis=1, keepdims=True)
-    # 0 · ln(0 / q) = 0, and wherever a member's p > 0 the mean is > 0 too.
-    ratio = np.divide(votes, consensus, out=np.ones_like(votes), where=votes > 0)
-    return np.maximum((votes * np.log(ratio)).sum(axis=2), 0).max(axis=1)
+    votes = np.asarray(committee.vote_proba(X, **predict_proba_kwargs))
+    return measures.kl_disagreement(np.moveaxis(votes, 1, 0), reduction="max")
 
 
 def vote_entropy_sampling(

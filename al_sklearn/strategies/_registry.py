@@ -208,8 +208,8 @@ def catalogue() -> list[StrategyInfo]:
 
     Examples
     --------
-    >>> [info.name for info in catalogue() if "samples" in info.needs][:2]
-    ['bald', 'max_entropy']
+    >>> [info.name for info in catalogue() if info.needs == ("gradients",)]
+    ['badge']
     """
     return sorted(_registry.values(), key=lambda info: (FAMILIES.index(info.family), info.name))
 
