@@ -7,7 +7,7 @@ JOBS ?= 2
 # One thread a process: two workers with two threads each fight over the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test test-all test-modal lint typecheck bench clean
+.PHONY: demo test test-all test-modal lint typecheck bench bench-million docs clean help
 .DEFAULT_GOAL := help
 
 help:  ## show what can be made
@@ -48,6 +48,22 @@ lint: $(VENV)/.installed  ## ruff: rules and format
 typecheck: $(VENV)/.installed  ## mypy
 	$(BIN)/mypy
 
+# Peers bring their own pins: they stay out of the environment that the tests run in.
+$(VENV)-bench/.installed: setup.cfg pyproject.toml constraints.txt benchmarks/peers.txt benchmarks/peers-no-deps.txt
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/pip install --quiet -c constraints.txt -e ".[plots]" -r benchmarks/peers.txt
+	$(VENV)-bench/bin/pip install --quiet --no-deps -r benchmarks/peers-no-deps.txt
+	touch $@
+
+bench: $(VENV)-bench/.installed  ## time the strategies beside their peers; writes docs/benchmarks.md
+	$(VENV)-bench/bin/python benchmarks/bench_catalogue.py --out docs/benchmarks.md
+
+bench-million: $(VENV)-bench/.installed  ## every strategy on 1,000,000 candidates from a file; added to that page
+	$(VENV)-bench/bin/python benchmarks/bench_million.py --limit 600 --out docs/benchmarks.md
+
+docs: $(VENV)/.installed  ## the catalogue page and its pictures
+	$(BIN)/python docs/build.py
+
 clean:  ## remove the environment and the caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) $(VENV)-bench .pytest_cache .mypy_cache .ruff_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
