@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -154,21 +155,27 @@ def _show(summary: pd.DataFrame) -> None:
 
     from al_sklearn.experiments.report import headline
 
-    table = Table(title="Best first. Differences are paired by seed, in points, against random sampling.")
+    # Without rules between columns it fits a terminal of 80.
+    table = Table(
+        title="Accuracy in %, best first; differences from random sampling are paired by seed", box=SIMPLE_HEAD
+    )
     table.add_column("strategy", no_wrap=True)
-    for column in ("final", "AUBC", "difference", "won", "labels saved", "p (Holm)", "query s"):
+    for column in ("final", "AUBC", "vs random", "won", "saved", "p", "query s"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, row in summary.iterrows():
-        cells = [str(name), f"{100 * row['final']:.1f} %", f"{100 * row['aubc']:.1f} %"]
+        cells = [str(name), f"{100 * row['final']:.1f}", f"{100 * row['aubc']:.1f}"]
         if np.isnan(row["p_holm"]):
             cells += [""] * 4
         else:
             half = 50 * (row["difference_high"] - row["difference_low"])
-            saving = f"{100 * row['label_saving']:.0f} %" if np.isfinite(row["label_saving"]) else "not reached"
+            saving = f"{100 * row['label_saving']:.0f} %" if np.isfinite(row["label_saving"]) else "–"
             cells += [f"{100 * row['difference']:+.1f} ± {half:.1f}", f"{row['wins']:.0f}/{row['n_seeds']:.0f}"]
             cells += [saving, f"{row['p_holm']:.3f}"]
         table.add_row(*cells, f"{row['query_seconds']:.2f}")
     console.print(table)
+    console.print(
+        "won: seeds; saved: labels to reach random's final accuracy, – not reached; p: paired t-test, Holm.\n"
+    )
     for sentence in headline(summary):
         console.print(sentence, highlight=False, soft_wrap=True)
     for note in summary.attrs.get("notes", []):
