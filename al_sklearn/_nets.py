@@ -6,7 +6,7 @@ generators are not drawn from. Only the batches that the net's own iterator make
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -60,12 +60,36 @@ def _proba_of(net: Any, rows: Any, exact: bool = False) -> torch.Tensor:
     return net._get_predict_nonlinearity()(out.cpu().double() if exact else out)
 
 
+def _copied(value: Any) -> Any:
+    """The same with tensors of its own, so that in-place arithmetic reaches nothing that is used again."""
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, Mapping):
+        return type(value)({key: _copied(part) for key, part in value.items()})  # type: ignore[call-arg]
+    if isinstance(value, (list, tuple)):
+        parts = [_copied(part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
+
+
+@contextmanager
+def _every_module_called() -> Iterator[None]:
+    """Without torch's fused attention layers, which pass over the dropout modules inside them."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
+
+
 def _outputs(net: Any, X: Any) -> Iterator[tuple[int, Callable[[], np.ndarray]]]:
     """Yield (start, forward) for each batch: ``forward()`` gives its class probabilities as an array."""
     for start, rows in _batches(net, X):
 
         def forward(rows: Any = rows) -> np.ndarray:
-            return _proba_of(net, rows).float().cpu().numpy()
+            # A copy: a network that works in place on its input would begin again from what it left.
+            return _proba_of(net, _copied(rows)).float().cpu().numpy()
 
         yield start, forward
 
@@ -112,7 +136,8 @@ def _tap(module: nn.Module, layer: str | None) -> Iterator[list[torch.Tensor]]:
         parts = dict(module.named_modules())
         if layer not in parts or not layer:
             raise ValueError(f"Unknown layer {layer!r}. Available: {_layer_names(module)}.")
-        handles = [parts[layer].register_forward_hook(lambda _, __, out: keep(out))]
+        # A copy: an in-place ReLU after the layer would change it.
+        handles = [parts[layer].register_forward_hook(lambda _, __, out: keep(_copied(out)))]
     try:
         yield seen
     finally:
@@ -219,7 +244,8 @@ class _Trunk:
             if not reached:
                 # Finished before any dropout: it stands for all that it called.
                 del self.calls[open_calls.pop() :]
-                self.calls.append((part, out))
+                # A copy: what follows may work in place on what the module returned, as `out += identity` does.
+                self.calls.append((part, _copied(out)))
 
         self._dropout_set = set(self.layers)
         handles = [part.register_forward_pre_hook(before) for part in self.module.modules()]
@@ -256,7 +282,7 @@ class _Trunk:
             position = self._served.get(part, 0)
             self._served[part] = position + 1
             recorded = self._outputs[part]
-            return recorded[position] if position < len(recorded) else forward(*args, **kwargs)
+            return _copied(recorded[position]) if position < len(recorded) else forward(*args, **kwargs)
 
         return served
 
@@ -282,7 +308,7 @@ def sample_proba(net: Any, X: Any, n: int, n_samples: int, seed: int) -> np.ndar
     layers = active_dropout(net.module_)
     masks = _FixedDropout(layers, seed)
     out = _Rows(n, axis=1)
-    with _quiet(net) as module, _dropout_on(masks):
+    with _quiet(net) as module, _dropout_on(masks), _every_module_called():
         trunk = _Trunk(module, layers)
         for start, forward in _outputs(net, X):
             masks.start(0)

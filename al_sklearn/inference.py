@@ -78,11 +78,20 @@ def _once(name: str, classifier: Any, X: Any, options: tuple, compute: Callable[
     key = (name, id(classifier), id(X), options)
     if key not in memory:
         result = compute()
-        for array in result if isinstance(result, tuple) else (result,):
-            array.flags.writeable = False
+        # Views are made read-only: the array itself may belong to the classifier.
+        if isinstance(result, tuple):
+            result = tuple(map(_read_only, result))
+        else:
+            result = _read_only(result)
         # The objects are kept with the result: an id is theirs only as long as they live.
         memory[key] = (classifier, X, result)
     return memory[key][2]
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _unwrap(classifier: Any) -> Any:
@@ -104,6 +113,12 @@ def _is_net(estimator: Any) -> bool:
 def _members(classifier: Any) -> list[Any] | None:
     """Return the learners of a committee, else None."""
     return list(classifier.learner_list) if hasattr(classifier, "vote_proba") else None
+
+
+def _gives_proba(estimator: Any) -> bool:
+    """Whether it has ``predict_proba``; a committee or an ensemble that is asked for its members: all of them."""
+    members = _members(estimator)
+    return hasattr(estimator, "predict_proba") and all(hasattr(member, "predict_proba") for member in members or ())
 
 
 def _check_fitted(estimator: Any) -> None:
@@ -159,13 +174,19 @@ def _check_proba(proba: np.ndarray, n: int, estimator: Any) -> np.ndarray:
             f"The probabilities of {name} do not sum to 1 (one row sums to {sums.flat[off.argmax()]:.4g}); a network "
             "needs criterion=CrossEntropyLoss for logits, or a predict_nonlinearity."
         )
+    if proba.size and (proba.min() < -tolerance or proba.max() > 1 + tolerance):
+        raise ValueError(f"The probabilities of {name} lie outside 0 … 1: from {proba.min():.4g} to {proba.max():.4g}.")
+    if proba.size and (proba.min() < 0 or proba.max() > 1):
+        # Rounding in somebody's mean: a utility must not turn negative by it.
+        proba = np.clip(proba, 0, 1)
     return proba
 
 
 def classes_of(classifier: Any) -> np.ndarray:
     """Return the class labels, in the order of the columns of the probabilities."""
     _check_fitted(_unwrap(classifier))
-    for candidate in (classifier, _unwrap(classifier)):
+    # The estimator inside first: its columns are those of the probabilities.
+    for candidate in (_unwrap(classifier), classifier):
         if getattr(candidate, "classes_", None) is not None:
             return np.asarray(candidate.classes_)
     raise _cannot("classes_", _unwrap(classifier), "the strategy needs a classifier.")
@@ -215,7 +236,7 @@ def predict_proba(classifier: Any, X: Any) -> np.ndarray:
             proba = _by_chunks(estimator.predict_proba, X)
         return _check_proba(proba, n, estimator)
 
-    if not hasattr(estimator, "predict_proba"):
+    if not _gives_proba(estimator):
         raise _cannot(
             "predict_proba", estimator, "use a classifier with predict_proba, or CalibratedClassifierCV around it."
         )
@@ -254,8 +275,10 @@ def sample_proba(classifier: Any, X: Any, n_samples: int | None = None, random_s
     _check_fitted(estimator)
 
     def compute() -> np.ndarray:
-        # One seed for all chunks: each then sees the same samples.
+        # One seed for all chunks, and for every X of one query: all then see the same posterior samples.
         seed = as_seed(random_state)
+        if (memory := _memory.get()) is not None:
+            seed = memory.setdefault(("seed", id(estimator), n_samples), (estimator, None, seed))[2]
         samples = _by_chunks(lambda rows: _sample(estimator, rows, n_samples, seed), X, axis=1)
         return _check_proba(samples, n_rows(X), estimator)
 
@@ -278,8 +301,10 @@ def _sample(estimator: Any, X: Any, n_samples: int | None, seed: int) -> np.ndar
             )
         return _nets.sample_proba(estimator, X, n_rows(X), n_samples or _N_SAMPLES, seed)
     if isinstance(estimator, Pipeline):
-        return _sample(estimator[-1], estimator[:-1].transform(X), n_samples, seed)
+        return _sample(_unwrap(estimator[-1]), estimator[:-1].transform(X), n_samples, seed)
     if _members(estimator) is not None:
+        if not _gives_proba(estimator):
+            raise _cannot("posterior samples", estimator, "all its members need predict_proba.")
         votes = np.moveaxis(np.asarray(estimator.vote_proba(X)), 1, 0)
         return votes[_pick_members(len(votes), n_samples, seed)]
     if isinstance(estimator, (RandomForestClassifier, ExtraTreesClassifier)):
@@ -288,7 +313,7 @@ def _sample(estimator: Any, X: Any, n_samples: int | None, seed: int) -> np.ndar
         trees = [estimator.estimators_[i] for i in _pick_members(len(estimator.estimators_), n_samples, seed)]
         return np.stack([tree.predict_proba(X) for tree in trees])
     if isinstance(estimator, BaggingClassifier):
-        X = X if hasattr(X, "tocsr") else np.asarray(X)
+        X = X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
         chosen = _pick_members(len(estimator.estimators_), n_samples, seed)
         return np.stack(
             [
@@ -315,6 +340,8 @@ def _pick_members(n_members: int, n_samples: int | None, seed: int) -> np.ndarra
 
 def _aligned(member: Any, X: Any, n_classes: int) -> np.ndarray:
     """Probabilities of an ensemble's member, whose classes are positions among those of the ensemble."""
+    if not hasattr(member, "predict_proba"):
+        raise _cannot("posterior samples", member, "all members of the ensemble need predict_proba.")
     proba = np.zeros((n_rows(X), n_classes))
     proba[:, np.asarray(member.classes_, dtype=np.int64)] = member.predict_proba(X)
     return proba
@@ -360,7 +387,7 @@ def _embed(estimator: Any, X: Any, layer: str | None) -> np.ndarray:
 
         return _nets.proba_and_embed(estimator, X, n_rows(X), layer)[1]
     if isinstance(estimator, Pipeline):
-        return _embed(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X, layer)
+        return _embed(_unwrap(estimator[-1]), estimator[:-1].transform(X) if len(estimator) > 1 else X, layer)
     if layer is not None:
         raise _cannot(f"the layer {layer!r}", estimator, "only nets have layers; leave out layer=.")
     if (members := _members(estimator)) is not None and all(_embeds(_unwrap(member)) for member in members):
@@ -574,7 +601,7 @@ def _drop_features(
         return _nets.perturbed_proba(estimator, X, n_rows(X), n_samples, factors)
     if isinstance(estimator, Pipeline):
         return _drop_features(
-            estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X, n_samples, factors
+            _unwrap(estimator[-1]), estimator[:-1].transform(X) if len(estimator) > 1 else X, n_samples, factors
         )
     if hasattr(estimator, "embed") or _members(estimator) is not None or not hasattr(estimator, "predict_proba"):
         raise _cannot(
@@ -627,7 +654,7 @@ def _last_layer(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
 
         return _nets.last_layer(estimator, X)
     if isinstance(estimator, Pipeline):
-        return _last_layer(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X)
+        return _last_layer(_unwrap(estimator[-1]), estimator[:-1].transform(X) if len(estimator) > 1 else X)
     if isinstance(estimator, LogisticRegression):
         weights, bias = np.array(estimator.coef_), np.broadcast_to(estimator.intercept_, len(estimator.coef_)).copy()
         if len(weights) == 1:  # two classes: the first has the logit 0
@@ -673,5 +700,5 @@ def _input_gradient(estimator: Any, X: Any) -> np.ndarray:
 
         return _nets.input_gradient(estimator, X, n_rows(X))
     if isinstance(estimator, Pipeline):
-        return _input_gradient(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X)
+        return _input_gradient(_unwrap(estimator[-1]), estimator[:-1].transform(X) if len(estimator) > 1 else X)
     raise _cannot("input gradients", estimator, "use a net, or give the estimator an input_gradient method.")

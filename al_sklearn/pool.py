@@ -185,7 +185,11 @@ def concat_rows(a: Any, b: Any) -> Any:
         return type(a)([*a, *b])
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(a, torch.Tensor):
-        return torch.cat([a, torch.as_tensor(b, dtype=a.dtype, device=a.device)])
+        new = torch.as_tensor(b, device=a.device)
+        if new.is_floating_point() and not a.is_floating_point():
+            # Cast to whole numbers, images from 0 to 1 would all be black.
+            raise ValueError(f"Rows of {new.dtype} cannot follow rows of {a.dtype}: their fractions would be lost.")
+        return torch.cat([a, new.to(a.dtype)])
     left, right = np.asarray(a), np.asarray(b)
     if left.shape[1:] != right.shape[1:]:
         raise ValueError(f"Rows of shape {right.shape[1:]} cannot follow rows of shape {left.shape[1:]}.")

@@ -473,3 +473,132 @@ def test_new_capabilities_say_what_is_wrong(net, images, flat):
     assert inference.feature_dropout(named, frame).shape == (3, len(X), 10)
     with pytest.raises(TypeError, match="LogisticRegression cannot give input gradients"):
         inference.input_gradient(named, frame)
+
+
+class InPlace(nn.Module):
+    """Arithmetic in place (or not) on the input, on a module's output, and by an activation; dropout behind."""
+
+    def __init__(self, inplace, dropout_first=False):
+        super().__init__()
+        self.inplace = inplace
+        self.first = nn.Dropout(0.3 if dropout_first else 0.0)
+        self.body = nn.Sequential(nn.Linear(8, 16), nn.ReLU(inplace=inplace), nn.Linear(16, 16))
+        self.shift = nn.Parameter(torch.ones(16), requires_grad=False)
+        self.drop = nn.Dropout(0.3)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        if self.inplace:
+            x -= 0.5
+            x /= 0.25
+        else:
+            x = (x - 0.5) / 0.25
+        x = self.body(self.first(x))
+        if self.inplace:
+            x += self.shift
+        else:
+            x = x + self.shift
+        return self.head(self.drop(x))
+
+
+@pytest.mark.parametrize("dropout_first", [False, True])
+def test_arithmetic_in_place_changes_no_sample(dropout_first):
+    X = np.random.default_rng(0).random((6, 8)).astype(np.float32)
+    answers = []
+    for inplace in (False, True):
+        torch.manual_seed(0)
+        net = NeuralNetClassifier(
+            InPlace,
+            module__inplace=inplace,
+            module__dropout_first=dropout_first,
+            criterion=nn.CrossEntropyLoss,
+            max_epochs=1,
+            lr=0.0,
+            train_split=None,
+            verbose=0,
+        ).fit(X.copy(), np.arange(6) % 3)
+        answers.append(
+            (
+                inference.sample_proba(net, X.copy(), 6, random_state=0),
+                inference.feature_dropout(net, X.copy(), 3, 0.5, random_state=0),
+                inference.embed(net, X.copy(), layer="body.0"),
+            )
+        )
+    for plain, in_place in zip(*answers, strict=True):
+        np.testing.assert_allclose(in_place, plain, atol=1e-6)
+    assert answers[1][2].min() < 0, "the layer's own output is before its activation"
+
+
+def test_dropout_inside_fused_attention_is_switched_on():
+    class Transformer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.5, batch_first=True)
+            self.out = nn.Linear(16, 3)
+
+        def forward(self, x):
+            return self.out(self.layer(x).mean(1))
+
+    X = np.random.default_rng(0).normal(size=(8, 5, 16)).astype(np.float32)
+    torch.manual_seed(0)
+    net = NeuralNetClassifier(Transformer, criterion=nn.CrossEntropyLoss, max_epochs=1, train_split=None, verbose=0)
+    samples = inference.sample_proba(net.fit(X, np.arange(8) % 3), X, 6, random_state=0)
+    assert len(np.unique(samples.round(6).reshape(6, -1), axis=0)) == 6
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_one_query_samples_one_posterior_for_every_x(net, images):
+    X, _ = images
+    with inference.shared():
+        inference.sample_proba(net, X[:50], 3, random_state=0)
+        candidates = inference.sample_proba(net, X, 3, random_state=1)
+        targets = inference.sample_proba(net, X[:20].copy(), 3, random_state=2)
+    np.testing.assert_allclose(candidates[:, :20], targets, atol=1e-6)
+
+
+def test_a_classifiers_own_arrays_stay_writable():
+    class Table(LogisticRegression):
+        def predict_proba(self, X):
+            return self.table_
+
+    X = np.arange(10.0).reshape(5, 2)
+    table = Table().fit(X, [0, 1, 0, 1, 0])
+    table.table_ = np.full((5, 2), 0.5)
+    with inference.shared():
+        assert not inference.predict_proba(table, X).flags.writeable
+    table.table_[0] = 0.1, 0.9
+
+
+def test_probabilities_over_one_by_rounding_are_cut(flat):
+    class Rounded(LogisticRegression):
+        def predict_proba(self, X):
+            proba = np.zeros((len(X), 10))
+            proba[:, 0], proba[:, 1] = 1 + 2e-16, -2e-16
+            return proba
+
+    X, y = flat
+    proba = inference.predict_proba(Rounded(max_iter=500).fit(X, y), X)
+    assert proba.max() == 1 and proba.min() == 0
+
+    class Wild(Rounded):
+        def predict_proba(self, X):
+            return np.tile([1.5, -0.5], (len(X), 1))
+
+    with pytest.raises(ValueError, match=r"lie outside 0 … 1: from -0.5 to 1.5"):
+        inference.predict_proba(Wild(max_iter=500).fit(X, y), X)
+
+
+def test_a_search_at_the_end_of_a_pipeline_is_opened(flat):
+    X, y = flat
+    search = GridSearchCV(RandomForestClassifier(5, random_state=0), {"max_depth": [3, 5]}, cv=2)
+    assert inference.sample_proba(make_pipeline(StandardScaler(), search).fit(X, y), X).shape[0] == 5
+    lines = GridSearchCV(LogisticRegression(max_iter=500), {"C": [0.1, 1]}, cv=2)
+    weights, _ = inference.last_layer(make_pipeline(StandardScaler(), lines).fit(X, y), X)
+    assert weights.shape == (10, 64)
+
+
+def test_members_without_probabilities_are_named(flat):
+    X, y = flat
+    bagged = BaggingClassifier(RidgeClassifier(), 3, random_state=0).fit(X, y)
+    with pytest.raises(TypeError, match="cannot give posterior samples: all members"):
+        inference.sample_proba(bagged, X)

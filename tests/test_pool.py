@@ -133,9 +133,13 @@ def test_bad_rows():
     np.testing.assert_array_equal(take_rows({"x": BASE}, [1])["x"], BASE[[1]])
 
 
-@given(
-    st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.integers(0, n - 1), unique=True)))
-)
+def test_an_integer_tensor_refuses_floats_rather_than_cut_them():
+    with pytest.raises(ValueError, match="uint8"):
+        concat_rows(torch.zeros(1, 2, dtype=torch.uint8), np.full((1, 2), 0.5))
+    assert concat_rows(torch.zeros(1, 2), np.ones((1, 2))).shape == (2, 2)
+
+
+@given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.integers(0, n - 1), unique=True))))
 def test_pool_masks_partition(case):
     n, moved = case
     pool = Pool(n)

@@ -397,6 +397,8 @@ def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
         if " at 0x" in name:
             raise ValueError(f"The strategy {name} has no name that lasts; give a dict of names to strategies.")
         named[name] = strategy
+    if FIRST in named:
+        raise ValueError(f"{FIRST!r} is the name of the seeds' first models; call the strategy something else.")
     if named[BASELINE] is not random:
         raise ValueError(f"{BASELINE!r} is the name of the baseline; call the other strategy something else.")
     return named

@@ -25,6 +25,8 @@ def reads_lazily(X: Any) -> bool:
         return len(X) > 0 and isinstance(X[0], (str, os.PathLike))
     if isinstance(X, np.ndarray):
         return isinstance(X, np.memmap) or (X.ndim == 1 and _holds_paths(X))
+    if hasattr(X, "iloc"):
+        return len(X.shape) == 1  # a column of files
     if isinstance(X, (Mapping, RowView, torch.Tensor)) or hasattr(X, "chunks"):
         return True
     return not (sp.issparse(X) or hasattr(X, "iloc") or hasattr(X, "__array__"))
@@ -33,13 +35,14 @@ def reads_lazily(X: Any) -> bool:
 def check_rows(X: Any, estimator: Any, name: str = "X") -> Any:
     """Check what can be checked without reading files: numbers, finite, at least two axes.
 
-    Arrays keep their type (uint8 stays uint8); what :func:`reads_lazily` is returned as it is.
+    Arrays keep their type (uint8 stays uint8), DataFrames are checked and returned as they are, and so is what
+    :func:`reads_lazily`.
     """
     if reads_lazily(X):
         n_rows(X)
         return X
     tags = get_tags(estimator).input_tags
-    return check_array(
+    checked = check_array(
         X,
         accept_sparse=tags.sparse,
         dtype="numeric" if not hasattr(X, "iloc") else None,
@@ -48,6 +51,8 @@ def check_rows(X: Any, estimator: Any, name: str = "X") -> Any:
         input_name=name,
         estimator=estimator,
     )
+    # A DataFrame stays one: its columns have names that the estimator may want.
+    return X if hasattr(X, "iloc") else checked
 
 
 def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:

@@ -257,7 +257,8 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         check_is_fitted(self)
         if self.scoring is None:
             return float(np.mean(self.predict(X) == np.asarray(y)))
-        return float(get_scorer(self.scoring)(self.estimator_, X, y))
+        # Itself, not its model, which may not have met every class.
+        return float(get_scorer(self.scoring)(self, X, y))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -278,12 +279,10 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             )
         if not _data.reads_lazily(X):
             _check_feature_names(self, X, reset=True)
-            checked = _data.check_rows(X, self.estimator)
-            _check_n_features(self, checked, reset=True)
-            # A DataFrame stays one: its columns have names that the estimator may want.
-            X = X if hasattr(X, "iloc") else checked
-            if checked.ndim > 2:
-                self.n_features_in_ = int(np.prod(checked.shape[1:]))
+            X = _data.check_rows(X, self.estimator)
+            _check_n_features(self, X, reset=True)
+            if X.ndim > 2:
+                self.n_features_in_ = int(np.prod(X.shape[1:]))
         elif len(getattr(X, "shape", ())) > 1:
             self.n_features_in_ = int(np.prod(X.shape[1:]))
         if n_rows(X) == 0:

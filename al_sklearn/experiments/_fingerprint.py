@@ -124,14 +124,31 @@ def differences(stored: Any, now: Any, where: str = "") -> list[str]:
     return []
 
 
-def _describe_function(function: Any) -> Any:
+def _describe_function(function: Any, outer: tuple[Any, ...] = ()) -> Any:
     name = f"{function.__module__}.{function.__qualname__}"
     if function.__module__ != "__main__" and "<" not in function.__qualname__:
         return name
     # No importable name: a lambda, a function inside another, a script's own. Its code says what it does.
-    code = function.__code__
-    text = repr((code.co_code, [c for c in code.co_consts if not isinstance(c, types.CodeType)], code.co_names))
-    return {"function": function.__qualname__, "code": hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}
+    described = {"function": function.__qualname__, "code": _code_hash(function.__code__)}
+    # What it was made with decides what it does as well.
+    if function.__defaults__ or function.__kwdefaults__:
+        described["defaults"] = [describe(function.__defaults__), describe(function.__kwdefaults__)]
+    inside = (*outer, function)
+    enclosed = {}
+    for key, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        value = cell.cell_contents
+        if isinstance(value, types.FunctionType):
+            # A function that calls itself, or one that calls it, is described once.
+            enclosed[key] = value.__qualname__ if value in inside else _describe_function(value, inside)
+        else:
+            enclosed[key] = describe(value)
+    return described | ({"encloses": enclosed} if enclosed else {})
+
+
+def _code_hash(code: types.CodeType) -> str:
+    constants = [_code_hash(c) if isinstance(c, types.CodeType) else c for c in code.co_consts]
+    text = repr((code.co_code, constants, code.co_names))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _hash(array: np.ndarray) -> str:

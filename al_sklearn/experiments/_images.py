@@ -68,8 +68,12 @@ def _as_image(row: Any) -> Image.Image | None:
         # What a labelled torch data set gives: the image comes first.
         row = row[0]
     if isinstance(row, (str, os.PathLike)):
-        with Image.open(row) as file:
-            return file.convert("RGB")
+        try:
+            with Image.open(row) as file:
+                return file.convert("RGB")
+        except (OSError, ValueError):
+            # No file, or none that PIL reads: the report can do without, the comparison is worth more.
+            return None
     if isinstance(row, Image.Image):
         return row.convert("RGB")
     array = np.asarray(row.detach().cpu() if hasattr(row, "detach") else row)

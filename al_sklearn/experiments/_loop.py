@@ -25,7 +25,7 @@ from al_sklearn.experiments._metrics import METRICS, Predicted, align_columns, e
 from al_sklearn.experiments._streams import Streams, seeded_clone
 from al_sklearn.inference import classes_of, predict_proba
 from al_sklearn.learners import ActiveLearner
-from al_sklearn.pool import take_rows, view_rows
+from al_sklearn.pool import RowView, take_rows, view_rows
 from al_sklearn.strategies import follows_contract
 
 if sys.platform != "win32":
@@ -288,14 +288,14 @@ def _proba(model: Any, X: Any, classes: np.ndarray) -> tuple[np.ndarray, bool]:
     """Probabilities with a column for each class; (predicted classes, False) where the model gives none."""
     if hasattr(model, "predict_proba"):
         return align_columns(predict_proba(model, X), classes_of(model), classes), True
-    predicted = np.searchsorted(classes, model.predict(np.asarray(X)))
+    predicted = np.searchsorted(classes, model.predict(X.rows() if isinstance(X, RowView) else X))
     return np.eye(len(classes))[predicted], False
 
 
 def _takes_random_state(strategy: Callable[..., Any]) -> bool:
     """Whether it has a ``random_state`` that nobody has bound yet, as ``functools.partial`` would."""
     parameter = inspect.signature(strategy).parameters.get("random_state")
-    return parameter is not None and parameter.default is None
+    return parameter is not None and parameter.default in (None, inspect.Parameter.empty)
 
 
 def _seed_global(seed: int) -> None:

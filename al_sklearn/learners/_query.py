@@ -111,4 +111,4 @@ def _wants_random_state(strategy: Callable) -> bool:
     except (TypeError, ValueError):
         # A function written in C says nothing about its parameters.
         return False
-    return parameter is not None and parameter.default is None
+    return parameter is not None and parameter.default in (None, inspect.Parameter.empty)

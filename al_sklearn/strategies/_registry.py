@@ -83,8 +83,12 @@ def run_strategy(
     n = n_rows(X)
     n_instances = check_n_instances(n_instances, n)
     # Only what is in memory is looked at here: reading a file twice would double the cost of a query.
-    if isinstance(X, np.ndarray) and not isinstance(X, np.memmap) and X.dtype.kind == "f" and np.isnan(X.sum()):
-        raise ValueError(f"X contains NaN, first in row {_first_nan_row(X)}.")
+    if isinstance(X, np.ndarray) and not isinstance(X, np.memmap) and X.dtype.kind == "f":
+        with np.errstate(over="ignore", invalid="ignore"):
+            # A sum is NaN when a value is; it may also overflow, so a suspicion is looked into.
+            suspicious = np.isnan(X.sum())
+        if suspicious and np.isnan(X).any():
+            raise ValueError(f"X contains NaN, first in row {_first_nan_row(X)}.")
     with inference.shared(), preserve_global_rng():
         try:
             indices, scores = function(classifier, X, n_instances, **options)

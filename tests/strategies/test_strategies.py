@@ -342,3 +342,12 @@ def test_unknown_names_and_bad_compositions_say_what_is_allowed():
         query_strategy(family="magic", reference="-", cost="O(n)")
     with pytest.raises(ValueError, match="Unknown need 'luck'"):
         query_strategy(family="hybrid", needs=("luck",), reference="-", cost="O(n)")
+
+
+def test_large_half_precision_values_are_not_nan(taught):
+    X = np.zeros((40, 640), np.float16)
+    X[:20], X[20:] = 200, -200
+    assert len(random_sampling(None, X, 3, random_state=0)[0]) == 3
+    X[7, 3] = np.nan
+    with pytest.raises(ValueError, match="NaN, first in row 7"):
+        random_sampling(None, X, 3)
