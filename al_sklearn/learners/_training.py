@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from al_sklearn._errors import check_same_length
+from al_sklearn._labelled_dataset import with_labels
 from al_sklearn._random import preserve_global_rng
 from al_sklearn.learners._checks import check_follows
 from al_sklearn.pool import concat_rows, n_rows, take_rows
@@ -165,25 +166,8 @@ def train(
         parameters.update(_seeds(estimator, seed))
     fit = estimator.partial_fit if mode == "partial_fit" else estimator.fit
     with _temporarily(estimator, parameters), _seeded(seed):
-        fit(*_with_labels(estimator, data.X, data.y), **data.weights, **(fit_kwargs or {}))
+        fit(*with_labels(estimator, data.X, data.y), **data.weights, **(fit_kwargs or {}))
     return estimator
-
-
-def _with_labels(estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
-    """Give a plain skorch net a data set that holds the labels taught: it would read those inside X instead."""
-    skorch = sys.modules.get("skorch")
-    torch_data = sys.modules.get("torch.utils.data")
-    if (
-        skorch is None
-        or torch_data is None
-        or not isinstance(X, torch_data.Dataset)
-        or getattr(type(estimator), "get_dataset", None) is not skorch.NeuralNet.get_dataset
-    ):
-        return X, y
-    from al_sklearn.learners._labelled_dataset import LabelledDataset
-
-    dataset = LabelledDataset(X, y)
-    return dataset, dataset.y
 
 
 def _parameters(estimator: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sklearn.metrics import check_scoring
 
 from al_sklearn import inference
 from al_sklearn._errors import unknown_name
+from al_sklearn._labelled_dataset import with_labels
 from al_sklearn._random import RandomState, as_generator, as_seed
 from al_sklearn.pool import concat_rows, n_rows, take_rows, view_rows
 from al_sklearn.strategies import selectors
@@ -281,7 +282,7 @@ def oracle_batch(
         # The same noise for all: clones without a random_state draw from the global generators, put back afterwards.
         np.random.seed(seed)  # noqa: NPY002
         torch.manual_seed(seed)
-        member = clone(classifier).fit(rows, y)
+        member = clone(classifier).fit(*with_labels(classifier, rows, y))
         score = float(check_scoring(member, scoring)(member, X_test, y_test))
         if score > best_score:
             best, best_score = batch, score

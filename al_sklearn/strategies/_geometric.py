@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from al_sklearn import inference
 from al_sklearn._errors import unknown_name
+from al_sklearn._labelled_dataset import with_labels
 from al_sklearn._random import RandomState, as_generator, as_seed
 from al_sklearn.pool import n_rows, take_rows
 from al_sklearn.strategies import _herding, measures, selectors
@@ -439,7 +440,7 @@ def _held_out_temperature(classifier: Any, rows: Any, labels: Any, n_folds: int,
         if len(np.unique(positions[train])) < 2:
             target[held_out] = -1  # there is no classifier of one class
             continue
-        member = clone(estimator).fit(take_rows(rows, train), y[train])
+        member = clone(estimator).fit(*with_labels(estimator, take_rows(rows, train), y[train]))
         columns = np.searchsorted(classes, inference.classes_of(member))
         proba[np.ix_(held_out, columns)] = inference.predict_proba(member, take_rows(rows, held_out))
     return measures.calibrated_temperature(proba, target)

@@ -491,3 +491,32 @@ def test_u_herding_calibrates_on_what_was_held_out(digits):
     assert _held_out_temperature(object(), X[:50], y[:50], 3, 0) == 1.0
     rare = np.array(["a"] * 20 + ["b"])  # in one fold's training data there is one class alone
     assert _held_out_temperature(LogisticRegression(), X[:21], rare, 3, 0) > 0
+
+
+def test_calibration_learns_the_labels_taught_not_those_inside_a_data_set():
+    import torch
+    from skorch import NeuralNetClassifier
+    from torch import nn
+    from torch.utils.data import TensorDataset
+
+    from al_sklearn.learners import ActiveLearner
+    from al_sklearn.strategies._geometric import _held_out_temperature
+
+    X = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
+    right = (X[:, 0] > 0).astype(np.int64)
+    temperatures = []
+    for inside in (right, 1 - right):
+        net = NeuralNetClassifier(
+            nn.Linear,
+            module__in_features=2,
+            module__out_features=2,
+            criterion=nn.CrossEntropyLoss,
+            max_epochs=40,
+            lr=0.5,
+            train_split=None,
+            verbose=0,
+        )
+        data = TensorDataset(torch.from_numpy(X), torch.from_numpy(inside))
+        learner = ActiveLearner(net, X_training=data, y_training=right)
+        temperatures.append(_held_out_temperature(learner, learner.X_training, learner.y_training, 3, 0))
+    assert temperatures[0] == pytest.approx(temperatures[1]) and temperatures[0] < 5

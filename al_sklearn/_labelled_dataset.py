@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -28,3 +29,28 @@ class LabelledDataset(torch.utils.data.Dataset):
     def __getitem__(self, position: int) -> tuple[Any, Any]:
         item = self.images[position]
         return (item[0] if isinstance(item, (tuple, list)) else item), self.y[position]
+
+
+def with_labels(estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
+    """Give a plain skorch net a data set that holds the labels taught: it would read those inside X instead.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is about to be fitted.
+    X, y : rows and labels
+
+    Returns
+    -------
+    X, y
+        As they came, for all others than plain skorch nets on torch data sets.
+    """
+    skorch = sys.modules.get("skorch")
+    if (
+        skorch is None
+        or not isinstance(X, torch.utils.data.Dataset)
+        or getattr(type(estimator), "get_dataset", None) is not skorch.NeuralNet.get_dataset
+    ):
+        return X, y
+    dataset = LabelledDataset(X, y)
+    return dataset, dataset.y
