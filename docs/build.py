@@ -40,7 +40,9 @@ Made from the registry by `python docs/build.py`; `al-sklearn strategies` prints
 
 Needs: *proba* class probabilities, *samples* posterior samples (MC dropout, ensemble, committee, forest), *embeddings*,
 *gradients* and *last_layer* of the last layer, *input_gradient*, *labelled* data, *loss* a predicted loss,
-*true_labels* (upper bounds for experiments only). Cost in n candidates, C classes, d features, b instances asked for, T samples, l labelled.
+*true_labels* (upper bounds for experiments only).
+
+Cost: in n candidates, C classes, d features, b instances asked for, T samples, l labelled.
 
 Seconds: one query of b = 100 among n = 10,000 candidates with d = 64 features and C = 10 classes, 200 labelled,
 default options, by a network with one hidden layer whose own scoring is included; median of three, 2 threads, on
