@@ -14,6 +14,7 @@ import pandas as pd
 from al_sklearn.experiments import statistics
 from al_sklearn.experiments._loop import Round, tidy_row
 from al_sklearn.experiments._store import FIRST, RunStore
+from al_sklearn.experiments.report import write_report
 
 BASELINE: Final = "random_sampling"
 
@@ -70,8 +71,6 @@ class ComparisonResults:
         title: str | None = None,
     ) -> Path:
         """Write one HTML file; see :meth:`StrategyComparison.report`."""
-        from al_sklearn.experiments.report import write_report
-
         return write_report(self, path, metric=metric, class_names=class_names, title=title)
 
 

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from al_sklearn.experiments import plots, statistics
 from al_sklearn.experiments._images import png_data_uri
 from al_sklearn.experiments._metrics import METRICS
-
-if TYPE_CHECKING:
-    from al_sklearn.experiments._results import ComparisonResults
 
 _BASELINE = "random_sampling"
 _ALPHA = 0.05
@@ -35,8 +32,27 @@ _WORDS = {
 }
 
 
+class Results(Protocol):
+    """What the report is made from; ``ComparisonResults`` is."""
+
+    table: pd.DataFrame
+    classes: np.ndarray
+    thumbnails: dict[str, np.ndarray]
+    config: dict[str, Any]
+
+    @property
+    def notes(self) -> list[str]:
+        """What should be said beside every table."""
+
+    def summary(self, metric: str = ..., *, level: float = ..., confidence: float = ...) -> pd.DataFrame:
+        """One row a strategy."""
+
+    def pairwise(self, metric: str = ..., *, confidence: float = ...) -> pd.DataFrame:
+        """One row a pair."""
+
+
 def write_report(
-    results: ComparisonResults,
+    results: Results,
     path: str | os.PathLike[str],
     *,
     metric: str = "accuracy",
@@ -47,7 +63,7 @@ def write_report(
 
     Parameters
     ----------
-    results : ComparisonResults
+    results : Results
         What was found.
     path : path
         The file; it needs nothing beside it, and nothing from the network.
@@ -248,7 +264,7 @@ def _other_metrics(table: pd.DataFrame, order: list[str]) -> dict[str, Any]:
     }
 
 
-def _figures(results: ComparisonResults, metric: str, names: list[str]) -> list[dict[str, str]]:
+def _figures(results: Results, metric: str, names: list[str]) -> list[dict[str, str]]:
     table = results.table
     drawn = [
         (
@@ -320,7 +336,7 @@ def _galleries(thumbnails: dict[str, np.ndarray], strategies: list[str], names: 
     return galleries
 
 
-def _protocol(results: ComparisonResults) -> list[tuple[str, str]]:
+def _protocol(results: Results) -> list[tuple[str, str]]:
     setting, data = results.config["configuration"], results.config["data"]
     table = results.table
     estimator = setting["estimator"]
