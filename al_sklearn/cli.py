@@ -199,14 +199,19 @@ def _write_report(comparison: Any, data: Any, output: Path) -> None:
 
 @app.command("strategies")
 def list_strategies() -> None:
-    """List the query strategies: what each does, needs and costs."""
+    """List the query strategies, by family: what each chooses, and what it needs."""
     from al_sklearn.strategies import catalogue
 
-    table = Table()
-    for column in ("strategy", "family", "needs", "what it chooses", "reference"):
-        table.add_column(column, overflow="fold")
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("strategy", no_wrap=True)
+    table.add_column("what it chooses, and what it needs")
+    family = ""
     for info in catalogue():
-        table.add_row(info.name, info.family, ", ".join(info.needs), _escape(info.summary), info.reference)
+        if info.family != family:
+            family = info.family
+            table.add_row(f"[bold]{family}[/]")
+        needs = f" [dim]({', '.join(info.needs)})[/]" if info.needs else ""
+        table.add_row(f"  {info.name}", _escape(info.summary) + needs)
     console.print(table)
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import al_sklearn
 from al_sklearn.cli import app
+from al_sklearn.strategies import catalogue
 
 QUICK = ["compare", "--seeds", "1", "--rounds", "1", "--epochs", "2", "--quiet", "--strategies", "margin"]
 
@@ -85,7 +86,8 @@ def test_wrong_input_is_one_sentence(args, message, tmp_path):
 
 
 def test_lists_and_version():
-    assert re.search(r"margin\s.*closest", run("strategies").output)
+    listed = run("strategies").output
+    assert all(info.name in listed for info in catalogue()) and "closest" in listed and "hybrid" in listed
     assert run("datasets").output.split() == ["digits", "fashion-mnist", "folder", "mnist"]
     assert run("version").output.strip() == al_sklearn.__version__
     assert "compare" in run("--help").output
