@@ -6,15 +6,18 @@ generators are not drawn from. Only the batches that the net's own iterator make
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from skorch.dataset import unpack_data
 from torch import nn
+from torch.nn import functional
 from torch.nn.modules.dropout import _DropoutNd
+from torch.overrides import TorchFunctionMode
 
 from al_sklearn._random import preserve_global_rng
 
@@ -213,6 +216,26 @@ class _FixedDropout:
         return x * (mask / (1 - layer.p)) if layer.p < 1 else x * mask
 
 
+_FUNCTIONAL_DROPOUT = frozenset(
+    getattr(functional, name)
+    for name in ("alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout")
+)
+
+
+class _FunctionalDropout(TorchFunctionMode):
+    """Notices dropout that the network calls as a function: only modules can be switched on from outside."""
+
+    seen = False
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _FUNCTIONAL_DROPOUT and kwargs.get("p", args[1] if len(args) > 1 else 0.5) > 0:
+            self.seen = True
+        return func(*args, **kwargs)
+
+
 class _Trunk:
     """Remembers, for one batch, what the network computes before the first of ``layers`` (active dropout, the head).
 
@@ -310,9 +333,11 @@ def sample_proba(net: Any, X: Any, n: int, n_samples: int, seed: int) -> np.ndar
     out = _Rows(n, axis=1)
     with _quiet(net) as module, _dropout_on(masks), _every_module_called():
         trunk = _Trunk(module, layers)
+        functions = _FunctionalDropout()
         for start, forward in _outputs(net, X):
             masks.start(0)
-            with trunk.recording():
+            # The first batch tells: watching every one would slow the network down.
+            with trunk.recording(), functions if start == 0 else nullcontext():
                 first = forward()
             part = np.empty((n_samples, *first.shape), dtype=np.float32)
             part[0] = first
@@ -322,6 +347,12 @@ def sample_proba(net: Any, X: Any, n: int, n_samples: int, seed: int) -> np.ndar
                     trunk.rewind()
                     part[sample] = forward()
             out.put(start, part)
+        if functions.seen:
+            warnings.warn(
+                "The network also calls dropout as a function, which cannot be switched on from outside: the posterior "
+                "samples differ by its dropout modules alone. Make it an nn.Dropout to have it sampled too.",
+                stacklevel=2,
+            )
         if not masks._masks:
             raise TypeError(
                 "sample_proba: the network's dropout modules are never called in its forward pass, so all samples "

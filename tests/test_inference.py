@@ -602,3 +602,16 @@ def test_members_without_probabilities_are_named(flat):
     bagged = BaggingClassifier(RidgeClassifier(), 3, random_state=0).fit(X, y)
     with pytest.raises(TypeError, match="cannot give posterior samples: all members"):
         inference.sample_proba(bagged, X)
+
+
+class Functional(Net):
+    def forward(self, x):
+        return super().forward(nn.functional.dropout(x, 0.2, training=self.training))
+
+
+def test_functional_dropout_is_said(images):
+    X, y = images
+    net = NeuralNetClassifier(Functional, criterion=nn.CrossEntropyLoss, max_epochs=1, train_split=None, verbose=0)
+    net.fit(X, y)
+    with pytest.warns(UserWarning, match="calls dropout as a function"):
+        assert np.ptp(inference.sample_proba(net, X[:20], 5, random_state=0), axis=0).max() > 0

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import multiprocessing
+import os
 import random
+import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
@@ -11,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
+from skorch.callbacks import Checkpoint
 from skorch.dataset import unpack_data
 from skorch.utils import to_device
 from torch import nn
@@ -79,7 +85,7 @@ class ImageClassifier(NeuralNetClassifier):
     classes : array-like, optional
         All the classes there are, when the first labels may miss some. Columns are in sorted order.
     callbacks, predict_nonlinearity, warm_start, use_caching, torch_load_kwargs
-        As in skorch.
+        As in skorch. In workers that train at once each ``Checkpoint`` writes to a new folder below its ``dirname``.
     verbose : int, default=0
         1 prints a line each epoch.
     device : str or torch.device, default="auto"
@@ -417,6 +423,16 @@ class ImageClassifier(NeuralNetClassifier):
         std = np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-6), std, top)
         return (mean / top).astype(np.float32), (std / top).astype(np.float32)
 
+    def initialize_callbacks(self) -> ImageClassifier:
+        """Make the callbacks; in a worker a ``Checkpoint`` gets a folder of its own below its ``dirname``.
+
+        Members, seeds and strategies that train at once would else write to, and load from, the same files.
+        """
+        super().initialize_callbacks()
+        if _in_worker():
+            self.callbacks_ = [(name, _apart(callback)) for name, callback in vars(self)["callbacks_"]]
+        return self
+
     def initialize_module(self) -> ImageClassifier:
         """Build ``module_`` for the images and classes at hand, from its own random stream."""
         with preserve_global_rng():
@@ -682,3 +698,21 @@ def _encode(labels: Any, classes: np.ndarray) -> np.ndarray:
     if (classes[codes] != labels).any():
         _check_subset(labels, classes)
     return codes
+
+
+def _in_worker() -> bool:
+    """Whether others may be training the same classifier at this moment: in a worker process, or beside threads."""
+    return multiprocessing.current_process().name != "MainProcess" or (
+        threading.current_thread() is not threading.main_thread()
+    )
+
+
+def _apart(callback: Any) -> Any:
+    """Return a checkpoint that writes to a new folder below its own, and any other callback as it is."""
+    if not isinstance(callback, Checkpoint):
+        return callback
+    # A copy: the parameter that the caller set stays, and the next fit does not nest deeper.
+    callback = copy.copy(callback)
+    callback.dirname = os.path.join(callback.dirname, f"fit-{uuid.uuid4().hex}")
+    callback.initialize()
+    return callback

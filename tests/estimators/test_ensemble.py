@@ -16,8 +16,9 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch import NeuralNetClassifier
+from skorch.callbacks import Checkpoint
 
-from al_sklearn.estimators import DeepEnsemble
+from al_sklearn.estimators import DeepEnsemble, ImageClassifier
 from al_sklearn.estimators.networks import small_cnn
 
 
@@ -120,3 +121,15 @@ def test_bad_use(flat):
 @parametrize_with_checks([DeepEnsemble(LogisticRegression(C=1.0), n_members=2)])
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
+
+
+def test_checkpoints_of_workers_are_kept_apart(digits, tmp_path):
+    X, y = digits
+    fitted = []
+    for n_jobs, folder in ((1, tmp_path / "serial"), (2, tmp_path / "parallel")):
+        keep = Checkpoint(dirname=str(folder), monitor="train_loss_best", load_best=True)
+        net = ImageClassifier(max_epochs=4, callbacks=[("keep", keep)])
+        fitted.append(DeepEnsemble(net, n_members=3, n_jobs=n_jobs, random_state=0).fit(X[:60], y[:60]))
+    np.testing.assert_array_equal(fitted[0].sample_proba(X[:50]), fitted[1].sample_proba(X[:50]))
+    assert (tmp_path / "serial" / "params.pt").exists()
+    assert len(list((tmp_path / "parallel").glob("fit-*/params.pt"))) == 3
