@@ -6,11 +6,13 @@ import random
 import numpy as np
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
@@ -434,3 +436,27 @@ def test_compile(digits, quick):
     compiled = net.predict_proba(X[:20])
     with torch.compiler.set_stance("force_eager"):
         np.testing.assert_allclose(compiled, net.predict_proba(X[:20]), atol=1e-5)
+
+
+class Gained(nn.Module):
+    """Its forward pass takes one more argument, which skorch hands on from fit."""
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.linear = nn.Linear(64, n_classes)
+        self.gains = []
+
+    def forward(self, images, gain=1.0):
+        self.gains.append(gain)
+        return self.linear(images.flatten(1)) * gain
+
+
+def test_metadata_routing(digits):
+    X, y = digits
+    with config_context(enable_metadata_routing=True):
+        net = ImageClassifier(Gained, max_epochs=1, random_state=0).set_fit_request(gain=True)
+        pipe = make_pipeline(FunctionTransformer(), net).fit(X[:60], y[:60], gain=2.0)
+        assert set(pipe[-1].module_.gains) == {2.0}
+        assert len(cross_val_score(net, X[:60], y[:60], params={"gain": 3.0}, cv=2)) == 2
+        with pytest.raises(TypeError, match="'gain'"):
+            make_pipeline(FunctionTransformer(), ImageClassifier(Gained)).fit(X[:60], y[:60], gain=2.0)
