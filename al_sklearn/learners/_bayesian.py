@@ -41,7 +41,8 @@ class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
     >>> from al_sklearn import BayesianOptimizer
     >>> X = np.linspace(0, 6, 100)[:, None]
     >>> y = np.sin(X).ravel()
-    >>> optimizer = BayesianOptimizer(GaussianProcessRegressor(), X_training=X[::40], y_training=y[::40])
+    >>> process = GaussianProcessRegressor(optimizer=None)
+    >>> optimizer = BayesianOptimizer(process, X_training=X[::40], y_training=y[::40])
     >>> for _ in range(5):
     ...     indices, rows = optimizer.query(X)
     ...     _ = optimizer.teach(rows, y[indices])
