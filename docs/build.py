@@ -143,7 +143,7 @@ def main() -> None:
         version=al_sklearn.__version__,
         torch=torch.__version__.split("+")[0],
         machine=platform.machine(),
-    ).splitlines()
+    ).split("\n")
     for family in FAMILIES:
         infos = [info for info in catalogue() if info.family == family]
         if not infos:
