@@ -143,6 +143,8 @@ def _by_chunks(function: Callable[[Any], Any], X: Any, axis: int = 0) -> Any:
         return function(X)
     row_bytes = int(np.prod(X.shape[1:], dtype=np.int64)) * getattr(getattr(X, "dtype", None), "itemsize", 8)
     chunk_rows = int(np.clip(_CHUNK_BYTES // max(row_bytes, 1), 256, 65536))
+    if n_rows(X) == 0:
+        raise ValueError("X is empty: there are no rows to look at.")
     outs: list[np.ndarray] = []
     for part, rows in iter_chunks(X, chunk_rows):
         result = function(rows)

@@ -15,6 +15,8 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 
+from al_sklearn._files import replacing
+
 STATES: Final = ("unlabelled", "labelled", "pending", "validation", "test")
 
 
@@ -231,7 +233,10 @@ class RowView:
 
     def __getitem__(self, key: Any) -> Any:
         rows = take_rows(self.base, self.indices[_as_indices(key, len(self))])
-        return rows[0] if isinstance(key, (int, np.integer)) else rows
+        if not isinstance(key, (int, np.integer)):
+            return rows
+        # By position: a frame's [0] would be a column.
+        return rows.iloc[0] if hasattr(rows, "iloc") else rows[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self.rows(), dtype=dtype)
@@ -350,13 +355,8 @@ class Pool:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the pool to one ``.npz`` file, whole or not at all."""
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
+        with replacing(Path(path)) as file:
             np.savez_compressed(file, state=self._state, labelled=self.positions("labelled"))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Pool:

@@ -615,3 +615,8 @@ def test_functional_dropout_is_said(images):
     net.fit(X, y)
     with pytest.warns(UserWarning, match="calls dropout as a function"):
         assert np.ptp(inference.sample_proba(net, X[:20], 5, random_state=0), axis=0).max() > 0
+
+
+def test_an_empty_view_is_said(net, images):
+    with pytest.raises(ValueError, match="X is empty"):
+        inference.predict_proba(net, view_rows(images[0], np.arange(0)))

@@ -117,6 +117,12 @@ def test_pandas_rows_keep_the_callers_labels():
     assert list(concat_rows(frame.iloc[:1], frame.iloc[4:5]).index) == ["a", "e"]
 
 
+def test_one_row_of_a_view_is_by_position():
+    frame = pd.DataFrame(BASE, columns=range(100, 105), index=range(12))
+    np.testing.assert_array_equal(view_rows(frame, [4, 2])[0], BASE[4])
+    np.testing.assert_array_equal(view_rows(BASE, [4, 2])[1], BASE[2])
+
+
 def test_bad_rows():
     with pytest.raises(TypeError, match="no length"):
         n_rows(3)

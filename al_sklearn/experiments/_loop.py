@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 import random
 import sys
 import threading
@@ -26,7 +25,7 @@ from al_sklearn.experiments._streams import Streams, seeded_clone
 from al_sklearn.inference import classes_of, predict_proba
 from al_sklearn.learners import ActiveLearner
 from al_sklearn.pool import RowView, take_rows, view_rows
-from al_sklearn.strategies import follows_contract
+from al_sklearn.strategies import follows_contract, takes_random_state
 
 if sys.platform != "win32":
     import resource
@@ -135,7 +134,7 @@ class Loop:
         self.round = -1
         self.model: Any = None
         self.labelled = np.empty(0, dtype=np.int64)
-        self._takes_random_state = strategy is not None and _takes_random_state(strategy)
+        self._takes_random_state = strategy is not None and takes_random_state(strategy)
 
     @property
     def unlabelled(self) -> np.ndarray:
@@ -290,12 +289,6 @@ def _proba(model: Any, X: Any, classes: np.ndarray) -> tuple[np.ndarray, bool]:
         return align_columns(predict_proba(model, X), classes_of(model), classes), True
     predicted = np.searchsorted(classes, model.predict(X.rows() if isinstance(X, RowView) else X))
     return np.eye(len(classes))[predicted], False
-
-
-def _takes_random_state(strategy: Callable[..., Any]) -> bool:
-    """Whether it has a ``random_state`` that nobody has bound yet, as ``functools.partial`` would."""
-    parameter = inspect.signature(strategy).parameters.get("random_state")
-    return parameter is not None and parameter.default in (None, inspect.Parameter.empty)
 
 
 def _seed_global(seed: int) -> None:

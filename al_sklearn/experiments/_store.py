@@ -14,13 +14,11 @@ A round counts once its JSON is there; its ``.npz`` is written before.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import os
 import re
-import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -29,6 +27,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from al_sklearn._files import replacing
 from al_sklearn.experiments._fingerprint import differences
 from al_sklearn.experiments._loop import Round
 
@@ -200,33 +199,12 @@ class RunStore:
         return parent / f"seed_{seed:03d}"
 
     def _write_arrays(self, path: Path, arrays: Mapping[str, np.ndarray], sync_folder: bool = True) -> None:
-        with self._replacing(path, sync_folder) as file:
+        with replacing(path, durable=self.durable, sync_folder=sync_folder) as file:
             np.savez(file, **dict[str, Any](arrays))
 
     def _write(self, path: Path, data: bytes) -> None:
-        with self._replacing(path) as file:
+        with replacing(path, durable=self.durable) as file:
             file.write(data)
-
-    @contextlib.contextmanager
-    def _replacing(self, path: Path, sync_folder: bool = True) -> Iterator[Any]:
-        """Write to a temporary file beside ``path``, which takes its place only once it is whole."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                yield file
-                file.flush()
-                if self.durable:
-                    os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        if sync_folder and self.durable and hasattr(os, "O_DIRECTORY"):
-            directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
 
 
 class _Lock:

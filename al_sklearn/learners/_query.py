@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 from al_sklearn._errors import check_n_instances
 from al_sklearn._random import as_seed
 from al_sklearn.pool import n_rows, take_rows
-from al_sklearn.strategies import get_strategy
+from al_sklearn.strategies import get_strategy, takes_random_state
 
 
 def query(
@@ -26,7 +24,7 @@ def query(
     if "n_instances" in kwargs:
         check_n_instances(kwargs["n_instances"], n_pool)
     strategy = get_strategy(learner.query_strategy)
-    if learner.random_state is not None and "random_state" not in kwargs and _wants_random_state(strategy):
+    if learner.random_state is not None and "random_state" not in kwargs and takes_random_state(strategy):
         kwargs = {**kwargs, "random_state": as_seed(learner._generator())}
     # No `except` here: an error of the strategy, or Ctrl-C, is the caller's to see.
     indices, scores = split_answer(strategy(learner, X_pool, *args, **kwargs), n_pool)
@@ -102,13 +100,3 @@ def _scores(scores: Any, n: int, scalar_index: bool) -> np.ndarray | None:
 def _to_numpy(values: Any) -> np.ndarray:
     # A tensor on a GPU cannot be read by numpy.
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
-
-
-def _wants_random_state(strategy: Callable) -> bool:
-    """Whether it has a ``random_state`` of its own that nobody has bound yet (as ``functools.partial`` would)."""
-    try:
-        parameter = inspect.signature(strategy).parameters.get("random_state")
-    except (TypeError, ValueError):
-        # A function written in C says nothing about its parameters.
-        return False
-    return parameter is not None and parameter.default in (None, inspect.Parameter.empty)

@@ -58,6 +58,7 @@ from al_sklearn.strategies._registry import (
     get_strategy,
     query_strategy,
     strategy_name,
+    takes_random_state,
 )
 from al_sklearn.strategies._stochastic import Stochastic, stochastic
 from al_sklearn.strategies._uncertainty import (
@@ -138,6 +139,7 @@ __all__ = [
     "selectors",
     "stochastic",
     "strategy_name",
+    "takes_random_state",
     "two_stage",
     "typicality_then_margin",
     "typiclust",

@@ -259,3 +259,13 @@ def follows_contract(strategy: str | Strategy) -> bool:
     while isinstance(strategy, functools.partial):
         strategy = cast(Strategy, strategy.func)
     return isinstance(strategy, str) or hasattr(strategy, "info") or hasattr(strategy, "reads_lazily")
+
+
+def takes_random_state(strategy: Callable[..., Any]) -> bool:
+    """Whether it has a ``random_state`` of its own that nobody has bound yet (as ``functools.partial`` would)."""
+    try:
+        parameter = inspect.signature(strategy).parameters.get("random_state")
+    except (TypeError, ValueError):
+        # A function written in C says nothing about its parameters.
+        return False
+    return parameter is not None and parameter.default in (None, inspect.Parameter.empty)

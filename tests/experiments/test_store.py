@@ -217,7 +217,7 @@ def test_a_full_disk_leaves_only_whole_files(setting, tmp_path, monkeypatch):
         if len(written) > 25:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("al_sklearn.experiments._store.os.fsync", fsync)
+    monkeypatch.setattr("os.fsync", fsync)
     with pytest.raises(OSError, match="No space left"):
         make(tmp_path / "full").fit(X, y)
     monkeypatch.undo()

@@ -1,0 +1,42 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True, sync_folder: bool = True) -> Iterator[Any]:
+    """Write to a temporary file beside ``path``, which takes its place only once it is whole.
+
+    Parameters
+    ----------
+    path : Path
+    durable : bool, default=True
+        Wait until the disk has the bytes: a file that is there then survives a power cut.
+    sync_folder : bool, default=True
+        With ``durable``, wait for the folder's entry too.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        # Ctrl-C and a full disk too: nothing half-written stays, and the error goes on.
+        temporary.unlink(missing_ok=True)
+        raise
+    if sync_folder and durable and hasattr(os, "O_DIRECTORY"):
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
