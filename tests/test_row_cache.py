@@ -1,0 +1,193 @@
+"""The cache of rows on disk: resumes, survives kill -9, and tells damage and contradictions."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from al_sklearn._row_cache import cache_key, open_or_compute
+
+
+def rows_of(start, stop, d=3):
+    return np.arange(start * d, stop * d, dtype=np.float32).reshape(-1, d)
+
+
+def compute(folder, n=10, chunk_rows=4, compute_chunk=rows_of, **options):
+    options = {"key": "k", "row_shape": (3,), "dtype": np.float32, **options}
+    return open_or_compute(folder, n_rows=n, chunk_rows=chunk_rows, compute_chunk=compute_chunk, **options)
+
+
+def never(start, stop):
+    raise AssertionError(f"rows {start} … {stop} were computed again")
+
+
+@given(n=st.integers(1, 40), chunk_rows=st.integers(1, 50), stop_after=st.integers(0, 45))
+@settings(max_examples=25, deadline=None)
+def test_what_an_interrupted_run_finished_is_not_computed_again(tmp_path_factory, n, chunk_rows, stop_after):
+    folder, seen = tmp_path_factory.mktemp("cache"), []
+
+    def interrupted(start, stop):
+        if stop > stop_after:
+            raise KeyboardInterrupt
+        seen.append((start, stop))
+        return rows_of(start, stop)
+
+    if stop_after < n:
+        with pytest.raises(KeyboardInterrupt):
+            compute(folder, n, chunk_rows, interrupted)
+    else:
+        compute(folder, n, chunk_rows, interrupted)
+    finished = len(seen)
+
+    def rest(start, stop):
+        seen.append((start, stop))
+        return rows_of(start, stop)
+
+    # Another chunk size is no reason to begin again.
+    rows = compute(folder, n, chunk_rows + 1, rest)
+    np.testing.assert_array_equal(rows, rows_of(0, n))
+    assert [row for part in seen for row in range(*part)] == list(range(n))
+    assert finished == sum(stop <= stop_after for _, stop in seen)
+    np.testing.assert_array_equal(compute(folder, n, compute_chunk=never), rows_of(0, n))
+
+
+def test_the_result_is_a_read_only_map_of_an_ordinary_npy_file(tmp_path):
+    rows = compute(tmp_path)
+    assert isinstance(rows, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        rows[0, 0] = 1
+    np.testing.assert_array_equal(np.load(tmp_path / "k" / "rows.npy"), rows)
+
+
+def test_no_rows_are_an_empty_array(tmp_path):
+    assert compute(tmp_path, n=0, compute_chunk=never).shape == (0, 3)
+
+
+def test_values_of_any_shape_and_type(tmp_path):
+    rows = compute(tmp_path, row_shape=(2, 2), dtype="float16", compute_chunk=lambda a, b: np.ones((b - a, 2, 2)), n=5)
+    assert rows.dtype == np.float16
+    assert rows.shape == (5, 2, 2)
+    assert compute(tmp_path, key="scalars", row_shape=(), compute_chunk=lambda a, b: np.arange(a, b) / 2).tolist() == [
+        i / 2 for i in range(10)
+    ]
+
+
+def test_a_kill_at_any_moment_loses_at_most_one_chunk(tmp_path):
+    script = textwrap.dedent("""
+        import sys, time
+        import numpy as np
+        from al_sklearn._row_cache import open_or_compute
+        def slow(start, stop):
+            time.sleep(0.02)
+            print(start, flush=True)
+            return np.arange(start, stop, dtype=np.float32)[:, None] * [1, 1, 1]
+        open_or_compute(sys.argv[1], "k", n_rows=400, row_shape=(3,), dtype="f4", chunk_rows=4,
+                        compute_chunk=lambda a, b: slow(a, b).astype("f4"))
+    """)
+    computed = []
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        lines = [process.stdout.readline() for _ in range(8)]
+        process.kill()
+        lines += process.communicate()[0].splitlines()
+        computed += [int(line) for line in lines]
+    rest = []
+
+    def finish(start, stop):
+        rest.append(start)
+        return np.arange(start, stop, dtype=np.float32)[:, None] * np.ones(3, np.float32)
+
+    rows = compute(tmp_path, 400, compute_chunk=finish)
+    np.testing.assert_array_equal(rows, np.arange(400)[:, None] * np.ones(3))
+    twice = len(computed) + len(rest) - 100
+    assert set(computed) | set(rest) == set(range(0, 400, 4))
+    assert 0 <= twice <= 3
+
+
+def _counting(folder, log):
+    def logged(start, stop):
+        with open(log, "a") as file:
+            file.write(f"{start}\n")
+        time.sleep(0.01)
+        return rows_of(start, stop)
+
+    np.testing.assert_array_equal(compute(folder, 60, compute_chunk=logged), rows_of(0, 60))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no flock: there, both processes compute the same rows")
+def test_two_processes_compute_each_chunk_once(tmp_path):
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_counting, args=(tmp_path, tmp_path / "log")) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    starts = [int(line) for line in (tmp_path / "log").read_text().split()]
+    assert sorted(starts) == list(range(0, 60, 4))
+
+
+def test_wrong_shapes_and_types_are_told(tmp_path):
+    with pytest.raises(ValueError, match=r"Rows 0 … 3 must have shape \(4, 3\), got \(4, 2\)"):
+        compute(tmp_path, compute_chunk=lambda a, b: rows_of(a, b, d=2))
+    with pytest.raises(TypeError, match="Cannot cast"):
+        compute(tmp_path, compute_chunk=lambda a, b: rows_of(a, b) * 1j)
+    np.testing.assert_array_equal(compute(tmp_path), rows_of(0, 10))
+
+
+def test_a_cache_of_another_shape_is_not_read(tmp_path):
+    compute(tmp_path)
+    with pytest.raises(ValueError, match=r"holds float32 rows of shape \(10, 3\), not float32 rows of shape \(11, 3\)"):
+        compute(tmp_path, n=11)
+    with pytest.raises(ValueError, match="not float64 rows"):
+        compute(tmp_path, dtype=np.float64)
+
+
+@pytest.mark.parametrize("name", ["rows.npy", "finished.bin", "about.json"])
+def test_damage_is_told(tmp_path, name):
+    compute(tmp_path)
+    path = tmp_path / "k" / name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"is damaged .* delete that folder"):
+        compute(tmp_path)
+
+
+def test_a_folder_that_was_only_begun_starts_again(tmp_path):
+    compute(tmp_path)
+    (tmp_path / "k" / "about.json").unlink()
+    np.testing.assert_array_equal(compute(tmp_path, n=12), rows_of(0, 12))
+
+
+@pytest.mark.parametrize("options", [{"key": "../up"}, {"key": ""}, {"n": -1}, {"chunk_rows": 0}])
+def test_wrong_arguments(tmp_path, options):
+    with pytest.raises(ValueError, match=r"must be at least|names a folder"):
+        compute(tmp_path, **options)
+    assert not any(tmp_path.iterdir())
+
+
+def test_keys_say_everything_they_are_made_of():
+    assert cache_key(a=1, b=[1, "x"]) == cache_key(b=[1, "x"], a=1)
+    assert cache_key(a=1) != cache_key(a="1")
+    assert len(cache_key()) == 32
+
+
+def test_progress_counts_what_was_there(tmp_path, capsys):
+    def half(start, stop):
+        if start >= 4:
+            raise RuntimeError
+        return rows_of(start, stop)
+
+    with pytest.raises(RuntimeError):
+        compute(tmp_path, compute_chunk=half)
+    compute(tmp_path, progress="Embedding")
+    shown = capsys.readouterr().err
+    assert "Embedding" in shown
+    assert "4/10" in shown
+    assert "10/10" in shown
