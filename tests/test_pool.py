@@ -1,5 +1,9 @@
 """Rows out of any kind of X, and the states of a pool."""
 
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +14,7 @@ from hypothesis import strategies as st
 from skorch.helper import SliceDataset
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-from al_sklearn.pool import Pool, RowView, concat_rows, iter_chunks, n_rows, take_rows, view_rows
+from al_sklearn.pool import STATES, Pool, RowView, concat_rows, iter_chunks, n_rows, take_rows, view_rows
 
 BASE = np.arange(60, dtype=np.float32).reshape(12, 5)
 PICK = np.array([7, 0, 7, 11, 3])
@@ -181,3 +185,85 @@ def test_pool_saves_loads_and_refuses(tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(4))
     with pytest.raises(ValueError, match="not a saved pool"):
         Pool.load(tmp_path / "other.npz")
+
+
+moves = st.lists(
+    st.tuples(st.lists(st.integers(0, 19), min_size=1, unique=True), st.sampled_from(STATES)), min_size=1, max_size=8
+)
+
+
+@given(moves)
+def test_pool_agrees_with_a_dict(steps):
+    pool, states, order = Pool(20), dict.fromkeys(range(20), "unlabelled"), []
+    for positions, state in steps:
+        if any(states[p] == state for p in positions):
+            before = pickle.dumps(pool)
+            with pytest.raises(ValueError, match="already"):
+                pool.move(positions, state)
+            assert pickle.dumps(pool) == before, "a refused move moved something"
+            continue
+        pool.move(positions, state)
+        states.update(dict.fromkeys(positions, state))
+        order = [p for p in order if states[p] == "labelled"] + (positions if state == "labelled" else [])
+    assert pool.labelled.tolist() == order
+    for state in STATES:
+        expected = [p for p in range(20) if states[p] == state]
+        assert sorted(getattr(pool, state).tolist()) == expected
+        assert np.flatnonzero(pool.mask(state)).tolist() == expected and pool.counts()[state] == len(expected)
+        assert [p for p in range(20) if pool.has(p, state)] == expected
+
+
+def test_a_million_positions_find_repeats_either_way():
+    pool = Pool(10_000)
+    for few_or_many in ([5, 7, 5], [*range(5000), 17]):
+        with pytest.raises(ValueError, match="come twice"):
+            pool.move(few_or_many, "skipped")
+    assert len(pool.skipped) == 0
+
+
+BATCHES = """
+import sys
+from al_sklearn.pool import Pool
+pool = Pool.load(sys.argv[1])
+print([b.tolist() for b in pool.batches(7, random_state=3, part=(1, 2))])
+"""
+
+
+def test_batches_are_the_same_in_every_process(tmp_path):
+    pool = Pool(50)
+    pool.move([4, 9, 1], "labelled")
+    pool.move([30, 2], "skipped")
+    pool.save(tmp_path / "pool.npz")
+    done = subprocess.run(
+        [sys.executable, "-c", BATCHES, tmp_path / "pool.npz"], capture_output=True, text=True, check=True
+    )
+    mine = [[b.tolist() for b in pool.batches(7, random_state=3, part=(i, 2))] for i in range(2)]
+    assert done.stdout.strip() == str(mine[1])
+    assert sorted(p for batch in mine[0] + mine[1] for p in batch) == pool.unlabelled.tolist()
+    assert max(map(len, mine[0] + mine[1])) == 7
+    assert [b.tolist() for b in pool.batches(2, "labelled")] == [[4, 9], [1]]
+    with pytest.raises(ValueError, match="size must be at least 1"):
+        pool.batches(0)
+    with pytest.raises(ValueError, match=r"part must be \(i, k\)"):
+        pool.batches(1, part=(2, 2))
+
+
+@pytest.mark.parametrize("kind", ["ndarray", "memmap", "list", "dataset"])
+def test_views_of_views_keep_the_callers_positions(kind, tmp_path):
+    X = KINDS[kind](tmp_path)
+    pool = Pool(12)
+    pool.move([0, 5, 6], "labelled")
+    view = pool.view(X, within=[11, 5, 2, 8, 0])
+    assert view.indices.tolist() == [11, 2, 8]
+    inner = view_rows(view, [2, 0])
+    assert inner.indices.tolist() == [8, 11]
+    np.testing.assert_array_equal(as_array(inner.rows()), BASE[[8, 11]])
+    assert pool.view(X, "labelled").indices.tolist() == [0, 5, 6]
+    with pytest.raises(ValueError, match="X has 5 rows, the pool 12 positions"):
+        pool.view(BASE[:5])
+
+
+def test_a_pool_of_a_later_version_is_refused(tmp_path):
+    np.savez(tmp_path / "new.npz", state=np.full(3, 77, np.uint8), labelled=np.empty(0, np.int64))
+    with pytest.raises(ValueError, match="does not know"):
+        Pool.load(tmp_path / "new.npz")

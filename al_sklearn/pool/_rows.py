@@ -1,23 +1,13 @@
-"""Which position is labelled, unlabelled, pending, validation or test; and rows out of any kind of X.
-
-Everything is said in integer positions of the X that the caller gave. A pool is masks over that X, never a
-shrinking copy: :func:`view_rows` looks at some of its rows and reads them only when they are asked for.
-"""
+"""Rows out of any kind of X, by position, read only when they are asked for."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-
-from al_sklearn._files import replacing
-
-STATES: Final = ("unlabelled", "labelled", "pending", "validation", "test")
 
 
 def n_rows(X: Any) -> int:
@@ -47,7 +37,7 @@ def n_rows(X: Any) -> int:
         ) from None
 
 
-def _as_indices(indices: Any, n: int) -> np.ndarray:
+def as_positions(indices: Any, n: int) -> np.ndarray:
     """Positions in 0 … n-1 as int64 from a slice, a mask, a list, an array or one integer."""
     if isinstance(indices, slice):
         return np.arange(n, dtype=np.int64)[indices]
@@ -109,12 +99,12 @@ def take_rows(X: Any, indices: Any) -> Any:
     if isinstance(X, Mapping):
         return {key: take_rows(value, indices) for key, value in X.items()}
     if isinstance(X, RowView):
-        return take_rows(X.base, X.indices[_as_indices(indices, len(X))])
+        return take_rows(X.base, X.indices[as_positions(indices, len(X))])
     if isinstance(X, np.ndarray) and isinstance(indices, slice):
         return X[indices]
     if _is_hdf5(X) and isinstance(indices, slice) and (indices.step or 1) > 0:
         return X[indices]
-    positions = _as_indices(indices, n_rows(X))
+    positions = as_positions(indices, n_rows(X))
     if isinstance(X, np.ndarray):
         return np.asarray(X[positions])
     if hasattr(X, "iloc"):
@@ -211,7 +201,7 @@ class RowView:
 
     def __init__(self, base: Any, indices: Any):
         self.base = base
-        self.indices = _as_indices(indices, n_rows(base))
+        self.indices = as_positions(indices, n_rows(base))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -232,7 +222,7 @@ class RowView:
         return self.base.dtype
 
     def __getitem__(self, key: Any) -> Any:
-        rows = take_rows(self.base, self.indices[_as_indices(key, len(self))])
+        rows = take_rows(self.base, self.indices[as_positions(key, len(self))])
         if not isinstance(key, (int, np.integer)):
             return rows
         # By position: a frame's [0] would be a column.
@@ -256,7 +246,7 @@ def view_rows(X: Any, indices: Any) -> Any:
     everything else gives a :class:`RowView`. A view of a view is one view on the base.
     """
     if isinstance(X, RowView):
-        return RowView(X.base, X.indices[_as_indices(indices, len(X))])
+        return RowView(X.base, X.indices[as_positions(indices, len(X))])
     if isinstance(X, (list, tuple, Mapping)) or _is_torch_dataset(X) or _is_slice_dataset(X):
         return take_rows(X, indices)
     return RowView(X, indices)
@@ -269,117 +259,3 @@ def iter_chunks(X: Any, chunk_rows: int) -> Iterator[tuple[slice, Any]]:
     for start in range(0, n_rows(X), chunk_rows):
         part = slice(start, min(start + chunk_rows, n_rows(X)))
         yield part, take_rows(X, part)
-
-
-class Pool:
-    """The state of every position of an X: unlabelled, labelled, pending (sent to people), validation or test.
-
-    Parameters
-    ----------
-    n : int
-        Number of positions; all start unlabelled.
-
-    Attributes
-    ----------
-    unlabelled, labelled, pending, validation, test : int64 array
-        The positions in each state; labelled ones in the order they came, the others increasing.
-
-    Examples
-    --------
-    >>> pool = Pool(6)
-    >>> pool.move([4, 1], "labelled")
-    >>> pool.labelled, pool.unlabelled
-    (array([4, 1]), array([0, 2, 3, 5]))
-    >>> 4 in pool
-    True
-    >>> pool.state_of(4)
-    'labelled'
-    """
-
-    def __init__(self, n: int):
-        if n < 1:
-            raise ValueError(f"A pool needs at least one position, got {n}.")
-        self._state = np.zeros(n, dtype=np.uint8)
-        self._labelled: list[np.ndarray] = []
-
-    def __len__(self) -> int:
-        return len(self._state)
-
-    def __contains__(self, position: object) -> bool:
-        return isinstance(position, (int, np.integer)) and 0 <= int(position) < len(self)
-
-    def __repr__(self) -> str:
-        counts = np.bincount(self._state, minlength=len(STATES))
-        parts = ", ".join(f"{count} {state}" for state, count in zip(STATES, counts, strict=True) if count)
-        return f"Pool({parts})"
-
-    def __getattr__(self, name: str) -> np.ndarray:
-        if name in STATES:
-            return self.positions(name)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-    def positions(self, state: str) -> np.ndarray:
-        """Return the positions in ``state``, int64."""
-        code = self._code(state)
-        if state == "labelled":
-            order = np.concatenate(self._labelled) if self._labelled else np.empty(0, np.int64)
-            self._labelled = [order]
-            return order.copy()
-        return np.flatnonzero(self._state == code).astype(np.int64)
-
-    def state_of(self, position: int) -> str:
-        """Return the state of one position."""
-        return STATES[self._state[position]]
-
-    def move(self, indices: Any, state: str) -> None:
-        """Put positions into ``state``.
-
-        Raises
-        ------
-        ValueError
-            When a position comes twice, or is already in that state, or the state is unknown.
-        """
-        code = self._code(state)
-        indices = _as_indices(indices, len(self))
-        if len(np.unique(indices)) != len(indices):
-            raise ValueError("A position can be moved only once in one call; some come twice.")
-        already = indices[self._state[indices] == code]
-        if len(already):
-            raise ValueError(f"Position {already[0]} (and {len(already) - 1} more) is already {state}.")
-        if np.any(self._state[indices] == STATES.index("labelled")):
-            order = self.positions("labelled")
-            self._labelled = [order[~np.isin(order, indices)]]
-        self._state[indices] = code
-        if state == "labelled":
-            self._labelled.append(indices.copy())
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the pool to one ``.npz`` file, whole or not at all."""
-        with replacing(Path(path)) as file:
-            np.savez_compressed(file, state=self._state, labelled=self.positions("labelled"))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Pool:
-        """Read a pool written by :meth:`save`.
-
-        Raises
-        ------
-        ValueError
-            When the file is not a pool, or its labelled positions contradict its states.
-        """
-        with np.load(path, allow_pickle=False) as file:
-            if set(file.files) != {"state", "labelled"}:
-                raise ValueError(f"{path} is not a saved pool: it holds {sorted(file.files)}.")
-            pool = cls(len(file["state"]))
-            pool._state[:] = file["state"]
-            order = file["labelled"].astype(np.int64)
-        if not np.array_equal(np.sort(order), np.flatnonzero(pool._state == STATES.index("labelled"))):
-            raise ValueError(f"{path} is damaged: its labelled positions do not match its states.")
-        pool._labelled = [order]
-        return pool
-
-    @staticmethod
-    def _code(state: str) -> int:
-        if state not in STATES:
-            raise ValueError(f"Unknown state {state!r}. Available: {', '.join(STATES)}.")
-        return STATES.index(state)
