@@ -222,6 +222,15 @@ def read_batch(dataset: Any, indices: np.ndarray | slice) -> tuple[torch.Tensor,
     return dataset.batch(indices)
 
 
+def labels_of(dataset: Any) -> np.ndarray:
+    """Return the labels of an :class:`ImageDataset` or of ``Subset`` s of one, without reading an image for them."""
+    rows: Any = slice(None)
+    while isinstance(dataset, Subset):
+        rows = np.asarray(dataset.indices)[rows]
+        dataset = dataset.dataset
+    return dataset.labels()[rows]
+
+
 def _reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
     """Return a function from indices to the images of these rows, in that order."""
     if isinstance(X, (SliceDataset, Dataset)):

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,8 +24,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import Subset
 
 from al_sklearn._random import as_seed, preserve_global_rng
-from al_sklearn.estimators._data import ImageDataset, image_tensor
-from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader, get_augment
+from al_sklearn.estimators._augment import get_augment
+from al_sklearn.estimators._callbacks import check_training, has_stopped_early, training_callbacks
+from al_sklearn.estimators._class_weight import check_class_weight, class_weights
+from al_sklearn.estimators._data import ImageDataset, image_tensor, labels_of
+from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader
 from al_sklearn.estimators.networks._build import build_network
 
 # Of images, read for the normalisation statistics: the mean over a thousand images is known to half a percent.
@@ -35,6 +38,8 @@ _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # Pixels in a scoring batch on the CPU: 32 images of 28x28.
 _SCORING_PIXELS = 32 * 28 * 28
 _AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Parameters that callbacks are made from.
+_CALLBACK_PARAMS = {"schedule", "warmup_epochs", "patience", "monitor", "swa"}
 
 
 @lru_cache
@@ -98,10 +103,30 @@ class ImageClassifier(NeuralNetClassifier):
         Precision of the network's arithmetic, in training and scoring; weights stay float32. ``"bf16"`` scores
         several times faster on processors with bf16 instructions and changes probabilities by less than 1e-2;
         ``"fp16"`` is for GPUs without bf16, and scales the loss. Set it after ``fit`` to speed up scoring alone.
-    augment : {None, "flip_crop"} or callable, default=None
-        Augmentation of training images: mirrored and shifted by up to an eighth, or
-        ``augment(images, generator)`` on a float batch (n, C, H, W), in [0, 1] when the images are uint8. Nothing
-        is ever scored augmented.
+    augment : {None, "flip", "crop", "flip_crop", "rand_augment"}, callable, or list of these, default=None
+        Augmentation of training images: mirrored, shifted by up to an eighth, both, ``RandAugment`` (its parameters
+        are ``augment__num_ops``, ``augment__magnitude`` …), or ``augment(images, generator)`` on a float batch
+        (n, C, H, W), in [0, 1] when the images are uint8. A list is applied in its order. Nothing is ever scored
+        augmented.
+    schedule : {None, "cosine", "one_cycle", "plateau"}, default=None
+        How the learning rate changes in the course of each ``fit`` or ``partial_fit``: not, down to 0 along a cosine,
+        up and down in one cycle whose top is ``lr``, or to a tenth whenever ``monitor`` has not improved for more
+        than 5 epochs (``callbacks__schedule__patience``, ``callbacks__schedule__factor``).
+    warmup_epochs : float, default=0
+        Epochs in which the rate rises in a line to ``lr`` first.
+    patience : int, optional
+        Epochs without a better ``monitor`` after which training stops. The weights of the best epoch, of which a copy
+        was kept, are put back, also when all epochs were done and after Ctrl-C.
+    monitor : str, default="auto"
+        The signal that ``patience`` and ``"plateau"`` look at: ``"train_loss"``, ``"valid_loss"``, ``"valid_acc"`` or
+        the name of a scoring callback. ``"auto"`` is ``valid_loss`` where ``train_split`` holds something out, else
+        ``train_loss``; ``patience`` then asks for a ``train_split``.
+    swa : bool, default=False
+        Stochastic weight averaging: the mean of the weights at the ends of the last quarter of the epochs predicts
+        (``callbacks__swa__start``), with BatchNorm's statistics taken anew. It goes before ``patience``'s weights.
+    class_weight : {None, "balanced"}, mapping or array-like, default=None
+        Weights of the classes in the loss: inverse to their frequency among the labels trained on, by label (1 where
+        none is given), or in the order of ``classes_``.
     normalize : "auto", None or (mean, std), default="auto"
         What is subtracted from, and what divides, each channel inside the batch, after uint8 was scaled to [0, 1].
         ``"auto"``: mean and standard deviation of the training images (at most 1,000 of them, evenly spaced) at the
@@ -113,7 +138,7 @@ class ImageClassifier(NeuralNetClassifier):
         Fixes weights, order, augmentation and dropout of training. None draws fresh entropy at each ``fit``.
     **kwargs
         skorch's prefixed parameters: ``module__…``, ``optimizer__…``, ``criterion__…``, ``iterator_train__…``,
-        ``iterator_valid__…``, ``dataset__…``, ``callbacks__…``, ``compile__…``.
+        ``iterator_valid__…``, ``dataset__…``, ``callbacks__…``, ``compile__…``; and ``augment__…``.
 
     Attributes
     ----------
@@ -127,6 +152,8 @@ class ImageClassifier(NeuralNetClassifier):
         The trained network, in evaluation mode.
     history_ : skorch.history.History
         Losses and times of the epochs.
+    class_weight_ : array of shape (n_classes,) or None
+        Weights of the classes in the last training.
     seed_ : int
         The seed drawn from ``random_state``.
 
@@ -140,7 +167,8 @@ class ImageClassifier(NeuralNetClassifier):
     of such images; a list of image files; a torch ``Dataset`` or ``Subset`` of images or (image, label) pairs; a
     skorch ``SliceDataset``. Grey is taken for granted where there is no channel axis. Float pixels are taken as they
     are. Ctrl-C in training raises ``KeyboardInterrupt``, as in scikit-learn: a network stopped half-way must not pass
-    for a trained one in an experiment.
+    for a trained one in an experiment. The callbacks end their work before, so that ``patience`` puts back the best
+    weights so far. Every way of training is described in ``docs/training.md``.
 
     Examples
     --------
@@ -152,6 +180,8 @@ class ImageClassifier(NeuralNetClassifier):
     >>> bool(net.score(X[1000:], y[1000:]) > 0.8)
     True
     """
+
+    prefixes_: ClassVar[list[str]] = [*NeuralNetClassifier.prefixes_, "augment"]
 
     def __init__(
         self,
@@ -175,6 +205,12 @@ class ImageClassifier(NeuralNetClassifier):
         compile: bool = False,
         amp: str | None = None,
         augment: Any = None,
+        schedule: str | None = None,
+        warmup_epochs: float = 0,
+        patience: int | None = None,
+        monitor: str = "auto",
+        swa: bool = False,
+        class_weight: Any = None,
         normalize: Any = "auto",
         image_size: int | tuple[int, int] | None = None,
         random_state: Any = None,
@@ -206,6 +242,12 @@ class ImageClassifier(NeuralNetClassifier):
         )
         self.amp = amp
         self.augment = augment
+        self.schedule = schedule
+        self.warmup_epochs = warmup_epochs
+        self.patience = patience
+        self.monitor = monitor
+        self.swa = swa
+        self.class_weight = class_weight
         self.normalize = normalize
         self.image_size = image_size
         self.random_state = random_state
@@ -235,7 +277,7 @@ class ImageClassifier(NeuralNetClassifier):
         rest = {}
         for key, value in kwargs.items():
             prefix, _, name = key.partition("__")
-            data = prefix in ("iterator_train", "iterator_valid", "dataset")
+            data = prefix in ("iterator_train", "iterator_valid", "dataset", "augment")
             if data or (prefix == "optimizer" and name and "__" not in name):
                 # On a fitted net skorch refuses the first and would forget the second at the next fit.
                 setattr(self, key, value)
@@ -244,6 +286,8 @@ class ImageClassifier(NeuralNetClassifier):
             if not data:
                 rest[key] = value
         super().set_params(**rest)
+        if self.initialized_ and not _CALLBACK_PARAMS.isdisjoint(kwargs):
+            self._initialize_callbacks()
         return self
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -263,7 +307,9 @@ class ImageClassifier(NeuralNetClassifier):
         if self.amp is not None and self.amp not in _AMP:
             raise ValueError(f"amp must be None, {' or '.join(map(repr, _AMP))}, got {self.amp!r}.")
         if self.augment is not None:
-            get_augment(self.augment)
+            self._get_augment()
+        check_training(self)
+        check_class_weight(self.class_weight)
         normalize = self.normalize
         pair = isinstance(normalize, (tuple, list)) and len(normalize) == 2
         if not (pair or normalize is None or (isinstance(normalize, str) and normalize == "auto")):
@@ -364,10 +410,16 @@ class ImageClassifier(NeuralNetClassifier):
         with self._own_rng():
             # Callbacks index what they are given: the data set can be indexed, whatever the caller's X is.
             self.notify("on_train_begin", X=dataset, y=labels)
-            self.fit_loop(dataset, labels, **fit_params)
+            interrupted = None
+            try:
+                self.fit_loop(dataset, labels, **fit_params)
+            except KeyboardInterrupt as error:
+                interrupted = None if has_stopped_early(self) else error
             self.notify("on_train_end", X=dataset, y=labels)
         self._set_training(False)
         self.n_trainings_ += 1
+        if interrupted is not None:
+            raise interrupted
         return self
 
     def _learn(self, dataset: ImageDataset, labels: np.ndarray | None, classes: Any) -> None:
@@ -422,6 +474,12 @@ class ImageClassifier(NeuralNetClassifier):
         # A channel that never changes is centred and left at its scale.
         std = np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-6), std, top)
         return (mean / top).astype(np.float32), (std / top).astype(np.float32)
+
+    def _yield_callbacks(self) -> Iterator[Any]:
+        yield from super()._yield_callbacks()
+        # Last: they may look at what the user's callbacks record, and the epoch that ends the training is printed.
+        for name, callback in training_callbacks(self):
+            yield name, callback, True
 
     def initialize_callbacks(self) -> ImageClassifier:
         """Make the callbacks; in a worker a ``Checkpoint`` gets a folder of its own below its ``dirname``.
@@ -552,7 +610,23 @@ class ImageClassifier(NeuralNetClassifier):
             # predefined_split hands over the caller's own data set.
             valid = self._make_dataset(valid, None)
             valid.labels()
+        self._weigh_classes(train)
         return train, valid
+
+    def _weigh_classes(self, train: Any) -> None:
+        """Put the weights of the classes into the loss."""
+        before, self.class_weight_ = getattr(self, "class_weight_", None), None
+        criterion: Any = getattr(self.criterion_, "_orig_mod", self.criterion_)
+        if self.class_weight is not None:
+            if not hasattr(criterion, "weight") or self.get_params_for("criterion").get("weight") is not None:
+                raise ValueError(
+                    "class_weight needs a criterion with a weight for each class that nothing else sets, such as "
+                    f"CrossEntropyLoss without criterion__weight; got {criterion}."
+                )
+            self.class_weight_ = class_weights(self.class_weight, self.classes_, labels_of(train))
+        if self.class_weight_ is not None or before is not None:
+            weight = None if self.class_weight_ is None else torch.from_numpy(self.class_weight_).to(self.device)
+            criterion.weight = weight
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Return the iterator over batches: shuffled and augmented in training, else in the order of X."""
@@ -571,8 +645,11 @@ class ImageClassifier(NeuralNetClassifier):
         loader = iterator(dataset, **params)
         if training and self.augment is not None:
             generator = torch.Generator().manual_seed(self._stream("augment"))
-            loader = AugmentedLoader(loader, get_augment(self.augment), generator)
+            loader = AugmentedLoader(loader, self._get_augment(), generator)
         return loader
+
+    def _get_augment(self) -> Any:
+        return get_augment(self.augment, **self.get_params_for("augment"))
 
     def _scoring_batch_size(self) -> int:
         if torch.device(self.device).type != "cpu" or "image_shape_" not in vars(self):

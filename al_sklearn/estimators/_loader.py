@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from al_sklearn._errors import unknown_name
+from al_sklearn.estimators._augment import Augment
 from al_sklearn.estimators._data import read_batch
-
-Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
 
 class ImageLoader:
@@ -137,50 +134,3 @@ class AugmentedLoader:
                 got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
                 raise ValueError(f"augment must return images of shape {tuple(images.shape)}, got {got}.")
             yield out, labels
-
-
-def get_augment(augment: str | Augment) -> Augment:
-    """Return the augmentation named or given.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name.
-    """
-    if callable(augment):
-        return augment
-    if augment not in _AUGMENTS:
-        raise unknown_name("augmentation", augment, _AUGMENTS)
-    return _AUGMENTS[augment]
-
-
-def flip_crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Mirror each image with probability 1/2 and shift it by up to an eighth of its sides.
-
-    What the shift uncovers repeats the edge: float images have no known black.
-
-    Parameters
-    ----------
-    images : Tensor of shape (n, C, H, W), float
-        The batch.
-    generator : torch.Generator
-        Source of the draws.
-
-    Returns
-    -------
-    Tensor of shape (n, C, H, W)
-    """
-    n, _, height, width = images.shape
-    flips = torch.rand(n, generator=generator) < 0.5
-    images = torch.where(flips[:, None, None, None], images.flip(3), images)
-    down, right = max(1, height // 8), max(1, width // 8)
-    padded = F.pad(images, (right, right, down, down), mode="replicate")
-    tops = torch.randint(2 * down + 1, (n,), generator=generator)
-    lefts = torch.randint(2 * right + 1, (n,), generator=generator)
-    rows = (tops[:, None] + torch.arange(height))[:, :, None]
-    columns = (lefts[:, None] + torch.arange(width))[:, None, :]
-    # Indices around the sliced channel axis put it last.
-    return padded[torch.arange(n)[:, None, None], :, rows, columns].permute(0, 3, 1, 2)
-
-
-_AUGMENTS: dict[str, Augment] = {"flip_crop": flip_crop}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from al_sklearn.estimators._loader import flip_crop
+from al_sklearn.estimators._augment import flip_crop
 from al_sklearn.estimators.networks import NETWORKS, resnet20, small_cnn
 from al_sklearn.estimators.networks._build import build_network
 

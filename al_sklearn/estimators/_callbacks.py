@@ -1,0 +1,341 @@
+"""skorch callbacks behind the plain training parameters: learning-rate schedule, early stopping, averaged weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback, EarlyStopping
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel
+
+from al_sklearn._errors import unknown_name
+from al_sklearn.estimators._loader import AugmentedLoader
+
+
+def _cosine(part: float) -> float:
+    return (1 + math.cos(math.pi * part)) / 2
+
+
+def _one_cycle(part: float) -> float:
+    """The rate of Smith's cycle as torch has it: from 1/25 up in the first 30 %, then down to almost nothing."""
+    rise, first, last = 0.3, 1 / 25, 1 / 25e4
+    if part < rise:
+        return 1 - (1 - first) * _cosine(part / rise)
+    return last + (1 - last) * _cosine((part - rise) / (1 - rise))
+
+
+# Rate, as a part of lr, at a part of the way from the end of the warm-up to the end of the training.
+_SHAPES: dict[str, Callable[[float], float]] = {"cosine": _cosine, "one_cycle": _one_cycle}
+SCHEDULES = (*_SHAPES, "plateau")
+
+
+class LearningRateSchedule(Callback):
+    """Change the learning rate in the course of a training.
+
+    Each ``fit`` and ``partial_fit`` is a course of its own; after it the optimizer has its rates back. Several
+    parameter groups keep their ratios. The rate at the start of each epoch is ``lr`` in the history.
+
+    Parameters
+    ----------
+    policy : {None, "cosine", "one_cycle", "plateau"}, default=None
+        Constant, a step-wise curve over the whole training, or the rate times ``factor`` when the signal has not
+        improved for more than ``patience`` epochs.
+    warmup_epochs : float, default=0
+        Epochs in which the rate rises in a line, step by step, before ``policy`` begins.
+    monitor : str, default="auto"
+        The signal of ``"plateau"``: a column of the history.
+    factor : float, default=0.1
+        See ``policy``.
+    patience : int, default=5
+        See ``policy``.
+
+    References
+    ----------
+    Loshchilov, Hutter. SGDR: Stochastic Gradient Descent with Warm Restarts. ICLR 2017 (cosine).
+    Smith, Topin. Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates. 2017 (one cycle).
+    Goyal et al. Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour. 2017 (warm-up).
+    """
+
+    def __init__(
+        self,
+        policy: str | None = None,
+        warmup_epochs: float = 0,
+        monitor: str = "auto",
+        factor: float = 0.1,
+        patience: int = 5,
+    ):
+        self.policy = policy
+        self.warmup_epochs = warmup_epochs
+        self.monitor = monitor
+        self.factor = factor
+        self.patience = patience
+
+    def initialize(self) -> LearningRateSchedule:
+        """Forget what came before."""
+        # Of each parameter group: its own rate, and the one that it was given last.
+        self.left_: list[tuple[float, float | None]] = []
+        return self
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Start a course from the rates that the optimizer has."""
+        groups = net.optimizer_.param_groups
+        # A training that an error ended has left its last rate behind, unless another was set since.
+        left = self.left_ or [(group["lr"], None) for group in groups]
+        self.base_ = [
+            base if group["lr"] == last else group["lr"] for group, (base, last) in zip(groups, left, strict=True)
+        ]
+        self.step_, self.steps_ = 0, 0
+        self.plateau_: ReduceLROnPlateau | None = None
+        if self.policy == "plateau":
+            signal, lower = find_signal(net, self.monitor)
+            # On an optimizer of its own, of rate 1: what torch makes of the signal, as a factor.
+            unit = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+            self.plateau_ = ReduceLROnPlateau(
+                unit, mode="min" if lower else "max", factor=self.factor, patience=self.patience
+            )
+            self.signal_ = signal
+
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+        """Find the number of steps, which repeated small data sets and joined last batches change."""
+        if self.steps_ == 0:
+            self.steps_ = len(net.get_iterator(dataset_train, training=True))
+        self._set(net)
+        net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
+
+    def on_batch_begin(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
+        """Set the rate of the step that comes."""
+        if training:
+            self._set(net)
+            self.step_ += 1
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Hand the signal to ``ReduceLROnPlateau``, once the warm-up is over."""
+        if self.plateau_ is not None and self.step_ >= self._warmup_steps():
+            self.plateau_.step(net.history[-1, self.signal_])
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Give the optimizer its rates back."""
+        for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
+            group["lr"] = base
+        self.left_ = []
+
+    def _set(self, net: Any) -> None:
+        factor = self.factor_at(self.step_, net.max_epochs)
+        self.left_ = []
+        for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
+            group["lr"] = base * factor
+            self.left_.append((base, group["lr"]))
+
+    def _warmup_steps(self) -> int:
+        return round(self.warmup_epochs * self.steps_)
+
+    def factor_at(self, step: int, epochs: int) -> float:
+        """Return what the rate is multiplied with at a step of a training of ``epochs`` epochs."""
+        warmup = self._warmup_steps()
+        if step < warmup:
+            return (step + 1) / warmup
+        if self.plateau_ is not None:
+            return float(self.plateau_.optimizer.param_groups[0]["lr"])
+        if self.policy is None:
+            return 1.0
+        return _SHAPES[self.policy](min(1.0, (step - warmup) / (epochs * self.steps_ - warmup)))
+
+
+class StopEarly(EarlyStopping):
+    """skorch's early stopping that knows which way its signal is better, and puts a copy of the best weights back.
+
+    Parameters
+    ----------
+    patience : int, default=5
+        Epochs without a better signal after which training stops.
+    monitor : str, default="auto"
+        The signal: a column of the history.
+    threshold : float, default=1e-4
+        What counts as better, relative to the best.
+    """
+
+    monitor: str
+
+    def __init__(self, patience: int = 5, monitor: str = "auto", threshold: float = 1e-4):
+        super().__init__(monitor=monitor, patience=patience, threshold=threshold, load_best=True)
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Forget the training before."""
+        self.signal_, self.lower_is_better = find_signal(net, self.monitor)
+        super().on_train_begin(net, **kwargs)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Compare the epoch with the best one."""
+        given, self.monitor = self.monitor, self.signal_
+        try:
+            super().on_epoch_end(net, **kwargs)
+        finally:
+            self.monitor = given
+
+
+class WeightAveraging(Callback):
+    """Stochastic weight averaging: what predicts is the mean of the weights at the end of the last epochs.
+
+    The statistics of BatchNorm, which the averaged weights never saw, are taken anew in one pass over the training
+    images, without augmentation.
+
+    Parameters
+    ----------
+    start : float, default=0.75
+        The part of ``max_epochs`` after which epochs are averaged; the last one always is.
+
+    References
+    ----------
+    Izmailov, Podoprikhin, Garipov, Vetrov, Wilson. Averaging Weights Leads to Wider Optima and Better
+    Generalization. UAI 2018.
+    """
+
+    def __init__(self, start: float = 0.75):
+        self.start = start
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Forget the training before."""
+        if not 0 <= self.start < 1:
+            raise ValueError(f"callbacks__swa__start must be from 0 to below 1, got {self.start!r}.")
+        self.averaged_: AveragedModel | None = None
+        self.dataset_: Any = None
+        self.epoch_ = 0
+
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+        """Remember what is trained on."""
+        self.dataset_ = dataset_train
+        self.epoch_ += 1
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Add the weights of this epoch to the mean."""
+        if self.epoch_ > self.start * net.max_epochs:
+            module = _inner(net.module_)
+            if self.averaged_ is None:
+                self.averaged_ = AveragedModel(module)
+            self.averaged_.update_parameters(module)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Put the mean in the place of the weights."""
+        averaged, dataset = self.averaged_, self.dataset_
+        # Neither the copy of the network nor the images are to be pickled with the classifier.
+        self.averaged_ = None
+        self.dataset_ = None
+        if averaged is None:
+            return
+        with torch.no_grad():
+            for weight, mean in zip(net.module_.parameters(), averaged.module.parameters(), strict=True):
+                weight.copy_(mean)
+        renew_batchnorm(net, dataset)
+
+
+@torch.no_grad()
+def renew_batchnorm(net: Any, dataset: Any) -> None:
+    """Take BatchNorm's means and variances anew over a data set, in training's batches but never augmented.
+
+    ``torch.optim.swa_utils.update_bn`` would do so for frozen layers too, which must keep theirs.
+    """
+    net._set_training(True)
+    layers = [
+        part
+        for part in net.module_.modules()
+        if isinstance(part, _BatchNorm) and part.training and part.track_running_stats
+    ]
+    if not layers or len(dataset) == 1:
+        return
+    loader = net.get_iterator(dataset, training=True)
+    if isinstance(loader, AugmentedLoader):
+        loader = loader.loader
+    momenta = [layer.momentum for layer in layers]
+    try:
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # an average in which all batches count the same
+        for images, _ in loader:
+            net.infer(images)
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+
+
+def find_signal(net: Any, monitor: str) -> tuple[str, bool]:
+    """Return the name of a signal in the history, and whether it is better when lower.
+
+    Parameters
+    ----------
+    net : ImageClassifier
+        Whose scoring callbacks record signals.
+    monitor : str
+        A name, or ``"auto"``: ``valid_loss`` where something is held out for validation, else ``train_loss``.
+
+    Raises
+    ------
+    ValueError
+        When nothing records a signal of that name, or it needs a validation set and there is none.
+    """
+    signals = {}
+    for _, callback in net.callbacks_:
+        name = getattr(callback, "name_", None) or getattr(callback, "name", None)
+        lower = getattr(callback, "lower_is_better", None)
+        if name is not None and lower is not None:
+            if net.train_split or getattr(callback, "on_train", False):
+                signals[name] = lower
+            elif name == monitor:
+                raise ValueError(
+                    f"monitor={monitor!r} needs a validation set: give train_split=ValidSplit(…) or "
+                    "predefined_split(…), or monitor='train_loss'."
+                )
+    if monitor == "auto":
+        monitor = "valid_loss" if net.train_split else "train_loss"
+    if monitor not in signals:
+        raise unknown_name("signal to monitor", monitor, signals)
+    return monitor, signals[monitor]
+
+
+def training_callbacks(net: Any) -> list[tuple[str, Callback]]:
+    """Return the callbacks that ``schedule``, ``warmup_epochs``, ``swa`` and ``patience`` ask for."""
+    callbacks: list[tuple[str, Callback]] = []
+    if net.schedule is not None or net.warmup_epochs:
+        callbacks.append(("schedule", LearningRateSchedule(net.schedule, net.warmup_epochs, net.monitor)))
+    # First the best weights are put back, then those averaged, if there are any.
+    if net.patience is not None:
+        callbacks.append(("early_stopping", StopEarly(net.patience, net.monitor)))
+    if net.swa:
+        callbacks.append(("swa", WeightAveraging()))
+    return callbacks
+
+
+def check_training(net: Any) -> None:
+    """Raise a ``ValueError`` for plain training parameters that cannot be."""
+    if net.schedule is not None and net.schedule not in SCHEDULES:
+        raise unknown_name("schedule", net.schedule, SCHEDULES)
+    if not 0 <= net.warmup_epochs < max(net.max_epochs, 1):
+        raise ValueError(
+            f"warmup_epochs must be from 0 to below max_epochs={net.max_epochs}, got {net.warmup_epochs!r}."
+        )
+    if net.schedule == "one_cycle" and net.warmup_epochs:
+        raise ValueError("schedule='one_cycle' rises by itself: it takes no warmup_epochs.")
+    if net.patience is not None:
+        if not isinstance(net.patience, Integral) or isinstance(net.patience, bool) or net.patience < 1:
+            raise ValueError(f"patience must be an integer of at least 1, or None, got {net.patience!r}.")
+        if net.monitor == "auto" and not net.train_split:
+            raise ValueError(
+                "patience needs a validation set: give train_split=ValidSplit(0.2, stratified=True) or "
+                "predefined_split(…); or monitor='train_loss'."
+            )
+
+
+def has_stopped_early(net: Any) -> bool:
+    """Whether the ``KeyboardInterrupt`` at hand is skorch's early stopping and not somebody's Ctrl-C."""
+    return any(
+        isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience for _, callback in net.callbacks_
+    )
+
+
+def _inner(module: torch.nn.Module) -> torch.nn.Module:
+    """The network inside of a compiled one."""
+    return getattr(module, "_orig_mod", module)
