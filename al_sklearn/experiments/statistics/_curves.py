@@ -1,0 +1,299 @@
+"""Learning curves: read from a tidy table, brought to budgets that can be compared, and their area."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+LOWER_IS_BETTER: Final = frozenset({"nll", "ece"})
+
+
+def aubc(n_labelled: Any, metric: Any) -> Any:
+    """Area under a metric over the budget, by trapezoids, divided by the range of the budget.
+
+    Parameters
+    ----------
+    n_labelled : array of shape (R,)
+        Labels used, increasing.
+    metric : array of shape (..., R)
+        The metric at each budget.
+
+    Returns
+    -------
+    float or array of shape (...)
+        In the unit of the metric; the metric itself where there is only one budget.
+    """
+    x, y = np.asarray(n_labelled, dtype=np.float64), np.asarray(metric, dtype=np.float64)
+    if len(x) == 1:
+        return y[..., 0]
+    if np.any(np.diff(x) <= 0):
+        raise ValueError(f"n_labelled must increase from round to round, got {x.tolist()}.")
+    return np.trapezoid(y, x, axis=-1) / (x[-1] - x[0])
+
+
+def labels_needed(n_labelled: Any, metric: Any, target: Any) -> Any:
+    """Labels needed to reach a target, on the curve made monotone and joined by straight lines.
+
+    Parameters
+    ----------
+    n_labelled : array of shape (R,)
+        Labels used, increasing.
+    metric : array of shape (..., R)
+        A metric that is better when higher. The curve is replaced by its running maximum.
+    target : float or array of shape (...)
+        The value to be reached.
+
+    Returns
+    -------
+    float or array of shape (...)
+        The first budget at which the curve reaches the target; NaN where it never does.
+    """
+    x = np.asarray(n_labelled, dtype=np.float64)
+    y = np.maximum.accumulate(np.asarray(metric, dtype=np.float64), axis=-1)
+    goal = np.asarray(target, dtype=np.float64)[..., None]
+    reached = y >= goal
+    right = reached.argmax(axis=-1)[..., None]
+    left = np.maximum(right - 1, 0)
+    y_right, y_left = np.take_along_axis(y, right, -1), np.take_along_axis(y, left, -1)
+    rise = y_right - y_left
+    share = np.divide(goal - y_left, rise, out=np.zeros_like(rise), where=(rise > 0) & (right > 0))
+    needed = np.where(right > 0, x[left] + share * (x[right] - x[left]), x[0])
+    return np.where(reached.any(axis=-1), needed[..., 0], np.nan)[()]
+
+
+class Curve(NamedTuple):
+    """One seed's curve of one strategy.
+
+    Parameters
+    ----------
+    n_labelled, values : float arrays of shape (R,)
+        The budgets, increasing, and the metric at each.
+    stopped : str
+        Why it ended before its time; empty where it did not.
+    """
+
+    n_labelled: np.ndarray
+    values: np.ndarray
+    stopped: str
+
+    def at(self, n_labelled: Any) -> np.ndarray:
+        """Return the metric at any budgets, on straight lines between rounds; beyond the ends it stays as it is."""
+        return np.interp(n_labelled, self.n_labelled, self.values)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curves of a table, paired by seed.
+
+    Parameters
+    ----------
+    metric : str
+        What was read.
+    seeds : list
+        Those that every strategy has finished.
+    by_strategy : dict of str to list of Curve
+        For each strategy, in order of appearance, one curve a seed.
+    notes : list of str
+        What was left out and what was cut.
+    """
+
+    metric: str
+    seeds: list[Any]
+    by_strategy: dict[str, list[Curve]]
+    notes: list[str]
+
+    @property
+    def sign(self) -> float:
+        """-1 where lower is better."""
+        return -1.0 if self.metric in LOWER_IS_BETTER else 1.0
+
+    def check_baseline(self, baseline: str) -> None:
+        """Raise a ``ValueError`` where the strategy is not in the table."""
+        if baseline not in self.by_strategy:
+            raise ValueError(f"The baseline {baseline!r} is not in the table; it has {list(self.by_strategy)}.")
+
+    def areas(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """Return the AUBC of each seed over the budgets that these strategies share in it.
+
+        Raises
+        ------
+        ValueError
+            When they share none.
+        """
+        chosen = list(self.by_strategy if names is None else names)
+        found = {name: np.empty(len(self.seeds)) for name in chosen}
+        for i, seed in enumerate(self.seeds):
+            curves = [self.by_strategy[name][i] for name in chosen]
+            grid = _shared_budgets(curves)
+            if len(grid) == 0:
+                raise ValueError(f"Seed {seed}: {', '.join(chosen)} have no budget in common.")
+            for name, curve in zip(chosen, curves, strict=True):
+                found[name][i] = aubc(grid, curve.at(grid))
+        return found
+
+    def whole(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return a strategy's budgets (R,) and curves (n_seeds, R), to the end of the longest.
+
+        A curve that ends earlier keeps its last value: a learner that stopped has the model that it stopped with.
+        """
+        curves = self.by_strategy[name]
+        first = max(curve.n_labelled[0] for curve in curves)
+        grid = np.unique(np.concatenate([curve.n_labelled for curve in curves]))
+        grid = grid[grid >= first]
+        return grid, np.stack([curve.at(grid) for curve in curves])
+
+    def last(self, name: str) -> np.ndarray:
+        """Return the metric after each seed's own last round."""
+        return np.array([curve.values[-1] for curve in self.by_strategy[name]])
+
+    def labels(self, name: str) -> np.ndarray:
+        """Return the labels that each seed has used in the end."""
+        return np.array([curve.n_labelled[-1] for curve in self.by_strategy[name]])
+
+    def n_stopped(self, name: str) -> int:
+        """Count the seeds that a criterion stopped."""
+        return sum(bool(curve.stopped) for curve in self.by_strategy[name])
+
+
+def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
+    """Read the curves of a tidy table.
+
+    Parameters
+    ----------
+    results : DataFrame
+        Columns ``strategy``, ``seed``, ``n_labelled`` and ``metric``; ``round`` and ``stopped`` where there.
+    metric : str, default="accuracy"
+        A column. Rounds in which it is NaN for everybody are left out (as ``batch_accuracy`` in round 0); a seed that
+        has it NaN elsewhere is left out.
+
+    Returns
+    -------
+    Curves
+        Of the seeds that every strategy has finished. A run counts as finished when no round is missing and it has as
+        many as the strategy's longest, or was stopped.
+
+    Raises
+    ------
+    ValueError
+        When a column is missing, the metric is NaN throughout, a budget comes twice, or no seed is finished by every
+        strategy.
+    """
+    missing = {"strategy", "seed", "n_labelled", metric} - set(results.columns)
+    if missing:
+        raise ValueError(f"The table lacks {sorted(missing)}; it has {list(results.columns)}.")
+    if results.empty:
+        raise ValueError("The table has no rows: there is nothing to compare yet.")
+    key = "round" if "round" in results.columns else "n_labelled"
+    defined = results[metric].notna().groupby(results[key]).transform("any")
+    if not defined.any():
+        raise ValueError(f"{metric} is NaN in every row: there is nothing to compare.")
+    used = results[defined]
+    n_rounds = _round_numbers(used, key)
+    read: dict[str, dict[Any, Curve]] = {}
+    for name in dict.fromkeys(results["strategy"]):
+        own = used[used["strategy"] == name]
+        rounds = {seed: n_rounds.loc[part.index].to_numpy() for seed, part in own.groupby("seed")}
+        last = max((numbers.max() for numbers in rounds.values()), default=0)
+        read[name] = {}
+        for seed, part in own.groupby("seed"):
+            curve = _curve(part, metric, f"{name}, seed {seed}")
+            gaps = len(rounds[seed]) != rounds[seed].max() + 1
+            early = rounds[seed].max() < last and not curve.stopped
+            if not (gaps or early or np.isnan(curve.values).any()):
+                read[name][seed] = curve
+    every = sorted(set(results["seed"]))
+    seeds = [seed for seed in every if all(seed in curves for curves in read.values())]
+    if not seeds:
+        raise ValueError("No seed is finished by every strategy: there is nothing to compare yet.")
+    notes = []
+    if len(seeds) < len(every):
+        notes.append(
+            f"{len(every) - len(seeds)} of {len(every)} seeds are left out: not every strategy has finished them"
+            f" with a value of {metric} in each round."
+        )
+    paired = {name: [curves[seed] for seed in seeds] for name, curves in read.items()}
+    return Curves(metric, seeds, paired, notes + _notes_on_ends(paired))
+
+
+def paired_curves(results: pd.DataFrame, metric: str = "accuracy") -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Turn a tidy table into arrays that are paired by seed.
+
+    Parameters
+    ----------
+    results : DataFrame
+        Columns ``strategy``, ``seed``, ``n_labelled`` and ``metric``.
+    metric : str, default="accuracy"
+        A column.
+
+    Returns
+    -------
+    n_labelled : float array of shape (R,)
+        The budgets that all curves share, increasing.
+    curves : dict of str to array of shape (n_seeds, R)
+        For each strategy, in order of appearance, the metric of the seeds that every strategy has finished.
+
+    Raises
+    ------
+    ValueError
+        As :func:`read_curves`, and when the curves share no budget.
+    """
+    curves = read_curves(results, metric)
+    grid = _shared_budgets([curve for own in curves.by_strategy.values() for curve in own])
+    if len(grid) == 0:
+        raise ValueError(f"{', '.join(curves.by_strategy)} have no budget in common.")
+    return grid, {name: np.stack([curve.at(grid) for curve in own]) for name, own in curves.by_strategy.items()}
+
+
+def by_dataset(results: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return each data set's part of a table; one part where it has no column ``dataset``."""
+    if "dataset" not in results.columns:
+        return [("", results)]
+    return [(name, results[results["dataset"] == name]) for name in dict.fromkeys(results["dataset"])]
+
+
+def _curve(part: pd.DataFrame, metric: str, whose: str) -> Curve:
+    part = part.sort_values("n_labelled")
+    n_labelled = part["n_labelled"].to_numpy(dtype=np.float64)
+    if np.any(np.diff(n_labelled) == 0):
+        raise ValueError(
+            f"{whose}: a budget comes twice in {n_labelled.astype(int).tolist()}. A table of several runs or data sets "
+            "has to be split first."
+        )
+    reason = part["stopped"].iloc[-1] if "stopped" in part.columns else ""
+    return Curve(n_labelled, part[metric].to_numpy(dtype=np.float64), reason if isinstance(reason, str) else "")
+
+
+def _round_numbers(used: pd.DataFrame, key: str) -> pd.Series:
+    """Number each row's round from 0; without a column for it, by its budget among those of its strategy."""
+    if key == "round":
+        return used["round"] - used["round"].min()
+    return used.groupby("strategy")["n_labelled"].rank(method="dense").astype(int) - 1
+
+
+def _shared_budgets(curves: list[Curve]) -> np.ndarray:
+    """All budgets of any curve, from the latest beginning to the earliest end."""
+    low = max(curve.n_labelled[0] for curve in curves)
+    high = min(curve.n_labelled[-1] for curve in curves)
+    grid = np.unique(np.concatenate([curve.n_labelled for curve in curves]))
+    return grid[(grid >= low) & (grid <= high)]
+
+
+def _notes_on_ends(curves: dict[str, list[Curve]]) -> list[str]:
+    notes = []
+    for name, own in curves.items():
+        at = [int(curve.n_labelled[-1]) for curve in own if curve.stopped]
+        if at:
+            labels = f"{at[0]}" if min(at) == max(at) else f"{min(at)} to {max(at)}"
+            notes.append(f"{name} was stopped in {len(at)} of {len(own)} seeds, at {labels} labels.")
+    starts = {curve.n_labelled[0] for own in curves.values() for curve in own}
+    ends = {curve.n_labelled[-1] for own in curves.values() for curve in own}
+    if len(starts) > 1 or len(ends) > 1:
+        notes.append(
+            "Curves begin or end at different budgets: AUBC, ranks, differences and tests are over the budgets that "
+            "the compared strategies share; the label saving and the final metric are of whole curves."
+        )
+    return notes

@@ -1,0 +1,109 @@
+"""Intervals over seeds: t, bootstrap, Wilson."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import special, stats
+
+
+class Interval(NamedTuple):
+    """An estimate and the bounds of its confidence interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def mean_interval(values: Any, confidence: float = 0.95) -> Interval:
+    """Mean and its t interval, ``mean ± t · s / √n`` with ``ddof=1``; the bounds are NaN for one value."""
+    x = np.asarray(values, dtype=np.float64)
+    mean = float(x.mean())
+    if len(x) < 2:
+        return Interval(mean, np.nan, np.nan)
+    half = float(stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
+    return Interval(mean, mean - half, mean + half)
+
+
+def bootstrap_interval(
+    values: Any,
+    statistic: Callable[[np.ndarray], Any] | None = None,
+    *,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    random_state: int = 0,
+) -> Interval:
+    """Percentile bootstrap over the rows (seeds) of ``values``.
+
+    Parameters
+    ----------
+    values : array of shape (n_seeds, ...)
+        One row a seed.
+    statistic : callable, optional
+        Takes rows, gives a number; the mean by default.
+    confidence, n_resamples, random_state
+        Of the interval, how many samples, and their seed.
+
+    Returns
+    -------
+    Interval
+        The statistic of the values themselves, and the percentiles; NaN bounds with one seed.
+    """
+    rows = np.asarray(values)
+    estimate = float(rows.mean() if statistic is None else statistic(rows))
+    if len(rows) < 2:
+        return Interval(estimate, np.nan, np.nan)
+    if statistic is None:
+        drawn = resampling_weights(len(rows), n_resamples, random_state) @ rows.reshape(len(rows), -1).mean(axis=1)
+    else:
+        generator = np.random.default_rng(random_state)
+        picks = (generator.integers(len(rows), size=len(rows)) for _ in range(n_resamples))
+        drawn = np.asarray([statistic(rows[pick]) for pick in picks], dtype=np.float64)
+    return Interval(estimate, *percentiles(drawn, confidence))
+
+
+def resampling_weights(n: int, n_resamples: int, random_state: int) -> np.ndarray:
+    """Return bootstrap samples as weights of shape (n_resamples, n): weights times rows are the samples' means."""
+    drawn = np.random.default_rng(random_state).integers(n, size=(n_resamples, n))
+    return np.stack([np.bincount(row, minlength=n) for row in drawn]) / n
+
+
+def percentiles(drawn: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Percentiles that stand on drawn values, because ``-inf`` cannot be interpolated; NaN where one is NaN."""
+    if np.isnan(drawn).any():
+        return np.nan, np.nan
+    ordered = np.sort(drawn)
+    tail = (1 - confidence) / 2
+    low = ordered[int(np.floor(tail * (len(ordered) - 1)))]
+    high = ordered[int(np.ceil((1 - tail) * (len(ordered) - 1)))]
+    return float(low), float(high)
+
+
+def wilson_interval(share: float, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a share of ``n`` trials.
+
+    Parameters
+    ----------
+    share : float
+        Between 0 and 1; not necessarily a multiple of ``1 / n``, as where ties count half.
+    n : int
+        Trials, at least 1.
+    confidence : float, default=0.95
+        Of the interval.
+
+    Returns
+    -------
+    Interval
+
+    References
+    ----------
+    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
+    """
+    z = float(special.ndtri((1 + confidence) / 2))
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    # Rounding must not say that 0 of n may be less than 0.
+    low = 0.0 if share == 0 else float(centre - half)
+    return Interval(float(share), low, 1.0 if share == 1 else float(centre + half))

@@ -1,0 +1,131 @@
+"""The pairwise penalty matrix of the BADGE paper, and the tests that it counts."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from al_sklearn.experiments.statistics._curves import Curves, read_curves
+from al_sklearn.experiments.statistics._pairs import holm, t_test
+from al_sklearn.experiments.statistics._saving import target_of
+
+
+def penalty_tests(
+    results: pd.DataFrame, metric: str = "accuracy", *, baseline: str = "random_sampling"
+) -> pd.DataFrame:
+    """Every pair of strategies at every checkpoint: the tests behind :func:`pairwise_penalty`.
+
+    Parameters
+    ----------
+    results : DataFrame
+        A tidy table.
+    metric : str, default="accuracy"
+        The column that is compared.
+    baseline : str, default="random_sampling"
+        Decides how long the race lasts.
+
+    Returns
+    -------
+    DataFrame
+        One row for each pair and checkpoint: ``strategy``, ``other``, ``n_labelled``, ``difference`` (mean over seeds,
+        in the unit of the metric), ``n_seeds`` (those in which both are still running there), ``p_value`` (two-sided
+        one-sample t-test on the differences paired by seed), ``p_holm`` (adjusted over all rows).
+    """
+    curves = read_curves(results, metric)
+    curves.check_baseline(baseline)
+    rows = []
+    for n_labelled in _checkpoints(curves, baseline):
+        for first, second in combinations(curves.by_strategy, 2):
+            difference = _differences(curves, first, second, n_labelled)
+            mean = float(difference.mean()) if len(difference) else np.nan
+            rows.append((first, second, n_labelled, mean, len(difference), t_test(difference)))
+    table = pd.DataFrame(rows, columns=["strategy", "other", "n_labelled", "difference", "n_seeds", "p_value"])
+    table["p_holm"] = holm(table["p_value"])
+    table.attrs["notes"] = curves.notes
+    return table
+
+
+def pairwise_penalty(
+    results: pd.DataFrame,
+    metric: str = "accuracy",
+    *,
+    baseline: str = "random_sampling",
+    alpha: float = 0.05,
+    adjusted: bool = False,
+) -> pd.DataFrame:
+    """Pairwise penalty matrix: how often each strategy loses significantly to each other.
+
+    Checkpoints are the baseline's first budget ``n`` and ``n + 2 ** (k - 1) * b`` labels (``b`` its first batch), as
+    long as the baseline is below 99 % of its final metric. At each, every ordered pair takes a two-sided one-sample
+    t-test on the differences paired by seed; a significant loss adds ``1 / checkpoints``.
+
+    Parameters
+    ----------
+    results : DataFrame
+        A tidy table.
+    metric : str, default="accuracy"
+        The column that is compared.
+    baseline : str, default="random_sampling"
+        Decides how long the race lasts.
+    alpha : float, default=0.05
+        Level of the tests.
+    adjusted : bool, default=False
+        Count what is significant after Holm's adjustment over all pairs and checkpoints; the paper does not.
+
+    Returns
+    -------
+    DataFrame
+        Entry (i, j) is the share of checkpoints at which i beats j (NaN where no test was possible, as with one
+        seed); the last row, ``penalty``, is the mean of each column: lower is better. ``attrs["n_labelled"]`` holds
+        the checkpoints.
+
+    See Also
+    --------
+    penalty_tests : The tests, with p-values as they are and adjusted.
+
+    References
+    ----------
+    Ash et al., "Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds", ICLR 2020, section 4.
+    """
+    tests = penalty_tests(results, metric, baseline=baseline)
+    curves = read_curves(results, metric)
+    names = list(curves.by_strategy)
+    matrix = pd.DataFrame(0.0, index=names, columns=names)
+    p_values = tests["p_holm" if adjusted else "p_value"]
+    for (first, second), part in tests.assign(p=p_values).groupby(["strategy", "other"], sort=False):
+        possible = part["p"].notna()
+        better = curves.sign * part["difference"]
+        sure = part["p"] < alpha
+        for winner, loser, won in ((first, second, better > 0), (second, first, better < 0)):
+            matrix.loc[winner, loser] = (sure & won)[possible].mean() if possible.any() else np.nan
+    matrix.loc["penalty"] = matrix.mean(axis=0, skipna=False)
+    matrix.attrs["n_labelled"] = sorted(set(tests["n_labelled"]))
+    matrix.attrs["notes"] = curves.notes
+    return matrix
+
+
+def _checkpoints(curves: Curves, baseline: str) -> list[float]:
+    grid, values = curves.whole(baseline)
+    mean = curves.sign * values.mean(axis=0)
+    target = target_of(mean[-1], 0.99)
+    budgets = [float(grid[0])]
+    if len(grid) > 1:
+        batch = min(float(np.diff(curve.n_labelled[:2])[0]) for curve in curves.by_strategy[baseline])
+        k = 1
+        while grid[0] + 2 ** (k - 1) * batch <= grid[-1]:
+            budgets.append(float(grid[0] + 2 ** (k - 1) * batch))
+            k += 1
+    return [n for n in budgets if np.interp(n, grid, mean) < target]
+
+
+def _differences(curves: Curves, first: str, second: str, n_labelled: float) -> np.ndarray:
+    """The first's metric minus the second's at a budget, in the seeds in which both have reached it."""
+    pairs = zip(curves.by_strategy[first], curves.by_strategy[second], strict=True)
+    running = [
+        (a, b)
+        for a, b in pairs
+        if max(a.n_labelled[0], b.n_labelled[0]) <= n_labelled <= min(a.n_labelled[-1], b.n_labelled[-1])
+    ]
+    return np.array([float(a.at(n_labelled) - b.at(n_labelled)) for a, b in running])

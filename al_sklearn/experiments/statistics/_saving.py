@@ -1,0 +1,152 @@
+"""How many labels a strategy saves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from al_sklearn.experiments.statistics._curves import Curves, labels_needed, read_curves
+from al_sklearn.experiments.statistics._intervals import Interval, percentiles, resampling_weights
+
+SAVING_LEVELS: Final = (0.9, 0.95, 0.99, 1.0)
+
+
+def label_saving(
+    n_labelled: Any,
+    curves: Any,
+    random_curves: Any,
+    level: float = 1.0,
+    *,
+    random_n_labelled: Any = None,
+    higher_is_better: bool = True,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    random_state: int = 0,
+) -> Interval:
+    """Share of labels saved where a strategy reaches ``level`` times random sampling's final metric.
+
+    ``1 - N_S(a) / N_random(a)`` on the mean curves over seeds, made monotone; the interval is a bootstrap over
+    seeds that draws the two strategies' curves of a seed together.
+
+    Parameters
+    ----------
+    n_labelled : array of shape (R,)
+        Labels used, increasing.
+    curves, random_curves : arrays of shape (n_seeds, R)
+        The metric of the strategy and of random sampling, one row a seed, the same seeds.
+    level : float, default=1.0
+        The share of random's final metric that has to be reached.
+    random_n_labelled : array, optional
+        Random's budgets, where they are others.
+    higher_is_better : bool, default=True
+        False for a loss, where the target is random's final value divided by ``level``.
+    confidence : float, default=0.95
+        Of the interval.
+    n_resamples : int, default=2000
+        Bootstrap samples.
+    random_state : int, default=0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Interval
+        Positive where labels are saved. ``-inf`` says that the target was not reached within the budget; the
+        bounds are NaN with one seed.
+    """
+    if not 0 < level <= 1:
+        raise ValueError(f"level is a share of random sampling's final metric, above 0 and at most 1, got {level!r}.")
+    ours, theirs = np.asarray(curves, dtype=np.float64), np.asarray(random_curves, dtype=np.float64)
+    paired = len(ours) == len(theirs) if random_n_labelled is not None else ours.shape == theirs.shape
+    if not paired:
+        raise ValueError(f"Curves are paired by seed and round, got shapes {ours.shape} and {theirs.shape}.")
+    if np.isnan(ours).any() or np.isnan(theirs).any():
+        raise ValueError("The curves hold NaN: leave such seeds out of both.")
+    if not higher_is_better:
+        ours, theirs = -ours, -theirs
+    random_budgets = n_labelled if random_n_labelled is None else random_n_labelled
+
+    def saving(mean_ours: np.ndarray, mean_theirs: np.ndarray) -> np.ndarray:
+        target = target_of(mean_theirs[..., -1], level)
+        share = labels_needed(n_labelled, mean_ours, target) / labels_needed(random_budgets, mean_theirs, target)
+        return np.where(np.isnan(share), -np.inf, 1 - share)
+
+    estimate = float(saving(ours.mean(axis=0), theirs.mean(axis=0)))
+    n_seeds = len(ours)
+    if n_seeds < 2:
+        return Interval(estimate, np.nan, np.nan)
+    weights = resampling_weights(n_seeds, n_resamples, random_state)
+    return Interval(estimate, *percentiles(saving(weights @ ours, weights @ theirs), confidence))
+
+
+def target_of(final: Any, level: float) -> Any:
+    """``level`` times a final value, of a metric that is better when higher; divided where the value is negative."""
+    return np.where(np.asarray(final) >= 0, np.asarray(final) * level, np.asarray(final) / level)[()]
+
+
+def saving_of(curves: Curves, name: str, baseline: str, level: float, confidence: float) -> Interval:
+    """Label saving of a strategy of a table, from whole curves."""
+    grid, own = curves.whole(name)
+    random_grid, random = curves.whole(baseline)
+    return label_saving(
+        grid,
+        own,
+        random,
+        level,
+        random_n_labelled=random_grid,
+        higher_is_better=curves.sign > 0,
+        confidence=confidence,
+    )
+
+
+def saving_table(
+    results: pd.DataFrame,
+    metric: str = "accuracy",
+    *,
+    baseline: str = "random_sampling",
+    levels: Sequence[float] = SAVING_LEVELS,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Label saving at several shares of the baseline's final metric.
+
+    Parameters
+    ----------
+    results : DataFrame
+        A tidy table.
+    metric : str, default="accuracy"
+        The column that is compared.
+    baseline : str, default="random_sampling"
+        Whose final metric is to be reached.
+    levels : sequence of float, default=(0.9, 0.95, 0.99, 1.0)
+        Shares of it.
+    confidence : float, default=0.95
+        Of the intervals (bootstrap over seeds).
+
+    Returns
+    -------
+    DataFrame
+        Columns ``strategy``, ``level``, ``target`` (the metric to be reached), ``label_saving``, ``low``, ``high``
+        (``-inf``: not reached), ``labels`` and ``baseline_labels`` (what each of the two mean curves needs; NaN where
+        it is not reached).
+    """
+    curves = read_curves(results, metric)
+    curves.check_baseline(baseline)
+    random_grid, random = curves.whole(baseline)
+    random_mean = curves.sign * random.mean(axis=0)
+    rows = []
+    for name in curves.by_strategy:
+        if name == baseline:
+            continue
+        grid, own = curves.whole(name)
+        for level in levels:
+            target = target_of(random_mean[-1], level)
+            labels = float(labels_needed(grid, curves.sign * own.mean(axis=0), target))
+            baseline_labels = float(labels_needed(random_grid, random_mean, target))
+            saving = saving_of(curves, name, baseline, level, confidence)
+            rows.append((name, level, float(curves.sign * target), *saving, labels, baseline_labels))
+    columns = ["strategy", "level", "target", "label_saving", "low", "high", "labels", "baseline_labels"]
+    table = pd.DataFrame(rows, columns=columns)
+    table.attrs["notes"] = curves.notes
+    return table

@@ -1,0 +1,155 @@
+"""One row a strategy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from al_sklearn.experiments.statistics._curves import read_curves
+from al_sklearn.experiments.statistics._intervals import (
+    bootstrap_interval,
+    mean_interval,
+    percentiles,
+    resampling_weights,
+)
+from al_sklearn.experiments.statistics._pairs import holm, paired_p_values
+from al_sklearn.experiments.statistics._saving import saving_of
+
+
+def summarize(
+    results: pd.DataFrame,
+    metric: str = "accuracy",
+    *,
+    baseline: str = "random_sampling",
+    level: float = 1.0,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """One row a strategy: what it reaches, what it saves, and whether that is more than luck.
+
+    Parameters
+    ----------
+    results : DataFrame
+        A tidy table.
+    metric : str, default="accuracy"
+        The column that is compared.
+    baseline : str, default="random_sampling"
+        The strategy that the others are held against.
+    level : float, default=1.0
+        Of the label saving: the share of the baseline's final metric that has to be reached.
+    confidence : float, default=0.95
+        Of all intervals.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``strategy``, best AUBC first, with the columns ``final``, ``final_low``, ``final_high`` (the
+        metric after the last round, t interval), ``aubc``, ``aubc_low``, ``aubc_high`` (over the budgets that all
+        strategies share, bootstrap over seeds), ``rank`` (mean rank by AUBC over seeds, 1 is best), ``difference``,
+        ``difference_low``, ``difference_high`` (AUBC minus the baseline's, seed by seed, t interval), ``wins`` (seeds
+        with an AUBC better than the baseline's), ``n_seeds``, ``label_saving``, ``label_saving_low``,
+        ``label_saving_high`` (bootstrap), ``labels`` (used in the end, mean over seeds), ``n_stopped`` (seeds that a
+        criterion ended), ``p_value``, ``p_holm`` (paired t-test on the AUBC, and Holm-adjusted), ``p_wilcoxon``,
+        ``p_wilcoxon_holm``, and, where the table has them, ``query_seconds`` and ``training_seconds`` (mean of a
+        round). ``attrs["notes"]`` says what was cut or left out.
+    """
+    curves = read_curves(results, metric)
+    curves.check_baseline(baseline)
+    sign = curves.sign
+    areas = curves.areas()
+    ranks = stats.rankdata(-sign * np.stack(list(areas.values())), axis=0).mean(axis=1)
+    rows: dict[str, dict[str, Any]] = {}
+    for name, rank in zip(areas, ranks, strict=True):
+        row: dict[str, Any] = {}
+        row["final"], row["final_low"], row["final_high"] = mean_interval(curves.last(name), confidence)
+        area = bootstrap_interval(areas[name], confidence=confidence)
+        row["aubc"], row["aubc_low"], row["aubc_high"] = area
+        row["rank"] = float(rank)
+        pair = curves.areas([name, baseline])
+        difference = pair[name] - pair[baseline]
+        is_baseline = name == baseline
+        gain = mean_interval(difference, confidence)
+        row["difference"], row["difference_low"], row["difference_high"] = gain
+        row["wins"] = int((sign * difference > 0).sum())
+        row["n_seeds"] = len(difference)
+        saving = saving_of(curves, name, baseline, level, confidence)
+        row["label_saving"], row["label_saving_low"], row["label_saving_high"] = saving
+        row["labels"] = float(curves.labels(name).mean())
+        row["n_stopped"] = curves.n_stopped(name)
+        row["p_wilcoxon"], row["p_value"] = (np.nan, np.nan) if is_baseline else paired_p_values(difference)
+        rows[name] = row
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("strategy")
+    table.loc[baseline, ["difference_low", "difference_high", "label_saving_low", "label_saving_high"]] = np.nan
+    table["p_holm"] = holm(table["p_value"])
+    table["p_wilcoxon_holm"] = holm(table["p_wilcoxon"])
+    last = ["p_value", "p_holm", "p_wilcoxon", "p_wilcoxon_holm"]
+    for seconds in ("query_seconds", "training_seconds"):
+        if seconds in results.columns:
+            table[seconds] = results.groupby("strategy")[seconds].mean()
+            last.append(seconds)
+    table = table[[column for column in table.columns if column not in last] + last]
+    table = table.astype({"wins": int, "n_seeds": int, "n_stopped": int})
+    table = table.sort_values("aubc", ascending=sign < 0, kind="stable")
+    table.attrs["notes"] = curves.notes
+    return table
+
+
+def gap_closed(
+    results: pd.DataFrame,
+    metric: str = "accuracy",
+    *,
+    baseline: str = "random_sampling",
+    oracle: str = "oracle_batch",
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    random_state: int = 0,
+) -> pd.DataFrame:
+    """How much of the way from random sampling to an oracle that knows the labels a strategy goes.
+
+    ``(AUBC_S - AUBC_random) / (AUBC_oracle - AUBC_random)`` of the means over seeds: 0 is as good as random, 1 as
+    good as the oracle.
+
+    Parameters
+    ----------
+    results : DataFrame
+        A tidy table in which both were run.
+    metric : str, default="accuracy"
+        The column that is compared.
+    baseline, oracle : str
+        Where the way begins and where it ends.
+    confidence, n_resamples, random_state
+        Of the bootstrap, which draws all strategies' seeds together.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``strategy``: ``gap_closed``, ``low``, ``high``, ``difference`` (of the AUBC to the baseline's).
+        NaN where the oracle is not better than the baseline: there is no gap to close then. The bounds are NaN where
+        that happens in a bootstrap sample, and with one seed.
+    """
+    curves = read_curves(results, metric)
+    for name in (baseline, oracle):
+        curves.check_baseline(name)
+    areas = {name: curves.sign * area for name, area in curves.areas().items()}
+    gap = areas[oracle] - areas[baseline]
+    n_seeds = len(gap)
+    weights = resampling_weights(n_seeds, n_resamples, random_state)
+    rows = []
+    for name, area in areas.items():
+        if name == baseline:
+            continue
+        gain = area - areas[baseline]
+        low, high = percentiles(_ratio(weights @ gain, weights @ gap), confidence) if n_seeds > 1 else (np.nan, np.nan)
+        ratio = float(_ratio(gain.mean(), gap.mean()))
+        rows.append((name, ratio, low, high, float(curves.sign * gain.mean())))
+    columns = ["strategy", "gap_closed", "low", "high", "difference"]
+    table = pd.DataFrame(rows, columns=columns).set_index("strategy")
+    table.attrs["notes"] = curves.notes
+    return table
+
+
+def _ratio(gain: Any, gap: Any) -> np.ndarray:
+    gain, gap = np.asarray(gain), np.asarray(gap)
+    return np.divide(gain, gap, out=np.full(gap.shape, np.nan), where=gap > 0)
