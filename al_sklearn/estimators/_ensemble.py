@@ -2,22 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import get_tags
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
 
-from al_sklearn._random import as_generator, as_seed, preserve_global_rng
+from al_sklearn import inference
+from al_sklearn._random import as_generator, as_seed
+from al_sklearn.estimators._fitting import fit_seeded
+from al_sklearn.estimators._reach import Wrapper, unshared
 
 
-class DeepEnsemble(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class Members(Wrapper):
+    """What every ensemble does with its fitted members, ``estimators_``; ``fit`` sets them and ``classes_``."""
+
+    estimators_: list[Any]
+    classes_: np.ndarray
+
+    def _prepare(self, X: Any) -> Any:
+        """Return what the members are given for X."""
+        return X
+
+    def sample_proba(self, X: Any, n_samples: int | None = None, random_state: Any = None) -> np.ndarray:
+        """Return the probabilities of each member: samples of what the ensemble believes.
+
+        Parameters
+        ----------
+        X : images or features
+            What the members take.
+        n_samples : int, optional
+            Number of members, drawn without replacement; all by default.
+        random_state : int, Generator, RandomState or None
+            Which members, when not all.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n, n_classes)
+            Columns follow ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            When ``n_samples`` is not from 1 to the number of members.
+        """
+        check_is_fitted(self, "estimators_")
+        X = self._prepare(X)
+        members = self.estimators_
+        if n_samples is not None and not 1 <= n_samples <= len(members):
+            raise ValueError(f"n_samples must be from 1 to {len(members)} (the number of members), got {n_samples}.")
+        if n_samples is not None and n_samples < len(members):
+            chosen = as_generator(random_state).choice(len(members), n_samples, replace=False)
+            members = [members[i] for i in np.sort(chosen)]
+        samples: np.ndarray | None = None
+        for i, member in enumerate(members):
+            proba = member.predict_proba(X)
+            if samples is None:
+                samples = np.zeros((len(members), len(proba), len(self.classes_)), dtype=proba.dtype)
+            samples[i][:, np.searchsorted(self.classes_, member.classes_)] = proba
+        assert samples is not None
+        return samples
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the mean of the members' probabilities, (n, n_classes)."""
+        return self.sample_proba(X).mean(axis=0)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the class of the largest mean probability, (n,)."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def embed(self, X: Any, layer: str | None = None) -> np.ndarray:
+        """Return the members' embeddings side by side.
+
+        Parameters
+        ----------
+        X : images or features
+            What the members take.
+        layer : str, optional
+            Name of a layer of each member; nets only.
+
+        Returns
+        -------
+        ndarray of shape (n, sum of their sizes)
+        """
+        check_is_fitted(self, "estimators_")
+        X = self._prepare(X)
+        return np.concatenate([unshared(inference.embed, member, X, layer) for member in self.estimators_], axis=1)
+
+
+class DeepEnsemble(Members):
     """Several copies of a classifier, each trained on all the data from a seed of its own.
 
     The spread of their answers is the uncertainty that ``bald``, ``max_entropy`` and the other committee measures
@@ -31,9 +109,12 @@ class DeepEnsemble(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     n_members : int, default=5
         Number of members.
     n_jobs : int, optional
-        Members fitted at the same time, through joblib; the processor's threads are shared out among them.
+        Members fitted at the same time, through joblib; the processor's threads are shared out among them. The members
+        are the same whatever it is, up to rounding.
     random_state : int, Generator, RandomState or None, default=None
         Source of the members' seeds.
+    verbose : int, default=0
+        1 shows a progress bar over the members.
 
     Attributes
     ----------
@@ -57,16 +138,19 @@ class DeepEnsemble(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     (3, 150, 3)
     """
 
-    def __init__(self, estimator: Any, n_members: int = 5, n_jobs: int | None = None, random_state: Any = None):
+    def __init__(
+        self,
+        estimator: Any,
+        n_members: int = 5,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
         self.estimator = estimator
         self.n_members = n_members
         self.n_jobs = n_jobs
         self.random_state = random_state
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags = get_tags(self.estimator).input_tags
-        return tags
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> DeepEnsemble:
         """Fit every member on all the data.
@@ -94,92 +178,12 @@ class DeepEnsemble(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         seeds = np.random.SeedSequence(as_seed(self.random_state)).generate_state(self.n_members)
         n_jobs = min(effective_n_jobs(self.n_jobs), int(self.n_members))
         threads = max(1, cpu_count() // n_jobs) if n_jobs > 1 else None
-        self.estimators_ = Parallel(n_jobs=n_jobs)(
-            delayed(_fit_member)(clone(self.estimator), X, y, int(seed >> 1), threads, fit_params) for seed in seeds
+        fitted = Parallel(n_jobs=n_jobs, return_as="generator")(
+            delayed(fit_seeded)(clone(self.estimator), X, y, int(seed >> 1), threads=threads, **fit_params)
+            for seed in seeds
         )
+        bar = tqdm(fitted, total=len(seeds), desc="members", unit="member", disable=not self.verbose)
+        self.estimators_ = list(bar)
         self.classes_ = np.unique(np.concatenate([member.classes_ for member in self.estimators_]))
-        first = self.estimators_[0]
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(first, name):
-                setattr(self, name, getattr(first, name))
+        self._copy_shape(self.estimators_[0])
         return self
-
-    def sample_proba(self, X: Any, n_samples: int | None = None, random_state: Any = None) -> np.ndarray:
-        """Return the probabilities of each member: samples of what the ensemble believes.
-
-        Parameters
-        ----------
-        X : images or features
-            What the members take.
-        n_samples : int, optional
-            Number of members, drawn without replacement; all by default.
-        random_state : int, Generator, RandomState or None
-            Which members, when not all.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n, n_classes)
-            Columns follow ``classes_``.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        ValueError
-            When ``n_samples`` is not from 1 to the number of members.
-        """
-        check_is_fitted(self, "estimators_")
-        members = self.estimators_
-        if n_samples is not None and not 1 <= n_samples <= len(members):
-            raise ValueError(f"n_samples must be from 1 to {len(members)} (the number of members), got {n_samples}.")
-        if n_samples is not None and n_samples < len(members):
-            chosen = as_generator(random_state).choice(len(members), n_samples, replace=False)
-            members = [members[i] for i in np.sort(chosen)]
-        samples: np.ndarray | None = None
-        for i, member in enumerate(members):
-            proba = member.predict_proba(X)
-            if samples is None:
-                samples = np.zeros((len(members), len(proba), len(self.classes_)), dtype=proba.dtype)
-            samples[i][:, np.searchsorted(self.classes_, member.classes_)] = proba
-        assert samples is not None
-        return samples
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the mean of the members' probabilities, (n, n_classes)."""
-        return self.sample_proba(X).mean(axis=0)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the class of the largest mean probability, (n,)."""
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
-
-    def embed(self, X: Any) -> np.ndarray:
-        """Return the members' embeddings side by side, (n, sum of their sizes)."""
-        from al_sklearn.inference import embed
-
-        check_is_fitted(self, "estimators_")
-        return np.concatenate([embed(member, X) for member in self.estimators_], axis=1)
-
-
-def _fit_member(member: Any, X: Any, y: Any, seed: int, threads: int | None, fit_params: dict[str, Any]) -> Any:
-    named = [name for name in member.get_params(deep=True) if name.rpartition("__")[2] == "random_state"]
-    member.set_params(**dict.fromkeys(named, seed))
-    with _threads(threads), preserve_global_rng():
-        # Nets of plain skorch have no random_state: they draw from torch's global generator.
-        torch.manual_seed(seed)
-        return member.fit(X, y, **fit_params)
-
-
-@contextmanager
-def _threads(threads: int | None) -> Iterator[None]:
-    """Limit torch and BLAS: members that fight over the cores are slower together than one after the other."""
-    if threads is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with threadpool_limits(threads):
-            yield
-    finally:
-        torch.set_num_threads(before)
