@@ -19,7 +19,10 @@ from torch.nn import functional
 from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
+from al_sklearn._prefetch import read_ahead
 from al_sklearn._random import preserve_global_rng
+from al_sklearn.config import current
+from al_sklearn.pool import are_files
 
 # torch's own constants of AlphaDropout: the saturation value of SELU, -lambda * alpha.
 _ALPHA = -1.7580993408473766
@@ -48,7 +51,9 @@ def _quiet(net: Any, gradients: bool = False) -> Iterator[nn.Module]:
 def _batches(net: Any, X: Any) -> Iterator[tuple[int, Any]]:
     """Yield (start, rows) for each batch that the net's own iterator makes."""
     start = 0
-    for batch in net.get_iterator(net.get_dataset(X), training=False):
+    batches = net.get_iterator(net.get_dataset(X), training=False)
+    # Files are decoded beside the network's work; arrays are in memory by now.
+    for batch in read_ahead(batches) if current().prefetch and are_files(X) else batches:
         rows, _ = unpack_data(batch)
         if isinstance(rows, torch.Tensor) and rows.is_floating_point() and bool(torch.isnan(rows).any()):
             raise ValueError(f"X contains NaN (in the rows from {start} on).")

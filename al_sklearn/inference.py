@@ -27,8 +27,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from al_sklearn._chunks import by_chunks, kept, stays_mapped
 from al_sklearn._random import RandomState, as_generator, as_seed
-from al_sklearn.pool import RowView, iter_chunks, n_rows, take_rows
+from al_sklearn.pool import RowView, n_rows, take_rows
 
 __all__ = [
     "classes_of",
@@ -45,12 +46,13 @@ __all__ = [
     "shared",
 ]
 
-# Rows read at a time from what is not in memory: large enough to be fast, small enough to be nothing.
-_CHUNK_BYTES = 2**26
 # Masks of feature dropout are drawn for so many rows at a time, wherever batches and chunks begin.
 _MASK_ROWS = 256
 # MC dropout samples when the caller does not say: where BALD's ranking has settled in practice.
 _N_SAMPLES = 20
+
+# What is said of a row whatever rows are beside it.
+_ROW_WISE = frozenset({"predict_proba", "embed", "input_gradient", "predict_loss"})
 
 _memory: ContextVar[dict[tuple, tuple] | None] = ContextVar("al_sklearn_shared", default=None)
 
@@ -77,7 +79,9 @@ def _once(name: str, classifier: Any, X: Any, options: tuple, compute: Callable[
         return compute()
     key = (name, id(classifier), id(X), options)
     if key not in memory:
-        result = compute()
+        whole = memory.get((name, id(classifier), id(X.base), options)) if isinstance(X, RowView) else None
+        # Known of all rows, it is known of some; where a row's result depends on its position it is not.
+        result = compute() if whole is None or name not in _ROW_WISE else whole[2][X.indices]
         # Views are made read-only: the array itself may belong to the classifier.
         if isinstance(result, tuple):
             result = tuple(map(_read_only, result))
@@ -134,26 +138,6 @@ def _check_fitted(estimator: Any) -> None:
 
 def _cannot(capability: str, estimator: Any, instead: str) -> TypeError:
     return TypeError(f"{type(estimator).__name__} cannot give {capability}: {instead}")
-
-
-def _by_chunks(function: Callable[[Any], Any], X: Any, axis: int = 0) -> Any:
-    """Apply a row-wise function (to an array or a tuple of them), reading what is not in memory in chunks."""
-    in_memory = not isinstance(X, (RowView, np.memmap)) and type(X).__module__.split(".")[0] != "h5py"
-    if in_memory:
-        return function(X)
-    row_bytes = int(np.prod(X.shape[1:], dtype=np.int64)) * getattr(getattr(X, "dtype", None), "itemsize", 8)
-    chunk_rows = int(np.clip(_CHUNK_BYTES // max(row_bytes, 1), 256, 65536))
-    if n_rows(X) == 0:
-        raise ValueError("X is empty: there are no rows to look at.")
-    outs: list[np.ndarray] = []
-    for part, rows in iter_chunks(X, chunk_rows):
-        result = function(rows)
-        results = result if isinstance(result, tuple) else (result,)
-        if not outs:
-            outs = [np.empty((*r.shape[:axis], n_rows(X), *r.shape[axis + 1 :]), dtype=r.dtype) for r in results]
-        for out, r in zip(outs, results, strict=True):
-            out[(slice(None),) * axis + (part,)] = r
-    return tuple(outs) if isinstance(result, tuple) else outs[0]
 
 
 def _check_proba(proba: np.ndarray, n: int, estimator: Any) -> np.ndarray:
@@ -233,9 +217,9 @@ def predict_proba(classifier: Any, X: Any) -> np.ndarray:
         if _is_net(estimator):
             from al_sklearn import _nets
 
-            proba = _by_chunks(lambda rows: _nets.proba(estimator, rows, n_rows(rows)), X)
+            proba = kept("predict_proba", estimator, X, (), lambda rows: _nets.proba(estimator, rows, n_rows(rows)))
         else:
-            proba = _by_chunks(estimator.predict_proba, X)
+            proba = kept("predict_proba", estimator, X, (), estimator.predict_proba)
         return _check_proba(proba, n, estimator)
 
     if not _gives_proba(estimator):
@@ -281,7 +265,7 @@ def sample_proba(classifier: Any, X: Any, n_samples: int | None = None, random_s
         seed = as_seed(random_state)
         if (memory := _memory.get()) is not None:
             seed = memory.setdefault(("seed", id(estimator), n_samples), (estimator, None, seed))[2]
-        samples = _by_chunks(lambda rows: _sample(estimator, rows, n_samples, seed), X, axis=1)
+        samples = by_chunks(lambda rows: _sample(estimator, rows, n_samples, seed), X, axis=1)
         return _check_proba(samples, n_rows(X), estimator)
 
     # The random state is not in the key: measures that share a query share its samples.
@@ -376,7 +360,13 @@ def embed(classifier: Any, X: Any, layer: str | None = None) -> np.ndarray:
         _check_fitted(estimator)
 
     def compute() -> np.ndarray:
-        return _check_embeddings(_by_chunks(lambda rows: _embed(estimator, rows, layer), X), n_rows(X), estimator)
+        if _embeds(estimator):
+            embeddings = kept("embed", estimator, X, (layer,), lambda rows: _embed(estimator, rows, layer))
+        elif stays_mapped(X):
+            embeddings = _embed(estimator, np.asarray(X), layer)
+        else:
+            embeddings = by_chunks(lambda rows: _embed(estimator, rows, layer), X)
+        return _check_embeddings(embeddings, n_rows(X), estimator)
 
     return _once("embed", estimator, X, (layer,), compute)
 
@@ -455,7 +445,13 @@ def proba_and_embed(classifier: Any, X: Any, layer: str | None = None) -> tuple[
     def compute() -> tuple[np.ndarray, np.ndarray]:
         from al_sklearn import _nets
 
-        both = _by_chunks(lambda rows: _nets.proba_and_embed(estimator, rows, n_rows(rows), layer), X)
+        both = kept(
+            "proba_and_embed",
+            estimator,
+            X,
+            (layer,),
+            lambda rows: _nets.proba_and_embed(estimator, rows, n_rows(rows), layer),
+        )
         return _check_proba(both[0], n_rows(X), estimator), _check_embeddings(both[1], n_rows(X), estimator)
 
     proba, embeddings = _once("proba_and_embed", estimator, X, (layer,), compute)
@@ -511,7 +507,13 @@ def predict_loss(classifier: Any, X: Any) -> np.ndarray:
             "predict_loss", estimator, "train it with a loss-prediction head, or give it a predict_loss method."
         )
     _check_fitted(estimator)
-    return _once("predict_loss", estimator, X, (), lambda: np.asarray(_by_chunks(estimator.predict_loss, X)))
+    return _once(
+        "predict_loss",
+        estimator,
+        X,
+        (),
+        lambda: kept("predict_loss", estimator, X, (), lambda rows: np.asarray(estimator.predict_loss(rows))),
+    )
 
 
 class _FeatureMasks:
@@ -589,7 +591,7 @@ def feature_dropout(
                 estimator, rows, n_samples, lambda sample, i, j, d: masks.factors(sample, begin + i, begin + j, d)
             )
 
-        return _check_proba(_by_chunks(chunk, X, axis=1), n_rows(X), estimator)
+        return _check_proba(by_chunks(chunk, X, axis=1), n_rows(X), estimator)
 
     return _once("feature_dropout", estimator, X, (n_samples, p), compute)
 
@@ -690,7 +692,11 @@ def input_gradient(classifier: Any, X: Any) -> np.ndarray:
     estimator = _unwrap(classifier)
     _check_fitted(estimator)
     return _once(
-        "input_gradient", estimator, X, (), lambda: _by_chunks(lambda rows: _input_gradient(estimator, rows), X)
+        "input_gradient",
+        estimator,
+        X,
+        (),
+        lambda: kept("input_gradient", estimator, X, (), lambda rows: _input_gradient(estimator, rows)),
     )
 
 

@@ -19,7 +19,7 @@ from skorch.helper import SliceDataset
 from torch import nn
 from torch.utils.data import Dataset
 
-from al_sklearn import inference
+from al_sklearn import _chunks, inference
 from al_sklearn._random import as_seed
 from al_sklearn.pool import view_rows
 
@@ -229,7 +229,7 @@ def test_chunks_change_nothing(net, images, monkeypatch, tmp_path):
     X, _ = images
     memmap = np.memmap(tmp_path / "x.bin", dtype=X.dtype, mode="w+", shape=X.shape)
     memmap[:] = X
-    monkeypatch.setattr(inference, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(_chunks, "_CHUNK_BYTES", 1)
     forest = RandomForestClassifier(10, random_state=0).fit(X.reshape(300, -1), images[1])
     flat = view_rows(X.reshape(300, -1), np.arange(300))
     for classifier, lazy, plain in ((net, memmap, X), (forest, flat, X.reshape(300, -1))):
@@ -390,7 +390,7 @@ def test_feature_dropout_does_not_depend_on_batches_or_chunks(net, images, flat,
     net.set_params(batch_size=size)
     memmap = np.memmap(tmp_path / "x.bin", dtype=X.dtype, mode="w+", shape=X.shape)
     memmap[:] = X
-    monkeypatch.setattr(inference, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(_chunks, "_CHUNK_BYTES", 1)
     np.testing.assert_allclose(inference.feature_dropout(net, memmap, random_state=1), expected, atol=1e-5)
     np.testing.assert_allclose(inference.input_gradient(net, memmap), inference.input_gradient(net, X), rtol=1e-3)
     rows, labels = flat

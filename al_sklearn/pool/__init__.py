@@ -5,6 +5,6 @@ shrinking copy: :func:`view_rows` looks at some of its rows and reads them only 
 """
 
 from al_sklearn.pool._pool import STATES, Pool
-from al_sklearn.pool._rows import RowView, concat_rows, iter_chunks, n_rows, take_rows, view_rows
+from al_sklearn.pool._rows import RowView, are_files, concat_rows, iter_chunks, n_rows, take_rows, view_rows
 
-__all__ = ["STATES", "Pool", "RowView", "concat_rows", "iter_chunks", "n_rows", "take_rows", "view_rows"]
+__all__ = ["STATES", "Pool", "RowView", "are_files", "concat_rows", "iter_chunks", "n_rows", "take_rows", "view_rows"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -35,6 +36,15 @@ def n_rows(X: Any) -> int:
             "X must be an array, memmap, HDF5 dataset, sparse matrix, tensor, DataFrame, list, dict of these, "
             f"torch Dataset or SliceDataset; got {type(X).__name__}, which has no length."
         ) from None
+
+
+def are_files(X: Any) -> bool:
+    """Whether the rows of X are names of files: a list or an array of paths, or a view of one."""
+    if isinstance(X, RowView):
+        X = X.base
+    if isinstance(X, np.ndarray):
+        return X.dtype.kind == "U" or (X.dtype == object and len(X) > 0 and isinstance(X[0], (str, os.PathLike)))
+    return isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], (str, os.PathLike))
 
 
 def as_positions(indices: Any, n: int) -> np.ndarray:

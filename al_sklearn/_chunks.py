@@ -1,0 +1,212 @@
+"""Row-wise functions over an X of any size: read in pieces, results in memory or in a file, kept where asked."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
+import scipy.sparse as sp
+from joblib.hashing import NumpyHasher
+
+from al_sklearn._prefetch import read_ahead
+from al_sklearn._row_cache import cache_key, open_or_compute
+from al_sklearn.config import current
+from al_sklearn.pool import RowView, iter_chunks, n_rows, take_rows
+
+# Rows read at a time from what is not in memory: large enough to be fast, small enough to be nothing.
+_CHUNK_BYTES: Final = 2**26
+# Of rows whose size nobody knows (files, items of a torch data set), and of what is kept: all that a kill can lose.
+_FEW_ROWS: Final = 4096
+_MOST_ROWS: Final = 65536
+
+
+def reads_from_disk(X: Any) -> bool:
+    """Whether X is an array whose rows are not in memory: a memmap, HDF5, Zarr, a view, image files."""
+    if isinstance(X, (RowView, np.memmap)):
+        return True
+    is_array = hasattr(X, "shape") and hasattr(X, "dtype")
+    return is_array and not (
+        isinstance(X, np.ndarray) or hasattr(X, "iloc") or sp.issparse(X) or type(X).__module__.split(".")[0] == "torch"
+    )
+
+
+def stays_mapped(X: Any) -> bool:
+    """Whether X is a matrix of floats in a file that ``max_memory`` forbids to copy into memory."""
+    return isinstance(X, np.memmap) and X.ndim == 2 and X.dtype.kind == "f" and current().max_memory is not None
+
+
+def chunk_rows_of(X: Any) -> int:
+    """Rows of X to read at a time under the settings in force."""
+    limit = current().max_memory
+    if not hasattr(X, "shape") or not hasattr(X, "dtype"):
+        return _FEW_ROWS
+    row_bytes = max(int(np.prod(X.shape[1:], dtype=np.int64)) * getattr(X.dtype, "itemsize", 8), 1)
+    chunk_bytes = _CHUNK_BYTES if limit is None else min(_CHUNK_BYTES, limit // 16)
+    return int(np.clip(chunk_bytes // row_bytes, 256 if limit is None else 1, _MOST_ROWS))
+
+
+def by_chunks(function: Callable[[Any], Any], X: Any, axis: int = 0) -> Any:
+    """Apply a row-wise function, which gives an array or a tuple of them, to all rows of X.
+
+    Parameters
+    ----------
+    function : callable
+        Takes rows of X. Whatever it gives has one entry for each row along ``axis``.
+    X : any kind of rows, n of them
+        What is not in memory is read in pieces; under ``max_memory``, everything is.
+    axis : int, default=0
+
+    Returns
+    -------
+    array or tuple of arrays
+        In memory, or under ``max_memory`` mapped from a temporary file where they are large.
+    """
+    n = n_rows(X)
+    if not reads_from_disk(X) and current().max_memory is None:
+        return function(X)
+    if n == 0:
+        raise ValueError("X is empty: there are no rows to look at.")
+    outs: list[np.ndarray] = []
+    is_tuple = False
+    for part, rows in _pieces(X, chunk_rows_of(X)):
+        result = function(rows)
+        is_tuple = isinstance(result, tuple)
+        results = result if is_tuple else (result,)
+        if not outs:
+            outs = [room((*r.shape[:axis], n, *r.shape[axis + 1 :]), r.dtype) for r in results]
+        for out, r in zip(outs, results, strict=True):
+            out[(slice(None),) * axis + (part,)] = r
+    return tuple(outs) if is_tuple else outs[0]
+
+
+def _pieces(X: Any, chunk_rows: int) -> Iterator[tuple[slice, Any]]:
+    pieces = iter_chunks(X, chunk_rows)
+    ahead = current().prefetch and reads_from_disk(X) and n_rows(X) > chunk_rows
+    return read_ahead(pieces) if ahead else pieces
+
+
+def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array to be filled: in memory, or in a temporary file where ``max_memory`` leaves no room for it.
+
+    The file has no name any more: it goes with the array.
+    """
+    config = current()
+    n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    if config.max_memory is None or n_bytes <= config.max_memory // 4:
+        return np.empty(shape, dtype=dtype)
+    if config.cache is not None:
+        config.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=config.cache) as file:
+        return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+
+
+def kept(name: str, estimator: Any, X: Any, options: tuple, function: Callable[[Any], Any]) -> Any:
+    """:func:`by_chunks`, or where the settings name a cache, the rows kept there, computed where they lack.
+
+    Parameters
+    ----------
+    name : str
+        What is computed.
+    estimator : fitted estimator or None
+    X : any kind of rows
+    options : tuple of plain values
+        Whatever else the rows depend on.
+    function : callable
+        As in :func:`by_chunks`, with ``axis=0``. Given a few rows it tells the width of its results.
+    """
+    config, n = current(), n_rows(X)
+    if config.cache is None or n == 0:
+        return by_chunks(function, X)
+    probe = function(take_rows(X, slice(0, min(n, 2))))
+    likes = probe if isinstance(probe, tuple) else (probe,)
+    ends = np.cumsum([0, *(1 if like.ndim == 1 else like.shape[1] for like in likes)])
+
+    def compute(start: int, stop: int) -> np.ndarray:
+        result = function(reader.read(start, stop))
+        return np.column_stack(result if isinstance(result, tuple) else (result,))
+
+    with _Reader(X) as reader:
+        rows = open_or_compute(
+            config.cache,
+            _key(name, estimator, X, options),
+            n_rows=n,
+            row_shape=(int(ends[-1]),),
+            dtype=np.result_type(*likes),
+            compute_chunk=compute,
+            chunk_rows=min(chunk_rows_of(X), max(_FEW_ROWS, n // 64)),
+        )
+    # Views of one file: the columns of each result.
+    outs = [rows[:, i] if like.ndim == 1 else rows[:, i:j] for like, i, j in zip(likes, ends, ends[1:], strict=False)]
+    return tuple(outs) if isinstance(probe, tuple) else outs[0]
+
+
+class _Reader:
+    """Reads pieces of X that are asked for one by one, and the piece after each ahead."""
+
+    def __init__(self, X: Any):
+        self.X, self._next = X, slice(0, 0)
+        self._coming: Future[Any] | None = None
+        ahead = current().prefetch and reads_from_disk(X)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="al_sklearn-read") if ahead else None
+
+    def __enter__(self) -> _Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def read(self, start: int, stop: int) -> Any:
+        here = slice(start, stop)
+        rows = self._coming.result() if self._coming is not None and self._next == here else take_rows(self.X, here)
+        self._coming, self._next = None, slice(stop, min(2 * stop - start, n_rows(self.X)))
+        if self._pool is not None and self._next.stop > stop:
+            self._coming = self._pool.submit(take_rows, self.X, self._next)
+        return rows
+
+
+def _key(name: str, estimator: Any, X: Any, options: tuple) -> str:
+    """Everything that the rows depend on, as the name of a folder."""
+    # Imported here: experiments import inference, which imports this module.
+    from al_sklearn.experiments._fingerprint import fingerprint
+
+    return cache_key(
+        what=name, options=list(options), classifier=state_hash(estimator), data=[fingerprint(X), _stamps(X)]
+    )
+
+
+def state_hash(estimator: Any) -> str:
+    """Know a fitted estimator again in another process: parameters, weights, everything it learnt."""
+    return _StateHasher("md5").hash(estimator)
+
+
+class _StateHasher(NumpyHasher):
+    """joblib's hash, with networks known by their weights: torch pickles them differently in every process."""
+
+    def save(self, obj: Any) -> None:
+        from al_sklearn.experiments._fingerprint import describe
+
+        torch, skorch_net = sys.modules.get("torch"), sys.modules.get("skorch.net")
+        if skorch_net is not None and isinstance(obj, skorch_net.NeuralNet):
+            learnt = getattr(obj, "classes_", None), getattr(obj, "image_shape_", None)
+            obj = "net", type(obj).__qualname__, describe(obj.get_params(deep=False)), learnt, describe(obj.module_)
+        elif torch is not None and isinstance(obj, torch.nn.Module):
+            obj = describe(obj)
+        super().save(obj)
+
+
+def _stamps(X: Any) -> list[list[int]] | None:
+    """Sizes and times of the files behind X, where it is not hashed whole: a changed file is other data."""
+    base = X.base if isinstance(X, RowView) else X
+    if isinstance(base, (list, tuple)) or (isinstance(base, np.ndarray) and base.dtype.kind in "OU"):
+        files = [path for path in base if isinstance(path, (str, os.PathLike))]
+    else:
+        file = getattr(base, "filename", None) or getattr(getattr(base, "file", None), "filename", None)
+        files = [] if file is None else [file]
+    stats = [os.stat(path) for path in files if os.path.exists(path)]
+    return [[stat.st_size, stat.st_mtime_ns] for stat in stats] or None
