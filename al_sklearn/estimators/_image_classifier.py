@@ -28,6 +28,7 @@ from al_sklearn.estimators._augment import get_augment
 from al_sklearn.estimators._callbacks import check_training, has_stopped_early, training_callbacks
 from al_sklearn.estimators._class_weight import check_class_weight, class_weights
 from al_sklearn.estimators._data import ImageDataset, image_tensor, labels_of
+from al_sklearn.estimators._folding import folded
 from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader
 from al_sklearn.estimators.networks._build import build_network
 
@@ -37,6 +38,8 @@ _STATISTICS_IMAGES = 1000
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # Pixels in a scoring batch on the CPU: 32 images of 28x28.
 _SCORING_PIXELS = 32 * 28 * 28
+# From so many images on, folding BatchNorm pays: it takes about as long as scoring a hundred.
+_FOLDED_IMAGES = 512
 _AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Parameters that callbacks are made from.
 _CALLBACK_PARAMS = {"schedule", "warmup_epochs", "patience", "monitor", "swa"}
@@ -709,10 +712,33 @@ class ImageClassifier(NeuralNetClassifier):
 
     def forward_iter(self, X: Any, training: bool = False, device: Any = "cpu") -> Iterator[Any]:
         """Yield the network's outputs batch by batch, in the order of X also with ``training=True``."""
-        iterator = self.get_iterator(self.get_dataset(X), training=False)
-        self._set_training(training)
+        dataset = self.get_dataset(X)
+        net = self if training else self.scoring_net(len(dataset))
+        iterator = net.get_iterator(dataset, training=False)
+        net._set_training(training)
         for batch in iterator:
-            yield to_device(self.evaluation_step(batch, training=training), device=device)
+            yield to_device(net.evaluation_step(batch, training=training), device=device)
+
+    def scoring_net(self, n_images: int) -> ImageClassifier:
+        """Return a classifier that scores ``n_images`` fastest: itself, or one whose BatchNorms are folded.
+
+        Parameters
+        ----------
+        n_images : int
+            How many images are to be scored: a few are not worth the milliseconds that folding takes.
+
+        Returns
+        -------
+        ImageClassifier
+            Shares this one's weights as they are now; for scoring, not for training. Probabilities agree up to the
+            rounding of the network's arithmetic.
+        """
+        if n_images < _FOLDED_IMAGES or hasattr(self.module_, "_orig_mod"):
+            return self
+        net = object.__new__(type(self))
+        net.__dict__.update(vars(self))
+        net.__dict__["module_"] = folded(self.module_)
+        return net
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return class probabilities.
