@@ -17,20 +17,20 @@ from al_sklearn._errors import unknown_name
 from al_sklearn.estimators._loader import AugmentedLoader
 
 
-def _cosine(part: float) -> float:
-    return (1 + math.cos(math.pi * part)) / 2
+def _cosine(step: float, steps: float) -> float:
+    return (1 + math.cos(math.pi * step / steps)) / 2
 
 
-def _one_cycle(part: float) -> float:
-    """The rate of Smith's cycle as torch has it: from 1/25 up in the first 30 %, then down to almost nothing."""
-    rise, first, last = 0.3, 1 / 25, 1 / 25e4
-    if part < rise:
-        return 1 - (1 - first) * _cosine(part / rise)
-    return last + (1 - last) * _cosine((part - rise) / (1 - rise))
+def _one_cycle(step: float, steps: float) -> float:
+    """As torch's ``OneCycleLR``: from 1/25 up in the first 30 % of the steps, then down to almost nothing."""
+    first, last, top = 1 / 25, 1 / 25e4, 0.3 * steps - 1
+    if step <= top:
+        return 1 - (1 - first) * _cosine(step, top)
+    return last + (1 - last) * _cosine(step - top, steps - 1 - top)
 
 
-# Rate, as a part of lr, at a part of the way from the end of the warm-up to the end of the training.
-_SHAPES: dict[str, Callable[[float], float]] = {"cosine": _cosine, "one_cycle": _one_cycle}
+# What the rate is multiplied with at a step, of a number of steps.
+_SHAPES: dict[str, Callable[[float, float], float]] = {"cosine": _cosine, "one_cycle": _one_cycle}
 SCHEDULES = (*_SHAPES, "plateau")
 
 
@@ -143,7 +143,8 @@ class LearningRateSchedule(Callback):
             return float(self.plateau_.optimizer.param_groups[0]["lr"])
         if self.policy is None:
             return 1.0
-        return _SHAPES[self.policy](min(1.0, (step - warmup) / (epochs * self.steps_ - warmup)))
+        last = epochs * self.steps_ - 1
+        return _SHAPES[self.policy](min(step, last) - warmup, last + 1 - warmup)
 
 
 class StopEarly(EarlyStopping):
