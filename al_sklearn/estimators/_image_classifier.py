@@ -410,6 +410,8 @@ class ImageClassifier(NeuralNetClassifier):
             self.initialize()
         else:
             self._check_known(labels, classes)
+        # A network that is new, or whose train() keeps parts frozen, is told before the first step.
+        self._set_training(True)
         with self._own_rng():
             # Callbacks index what they are given: the data set can be indexed, whatever the caller's X is.
             self.notify("on_train_begin", X=dataset, y=labels)

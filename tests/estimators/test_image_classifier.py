@@ -2,6 +2,7 @@
 
 import pickle
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -430,6 +431,7 @@ def test_keyboard_interrupt_is_not_swallowed(digits, quick):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # torch.compile warns about its own insides
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler (g++) on the CPU")
 def test_compile(digits, quick):
     X, y = digits
     net = quick(compile=True).fit(X[:40], y[:40])
