@@ -88,7 +88,7 @@ def test_wrong_input_is_one_sentence(args, message, tmp_path):
 def test_lists_and_version():
     listed = run("strategies").output
     assert all(info.name in listed for info in catalogue()) and "closest" in listed and "hybrid" in listed
-    assert run("datasets").output.split() == ["digits", "fashion-mnist", "folder", "mnist"]
+    assert {"digits", "fashion-mnist", "folder", "mnist"} <= set(run("datasets").output.split())
     assert run("version").output.strip() == al_sklearn.__version__
     assert "compare" in run("--help").output
 

@@ -1,5 +1,46 @@
-"""Loaders of image data sets, by name."""
+"""Image data sets by name, one's own beside them; index sets, tables and class folders in and out."""
 
-from al_sklearn.datasets._load import ImageData, dataset_names, load_dataset
+# Imported for the names they register.
+from al_sklearn._index_sets import check_index_sets, read_index_sets, write_index_sets
+from al_sklearn.datasets import (  # noqa: F401
+    _arrays,
+    _cifar,
+    _digits,
+    _droughtwatch,
+    _folders,
+    _mnist,
+    _stanford_dogs,
+    _stl10,
+    _svhn,
+    _tables,
+)
+from al_sklearn.datasets._base import (
+    DataSource,
+    ImageData,
+    Skipped,
+    dataset_names,
+    dataset_summaries,
+    register_dataset,
+)
+from al_sklearn.datasets._check import check_images
+from al_sklearn.datasets._export import export_image_folder
+from al_sklearn.datasets._lazy import Hdf5Rows
+from al_sklearn.datasets._load import load_dataset
+from al_sklearn.datasets._tables import write_table
 
-__all__ = ["ImageData", "dataset_names", "load_dataset"]
+__all__ = [
+    "DataSource",
+    "Hdf5Rows",
+    "ImageData",
+    "Skipped",
+    "check_images",
+    "check_index_sets",
+    "dataset_names",
+    "dataset_summaries",
+    "export_image_folder",
+    "load_dataset",
+    "read_index_sets",
+    "register_dataset",
+    "write_index_sets",
+    "write_table",
+]

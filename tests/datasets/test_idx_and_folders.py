@@ -1,35 +1,16 @@
-"""Loaders on files in the true format."""
+"""Digits, idx files, folders of class folders, and what every data set has."""
 
 import gzip
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from al_sklearn.datasets import dataset_names, load_dataset
+from al_sklearn.datasets import ImageData, dataset_names, dataset_summaries, load_dataset
+from tests.datasets.files import make_folder, write_idx, write_mnist
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-
-
-def write_idx(path, array, compress=True):
-    codes = {np.dtype("uint8"): 0x08, np.dtype("float32"): 0x0D}
-    raw = struct.pack(">HBB", 0, codes[array.dtype], array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
-    raw += array.astype(array.dtype.newbyteorder(">")).tobytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(raw) if compress else raw)
-
-
-def write_mnist(folder, compress=True):
-    rng = np.random.default_rng(0)
-    suffix = ".gz" if compress else ""
-    written = {}
-    for split, n in (("train", 30), ("t10k", 12)):
-        written[split] = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8), (np.arange(n) % 10).astype(np.uint8)
-        write_idx(folder / f"{split}-images-idx3-ubyte{suffix}", written[split][0], compress)
-        write_idx(folder / f"{split}-labels-idx1-ubyte{suffix}", written[split][1], compress)
-    return written
 
 
 def test_digits_need_no_files():
@@ -81,30 +62,11 @@ def test_damaged_files_are_named(tmp_path):
     with pytest.raises(ValueError, match="is not an idx file"):
         load_dataset("mnist", tmp_path)
     write_idx(images, np.zeros((29, 28, 28), np.uint8))
-    with pytest.raises(ValueError, match=r"images of shape \(29, 28, 28\) do not match labels of shape \(30,\)"):
+    with pytest.raises(ValueError, match=r"images of shape \(29, 28, 28\) in .* do not match labels of shape \(30,\)"):
         load_dataset("mnist", tmp_path)
     images.unlink()
     with pytest.raises(FileNotFoundError, match="no train-images-idx3-ubyte or"):
         load_dataset("mnist", tmp_path)
-
-
-def test_download_goes_through_torchvision(tmp_path, monkeypatch):
-    import torchvision
-
-    def fetch(root, train, download):
-        assert download
-        write_mnist(Path(root) / "FashionMNIST" / "raw")
-
-    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", fetch)
-    assert len(load_dataset("fashion-mnist", tmp_path, download=True).X_train) == 30
-
-
-def make_folder(folder, classes=("cat", "dog"), n=3):
-    for label in classes:
-        (folder / label / "inner").mkdir(parents=True)
-        for i in range(n):
-            Image.fromarray(np.full((4, 5, 3), i, np.uint8)).save(folder / label / "inner" / f"{i}.png")
-        (folder / label / "notes.txt").write_text("no image")
 
 
 def test_folders_of_class_folders(tmp_path):
@@ -125,17 +87,49 @@ def test_folders_with_train_and_test(tmp_path):
         load_dataset("folder", tmp_path)
 
 
+def test_leftovers_of_macos_and_capital_suffixes(tmp_path):
+    make_folder(tmp_path)
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "cat" / "X.JPEG", "JPEG")
+    (tmp_path / "cat" / "._X.JPEG").write_bytes(b"resource fork")
+    assert len(load_dataset("folder", tmp_path).X_train) == 7
+
+
 def test_bad_requests(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"Unknown data set 'digit'. Did you mean 'digits'\? Available: digits, fashion"
-    ):
+    with pytest.raises(ValueError, match=r"Unknown data set 'digit'. Did you mean 'digits'\? Available: cifar10,"):
         load_dataset("digit")
+    with pytest.raises(ValueError, match=r"Unknown option of the data set 'emnist' 'splits'. Did you mean 'split'"):
+        load_dataset("emnist", tmp_path, splits="letters")
+    with pytest.raises(ValueError, match="on_corrupt must be None, 'raise' or 'skip', got 'ignore'"):
+        load_dataset("folder", tmp_path, on_corrupt="ignore")
     with pytest.raises(FileNotFoundError, match="give data_dir"):
         load_dataset("mnist")
+    with pytest.raises(FileNotFoundError, match="give data_dir, the folder that the files are put into"):
+        load_dataset("fashion-mnist", download=True)
     with pytest.raises(FileNotFoundError, match="must be a folder of class folders"):
         load_dataset("folder", tmp_path / "none")
     with pytest.raises(FileNotFoundError, match="holds no class folders with images"):
         load_dataset("folder", tmp_path)
     with pytest.raises(ValueError, match="cannot be downloaded"):
         load_dataset("folder", tmp_path, download=True)
-    assert dataset_names() == ["digits", "fashion-mnist", "folder", "mnist"]
+    write_mnist(tmp_path)
+    write_idx(tmp_path / "t10k-labels-idx1-ubyte.gz", np.full(12, 46, np.uint8))
+    with pytest.raises(ValueError, match="labels from 46 to 46, but mnist has 10 classes"):
+        load_dataset("mnist", tmp_path)
+
+
+def test_every_name_says_what_it_is():
+    names = ["cifar10", "cifar100", "csv", "digits", "droughtwatch", "emnist", "fashion-mnist", "folder", "hdf5"]
+    names += ["imagenet", "mnist", "npy", "npz", "parquet", "stanford-dogs", "stl10", "svhn", "zarr"]
+    assert set(names) <= set(dataset_names())
+    summaries = dataset_summaries()
+    assert all(len(summaries[name]) > 20 for name in names)
+    assert summaries["emnist"].endswith("Options: split.")
+
+
+def test_the_pools_view_is_the_training_set_itself():
+    data = load_dataset("digits")
+    assert data.X_pool is data.X_train
+    with pytest.raises(ValueError, match="same length, got 2 images and 3 labels"):
+        ImageData("bad", np.zeros((2, 4, 4), np.uint8), np.zeros(3, int))
+    assert ImageData("own", np.zeros((2, 4, 4), np.uint8), np.array([0, 2])).class_names == ("0", "1", "2")
+    assert ImageData("own", ["a", "b"], np.array(["x", "y"])).class_names == ("x", "y")

@@ -1,0 +1,39 @@
+"""NumPy's own files, read without pickle."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from typing import Any
+
+import numpy as np
+
+
+def read_numpy(path: str | os.PathLike[str], mmap_mode: Any = None) -> Any:
+    """Read a ``.npy`` or ``.npz`` file without ever unpickling, which could run any command.
+
+    Returns
+    -------
+    ndarray, memmap, or dict of arrays
+
+    Raises
+    ------
+    ValueError
+        When the file needs pickle, or is damaged; what to do is said.
+    """
+    try:
+        if mmap_mode is not None:
+            return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+        # numpy leaves a file open that it cannot read.
+        with open(path, "rb") as file:
+            content = np.load(file, allow_pickle=False)
+            return content if isinstance(content, np.ndarray) else {key: content[key] for key in content.files}
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        if "Object arrays" in str(error) or "Python objects" in str(error):
+            raise ValueError(
+                f"{path} holds Python objects, which only pickle can read, and a pickle can run any command. If you "
+                "trust it, convert it once: python -c \"import numpy; numpy.save('new.npy', "
+                f"numpy.load('{os.fspath(path)}', allow_pickle=True).astype('int64'))\" (for index sets; for names "
+                "astype('str'))."
+            ) from error
+        raise ValueError(f"{path} is no whole .npy or .npz file ({error}): make or fetch it again.") from error

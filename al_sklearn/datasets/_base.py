@@ -1,0 +1,249 @@
+"""What a data set is here, and how one gets a name: read this to add your own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from al_sklearn._errors import check_same_length, unknown_name
+from al_sklearn.pool import n_rows
+
+T = TypeVar("T")
+
+
+class Skipped(NamedTuple):
+    """An image that was left out, and why."""
+
+    file: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Images and labels for training and testing.
+
+    Attributes
+    ----------
+    name : str
+    X_train : images
+        uint8 (n, H, W) or (n, H, W, C), float (n, C, H, W), a list of file paths, or a lazy array of these (memmap,
+        HDF5, Zarr), whose rows are read when they are asked for. Never augmented: classifiers do that, in training.
+    y_train : ndarray of shape (n,)
+        Labels: positions in ``class_names``, or names.
+    X_test, y_test : the same, or None
+        ``None`` where the data set brings no test set.
+    class_names : tuple of str
+        Taken from the labels when left out.
+    X_unlabelled : images or None
+        Images that the data set has no labels for.
+    skipped : tuple of Skipped
+        What ``on_corrupt="skip"`` left out, as ``(file, problem)``.
+
+    Raises
+    ------
+    ValueError
+        When images and labels differ in number.
+    """
+
+    name: str
+    X_train: Any
+    y_train: np.ndarray
+    X_test: Any = None
+    y_test: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
+    X_unlabelled: Any = None
+    skipped: tuple[Skipped, ...] = ()
+
+    def __post_init__(self) -> None:
+        for X, y in ((self.X_train, self.y_train), (self.X_test, self.y_test)):
+            if X is not None:
+                check_same_length(n_rows(X), 0 if y is None else len(y))
+        if not self.class_names:
+            labels = np.unique(np.asarray(self.y_train))
+            numbers = labels.dtype.kind in "iu" and labels.size and labels[0] >= 0
+            names = range(int(labels[-1]) + 1) if numbers else labels.tolist()
+            object.__setattr__(self, "class_names", tuple(map(str, names)))
+
+    @property
+    def X_pool(self) -> Any:
+        """The pool's view of the training images: the same ones, in the same order, never augmented."""
+        return self.X_train
+
+    def __repr__(self) -> str:
+        test = "no test set" if self.X_test is None else f"{n_rows(self.X_test):,} to test"
+        parts = [f"{n_rows(self.X_train):,} to train", test, f"{len(self.class_names)} classes"]
+        if self.X_unlabelled is not None:
+            parts.append(f"{n_rows(self.X_unlabelled):,} without label")
+        if self.skipped:
+            parts.append(f"{len(self.skipped):,} skipped")
+        return f"ImageData({self.name!r}: {', '.join(parts)})"
+
+
+class DataSource:
+    """Base class of a data set with a name: write ``load``, and ``download`` if it can be had; then register it.
+
+    The keyword-only parameters of ``load`` are the options that :func:`load_dataset` takes for it; ``download`` gets
+    the same ones. The first line of the docstring is what a list of the data sets shows.
+
+    Attributes
+    ----------
+    data_dir : Path or None
+        Where the files are when the caller does not say.
+    needs_files : bool
+        False for what is computed or comes with a library: there is nothing to download then.
+
+    See Also
+    --------
+    register_dataset : gives it its name.
+    """
+
+    data_dir: Path | None = None
+    needs_files: bool = True
+
+    def load(self, data_dir: Path | None) -> ImageData:
+        """Read the data set, lazily where it is large."""
+        raise NotImplementedError(f"{type(self).__name__} must have a method load(data_dir).")
+
+    def download(self, data_dir: Path, **options: Any) -> None:
+        """Put the files into ``data_dir``, unless they are there."""
+        raise ValueError("This data set cannot be downloaded: leave out download, and give its folder as data_dir.")
+
+
+_REGISTRY: dict[str, DataSource] = {}
+
+
+def register_dataset(name: str) -> Callable[[T], T]:
+    """Give a data set a name that :func:`load_dataset` and the command line know.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    decorator
+        For a class derived from :class:`DataSource`, or for a function ``load(data_dir, **options) -> ImageData``.
+
+    Raises
+    ------
+    ValueError
+        When another data set has that name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> @register_dataset("stripes")
+    ... def stripes(data_dir, *, n=10):
+    ...     "Horizontal and vertical stripes."
+    ...     y = np.arange(n) % 2
+    ...     image = np.indices((8, 8)) % 2 * np.uint8(255)
+    ...     return ImageData("stripes", image[y].astype(np.uint8), y)
+    >>> load_dataset("stripes", n=6)
+    ImageData('stripes': 6 to train, no test set, 2 classes)
+    """
+
+    def register(source: T) -> T:
+        known = _REGISTRY.get(name)
+        # The same definition again, as when a notebook's cell is run twice, takes the place of the first.
+        if known is not None and _definition(known) != _definition(source):
+            raise ValueError(f"There is a data set {name!r} already ({_definition(known)}); choose another name.")
+        _REGISTRY[name] = source() if isinstance(source, type) else _Function(source)  # type: ignore[arg-type]
+        return source
+
+    return register
+
+
+class _Function(DataSource):
+    """A data set that is one function."""
+
+    def __init__(self, function: Callable[..., ImageData]):
+        self.load = function  # type: ignore[method-assign]
+        self.__doc__ = function.__doc__
+
+
+def _definition(source: Any) -> str:
+    if isinstance(source, _Function):
+        source = source.load
+    elif isinstance(source, DataSource):
+        source = type(source)
+    return f"{source.__module__}.{source.__qualname__}"
+
+
+def dataset_names() -> list[str]:
+    """Return the names that :func:`load_dataset` knows."""
+    return sorted(_REGISTRY)
+
+
+def dataset_summaries() -> dict[str, str]:
+    """Return what each data set is, in one line, and its options, by name."""
+    lines = {}
+    for name in dataset_names():
+        text = (inspect.getdoc(_REGISTRY[name]) or "").partition("\n")[0]
+        options = ", ".join(options_of(_REGISTRY[name]))
+        lines[name] = f"{text} Options: {options}." if options else text
+    return lines
+
+
+def find_source(name: str) -> DataSource:
+    """Return the data set of that name.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; those that exist are listed.
+    """
+    if name not in _REGISTRY:
+        raise unknown_name("data set", name, _REGISTRY)
+    return _REGISTRY[name]
+
+
+def options_of(source: DataSource) -> list[str]:
+    """Return the names of the options that a data set takes."""
+    return [
+        parameter.name
+        for parameter in inspect.signature(source.load).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+
+
+def labels_and_names(*parts: Any) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """Bring labels as they stand in a file to what :class:`ImageData` takes.
+
+    Whole numbers from 0 stay as they are, names stay names, and any other numbers become positions among those
+    that occur.
+
+    Parameters
+    ----------
+    *parts : array-like of shape (n,)
+        Labels of the training set, of the test set …
+
+    Returns
+    -------
+    parts : list of ndarray
+    class_names : tuple of str
+    """
+    arrays = [_plain(part) for part in parts]
+    whole = np.concatenate(arrays)
+    values = np.unique(whole)
+    if values.dtype.kind in "iu" and values.size and values[0] >= 0 and values[-1] < 100_000:
+        return [array.astype(np.int64) for array in arrays], tuple(map(str, range(int(values[-1]) + 1)))
+    if values.dtype.kind == "U":
+        return arrays, tuple(values.tolist())
+    return [np.searchsorted(values, array).astype(np.int64) for array in arrays], tuple(map(str, values.tolist()))
+
+
+def _plain(labels: Any) -> np.ndarray:
+    """Labels as a 1-D array of numbers or str."""
+    array = np.asarray(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"There must be one label for each image, got labels of shape {array.shape}.")
+    if array.dtype.kind in "SO":
+        array = np.array([value.decode() if isinstance(value, bytes) else str(value) for value in array.tolist()])
+    return array

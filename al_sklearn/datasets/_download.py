@@ -1,0 +1,179 @@
+"""Files from the network: resumed where they broke off, compared with their checksum, there whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shutil
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm.auto import tqdm
+
+# Pooch, the library for this, begins a broken download anew; these are up to 4 GB.
+_CHUNK = 1 << 20
+_TRIES = 5
+_TIMEOUT = 60  # seconds without a byte
+_PAUSE = 1.0  # seconds before the second try, doubled for each further one
+
+
+class Remote(NamedTuple):
+    """A file on the network."""
+
+    urls: tuple[str, ...]
+    checksum: str
+    """``md5:…`` or ``sha256:…``"""
+
+
+def fetch(remote: Remote, path: Path, progress: bool = True) -> Path:
+    """Download a file to ``path``, unless it is there.
+
+    What has arrived is kept in ``path`` with ``.part`` added, also after Ctrl-C; the next call goes on from there.
+
+    Parameters
+    ----------
+    remote : Remote
+        Its addresses are tried in turn.
+    path : Path
+    progress : bool, default=True
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ConnectionError
+        When no address gave the whole file.
+    ValueError
+        When the file that came has another checksum; it is removed.
+    """
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    resumed = part.exists()
+    _fetch_part(remote.urls, part, progress)
+    found = checksum_of(part, remote.checksum.partition(":")[0])
+    if found != remote.checksum and resumed:
+        # The beginning may be of an older version of the file: once more, from nothing.
+        part.unlink()
+        _fetch_part(remote.urls, part, progress)
+        found = checksum_of(part, remote.checksum.partition(":")[0])
+    if found != remote.checksum:
+        part.unlink()
+        raise ValueError(
+            f"{path.name} from {remote.urls[0]} has the checksum {found}, it should have {remote.checksum}. It was "
+            "removed; try again. If that gives the same, the file there has changed, or something on the way (a "
+            "proxy's login page?) is sent in its place: get it by other means, and put it at "
+            f"{path}."
+        )
+    os.replace(part, path)
+    return path
+
+
+def checksum_of(path: Path, kind: str) -> str:
+    """Return ``kind:hexdigest`` of a file, ``kind`` being ``md5`` or ``sha256``."""
+    with path.open("rb") as file:
+        # Not for security: it says whether the bytes arrived.
+        digest = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False))
+    return f"{kind}:{digest.hexdigest()}"
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack a tar or zip file into ``folder``: each file is there whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        When the archive is damaged, or would write outside the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                for name in tqdm(packed.namelist(), desc=f"unpacking {archive.name}", unit="file"):
+                    packed.extract(name, temporary)
+        else:
+            with tarfile.open(archive) as tar:
+                for member in tqdm(tar, desc=f"unpacking {archive.name}", unit="file"):
+                    tar.extract(member, temporary, filter="data")
+        for parent, _, names in os.walk(temporary):
+            target = folder / Path(parent).relative_to(temporary)
+            target.mkdir(exist_ok=True)
+            for name in names:
+                os.replace(Path(parent) / name, target / name)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{archive} cannot be unpacked ({error}): delete it, and fetch it again.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _fetch_part(urls: Sequence[str], part: Path, progress: bool) -> None:
+    problems = []
+    for url in urls:
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(_PAUSE * 2 ** (attempt - 1))
+            try:
+                _receive(url, part, progress)
+            except urllib.error.HTTPError as error:
+                error.close()
+                problems.append(f"{url}: {error}")
+                if error.code not in (408, 429) and error.code < 500:
+                    break
+            except (OSError, http.client.HTTPException) as error:
+                problems.append(f"{url}: {error or type(error).__name__}")
+            else:
+                return
+    kept = ""
+    if part.exists():
+        kept = f" {part.stat().st_size:,} bytes are kept in {part}: the same call goes on from there."
+    raise ConnectionError(f"{part.stem} could not be downloaded ({'; '.join(dict.fromkeys(problems))}).{kept}")
+
+
+def _receive(url: str, part: Path, progress: bool) -> None:
+    """One request for what is missing of a file; raises unless all of it came."""
+    start = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"User-Agent": "al_sklearn", "Accept-Encoding": "identity"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:
+            raise
+        # Nothing comes after what is here: it is all there, or it is not this file.
+        whole = error.headers.get("Content-Range", "") == f"bytes */{start}"
+        error.close()
+        if whole:
+            return
+        part.unlink()
+        raise ConnectionError("what was here did not belong to it") from error
+    with response:
+        if response.status != 206 or not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            # The server knows no ranges, and sends it all.
+            start = 0
+        length = response.headers.get("Content-Length")
+        total = None if length is None else start + int(length)
+        with (
+            part.open("r+b" if start else "wb") as file,
+            tqdm(total=total, initial=start, desc=part.stem, unit="B", unit_scale=True, disable=not progress) as bar,
+        ):
+            file.seek(start)
+            while chunk := response.read(_CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+            arrived = file.tell()
+    if total is not None and arrived != total:
+        raise ConnectionError(f"the connection ended after {arrived:,} of {total:,} bytes")

@@ -1,0 +1,88 @@
+"""Rows of an HDF5 file that are read when they are asked for, also in other processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from al_sklearn.datasets._optional import require
+
+
+class Hdf5Rows:
+    """A dataset of an HDF5 file as an X: opened anew in each process, so that it can be pickled and forked.
+
+    h5py's own object can do neither: a file that two processes read through one handle gives wrong bytes.
+
+    Parameters
+    ----------
+    path : path
+    key : str
+        Name of the dataset in the file.
+    channels : sequence of int, optional
+        Positions on the last axis to keep, in this order.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], key: str, channels: Sequence[int] | None = None):
+        self.path = Path(path).resolve()
+        self.key = key
+        self.channels = None if channels is None else list(channels)
+        self._opened: tuple[int, Any] | None = None
+        data = self._data()
+        self.shape = tuple(data.shape) if channels is None else (*data.shape[:-1], len(self.channels or []))
+        self.dtype = data.dtype
+        self.chunks = data.chunks
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        """Read rows by a slice, a mask, positions in any order, or one of them."""
+        data = self._data()
+        if isinstance(key, (int, np.integer)):
+            rows = data[range(len(self))[key]]
+        elif isinstance(key, slice) and (key.step is None or key.step > 0):
+            rows = data[key]
+        else:
+            rows = self._positions(data, np.arange(len(self))[key])
+        return rows if self.channels is None else rows[..., self.channels]
+
+    def _positions(self, data: Any, positions: np.ndarray) -> np.ndarray:
+        unique, inverse = np.unique(positions, return_inverse=True)
+        rows = np.empty((len(unique), *data.shape[1:]), data.dtype)
+        # One read for each run of neighbours: h5py takes long over thousands of single positions.
+        ends = np.flatnonzero(np.diff(unique) != 1) + 1
+        for start, stop in zip([0, *ends], [*ends, len(unique)], strict=True):
+            if stop > start:
+                data.read_direct(rows, np.s_[unique[start] : unique[stop - 1] + 1], np.s_[start:stop])
+        # Already in order: no second copy.
+        return rows if len(unique) == len(positions) and np.array_equal(unique, positions) else rows[inverse]
+
+    def _data(self) -> Any:
+        process = os.getpid()
+        if self._opened is None or self._opened[0] != process:
+            h5py = require("h5py", "Reading HDF5")
+            try:
+                file = h5py.File(self.path, "r")
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                raise ValueError(f"{self.path} is no whole HDF5 file ({error}): make or fetch it again.") from error
+            if self.key not in file:
+                raise ValueError(f"{self.path} has no {self.key!r}; it has {', '.join(file)}.")
+            self._opened = process, file[self.key]
+        return self._opened[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_opened": None}
+
+    def __repr__(self) -> str:
+        return f"Hdf5Rows({str(self.path)!r}, {self.key!r}: {self.shape} {self.dtype})"

@@ -1,0 +1,74 @@
+"""Stanford Dogs: photos of 120 breeds, with its own lists for training and testing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
+from al_sklearn.datasets._download import Remote, extract, fetch
+from al_sklearn.datasets._svhn import read_mat
+
+_SITE = "http://vision.stanford.edu/aditya86/ImageNetDogs/"
+
+
+@register_dataset("stanford-dogs")
+class StanfordDogs(DataSource):
+    """12,000 + 8,580 photos of dogs of 120 breeds, as files."""
+
+    remotes = {  # noqa: RUF012
+        "lists.tar": Remote(
+            (f"{_SITE}lists.tar",), "sha256:34b47cacd9a98b5d150e084f24d29391c084c55272295ec65c85651bc35f4d6c"
+        ),
+        "annotation.tar": Remote(
+            (f"{_SITE}annotation.tar",), "sha256:662ed36f707be6b195c2fda392d8e153e83af28cedc8e2134a649f198def30fd"
+        ),
+        "images.tar": Remote(
+            (f"{_SITE}images.tar",), "sha256:a443fc2f9a851aa1a7b8e4fa4af94b8459fce2c9f5a2f4dd4669cf9673a4ec58"
+        ),
+    }
+    # What each archive unpacks to.
+    _inside = {"lists.tar": "train_list.mat", "annotation.tar": "Annotation", "images.tar": "Images"}  # noqa: RUF012
+
+    def load(self, data_dir: Path | None) -> ImageData:
+        """Read ``train_list.mat`` and ``test_list.mat``; the images are the files below ``Images``."""
+        if data_dir is None or not (data_dir / "Images").is_dir():
+            raise FileNotFoundError(
+                f"stanford-dogs: no folder Images in {data_dir}; give the folder with Images, train_list.mat and "
+                "test_list.mat as data_dir, or download=True."
+            )
+        X_train, y_train, train_names = _listed(data_dir, "train")
+        X_test, y_test, test_names = _listed(data_dir, "test")
+        names = train_names | test_names
+        n_classes = max(names) + 1
+        return ImageData(
+            "stanford-dogs", X_train, y_train, X_test, y_test, tuple(names.get(i, str(i)) for i in range(n_classes))
+        )
+
+    def download(self, data_dir: Path, **options: Any) -> None:
+        """Fetch and unpack the archives whose contents are missing."""
+        for archive, remote in self.remotes.items():
+            if not (data_dir / self._inside[archive]).exists():
+                extract(fetch(remote, data_dir / archive), data_dir)
+
+
+def _listed(data_dir: Path, split: str) -> tuple[list[str], np.ndarray, dict[int, str]]:
+    """Files, labels from 0, and the breed of each label, of ``train_list.mat`` or ``test_list.mat``."""
+    path = data_dir / f"{split}_list.mat"
+    if not path.is_file():
+        raise FileNotFoundError(f"stanford-dogs: no {path.name} in {data_dir}; it is in lists.tar.")
+    files, labels = read_mat(path, "file_list", "labels")
+    # A cell array comes as an array of arrays of one str each.
+    names = [str(np.asarray(cell).reshape(-1)[0]) for cell in files.reshape(-1)]
+    codes = labels.astype(np.int64).reshape(-1) - 1
+    if len(names) != len(codes) or (codes < 0).any():
+        raise ValueError(f"{path} should hold as many labels from 1 as files, it holds {len(names)} and {len(codes)}.")
+    # n02085620-Chihuahua/n02085620_5927.jpg
+    breeds = {
+        int(code): name.partition("/")[0].partition("-")[2].replace("_", " ") or name.partition("/")[0]
+        for name, code in zip(names, codes, strict=True)
+    }
+    return [os.path.join(data_dir, "Images", name) for name in names], codes, breeds

@@ -1,0 +1,197 @@
+"""Tables of files and labels: CSV and Parquet, in and out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from al_sklearn._errors import check_same_length
+from al_sklearn._files import replacing
+from al_sklearn.datasets._base import DataSource, ImageData, labels_and_names, register_dataset
+from al_sklearn.datasets._optional import require
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEST_NAMES = ("test", "val", "valid", "validation")
+
+
+class _Table(DataSource):
+    kind: str
+
+    def load(
+        self,
+        data_dir: Path | None,
+        *,
+        path_column: str = "path",
+        label_column: str = "label",
+        split_column: str | None = None,
+        root: str | os.PathLike[str] | None = None,
+    ) -> ImageData:
+        """Read a table with one row for each image.
+
+        Parameters
+        ----------
+        data_dir : Path
+            The file.
+        path_column : str, default="path"
+            Column of the images' paths.
+        label_column : str, default="label"
+            Column of the labels; images whose cell is empty become ``X_unlabelled``.
+        split_column : str, optional
+            Column that says ``train`` or ``test`` (or ``val``).
+        root : path, optional
+            What relative paths begin at; the table's folder by default.
+        """
+        if data_dir is None or not data_dir.is_file():
+            raise FileNotFoundError(f"{self.kind}: data_dir must be the file itself, got {data_dir}.")
+        columns = [path_column, label_column, *([split_column] if split_column else [])]
+        table = self._read(data_dir, columns)
+        table = table.fillna("").astype(str).apply(lambda column: column.str.strip())
+        empty = table[path_column] == ""
+        if empty.any():
+            raise ValueError(f"{data_dir}: row {int(np.argmax(empty.to_numpy())) + 1} has no {path_column!r}.")
+        start = str(data_dir.parent if root is None else Path(root))
+        # os.path.join leaves absolute paths as they are.
+        files = np.array([os.path.join(start, path) for path in table[path_column]], dtype=object)
+        labelled = (table[label_column] != "").to_numpy()
+        test = np.zeros(len(table), dtype=bool)
+        if split_column:
+            split = table[split_column].str.lower()
+            strange = ~split.isin(("train", *_TEST_NAMES))
+            if strange.any():
+                raise ValueError(
+                    f"{data_dir}: {split_column!r} must say train, {', '.join(_TEST_NAMES[:-1])} or {_TEST_NAMES[-1]}, "
+                    f"row {int(np.argmax(strange.to_numpy())) + 1} says {table[split_column][strange].iloc[0]!r}."
+                )
+            test = (split != "train").to_numpy()
+            if (test & ~labelled).any():
+                raise ValueError(
+                    f"{data_dir}: row {int(np.argmax(test & ~labelled)) + 1} is a test image without label."
+                )
+        labels = _numbers(table[label_column].to_numpy(dtype=str), labelled)
+        train = labelled & ~test
+        if not train.any():
+            raise ValueError(f"{data_dir}: no row has a label for training in {label_column!r}.")
+        (y_train, y_test), class_names = labels_and_names(labels[train], labels[test])
+        unlabelled = files[~labelled].tolist()
+        return ImageData(
+            data_dir.stem,
+            files[train].tolist(),
+            y_train,
+            files[test].tolist() if test.any() else None,
+            y_test if test.any() else None,
+            class_names,
+            X_unlabelled=unlabelled or None,
+        )
+
+    def _read(self, path: Path, columns: list[str]) -> pd.DataFrame:
+        raise NotImplementedError
+
+
+@register_dataset("csv")
+class Csv(_Table):
+    """Any CSV file of paths and labels."""
+
+    kind = "csv"
+
+    def _read(self, path: Path, columns: list[str]) -> pd.DataFrame:
+        import pandas as pd
+
+        try:
+            # As text: pandas would read the class "NA" as missing, and "007" as 7.
+            header = pd.read_csv(path, nrows=0, dtype=str)
+            _check_columns(path, columns, list(header.columns))
+            return pd.read_csv(path, usecols=columns, dtype=str, keep_default_na=False)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no CSV file in UTF-8 ({error}).") from error
+
+
+@register_dataset("parquet")
+class Parquet(_Table):
+    """Any Parquet file of paths and labels."""
+
+    kind = "parquet"
+
+    def _read(self, path: Path, columns: list[str]) -> pd.DataFrame:
+        import pandas as pd
+
+        pyarrow = require("pyarrow", "Reading Parquet")
+        parquet = require("pyarrow.parquet", "Reading Parquet")
+        try:
+            with parquet.ParquetFile(path) as file:
+                _check_columns(path, columns, file.schema_arrow.names)
+                table = file.read(columns=columns)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise ValueError(f"{path} is no whole Parquet file ({error}).") from error
+        # Column by column: whole numbers with gaps would become 1.0 in pandas.
+        return pd.DataFrame({name: [_text(value) for value in table[name].to_pylist()] for name in columns})
+
+
+def write_table(
+    path: str | os.PathLike[str],
+    files: Sequence[str | os.PathLike[str]],
+    labels: Any = None,
+    *,
+    splits: Sequence[str] | None = None,
+    root: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Write files and labels as a table that ``load_dataset("csv", path)`` or ``("parquet", path)`` reads.
+
+    Parameters
+    ----------
+    path : path
+        ``.csv`` or ``.parquet``; an existing file is replaced.
+    files : sequence of paths, length n
+    labels : array-like of shape (n,), optional
+        None leaves all cells empty.
+    splits : sequence of str, length n, optional
+        ``train`` or ``test`` for each file, in a column ``split``.
+    root : path, optional
+        Write paths relative to it; else they are written as they are.
+
+    Returns
+    -------
+    Path
+    """
+    import pandas as pd
+
+    path = Path(path)
+    names = [os.fspath(file) if root is None else os.path.relpath(file, root) for file in files]
+    table = pd.DataFrame({"path": names})
+    for column, values in (("label", [""] * len(names) if labels is None else labels), ("split", splits)):
+        if values is not None:
+            check_same_length(len(names), len(values))
+            table[column] = [_text(value) for value in values]
+    if path.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"A table is written as .csv or .parquet, got {path}.")
+    if path.suffix == ".parquet":
+        require("pyarrow", "Writing Parquet")
+    with replacing(path) as file:
+        table.to_csv(file, index=False) if path.suffix == ".csv" else table.to_parquet(file, index=False)
+    return path
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or value != value else str(value)
+
+
+def _check_columns(path: Path, wanted: list[str], found: list[str]) -> None:
+    for name in wanted:
+        if name not in found:
+            raise ValueError(
+                f"{path} has no column {name!r}; it has {', '.join(map(str, found))}. Name the right ones as "
+                "path_column, label_column and split_column."
+            )
+
+
+def _numbers(labels: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """Labels as whole numbers where each of them is written as one."""
+    values = np.unique(labels[labelled]).tolist()
+    if all(value.removeprefix("-").isdecimal() and str(int(value)) == value for value in values):
+        return np.where(labelled, labels, "0").astype(np.int64)
+    return labels
