@@ -14,10 +14,9 @@ from skorch.dataset import Dataset as SkorchDataset
 from skorch.helper import SliceDataset
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
+from al_sklearn._decode import Size, decode_all, to_pixels
 from al_sklearn._errors import check_same_length
-from al_sklearn.pool import n_rows, take_rows
-
-Size = int | tuple[int, int] | None
+from al_sklearn.pool import RowView, are_files, n_rows, take_rows
 
 _KINDS = (
     "X must be images: an array, memmap, HDF5 dataset or tensor of shape (n, H, W), (n, H, W, C) uint8 or "
@@ -233,10 +232,15 @@ def labels_of(dataset: Any) -> np.ndarray:
 
 def _reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
     """Return a function from indices to the images of these rows, in that order."""
+    if isinstance(X, RowView) and (are_files(X) or not hasattr(X.base, "dtype")):
+        # Names of files, lists and data sets: taking some of them reads no image.
+        X = X.rows()
     if isinstance(X, (SliceDataset, Dataset)):
         return _dataset_reader(X, image_size)
-    if _are_files(X):
-        return lambda indices: _stack([_open(path, image_size) for path in _some(X, indices)])
+    if are_files(X):
+        return lambda indices: _stack(
+            [image_tensor(image, batched=False)[0] for image in decode_all(_some(X, indices), image_size)]
+        )
     if isinstance(X, (list, tuple)):
         return lambda indices: _stack([image_tensor(image, batched=False)[0] for image in _some(X, indices)])
     if getattr(X, "shape", None) is None or getattr(X, "dtype", None) is None:
@@ -305,40 +309,7 @@ def _stack(images: list[torch.Tensor]) -> torch.Tensor:
 def _item(item: Any, image_size: Size) -> torch.Tensor:
     image = item[0] if isinstance(item, (tuple, list)) else item
     if hasattr(image, "convert") and hasattr(image, "resize"):
-        image = _pixels(image, image_size)
+        image = to_pixels(image, image_size)
     elif image_size is not None and tuple(image.shape) and not isinstance(image, (str, os.PathLike)):
         raise ValueError("image_size= resizes image files; this torch Dataset gives arrays: resize them in it.")
     return image_tensor(image, batched=False)[0]
-
-
-def _are_files(X: Any) -> bool:
-    if isinstance(X, np.ndarray):
-        return X.dtype.kind == "U" or (X.dtype == object and len(X) > 0 and isinstance(X[0], (str, os.PathLike)))
-    return isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], (str, os.PathLike))
-
-
-def _open(path: Any, image_size: Size) -> torch.Tensor:
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError as error:
-        raise ImportError("Reading image files needs Pillow: pip install pillow.") from error
-    try:
-        with Image.open(path) as image:
-            pixels = _pixels(image, image_size)
-    except (FileNotFoundError, UnidentifiedImageError) as error:
-        raise ValueError(f"X names a file that cannot be read as an image: {path} ({error}).") from error
-    return image_tensor(pixels, batched=False)[0]
-
-
-def _pixels(image: Any, image_size: Size) -> np.ndarray:
-    """Grey images as (H, W), others as (H, W, 3), uint8; 16-bit grey as float in [0, 1]."""
-    deep = image.mode.startswith("I;16")
-    if image.mode in ("I", "F"):
-        raise ValueError(f"Image files of mode {image.mode!r} have no known range; save them with 8 or 16 bits.")
-    if not deep:
-        image = image.convert("L" if image.mode in ("1", "L") else "RGB")
-    if image_size is not None:
-        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-        if image.size != (width, height):
-            image = image.resize((width, height))
-    return np.asarray(image, dtype=np.float32) / np.float32(65535) if deep else np.array(image)

@@ -1,9 +1,13 @@
 """Every kind of X gives the same bits as the array, and is read lazily; bad input says what is wrong."""
 
+import os
+import pickle
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
+from sklearn.datasets import load_sample_images
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 from skorch.callbacks import EpochScoring
@@ -12,9 +16,12 @@ from skorch.dataset import ValidSplit
 from skorch.helper import SliceDataset
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
+from al_sklearn import _decode
+from al_sklearn._decode import decode, decode_all
+from al_sklearn._image_files import ImageFiles
 from al_sklearn.estimators import ImageClassifier, ImageLoader
 from al_sklearn.estimators._data import ImageDataset
-from al_sklearn.pool import view_rows
+from al_sklearn.pool import RowView, view_rows
 
 
 class Pairs(Dataset):
@@ -71,6 +78,9 @@ def kinds(X, y, folder):
     yield "list of paths", paths, y
     yield "array of names", np.array([str(path) for path in paths]), y
     yield "row view", view_rows(X[chosen], back), y
+    yield "row view of paths", RowView([paths[i] for i in chosen], back), y
+    yield "row view of a dataset", RowView(Pairs(X[chosen], y[chosen]), back), y
+    yield "image files", ImageFiles(paths, X.shape[1:3], mode="RGB" if X.ndim == 4 else "L"), y
     yield "torch dataset", Pairs(X, y), None
     yield "torch dataset of PIL images", Pairs(X, y, Image.fromarray), None
     yield "torch dataset, labels apart", Pairs(X, y), y
@@ -292,3 +302,168 @@ def test_bad_settings(digits, quick):
         quick(normalize=(0.5, 0)).fit(X, y)
     with pytest.raises(ValueError, match="batch_size must be"):
         quick(batch_size=0).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def photo():
+    """A real photo, 427x640 RGB."""
+    return Image.fromarray(load_sample_images().images[0])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [None, (40, 60)])
+def test_photos_are_upright(photo, tmp_path, orientation, size):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo.save(tmp_path / "photo.png", exif=exif)
+    with Image.open(tmp_path / "photo.png") as image:
+        upright = ImageOps.exif_transpose(image)
+        upright.load()
+    found = decode(tmp_path / "photo.png", size)
+    expected = np.asarray(upright if size is None else upright.resize(size[::-1]))
+    assert found.shape == expected.shape
+    # Turned after resizing, not before: the filter's sums come in another order.
+    assert np.abs(found.astype(int) - expected).max() <= (0 if size is None else 3)
+
+
+def test_modes_of_files(photo, tmp_path):
+    small = photo.resize((20, 10))
+    clear = small.convert("RGBA")
+    clear.putalpha(Image.new("L", (20, 10), 0))
+    palette = small.quantize(8)
+    for name, image, shape, close in (
+        ("rgb.png", small, (10, 20, 3), 0),
+        ("grey.png", small.convert("L"), (10, 20), 0),
+        ("bits.png", small.convert("1"), (10, 20), 0),
+        ("palette.png", palette, (10, 20, 3), 0),
+        ("cmyk.tif", small.convert("CMYK"), (10, 20, 3), 2),
+        ("cmyk.jpg", small.convert("CMYK"), (10, 20, 3), 40),
+        ("half.png", Image.merge("LA", (small.convert("L"), Image.new("L", (20, 10), 255))), (10, 20), 0),
+    ):
+        image.save(tmp_path / name)
+        found = decode(tmp_path / name)
+        assert found.shape == shape and found.dtype == np.uint8, name
+        expected = np.asarray(image.convert("L" if len(shape) == 2 else "RGB"))
+        assert np.abs(found.astype(int) - expected).max() <= close, name
+        assert decode(tmp_path / name, mode="RGB").shape == (10, 20, 3)
+        assert decode(tmp_path / name, 8, "L").shape == (8, 8)
+    clear.save(tmp_path / "clear.png")
+    assert (decode(tmp_path / "clear.png") == 255).all(), "what is transparent lies on white"
+    index = palette.getpixel((3, 3))
+    palette.save(tmp_path / "hole.png", transparency=index)
+    hole = decode(tmp_path / "hole.png")
+    where = np.asarray(palette) == index
+    assert (hole[where] == 255).all() and (hole[~where] == np.asarray(palette.convert("RGB"))[~where]).all()
+    deep = np.linspace(0, 65535, 200).astype(np.uint16).reshape(10, 20)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    np.testing.assert_allclose(decode(tmp_path / "deep.png"), deep / 65535, atol=1e-6)
+    np.testing.assert_allclose(decode(tmp_path / "deep.png", mode="L"), deep / 257, atol=0.51)
+    assert decode(tmp_path / "deep.png", mode="RGB").shape == (10, 20, 3)
+    Image.fromarray(deep.astype(np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(ValueError, match="no known range"):
+        decode(tmp_path / "float.tif")
+
+
+def test_large_jpegs_are_decoded_small(photo, tmp_path):
+    photo.save(tmp_path / "photo.jpg", quality=95)
+    with Image.open(tmp_path / "photo.jpg") as image:
+        whole = np.asarray(image.convert("RGB").resize((64, 48))).astype(int)
+    difference = np.abs(decode(tmp_path / "photo.jpg", (48, 64)) - whole)
+    assert difference.mean() < 2 and difference.max() < 40
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "text"])
+def test_a_damaged_file_is_named(photo, tmp_path, damage):
+    paths = [tmp_path / f"{i}.jpg" for i in range(4)]
+    for path in paths:
+        photo.resize((32, 32)).save(path)
+    if damage == "missing":
+        paths[2].unlink()
+    else:
+        whole = paths[2].read_bytes()
+        paths[2].write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "text": b"no image at all"}[damage])
+    for read in (
+        lambda: decode_all(paths, 8, n_threads=2),
+        lambda: ImageFiles(paths, 8)[:],
+        lambda: ImageFiles(paths, 8, cache=tmp_path / "cache")[:],
+        lambda: ImageDataset(paths, image_size=8).batch(slice(0, 4)),
+    ):
+        with pytest.raises(ValueError, match=r"cannot be read as an image: .*2\.jpg"):
+            read()
+
+
+def test_threads_decode_the_same(photo, tmp_path):
+    paths = []
+    for i in range(9):
+        paths.append(tmp_path / f"{i}.jpg")
+        photo.crop((i, i, 300 + i, 200 + i)).save(paths[-1])
+    one, four = (decode_all(paths, (30, 40), n_threads=n) for n in (1, 4))
+    np.testing.assert_array_equal(np.stack(one), np.stack(four))
+    assert (os.getpid(), 4) in _decode._pools
+
+
+@pytest.fixture
+def files(photo, tmp_path):
+    paths = []
+    for i in range(12):
+        paths.append(str(tmp_path / f"{i}.png"))
+        photo.crop((9 * i, 0, 9 * i + 64, 64)).save(paths[-1])
+    return paths
+
+
+def test_image_files_are_an_array(files):
+    images = ImageFiles(files, (16, 24))
+    whole = np.stack([decode(path, (16, 24)) for path in files])
+    assert images.shape == whole.shape == (12, 16, 24, 3) and images.dtype == np.uint8 and images.ndim == 4
+    np.testing.assert_array_equal(images, whole)
+    np.testing.assert_array_equal(images[[5, -1, 5]], whole[[5, 11, 5]])
+    np.testing.assert_array_equal(images[3], whole[3])
+    np.testing.assert_array_equal(view_rows(images, [7, 2])[:], whole[[7, 2]])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(images))[1:3], whole[1:3])
+    assert repr(images) == "ImageFiles(12 files as 16x24 RGB)"
+    with pytest.raises(ValueError, match="mode must be"):
+        ImageFiles(files, 8, mode="BGR")
+    for size in (0, (4, 4, 3)):
+        with pytest.raises(ValueError, match="image_size must be"):
+            ImageFiles(files, size)
+
+
+def test_kept_images_are_decoded_once(files, tmp_path, monkeypatch):
+    decoded = []
+    real = _decode.decode
+    monkeypatch.setattr(_decode, "decode", lambda path, *rest: decoded.append(path) or real(path, *rest))
+    images = ImageFiles(files, 16, cache=tmp_path / "cache")
+    whole = np.stack([real(path, 16) for path in files])
+    token = images.token()
+    np.testing.assert_array_equal(images[[4, 2, 4]], whole[[4, 2, 4]])
+    assert sorted(decoded) == sorted([files[2], files[4]])
+    np.testing.assert_array_equal(images[:], whole)
+    again = pickle.loads(pickle.dumps(images))
+    np.testing.assert_array_equal(again[::-1], whole[::-1])
+    assert len(decoded) == 12 and len(set(decoded)) == 12
+    # Another list of the same files, and one that has changed.
+    Image.fromarray(whole[0]).save(files[7])
+    os.utime(files[7], ns=(1, 1))
+    other = ImageFiles(files[6:9], 16, cache=tmp_path / "cache")
+    np.testing.assert_array_equal(other[:], np.stack([whole[6], whole[0], whole[8]]))
+    assert decoded[12:] == [files[7]] and images.token() != token
+    # What a killed process left half-written.
+    folder = tmp_path / "cache" / "16x16-RGB"
+    for name, rest in (("rows.bin", b"half an image"), ("keys.bin", b"abc")):
+        with (folder / name).open("ab") as file:
+            file.write(rest)
+    photo = tmp_path / "new.png"
+    Image.fromarray(whole[3]).save(photo)
+    np.testing.assert_array_equal(ImageFiles([files[1], photo], 16, cache=tmp_path / "cache")[:], whole[[1, 3]])
+    assert (folder / "rows.bin").stat().st_size == 14 * whole[0].nbytes
+
+
+def test_a_view_of_files_is_scored_like_the_files(digits, quick, tmp_path):
+    X, y = digits
+    paths = []
+    for i in range(60):
+        paths.append(tmp_path / f"{i}.png")
+        Image.fromarray(X[i]).save(paths[-1])
+    net = quick().fit(X[:40], y[:40])
+    learner_view = RowView(paths, np.arange(59, 19, -1))
+    np.testing.assert_array_equal(net.predict_proba(learner_view), net.predict_proba(X[59:19:-1]))
