@@ -1,9 +1,26 @@
 """Networks for :class:`~al_sklearn.estimators.ImageClassifier`, by name."""
 
-from al_sklearn.estimators.networks._resnet import resnet20
+from al_sklearn.estimators.networks._build import NETWORKS, build_network
+from al_sklearn.estimators.networks._export import export_classifier
+from al_sklearn.estimators.networks._pretrained import efficientnet_lite0
+from al_sklearn.estimators.networks._resnet import resnet18, resnet20, resnet34, resnet50
+from al_sklearn.estimators.networks._shake_shake import shake_shake26
 from al_sklearn.estimators.networks._small_cnn import small_cnn
+from al_sklearn.estimators.networks._vgg import vgg16
+from al_sklearn.estimators.networks._wide_resnet import wide_resnet28_2, wide_resnet28_10
 
-# The networks of this package; torchvision's models are looked up only when none of these is asked for.
-NETWORKS = {"resnet20": resnet20, "small_cnn": small_cnn}
-
-__all__ = ["NETWORKS", "resnet20", "small_cnn"]
+__all__ = [
+    "NETWORKS",
+    "build_network",
+    "efficientnet_lite0",
+    "export_classifier",
+    "resnet18",
+    "resnet20",
+    "resnet34",
+    "resnet50",
+    "shake_shake26",
+    "small_cnn",
+    "vgg16",
+    "wide_resnet28_2",
+    "wide_resnet28_10",
+]

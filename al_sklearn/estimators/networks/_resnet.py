@@ -1,9 +1,16 @@
-"""The 20-layer residual network for small images."""
+"""Residual networks: the 20 layers made for small images, and ImageNet's with a stem for the images at hand."""
+
+from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from torch import nn
+
+from al_sklearn.estimators.networks._options import set_dropout
+from al_sklearn.estimators.networks._parts import he_init, pooled_head
+from al_sklearn.estimators.networks._torchvision import torchvision_model
 
 
 class _Block(nn.Module):
@@ -60,12 +67,93 @@ def resnet20(in_channels: int = 3, n_classes: int = 10, *, width: int = 16, drop
         blocks = [_Block(n_in if i == 0 else n_out, n_out, stride if i == 0 else 1) for i in range(3)]
         parts[f"stage{stage}"] = nn.Sequential(*blocks)
         n_in = n_out
-    parts.update(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten())
-    if dropout > 0:
-        parts["dropout"] = nn.Dropout(dropout)
-    parts["fc"] = nn.Linear(n_in, n_classes)
+    parts.update(pooled_head(n_in, n_classes, dropout))
     net = nn.Sequential(parts)
-    for part in net.modules():
-        if isinstance(part, nn.Conv2d):
-            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+    he_init(net)
+    return net
+
+
+def resnet18(
+    in_channels: int = 3,
+    n_classes: int = 10,
+    image_size: int | tuple[int, int] = 32,
+    *,
+    weights: Any = None,
+    dropout: float = 0.0,
+    **params: Any,
+) -> nn.Module:
+    """Build ImageNet's residual network with 18 layers, with a stem for the images at hand.
+
+    It is torchvision's network, whose layer names and weights it has. For images up to 64 pixels its stem is the one
+    that CIFAR-10 is trained with: a 3x3 convolution with stride 1 and no max pooling (11.17 million weights for ten
+    classes); for larger images, and with pretrained weights, it is ImageNet's 7x7 convolution with stride 2 and
+    max pooling.
+
+    Parameters
+    ----------
+    in_channels : int, default=3
+        Channels of the images; pretrained stems are adapted to any number.
+    n_classes : int, default=10
+        Number of logits.
+    image_size : int or (height, width), default=32
+        Size of the images.
+    weights : {None, "imagenet"} or str, default=None
+        ``"imagenet"`` (or ``"DEFAULT"``, or the name of one of torchvision's sets) loads pretrained weights.
+    dropout : float, default=0.0
+        Probability of dropout before the linear layer; MC dropout and BALD need more than 0.
+    **params
+        Further parameters of torchvision's builder.
+
+    Returns
+    -------
+    torchvision.models.ResNet
+        Images (n, in_channels, H, W) float in, logits (n, n_classes) out.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016.
+    """
+    return _imagenet_resnet("resnet18", in_channels, n_classes, image_size, weights, dropout, params)
+
+
+def resnet34(
+    in_channels: int = 3,
+    n_classes: int = 10,
+    image_size: int | tuple[int, int] = 32,
+    *,
+    weights: Any = None,
+    dropout: float = 0.0,
+    **params: Any,
+) -> nn.Module:
+    """Build ImageNet's residual network with 34 layers; see :func:`resnet18`."""
+    return _imagenet_resnet("resnet34", in_channels, n_classes, image_size, weights, dropout, params)
+
+
+def resnet50(
+    in_channels: int = 3,
+    n_classes: int = 10,
+    image_size: int | tuple[int, int] = 32,
+    *,
+    weights: Any = None,
+    dropout: float = 0.0,
+    **params: Any,
+) -> nn.Module:
+    """Build ImageNet's residual network with 50 layers, in bottleneck blocks; see :func:`resnet18`."""
+    return _imagenet_resnet("resnet50", in_channels, n_classes, image_size, weights, dropout, params)
+
+
+def _imagenet_resnet(
+    name: str,
+    in_channels: int,
+    n_classes: int,
+    image_size: int | tuple[int, int],
+    weights: Any,
+    dropout: float,
+    params: dict[str, Any],
+) -> nn.Module:
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    shape = (in_channels, height, width)
+    net = torchvision_model(name, {**params, "weights": weights}, shape, n_classes)
+    if dropout > 0:
+        set_dropout(net, dropout, shape)
     return net
