@@ -5,6 +5,15 @@ from al_sklearn.estimators._ensemble import DeepEnsemble
 from al_sklearn.estimators._frozen_backbone import FrozenBackbone
 from al_sklearn.estimators._image_classifier import ImageClassifier
 from al_sklearn.estimators._loader import ImageLoader
+from al_sklearn.estimators._loss_prediction import LossPredictionClassifier
 from al_sklearn.estimators._snapshot import SnapshotEnsemble
 
-__all__ = ["DeepEnsemble", "FrozenBackbone", "ImageClassifier", "ImageDataset", "ImageLoader", "SnapshotEnsemble"]
+__all__ = [
+    "DeepEnsemble",
+    "FrozenBackbone",
+    "ImageClassifier",
+    "ImageDataset",
+    "ImageLoader",
+    "LossPredictionClassifier",
+    "SnapshotEnsemble",
+]

@@ -44,6 +44,12 @@ from al_sklearn.strategies._hybrid import (
     ranked_batch,
 )
 from al_sklearn.strategies._input_gradient import input_gradient
+from al_sklearn.strategies._learned_dal import dal
+from al_sklearn.strategies._learned_errors import active_transfer_learning
+from al_sklearn.strategies._learned_gcn import core_gcn
+from al_sklearn.strategies._learned_loss import learning_loss
+from al_sklearn.strategies._learned_vaal import vaal, vaal_distance
+from al_sklearn.strategies._near_duplicates import near_duplicates, perceptual_hash
 from al_sklearn.strategies._outliers import (
     outliers_max,
     outliers_mean,
@@ -61,6 +67,7 @@ from al_sklearn.strategies._registry import (
     takes_random_state,
 )
 from al_sklearn.strategies._stochastic import Stochastic, stochastic
+from al_sklearn.strategies._subsample import Subsample, subsample
 from al_sklearn.strategies._uncertainty import (
     bucketed_margin,
     entropy,
@@ -76,14 +83,18 @@ from al_sklearn.strategies._uncertainty import (
     uncertainty_bins,
     uncertainty_mix,
 )
+from al_sklearn.strategies._without_near_duplicates import WithoutNearDuplicates, without_near_duplicates
 
 __all__ = [
     "Mix",
     "Stochastic",
     "Strategy",
     "StrategyInfo",
+    "Subsample",
     "TwoStage",
     "Weighted",
+    "WithoutNearDuplicates",
+    "active_transfer_learning",
     "alfa_mix",
     "auto",
     "badge",
@@ -98,7 +109,9 @@ __all__ = [
     "cluster_margin",
     "cluster_outlier_combined",
     "consensus_entropy",
+    "core_gcn",
     "coreset",
+    "dal",
     "density_weighted",
     "drop_query",
     "entropy",
@@ -112,6 +125,7 @@ __all__ = [
     "kl_disagreement",
     "kmeans_sampling",
     "lcmd",
+    "learning_loss",
     "least_confidence",
     "least_confidence_mc",
     "margin",
@@ -122,12 +136,14 @@ __all__ = [
     "mean_std",
     "measures",
     "mix",
+    "near_duplicates",
     "oracle_batch",
     "outlier",
     "outliers_max",
     "outliers_mean",
     "outliers_mean_entropy",
     "outliers_mean_least_confidence",
+    "perceptual_hash",
     "power_bald",
     "probcover",
     "query_strategy",
@@ -139,6 +155,7 @@ __all__ = [
     "selectors",
     "stochastic",
     "strategy_name",
+    "subsample",
     "takes_random_state",
     "two_stage",
     "typicality_then_margin",
@@ -146,7 +163,10 @@ __all__ = [
     "u_herding",
     "uncertainty_bins",
     "uncertainty_mix",
+    "vaal",
+    "vaal_distance",
     "variation_ratio",
     "vote_entropy",
     "weighted",
+    "without_near_duplicates",
 ]
