@@ -28,6 +28,8 @@ from al_sklearn.experiments._results import BASELINE, ComparisonResults, few_see
 from al_sklearn.experiments._store import FIRST, RunStore
 from al_sklearn.experiments._streams import Streams, entropy_of
 from al_sklearn.experiments._threads import limit_threads, threads_per_job
+from al_sklearn.experiments.labelling_rate import LabellingRate
+from al_sklearn.experiments.stopping import StoppingCriterion
 from al_sklearn.pool import n_rows
 from al_sklearn.strategies import get_strategy, strategy_name
 
@@ -46,10 +48,11 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         What is compared. A list takes the strategies' own names.
     n_initial : int or float, default=20
         Images labelled from the start, or their share of the pool.
-    n_instances : int or float, default=20
-        Images bought in each round, or their share of the pool. The last batch is what is left.
+    n_instances : int, float or LabellingRate, default=20
+        Images bought in each round, or their share of the pool, or a rule from
+        :mod:`al_sklearn.experiments.labelling_rate`. The last batch is what is left.
     n_rounds : int, default=10
-        Batches bought after the initial set.
+        Batches bought after the initial set, at most.
     n_seeds : int, default=5
         Repetitions. Fewer than five give a warning: they cannot tell a strategy from luck.
     n_jobs : int, default=None
@@ -69,6 +72,9 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         As in :class:`ActiveLearningExperiment`.
     scoring : str, callable or None, default=None
         A scikit-learn scorer for a further column ``score``.
+    stopping : StoppingCriterion or None, default=None
+        Ends each strategy's rounds early, as in :class:`ActiveLearningExperiment`; its curve ends there, and the
+        statistics compare what curves share and say so.
     random_state : int, Generator, RandomState or None, default=0
         What all seeds grow from.
     verbose : int, default=1
@@ -122,7 +128,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         strategies: Iterable[str | Callable[..., Any]] | Mapping[str, str | Callable[..., Any]],
         *,
         n_initial: int | float = 20,
-        n_instances: int | float = 20,
+        n_instances: int | float | LabellingRate = 20,
         n_rounds: int = 10,
         n_seeds: int = 5,
         n_jobs: int | None = None,
@@ -133,6 +139,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         test_size: float | int = 0.25,
         training: str = "from_scratch",
         scoring: str | Callable[..., float] | None = None,
+        stopping: StoppingCriterion | None = None,
         random_state: RandomState = 0,
         verbose: int = 1,
     ):
@@ -150,6 +157,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         self.test_size = test_size
         self.training = training
         self.scoring = scoring
+        self.stopping = stopping
         self.random_state = random_state
         self.verbose = verbose
 
@@ -316,11 +324,12 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             initial=initial,
             X_test=_data.select(X, test) if X_test is None else X_test,
             y_test=y[test] if X_test is None else y_test,
-            n_instances=_data.check_share(self.n_instances, len(train)),
+            n_instances=_data.check_n_instances(self.n_instances, len(train)),
             n_rounds=self.n_rounds,
             training=self.training,
             scoring=self.scoring,
             streams=streams,
+            stopping=self.stopping,
         )
 
     def _config(self, problem: Problem, entropy: int, threads: int, X_test: Any) -> dict[str, Any]:
@@ -334,6 +343,9 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             "estimator": describe(self.estimator),
             "strategies": {name: describe(strategy) for name, strategy in self.strategies_.items()},
         }
+        if self.stopping is not None:
+            # Only where there is one: runs that were begun without stay the same runs.
+            configuration["stopping"] = describe(self.stopping)
         data = {"X": fingerprint(problem.X), "y": fingerprint(problem.y), "classes": describe(self.classes_.tolist())}
         if X_test is not None:
             data |= {"X_test": fingerprint(X_test), "y_test": fingerprint(problem.y_test)}
@@ -342,24 +354,25 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
     def _run(self, problems: list[Problem], store: RunStore, threads: int) -> None:
         """Train the first models, then run every strategy of every seed from where it stands."""
         runs = [(name, seed) for seed in range(len(problems)) for name in self.strategies_]
-        rounds = [len(store.read(FIRST, seed)) for seed in range(len(problems))]
+        begun = [store.read(FIRST, seed) for seed in range(len(problems))]
         done = {run: store.read(*run) for run in runs}
-        left = [run for run in runs if not _is_done(problems[run[1]], done[run])]
+        left = [run for run in runs if not _is_done(problems[run[1]], [*begun[run[1]], *done[run]])]
         needs_model = {seed for name, seed in left if self.training != "from_scratch" or not done[name, seed]}
-        first = sorted({seed for seed, n in enumerate(rounds) if n == 0} | needs_model)
+        first = sorted({seed for seed, records in enumerate(begun) if not records} | needs_model)
         total = sum(1 + len(self.strategies_) * _n_batches(problem) for problem in problems)
         watched = [(FIRST, seed) for seed in range(len(problems))] + runs
         bar = _Progress(store, watched, total, disable=not self.verbose)
         with bar, limit_threads(threads), Parallel(n_jobs=self.n_jobs) as parallel:
             trained = parallel(delayed(_train_first)(problems[seed], store, threads) for seed in first)
             models = dict(zip(first, trained, strict=True))
+            begun = [store.read(FIRST, seed) for seed in range(len(problems))]
             parallel(
                 delayed(_run_strategy)(
                     problems[seed],
                     self.strategies_[name],
                     name,
                     models.get(seed),
-                    [record.indices for record in done[name, seed]],
+                    [*begun[seed], *done[name, seed]],
                     store,
                     threads,
                     os.getpid(),
@@ -405,12 +418,18 @@ def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
 
 
 def _n_batches(problem: Problem) -> int:
+    """Return how many batches there can be; fewer where a criterion stops or a rate asks for much."""
     left = len(problem.train) - len(problem.initial)
-    return min(problem.n_rounds, -(-left // problem.n_instances))
+    smallest = problem.n_instances if isinstance(problem.n_instances, int) else 1
+    return min(problem.n_rounds, -(-left // smallest))
 
 
 def _is_done(problem: Problem, records: list[Round]) -> bool:
-    return len(records) >= _n_batches(problem)
+    """Whether these rounds, the first among them, are all there will be."""
+    if not records:
+        return False
+    n_labelled = sum(len(record.indices) for record in records)
+    return bool(records[-1].metrics.get("stopped")) or problem.is_over(len(records) - 1, n_labelled)
 
 
 def _splits(problems: list[Problem]) -> dict[str, np.ndarray]:
@@ -435,7 +454,7 @@ def _run_strategy(
     strategy: Callable[..., Any],
     name: str,
     model: Any,
-    batches: list[np.ndarray],
+    records: list[Round],
     store: RunStore,
     threads: int,
     main: int,
@@ -444,8 +463,8 @@ def _run_strategy(
     parent = os.getppid()
     with limit_threads(threads):
         loop = Loop(problem, strategy, name)
-        loop.share(model)
-        loop.replay(batches)
+        loop.share(model, records[0])
+        loop.replay(records[1:])
         while not loop.finished:
             store.write(name, problem.streams.seed, loop.step())
             if os.getpid() != main and os.getppid() != parent:
@@ -473,6 +492,9 @@ class _Progress:
         if not self._disable:
             self._stop.set()
             self._thread.join()
+            if error[0] is None:
+                # Where criteria stopped, there was less to do than there could have been.
+                self._bar.total = self._bar.n
             self._bar.close()
 
     def _watch(self) -> None:

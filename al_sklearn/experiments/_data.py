@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from al_sklearn._errors import check_same_length
 from al_sklearn.experiments._splits import hold_out, initial_set
 from al_sklearn.experiments._streams import Streams
+from al_sklearn.experiments.labelling_rate import LabellingRate
 from al_sklearn.pool import RowView, n_rows, take_rows, view_rows
 
 
@@ -88,6 +89,11 @@ def check_share(value: float | int, n: int) -> int:
     if isinstance(value, Integral):
         return int(value)
     return max(1, round(value * n))
+
+
+def check_n_instances(value: float | int | LabellingRate, n: int) -> int | LabellingRate:
+    """Turn a share of ``n`` into a count; a labelling rate stays one."""
+    return value if isinstance(value, LabellingRate) else check_share(value, n)
 
 
 def make_split(

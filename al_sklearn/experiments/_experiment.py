@@ -21,6 +21,8 @@ from al_sklearn.experiments import _data
 from al_sklearn.experiments._loop import TRAINING, Loop, Problem, Round, check_training, tidy_row
 from al_sklearn.experiments._metrics import align_columns
 from al_sklearn.experiments._streams import Streams, entropy_of
+from al_sklearn.experiments.labelling_rate import LabellingRate
+from al_sklearn.experiments.stopping import StoppingCriterion
 from al_sklearn.inference import classes_of
 from al_sklearn.pool import n_rows
 from al_sklearn.strategies import get_strategy, strategy_name
@@ -29,12 +31,17 @@ from al_sklearn.strategies import get_strategy, strategy_name
 PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit", "predict"])],
     "n_initial": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither")],
-    "n_instances": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither")],
+    "n_instances": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Real, 0, 1, closed="neither"),
+        LabellingRate,
+    ],
     "n_rounds": [Interval(Integral, 0, None, closed="left")],
     "initial": [StrOptions({"stratified", "random"})],
     "test_size": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither")],
     "training": [StrOptions(set(TRAINING))],
     "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+    "stopping": [StoppingCriterion, None],
 }
 
 
@@ -53,10 +60,11 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         A name from :func:`al_sklearn.strategies.catalogue`, or a function ``(classifier, X, n_instances)``.
     n_initial : int or float, default=20
         Images labelled from the start, or their share of the pool.
-    n_instances : int or float, default=20
-        Images bought in each round, or their share of the pool. The last batch is what is left.
+    n_instances : int, float or LabellingRate, default=20
+        Images bought in each round, or their share of the pool, or a rule from
+        :mod:`al_sklearn.experiments.labelling_rate`. The last batch is what is left.
     n_rounds : int, default=10
-        Batches bought after the initial set.
+        Batches bought after the initial set, at most.
     initial : {"stratified", "random"}, default="stratified"
         Whether the initial set follows the classes' shares (at least one image a class where that is possible).
     test_size : float or int, default=0.25
@@ -66,6 +74,9 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         needs ``warm_start``); or from the weights before on the new batch (``partial_fit``, else ``warm_start``).
     scoring : str, callable or None, default=None
         A scikit-learn scorer: a further column ``score``, and what :meth:`score` returns. Accuracy by default.
+    stopping : StoppingCriterion or None, default=None
+        Ends the rounds early, by a rule from :mod:`al_sklearn.experiments.stopping`. Those that look at metrics see the
+        test set's: a rule for practice looks at predictions, or at a validation set.
     random_state : int, Generator, RandomState or None, default=None
         Of split, initial set, weights, data order and acquisition, a stream each.
     verbose : int, default=0
@@ -80,7 +91,10 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     history_ : DataFrame
         One row a round: ``round``, ``n_labelled``, ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``nll``,
         ``ece``, (``score``,) ``batch_accuracy`` (of the model before on the batch just bought), ``accuracy_<class>``,
-        ``bought_<class>``, ``query_seconds``, ``training_seconds``, ``peak_memory_mb`` (of the process, so far).
+        ``bought_<class>``, ``query_seconds``, ``training_seconds``, ``peak_memory_mb`` (of the process, so far), and,
+        where runs may end early, ``stopped`` (why, in the last row; else empty).
+    stopped_ : str
+        Why the rounds ended early; empty where they did not.
     labelled_indices_ : int64 array
         Positions in X, in the order in which they were labelled.
     queries_ : list of int64 arrays
@@ -132,12 +146,13 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         query_strategy: str | Callable[..., Any] = "random_sampling",
         *,
         n_initial: int | float = 20,
-        n_instances: int | float = 20,
+        n_instances: int | float | LabellingRate = 20,
         n_rounds: int = 10,
         initial: str = "stratified",
         test_size: float | int = 0.25,
         training: str = "from_scratch",
         scoring: str | Callable[..., float] | None = None,
+        stopping: StoppingCriterion | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
     ):
@@ -150,6 +165,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.test_size = test_size
         self.training = training
         self.scoring = scoring
+        self.stopping = stopping
         self.random_state = random_state
         self.verbose = verbose
 
@@ -197,16 +213,18 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             initial=initial,
             X_test=X_test,
             y_test=y_test,
-            n_instances=_data.check_share(self.n_instances, len(train)),
+            n_instances=_data.check_n_instances(self.n_instances, len(train)),
             n_rounds=self.n_rounds,
             training=self.training,
             scoring=self.scoring,
             streams=streams,
+            stopping=self.stopping,
         )
         loop = Loop(problem, strategy, strategy_name(strategy))
         records = self._run(loop)
         self.estimator_ = loop.model
         self.labelled_indices_ = loop.labelled
+        self.stopped_ = loop.stopped
         self.queries_ = [record.indices for record in records]
         self.history_ = pd.DataFrame([tidy_row(record, self.classes_) for record in records])
         return self

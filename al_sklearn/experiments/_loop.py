@@ -9,19 +9,22 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
 from al_sklearn._random import preserve_global_rng
 from al_sklearn.experiments._metrics import METRICS, Predicted, align_columns, evaluate
 from al_sklearn.experiments._streams import Streams, seeded_clone
+from al_sklearn.experiments.labelling_rate import LabellingRate
+from al_sklearn.experiments.stopping import StoppingCriterion
 from al_sklearn.inference import classes_of, predict_proba
 from al_sklearn.learners import ActiveLearner
 from al_sklearn.pool import RowView, take_rows, view_rows
@@ -35,6 +38,9 @@ if sys.platform != "win32":
 _global_generators = threading.RLock()
 
 TRAINING: Final = ("from_scratch", "fine_tune", "only_new")
+# Enough to see one prediction in a thousand change.
+_N_STOP: Final = 1000
+_USED_UP: Final = "pool used up"
 
 
 @dataclass
@@ -55,14 +61,18 @@ class Problem:
         Those labelled from the start.
     X_test, y_test : rows and labels
         Never trained on.
-    n_instances, n_rounds : int
-        Images a round, and rounds.
+    n_instances : int or LabellingRate
+        Images a round.
+    n_rounds : int
+        Rounds after the initial set, at most.
     training : {"from_scratch", "fine_tune", "only_new"}
         How a round's model comes from the one before.
     scoring : str, callable or None
         A further metric, ``score``.
     streams : Streams
         The seed's randomness.
+    stopping : StoppingCriterion or None
+        Ends the rounds early; each loop has its own clone.
     """
 
     estimator: Any
@@ -73,11 +83,40 @@ class Problem:
     initial: np.ndarray
     X_test: Any
     y_test: np.ndarray
-    n_instances: int
+    n_instances: int | LabellingRate
     n_rounds: int
     training: str
     scoring: str | Callable[..., float] | None
     streams: Streams
+    stopping: StoppingCriterion | None = None
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether runs of this problem may differ in length, so that each says why it ended."""
+        return self.stopping is not None or isinstance(self.n_instances, LabellingRate)
+
+    @cached_property
+    def stop_set(self) -> np.ndarray:
+        """Positions of the images whose predictions are watched, the same for all strategies of the seed."""
+        generator = self.streams.generator("stopping")
+        return np.sort(generator.permutation(self.train)[:_N_STOP])
+
+    def is_over(self, n_rounds: int, n_labelled: int) -> bool:
+        """Whether the rounds or the pool are used up."""
+        return n_rounds >= self.n_rounds or n_labelled >= len(self.train)
+
+    def next_batch(self, history: Sequence[Mapping[str, Any]]) -> int:
+        """Return how many images come next, after rounds with these metrics."""
+        n_labelled = history[-1]["n_labelled"]
+        counts = [len(self.train) - n_labelled]
+        if isinstance(self.n_instances, LabellingRate):
+            name = self.n_instances.metric
+            values = [metrics[name] for metrics in history] if name is not None else []
+            counts.append(self.n_instances.next_batch([metrics["n_labelled"] for metrics in history], values))
+        else:
+            counts.append(self.n_instances)
+        left = self.stopping.labels_left(n_labelled) if self.stopping is not None else None
+        return min(counts) if left is None else min(*counts, max(1, left))
 
     @cached_property
     def test_rows(self) -> Any:
@@ -134,6 +173,9 @@ class Loop:
         self.round = -1
         self.model: Any = None
         self.labelled = np.empty(0, dtype=np.int64)
+        self.stopped = ""
+        self._history: list[dict[str, Any]] = []
+        self._criterion = None if problem.stopping is None else clone(problem.stopping)
         self._takes_random_state = strategy is not None and takes_random_state(strategy)
 
     @property
@@ -143,8 +185,8 @@ class Loop:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget or the pool is used up."""
-        return self.round >= self.problem.n_rounds or len(self.labelled) >= len(self.problem.train)
+        """Whether the rounds or the pool are used up, or a criterion has said stop."""
+        return bool(self.stopped) or self.problem.is_over(self.round, len(self.labelled))
 
     def begin(self) -> Round:
         """Train the first model, on the initial set, and measure it."""
@@ -152,22 +194,24 @@ class Loop:
         with _global_generators:
             return self._learn(initial, np.full(len(initial), np.nan), {"query_seconds": 0.0, "batch_accuracy": np.nan})
 
-    def share(self, model: Any) -> None:
-        """Start from a first model that was trained once for all strategies of the seed."""
+    def share(self, model: Any, first: Round) -> None:
+        """Start from a first model, and its round, that was trained once for all strategies of the seed."""
         # A copy: a strategy must not, but could, change it for the others, and fine-tuning goes on from it.
         self.model = copy.deepcopy(model)
         self.labelled = self.problem.initial.copy()
         self.round = 0
+        self._recall(first.metrics)
 
-    def replay(self, batches: Sequence[np.ndarray]) -> None:
-        """Bring a loop that shares the first model to where these batches (rounds 1, 2, …) have left it."""
-        for i, batch in enumerate(batches):
-            self.labelled = np.concatenate([self.labelled, batch])
+    def replay(self, records: Sequence[Round]) -> None:
+        """Bring a loop that shares the first model to where these rounds (1, 2, …) have left it."""
+        for i, record in enumerate(records):
+            self.labelled = np.concatenate([self.labelled, record.indices])
             self.round += 1
+            self._recall(record.metrics)
             # From scratch, only the last model matters; else each has grown out of the one before.
-            if self.problem.training != "from_scratch" or i == len(batches) - 1:
+            if self.problem.training != "from_scratch" or i == len(records) - 1:
                 with _global_generators:
-                    self.model = self._train(batch)
+                    self.model = self._train(record.indices)
 
     def step(self) -> Round:
         """Ask for a batch, reveal its labels, train and measure."""
@@ -177,7 +221,7 @@ class Loop:
     def _step(self) -> Round:
         problem = self.problem
         started = time.perf_counter()
-        indices, scores = self.query(min(problem.n_instances, len(problem.train) - len(self.labelled)))
+        indices, scores = self.query(problem.next_batch(self._history))
         query_seconds = time.perf_counter() - started
         before, _ = _proba(self.model, take_rows(problem.X, indices), problem.classes)
         right = problem.classes[before.argmax(axis=1)] == problem.y[indices]
@@ -226,7 +270,40 @@ class Loop:
         record["bought"] = np.bincount(codes, minlength=len(problem.classes)).tolist()
         record["training_seconds"] = training_seconds
         record["peak_memory_mb"] = _peak_memory_mb()
+        self._history.append(record)
+        if problem.ends_early:
+            self._check_stop(record)
         return Round(self.round, batch, scores, record)
+
+    def _check_stop(self, record: dict[str, Any]) -> None:
+        """Ask the criterion; what it says and what it remembers goes into the round's record."""
+        problem = self.problem
+        stop = False
+        if self._criterion is not None:
+            watched = problem.stop_set if self._criterion.needs_stop_set else np.empty(0, dtype=np.int64)
+            # Measures of predictions must not move the generators that training draws from.
+            with preserve_global_rng():
+                stop = self._criterion.update(
+                    self.model,
+                    take_rows(problem.X, watched),
+                    labelled=np.isin(watched, self.labelled),
+                    n_labelled=len(self.labelled),
+                    metrics=record,
+                )
+            record["stopping"] = self._criterion.get_state()
+        if self.round < problem.n_rounds:
+            if len(self.labelled) >= len(problem.train):
+                self.stopped = _USED_UP
+            elif stop and self._criterion is not None:
+                self.stopped = self._criterion.reason
+        record["stopped"] = self.stopped
+
+    def _recall(self, metrics: dict[str, Any]) -> None:
+        """Take a finished round's record for the history, and go on from what the criterion knew then."""
+        self._history.append(metrics)
+        self.stopped = metrics.get("stopped", "")
+        if self._criterion is not None:
+            self._criterion.set_state(metrics["stopping"])
 
     def _train(self, batch: np.ndarray) -> Any:
         problem, streams = self.problem, self.problem.streams
@@ -280,7 +357,8 @@ def tidy_row(record: Round, classes: np.ndarray) -> dict[str, Any]:
     row |= {name: metrics[name] for name in (*METRICS, "score", "batch_accuracy") if name in metrics}
     row |= {f"accuracy_{name}": value for name, value in zip(classes, metrics["class_accuracy"], strict=True)}
     row |= {f"bought_{name}": value for name, value in zip(classes, metrics["bought"], strict=True)}
-    return row | {name: metrics[name] for name in ("query_seconds", "training_seconds", "peak_memory_mb")}
+    row |= {name: metrics[name] for name in ("query_seconds", "training_seconds", "peak_memory_mb")}
+    return row | ({"stopped": metrics["stopped"]} if "stopped" in metrics else {})
 
 
 def _proba(model: Any, X: Any, classes: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -49,7 +49,7 @@ class ComparisonResults:
     def summary(self, metric: str = "accuracy", *, level: float = 1.0, confidence: float = 0.95) -> pd.DataFrame:
         """One row a strategy; the columns are those of :func:`al_sklearn.experiments.statistics.summarize`."""
         table = statistics.summarize(self.table, metric, baseline=BASELINE, level=level, confidence=confidence)
-        table.attrs["notes"] = self.notes
+        table.attrs["notes"] = [*self.notes, *table.attrs["notes"]]
         return table
 
     def pairwise(self, metric: str = "accuracy", *, confidence: float = 0.95) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, clone
 
 from al_sklearn._random import RandomState, as_seed
 
-PURPOSES: Final = ("split", "initial", "weights", "order", "acquisition", "oracle")
+PURPOSES: Final = ("split", "initial", "weights", "order", "acquisition", "oracle", "stopping")
 
 
 class Streams:
@@ -40,7 +40,7 @@ class Streams:
 
         Parameters
         ----------
-        purpose : {"split", "initial", "weights", "order", "acquisition", "oracle"}
+        purpose : {"split", "initial", "weights", "order", "acquisition", "oracle", "stopping"}
             What the stream is for.
         *keys : int or str
             The round, the strategy's name: whatever should have a stream of its own.

@@ -171,7 +171,8 @@ def test_summary_has_its_documented_columns(fitted):
     savings = [f"label_saving{end}" for end in ("", "_low", "_high")]
     tests = ["p_value", "p_holm", "p_wilcoxon", "p_wilcoxon_holm"]
     seconds = ["query_seconds", "training_seconds"]
-    expected = [*intervals, "rank", *differences, "wins", "n_seeds", *savings, *tests, *seconds]
+    expected = [*intervals, "rank", *differences, "wins", "n_seeds", *savings]
+    expected += ["labels", "n_stopped", *tests, *seconds]
     assert list(fitted.summary().columns) == expected
     assert fitted.summary().index.name == "strategy"
     for metric in ("balanced_accuracy", "macro_f1", "nll", "ece"):

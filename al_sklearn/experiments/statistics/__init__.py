@@ -12,7 +12,15 @@ whole curve. What was cut or left out is said in ``attrs["notes"]`` of the table
 """
 
 from al_sklearn.experiments.statistics._calibration import expected_calibration_error, reliability_curve
-from al_sklearn.experiments.statistics._curves import LOWER_IS_BETTER, aubc, labels_needed, paired_curves, read_curves
+from al_sklearn.experiments.statistics._curves import (
+    LOWER_IS_BETTER,
+    Curve,
+    Curves,
+    aubc,
+    labels_needed,
+    paired_curves,
+    read_curves,
+)
 from al_sklearn.experiments.statistics._intervals import Interval, bootstrap_interval, mean_interval, wilson_interval
 from al_sklearn.experiments.statistics._pairs import compare_pairs, holm, paired_p_values, win_rate, win_rates
 from al_sklearn.experiments.statistics._penalty import pairwise_penalty, penalty_tests
@@ -23,6 +31,8 @@ from al_sklearn.experiments.statistics._tasks import friedman_nemenyi, performan
 __all__ = [
     "LOWER_IS_BETTER",
     "SAVING_LEVELS",
+    "Curve",
+    "Curves",
     "Interval",
     "aubc",
     "bootstrap_interval",
