@@ -606,8 +606,9 @@ def test_a_lazy_data_set_is_held_a_few_batches_at_a_time(quick, kind, params):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler (g++) on the CPU")
 def test_a_compiled_network_trains_as_the_plain_one(digits, quick):
     X, y = digits
-    params = {"swa": True, "class_weight": "balanced", "schedule": "cosine", "train_split": split(), "patience": 9}
-    plain = quick(**params).fit(X[:80], y[:80])
-    net = quick(compile=True, **params).fit(X[:80], y[:80])
+    # Without dropout, for which compiled code draws other numbers.
+    params = {"module": Tiny, "swa": True, "class_weight": "balanced", "schedule": "cosine", "patience": 9}
+    plain = quick(train_split=split(), **params).fit(X[:80], y[:80])
+    net = quick(train_split=split(), compile=True, **params).fit(X[:80], y[:80])
     assert hasattr(net.module_, "_orig_mod")
     np.testing.assert_allclose(net.predict_proba(X[:20]), plain.predict_proba(X[:20]), atol=1e-3)
