@@ -2,9 +2,6 @@
 
 import multiprocessing
 import os
-import subprocess
-import sys
-import textwrap
 import time
 
 import numpy as np
@@ -79,36 +76,32 @@ def test_values_of_any_shape_and_type(tmp_path):
     ]
 
 
+def _slowly(folder, log):
+    def logged(start, stop):
+        time.sleep(0.02)
+        with open(log, "a") as file:
+            file.write(f"{start}\n")
+        return rows_of(start, stop)
+
+    compute(folder, 400, compute_chunk=logged)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no fork")
 def test_a_kill_at_any_moment_loses_at_most_one_chunk(tmp_path):
-    script = textwrap.dedent("""
-        import sys, time
-        import numpy as np
-        from al_sklearn._row_cache import open_or_compute
-        def slow(start, stop):
-            time.sleep(0.02)
-            print(start, flush=True)
-            return np.arange(start, stop, dtype=np.float32)[:, None] * [1, 1, 1]
-        open_or_compute(sys.argv[1], "k", n_rows=400, row_shape=(3,), dtype="f4", chunk_rows=4,
-                        compute_chunk=lambda a, b: slow(a, b).astype("f4"))
-    """)
-    computed = []
-    for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-        lines = [process.stdout.readline() for _ in range(8)]
-        process.kill()
-        lines += process.communicate()[0].splitlines()
-        computed += [int(line) for line in lines]
-    rest = []
-
-    def finish(start, stop):
-        rest.append(start)
-        return np.arange(start, stop, dtype=np.float32)[:, None] * np.ones(3, np.float32)
-
-    rows = compute(tmp_path, 400, compute_chunk=finish)
-    np.testing.assert_array_equal(rows, np.arange(400)[:, None] * np.ones(3))
-    twice = len(computed) + len(rest) - 100
+    log = tmp_path / "log"
+    log.touch()
+    for killed in range(1, 4):
+        worker = multiprocessing.get_context("fork").Process(target=_slowly, args=(tmp_path, log))
+        worker.start()
+        while len(log.read_text().splitlines()) < 8 * killed:
+            time.sleep(0.001)
+        worker.kill()
+        worker.join()
+    computed, rest = [int(line) for line in log.read_text().split()], []
+    rows = compute(tmp_path, 400, compute_chunk=lambda a, b: rest.append(a) or rows_of(a, b))
+    np.testing.assert_array_equal(rows, rows_of(0, 400))
     assert set(computed) | set(rest) == set(range(0, 400, 4))
-    assert 0 <= twice <= 3
+    assert 0 <= len(computed) + len(rest) - 100 <= 3
 
 
 def _counting(folder, log):

@@ -43,7 +43,7 @@ _BATCH_GPU: Final = 256
 _PATIENCE: Final = 3
 _AMP: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # EfficientNet-Lite0's layer and pooling by the longer side of the images; chosen by docs/frozen-features.md's script.
-_LITE_LAYERS: Final = ((40, "_blocks.10", 2), (80, "_blocks.10", 2))
+_LITE_LAYERS: Final = ((40, "_blocks.4", 4), (80, "_blocks.7", 4))
 _LITE_LAST: Final = ("_avg_pooling", 1)
 
 # The network is shared by all transformers of a process, and its hooks see every pass: one pass at a time.

@@ -1,0 +1,193 @@
+"""Frozen features of EfficientNet-Lite0 on Fashion-MNIST: which layer, how fast, and what strategies gain with them.
+
+    python benchmarks/bench_frozen_features.py choose    # layer and pooling, on training images alone
+    python benchmarks/bench_frozen_features.py speed     # 60,000 images embedded once; bf16 beside float32
+    python benchmarks/bench_frozen_features.py compare   # strategies, 10 -> 100 labels and a long tail 20 -> 200
+
+Each prints Markdown; `compare` draws a picture too. `--quick` makes everything small, to see that it runs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import torch
+import typer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from al_sklearn import FrozenBackbone, StrategyComparison, load_dataset
+from al_sklearn.datasets import ImageData
+
+STRATEGIES = ["margin", "typiclust", "badge", "bait", "drop_query"]
+# Side of the images (28 is their own), layer, cells a side that its map is averaged over.
+CANDIDATES = [
+    *((28, layer, cells) for layer in ("_blocks.2", "_blocks.3", "_blocks.4") for cells in (1, 2, 3, 4)),
+    *((28, layer, cells) for layer in ("_blocks.5", "_blocks.7", "_blocks.10") for cells in (1, 2)),
+    *((28, layer, 1) for layer in ("_blocks.14", "_avg_pooling")),
+    *((56, layer, cells) for layer in ("_blocks.4", "_blocks.7", "_blocks.10") for cells in (1, 2, 4)),
+    *((56, "_blocks.14", cells) for cells in (1, 2)),
+    (56, "_avg_pooling", 1),
+    *((112, layer, cells) for layer in ("_blocks.10", "_blocks.14") for cells in (1, 2)),
+    (112, "_avg_pooling", 1),
+]
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder with Fashion-MNIST's files.")]
+Cache = Annotated[Path, typer.Option(help="Folder that keeps the embeddings.")]
+Quick = Annotated[bool, typer.Option(help="A few images and seeds, to see that it runs.")]
+app = typer.Typer(add_completion=False, help=__doc__)
+
+
+def recipe() -> Pipeline:
+    """What is put behind the embeddings."""
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+
+
+def some(data: ImageData, n: int, seed: int = 0) -> np.ndarray:
+    """Positions of ``n`` training images, drawn at random."""
+    return np.sort(np.random.default_rng(seed).choice(len(data.y_train), size=n, replace=False))
+
+
+def long_tail(y: np.ndarray, ratio: float, n: int, seed: int = 0) -> np.ndarray:
+    """Positions of about ``n`` images; classes' sizes fall exponentially, the largest ``ratio`` times the smallest."""
+    rng = np.random.default_rng(seed)
+    classes = np.unique(y)
+    shares = ratio ** (-np.arange(len(classes)) / (len(classes) - 1))
+    # Which class is large is chance, not the order of their numbers.
+    sizes = np.round(n * shares / shares.sum()).astype(int)
+    chosen = [
+        rng.choice(np.flatnonzero(y == label), size=size, replace=False)
+        for label, size in zip(rng.permutation(classes), sizes, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+@app.command()
+def choose(data_dir: DataDir = None, quick: Quick = False) -> None:
+    """Accuracy of a linear probe on training images held out, for each layer; no test image is looked at."""
+    torch.set_num_threads(1)
+    data = load_dataset("fashion-mnist", data_dir)
+    rows = some(data, 300 if quick else 2000)
+    X, y = data.X_train[rows], data.y_train[rows]
+    found = []
+    for size, layer, cells in CANDIDATES[:2] if quick else CANDIDATES:
+        backbone = FrozenBackbone(layer=layer, pooling=cells, image_size=size, cache=False, verbose=False)
+        begin = time.perf_counter()
+        features = backbone.fit_transform(X)
+        seconds = time.perf_counter() - begin
+        record = {"side": size, "layer": layer, "cells": cells, "features": features.shape[1]}
+        for n_labels, repeats in ((50, 2),) if quick else ((50, 10), (500, 3)):
+            splits = StratifiedShuffleSplit(repeats, train_size=n_labels, random_state=0)
+            record[f"{n_labels} labels, %"] = 100 * cross_val_score(recipe(), features, y, cv=splits).mean().item()
+        found.append({**record, "images a second": len(X) / seconds})
+        print(found[-1], flush=True)
+    print(table(pd.DataFrame(found)))
+
+
+@app.command()
+def speed(data_dir: DataDir = None, cache: Cache = None, quick: Quick = False) -> None:  # type: ignore[assignment]
+    """Images a second, embedded for the first time and looked up; what bf16 changes."""
+    torch.set_num_threads(1)
+    data = load_dataset("fashion-mnist", data_dir)
+    X = data.X_train[:2000] if quick else data.X_train
+    with tempfile.TemporaryDirectory() as folder:
+        backbone = FrozenBackbone(cache=cache or folder)
+        for what in ("embedded", "looked up"):
+            begin = time.perf_counter()
+            features = backbone.fit_transform(X)
+            seconds = time.perf_counter() - begin
+            print(f"{len(X)} images {what}: {seconds:.1f} s, {len(X) / seconds:.0f} images a second")
+        begin = time.perf_counter()
+        fast = FrozenBackbone(cache=False, amp="bf16").fit_transform(X[:10000])
+        seconds = time.perf_counter() - begin
+    print(f"bf16: {len(fast) / seconds:.0f} images a second")
+    difference = np.linalg.norm(fast - features[: len(fast)], axis=1) / np.linalg.norm(features[: len(fast)], axis=1)
+    print(f"relative difference of an embedding: median {np.median(difference):.2g}, most {difference.max():.2g}")
+    half, y = len(fast) // 2, data.y_train[: len(fast)]
+    for name, rows in (("float32", features[: len(fast)]), ("bf16", fast)):
+        score = recipe().fit(rows[:half][:500], y[:half][:500]).score(rows[half:], y[half:])
+        print(f"{name}: {100 * score:.2f} % with 500 labels, on training images held out")
+
+
+@app.command()
+def compare(
+    data_dir: DataDir = None,
+    cache: Cache = Path("runs/embeddings"),
+    output: Annotated[Path, typer.Option(help="Folder of the runs and the picture.")] = Path("runs/frozen-features"),
+    n_seeds: int = 10,
+    n_jobs: int = 2,
+    quick: Quick = False,
+) -> None:
+    """Run both comparisons, each on embeddings computed once."""
+    from matplotlib.figure import Figure
+
+    data = load_dataset("fashion-mnist", data_dir)
+    backbone = FrozenBackbone(cache=cache).fit(data.X_train[:1])
+    pools = {
+        "10 → 100 labels": (some(data, 500 if quick else 10000), 10),
+        "long tail, 20 → 200 labels": (long_tail(data.y_train, 100, 500 if quick else 10000), 20),
+    }
+    tests = slice(0, 500 if quick else 10000)
+    X_test, y_test = backbone.transform(data.X_test[tests]), data.y_test[tests]
+    figure = Figure(figsize=(12, 4.8), layout="constrained")
+    for (name, (rows, batch)), ax in zip(pools.items(), figure.subplots(1, 2), strict=True):
+        X, y = backbone.transform(data.X_train[rows]), data.y_train[rows]
+        comparison = StrategyComparison(
+            recipe(),
+            STRATEGIES,
+            n_initial=batch,
+            n_instances=batch,
+            n_rounds=1 if quick else 9,
+            n_seeds=2 if quick else n_seeds,
+            initial="random",  # nobody knows the classes of images that nobody has labelled
+            n_jobs=n_jobs,
+            threads_per_job=1,
+            store=output / name.replace(" → ", "-").replace(", ", "-").replace(" ", "-"),
+        )
+        comparison.fit(X, y, X_test, y_test)
+        comparison.plot(ax=ax)
+        ax.set_title(name)
+        print(f"\n{name}: pool of {len(y)}, largest class {np.bincount(y).max()}, smallest {np.bincount(y).min()}\n")
+        print(summary_table(comparison.summary()))
+    figure.savefig(output / "frozen-features.png", dpi=110)
+
+
+def summary_table(summary: pd.DataFrame) -> str:
+    """The numbers that matter as Markdown."""
+    percent, points = "{:.1f} %".format, "{:+.1f}".format
+    lines = [
+        "| strategy | accuracy at the end | mean accuracy (AUBC) | AUBC minus random's | p (Holm) | labels saved |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for name, row in summary.iterrows():
+        difference = (
+            ""
+            if pd.isna(row["difference"])
+            else f"{points(100 * row['difference'])} ({points(100 * row['difference_low'])} … "
+            f"{points(100 * row['difference_high'])})"
+        )
+        p = "" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.2g}"
+        saving = "" if pd.isna(row["label_saving"]) else f"{100 * row['label_saving']:.0f} %"
+        lines.append(
+            f"| {name} | {percent(100 * row['final'])} | {percent(100 * row['aubc'])} | {difference} | {p} | {saving} |"
+        )
+    return "\n".join(lines)
+
+
+def table(frame: pd.DataFrame) -> str:
+    """A frame as Markdown."""
+    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + "---|" * len(frame.columns)]
+    for row in frame.itertuples(index=False):
+        lines.append("| " + " | ".join(f"{v:.1f}" if isinstance(v, float) else str(v) for v in row) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    app()
