@@ -7,6 +7,7 @@ from al_sklearn.estimators._image_classifier import ImageClassifier
 from al_sklearn.estimators._loader import ImageLoader
 from al_sklearn.estimators._loss_prediction import LossPredictionClassifier
 from al_sklearn.estimators._snapshot import SnapshotEnsemble
+from al_sklearn.estimators._tuned import TunedClassifier
 
 __all__ = [
     "DeepEnsemble",
@@ -16,4 +17,5 @@ __all__ = [
     "ImageLoader",
     "LossPredictionClassifier",
     "SnapshotEnsemble",
+    "TunedClassifier",
 ]

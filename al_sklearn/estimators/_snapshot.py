@@ -101,8 +101,8 @@ class SnapshotEnsemble(Members):
         fit_seeded(estimator, X, y, as_seed(self.random_state), **fit_params)
         if len(cycles.states_) < n:
             raise ValueError(
-                f"Training ended after {len(cycles.states_)} of {n} cycles: the net must train all its max_epochs; remove "
-                "what stops it early."
+                f"Training ended after {len(cycles.states_)} of {n} cycles: the net must train all its max_epochs; "
+                "remove what stops it early."
             )
         trained = _net_of(estimator)[1]
         self.estimators_ = [_with_weights(trained, state) for state in cycles.states_]

@@ -1,0 +1,318 @@
+"""The search itself: trials drawn by Optuna, trained, reported epoch by epoch, pruned."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.base import clone
+from sklearn.utils.validation import _check_method_params
+from skorch.callbacks import Callback
+from tqdm.auto import tqdm
+
+from al_sklearn._random import preserve_global_rng
+from al_sklearn.estimators._fitting import fit_seeded
+from al_sklearn.estimators._tuning_space import Suggest, inner_net
+from al_sklearn.pool import take_rows
+
+SAMPLERS = ("tpe", "random")
+PRUNERS = ("successive_halving", None)
+
+
+def import_optuna() -> Any:
+    """Return the module, imported when the first search needs it.
+
+    Raises
+    ------
+    ImportError
+        When Optuna is not installed; the message says what to install.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise ImportError("TunedClassifier needs Optuna: pip install 'al-sklearn[tune]'") from error
+    return optuna
+
+
+class Diverged(ArithmeticError):
+    """A loss or a score that is no number."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One training of a trial: on these rows, measured on those."""
+
+    X: Any
+    y: np.ndarray
+    X_val: Any
+    y_val: np.ndarray
+    fit_params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a trial does with its parameters.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Cloned for each training.
+    parts : list of Part
+        A trial's score is the mean over them; it is pruned by the first.
+    scorer : callable
+        ``scorer(estimator, X, y) -> float``, higher is better.
+    seed : int
+        Of every training: trials differ by their parameters alone.
+    pruned : bool
+        Whether to report every epoch of a net.
+    threads : int or None
+        Of torch and BLAS.
+    """
+
+    estimator: Any
+    parts: Sequence[Part]
+    scorer: Callable[..., float]
+    seed: int
+    pruned: bool
+    threads: int | None = None
+
+    def __call__(self, trial: Any, params: dict[str, Any]) -> float:
+        scores = []
+        for number, part in enumerate(self.parts):
+            estimator = clone(self.estimator).set_params(**params)
+            watch(estimator, Watch(estimator, trial, self.scorer, part, self.pruned and number == 0))
+            fit_seeded(estimator, part.X, part.y, self.seed, only_open=True, threads=self.threads, **part.fit_params)
+            scores.append(float(self.scorer(estimator, part.X_val, part.y_val)))
+        score = float(np.mean(scores))
+        if not math.isfinite(score):
+            raise Diverged(f"the score is {score}")
+        return score
+
+
+class Watch(Callback):
+    """Report a net's score on the validation set after each epoch, and end the trial when it is pruned or diverges.
+
+    Parameters
+    ----------
+    estimator : net, or Pipeline that ends in it
+        What is being fitted.
+    trial : optuna.Trial
+    scorer, part
+        As in :class:`Objective`.
+    report : bool
+        False only looks at the loss.
+    """
+
+    def __init__(self, estimator: Any, trial: Any, scorer: Callable[..., float], part: Part, report: bool):
+        self.estimator = estimator
+        self.trial = trial
+        self.scorer = scorer
+        self.part = part
+        self.report = report
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        loss = net.history[-1].get("train_loss", 0.0)
+        if not math.isfinite(loss):
+            raise Diverged(f"the training loss is {loss} in epoch {len(net.history)}")
+        if not self.report:
+            return
+        with preserve_global_rng():
+            # A pipeline's steps before the net are fitted by now.
+            score = float(self.scorer(self.estimator, self.part.X_val, self.part.y_val))
+        if not math.isfinite(score):
+            raise Diverged(f"the score is {score} in epoch {len(net.history)}")
+        self.trial.report(score, len(net.history))
+        if self.trial.should_prune():
+            raise import_optuna().TrialPruned
+
+
+def watch(estimator: Any, callback: Watch) -> None:
+    """Add the callback to the net, itself or at the end of a pipeline; other classifiers have no epochs."""
+    found = inner_net(estimator)
+    if found is None or found[1].callbacks == "disable":
+        return
+    prefix, net = found
+    estimator.set_params(**{f"{prefix}callbacks": [*(net.callbacks or []), ("tuning", callback)]})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended."""
+
+    state: str
+    score: float | None = None
+    reported: dict[int, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: Exception | None = None
+
+
+def run_trial(trial: Any, params: dict[str, Any], objective: Objective) -> Outcome:
+    """Train and measure one trial; whatever goes wrong in training is its outcome."""
+    optuna = import_optuna()
+    started = time.perf_counter()
+    state, score, error = "complete", None, None
+    with quiet():
+        try:
+            score = objective(trial, params)
+        except optuna.TrialPruned:
+            state = "pruned"
+        # Anything may go wrong with parameters nobody has tried: it is kept, and raised when nothing else comes out.
+        except Exception as problem:  # noqa: BLE001
+            state, error = "failed", problem
+    reported = trial.study.trials[trial.number].intermediate_values
+    return Outcome(state, score, reported, time.perf_counter() - started, error)
+
+
+def search(
+    objective: Objective,
+    suggest: Suggest,
+    *,
+    n_trials: int,
+    sampler: str,
+    pruner: str | None,
+    seed: int,
+    n_jobs: int | None,
+    verbose: bool,
+    on_interrupt: Callable[[Any], None],
+) -> Any:
+    """Run the trials and return the study.
+
+    Trials that run at once are drawn together and told in order, so that the study depends on the seed and the number
+    of jobs, not on who was first.
+
+    Raises
+    ------
+    Exception
+        When every trial failed: the first one's own.
+    KeyboardInterrupt
+        After Ctrl-C; ``on_interrupt(study)`` was called before.
+    """
+    optuna = import_optuna()
+    samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+    # The first rung is the first epoch; without intermediate values this pruner prunes nothing.
+    halving = optuna.pruners.SuccessiveHalvingPruner(min_resource=1)
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=samplers[sampler](seed=seed),
+        pruner=halving if pruner == "successive_halving" else optuna.pruners.NopPruner(),
+    )
+    first_error: Exception | None = None
+    at_once = min(effective_n_jobs(n_jobs), n_trials)
+    bar = tqdm(total=n_trials, desc="trials", unit="trial", leave=False, disable=not verbose)
+    try:
+        with bar, Parallel(n_jobs=at_once) as parallel:
+            while len(study.trials) < n_trials:
+                asked = [study.ask() for _ in range(min(at_once, n_trials - len(study.trials)))]
+                params = [suggest(trial) for trial in asked]
+                for given in params:
+                    # A name that does not exist is a mistake, not a trial that failed.
+                    clone(objective.estimator).set_params(**given)
+                # Copies: each trial is judged by the trials that ended before it began.
+                outcomes = parallel(
+                    delayed(run_trial)(copy.deepcopy(trial), given, objective)
+                    for trial, given in zip(asked, params, strict=True)
+                )
+                for trial, outcome in zip(asked, outcomes, strict=True):
+                    _tell(study, trial, outcome)
+                    first_error = first_error or outcome.error
+                    bar.update()
+                if finished(study):
+                    bar.set_postfix(best=f"{best_trial(study).value:.4f}")
+    except KeyboardInterrupt:
+        for trial in study.trials:
+            if not trial.state.is_finished():
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        on_interrupt(study)
+        n_done = sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials)
+        raise KeyboardInterrupt(
+            f"The search was stopped: {n_done} complete trials are kept in trials_ and study_; nothing was refitted."
+        ) from None
+    if first_error is not None and not finished(study):
+        first_error.add_note(f"All {n_trials} trials failed; this is what the first said.")
+        raise first_error
+    return study
+
+
+def _tell(study: Any, trial: Any, outcome: Outcome) -> None:
+    states = import_optuna().trial.TrialState
+    for step, value in outcome.reported.items():
+        trial.report(value, step)
+        # Asking notes at which rung the trial was: later trials are judged by it.
+        trial.should_prune()
+    trial.set_user_attr("seconds", outcome.seconds)
+    if outcome.state == "complete":
+        study.tell(trial, outcome.score)
+    elif outcome.state == "pruned":
+        study.tell(trial, state=states.PRUNED)
+    else:
+        trial.set_user_attr("error", f"{type(outcome.error).__name__}: {outcome.error}")
+        study.tell(trial, state=states.FAIL)
+
+
+def finished(study: Any) -> list[Any]:
+    """Return the complete trials; where there are none, those pruned."""
+    states = import_optuna().trial.TrialState
+    for state in (states.COMPLETE, states.PRUNED):
+        trials = [trial for trial in study.trials if trial.state == state and trial.value is not None]
+        if trials:
+            return trials
+    return []
+
+
+def best_trial(study: Any) -> Any:
+    """Return the trial of the highest score, the first of several."""
+    return max(finished(study), key=lambda trial: trial.value)
+
+
+def trials_table(study: Any) -> pd.DataFrame:
+    """Return one row a trial: number, state, score, epochs reported, seconds, error and ``params_…``."""
+    names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+    rows = [
+        {
+            "number": trial.number,
+            "state": names.get(trial.state.name, trial.state.name.lower()),
+            "score": np.nan if trial.value is None else trial.value,
+            "epochs": len(trial.intermediate_values),
+            "seconds": trial.user_attrs.get("seconds", np.nan),
+            "error": trial.user_attrs.get("error"),
+            **{f"params_{name}": value for name, value in trial.params.items()},
+        }
+        for trial in study.trials
+    ]
+    return pd.DataFrame(rows)
+
+
+def make_parts(
+    X: Any, y: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]], fit_params: dict[str, Any]
+) -> list[Part]:
+    """Take the rows of each split out of X; arguments with one value a row go with their rows."""
+    return [
+        Part(
+            take_rows(X, train),
+            y[train],
+            take_rows(X, held_out),
+            y[held_out],
+            _check_method_params(X, fit_params, train) if fit_params else {},
+        )
+        for train, held_out in splits
+    ]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Optuna's lines about each trial, and leave its logging as the user has it."""
+    logging = import_optuna().logging
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

@@ -1,0 +1,94 @@
+"""What searches have found, in a file: for refits, clones, workers and the next run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from al_sklearn._files import replacing
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: there, two processes may search for the same parameters.
+    fcntl = None  # type: ignore[assignment]
+
+
+class TuningStore:
+    """A JSON file of finished searches, each under a key.
+
+    Parameters
+    ----------
+    path : path
+        The file; made, with its folder, when the first search is done.
+    search : dict
+        What the searches are about, in plain JSON: a file about something else is refused.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], search: Mapping[str, Any]):
+        self.path = Path(path)
+        self.search = json.loads(json.dumps(search))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Let one process search while the others wait for what it finds; the system frees the lock at a kill."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if fcntl is None:
+            yield
+            return
+        handle = os.open(self.path.with_name(f".{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def read(self) -> dict[str, Any]:
+        """Return the finished searches by key.
+
+        Raises
+        ------
+        ValueError
+            When the file is about another estimator or space.
+        """
+        if not self.path.exists():
+            return {}
+        content = json.loads(self.path.read_text(encoding="utf-8"))
+        for part, stored in content["search"].items():
+            if stored != self.search.get(part):
+                raise ValueError(f"{self.path} holds searches for another {part}; name another file.")
+        return content["found"]
+
+    def write(self, key: str, found: Mapping[str, Any]) -> None:
+        """Add a finished search; call it inside :meth:`lock`."""
+        content = {"search": self.search, "found": {**self.read(), key: dict(found)}}
+        with replacing(self.path) as file:
+            file.write(json.dumps(content, indent=1).encode())
+
+
+def describe_estimator(estimator: Any) -> dict[str, Any]:
+    """Return class and parameters as plain JSON, without the seeds: the same for each clone of an experiment."""
+    params = estimator.get_params(deep=True)
+    named = {name: _plain(value) for name, value in sorted(params.items()) if name.split("__")[-1] != "random_state"}
+    return {"class": type(estimator).__qualname__, **named}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    named = value if hasattr(value, "__qualname__") else type(value)
+    # Ranges and choices of a distribution are what it is; a network's weights are not asked for.
+    attributes = vars(value) if type(value).__module__.startswith("optuna.") else {}
+    return {"class": f"{named.__module__}.{named.__qualname__}", **{k: _plain(v) for k, v in attributes.items()}}
+
+
+def describe_space(space: Any) -> Any:
+    """Return a space as plain JSON."""
+    return _plain(space)

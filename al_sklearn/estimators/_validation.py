@@ -1,0 +1,95 @@
+"""Labels held out of the labelled ones: for a search or a calibration, paid for like all others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, column_or_1d
+
+from al_sklearn._errors import check_same_length
+from al_sklearn.pool import n_rows
+
+
+def as_rows(X: Any) -> Any:
+    """Return X, as an array where it only knows how to become one."""
+    return np.asarray(X) if hasattr(X, "__array__") and not hasattr(X, "__len__") else X
+
+
+def check_labels(y: Any, X: Any, estimator: Any) -> np.ndarray:
+    """Return labels as an array, after checking that there is one for each row."""
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
+    labels = column_or_1d(y, warn=True)
+    assert_all_finite(labels, input_name="y")
+    check_classification_targets(labels)
+    check_same_length(n_rows(X), len(labels))
+    return labels
+
+
+def check_validation(validation: Any) -> None:
+    """Raise a ``ValueError`` unless ``validation`` is a share of the rows or a number of folds."""
+    share = isinstance(validation, (float, np.floating)) and 0 < validation < 1
+    folds = isinstance(validation, (int, np.integer)) and not isinstance(validation, bool) and validation >= 2
+    if not (share or folds):
+        raise ValueError(
+            "validation must be a share of the labelled rows between 0 and 1, or a number of folds of at least 2, "
+            f"got {validation!r}."
+        )
+
+
+def validation_splits(
+    y: np.ndarray, validation: float | int, generator: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (training, validation) positions: once for a share, once a fold for a number of folds.
+
+    Parameters
+    ----------
+    y : array of shape (n,)
+        Labels.
+    validation : float or int
+        Share held out, stratified; at least one row, and every class keeps a row to learn from. Or the number of
+        stratified folds.
+    generator : Generator
+        Source of the draws.
+
+    Raises
+    ------
+    ValueError
+        When no row can be spared, or a class has fewer rows than there are folds.
+    """
+    check_validation(validation)
+    _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    if isinstance(validation, (int, np.integer)):
+        if counts.min() < validation:
+            raise ValueError(
+                f"validation={validation} folds need {validation} labels of each class, the rarest has {counts.min()}; "
+                "use fewer folds or a share, or give X_val and y_val."
+            )
+        seed = int(generator.integers(2**31 - 1))
+        yield from StratifiedKFold(int(validation), shuffle=True, random_state=seed).split(codes, codes)
+        return
+    yield _hold_out(codes, counts, max(1, round(validation * len(codes))), generator)
+
+
+def _hold_out(
+    codes: np.ndarray, counts: np.ndarray, n_held_out: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    order = generator.permutation(len(codes))
+    rank = np.empty(len(codes))
+    for code, count in enumerate(counts):
+        rank[order[codes[order] == code]] = np.arange(count)
+    # Ranks within each class, spread evenly over 0 … 1: the last ones of all classes together are a stratified share.
+    place = (rank + 0.5) / counts[codes]
+    place[rank == 0] = -1
+    spare = int(len(codes) - len(counts))
+    if spare == 0:
+        raise ValueError(
+            f"No label can be held out for validation (n_samples = {len(codes)}): each class has one only. Label "
+            "more, or give X_val and y_val."
+        )
+    held_out = np.lexsort((order, place))[-min(n_held_out, spare) :]
+    return np.setdiff1d(np.arange(len(codes)), held_out), np.sort(held_out)
