@@ -25,6 +25,7 @@ TORCHAL_FILES: Final = {
     "valSet": "validation",
     "testSet": "test",
 }
+_SPLIT_PARTS = ("train", "test", "initial")
 _SUFFIXES = (".npz", ".json", ".txt", ".csv", ".npy")
 
 
@@ -122,6 +123,39 @@ def read_index_sets(path: str | os.PathLike[str], n: int | None = None) -> dict[
             raise FileNotFoundError(f"There is no file of index sets {path}.")
         sets = _READERS[path.suffix](path)
     return check_index_sets(sets, n, where=str(path))
+
+
+def read_splits(path: str | os.PathLike[str]) -> dict[int, dict[str, np.ndarray]]:
+    """Read the ``splits.npz`` of a run: what each seed trained on, began with and was tested on.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict of dicts
+        By seed: ``train``, ``test`` (empty where the run had a test set of its own), and ``initial``, part of
+        ``train``.
+
+    Raises
+    ------
+    ValueError
+        When an image is in training and test set at once, an initial set is not part of its training set, or the
+        file is damaged or no run's.
+    """
+    content = _from_npz(Path(path))
+    seeds = sorted({int(key.rpartition("_")[2]) for key in content if key.rpartition("_")[2].isdecimal()})
+    splits = {}
+    for seed in seeds:
+        missing = [part for part in _SPLIT_PARTS if f"{part}_{seed}" not in content]
+        if missing:
+            raise ValueError(f"{path} has no {missing[0]}_{seed}: it is no whole splits.npz of a run.")
+        sets = {part: content[f"{part}_{seed}"] for part in _SPLIT_PARTS}
+        splits[seed] = check_index_sets(sets, nested={"initial": "train"}, where=f"{path}, seed {seed}")
+    if not splits:
+        raise ValueError(f"{path} is no splits.npz of a run; it has {', '.join(content)}.")
+    return splits
 
 
 def write_index_sets(path: str | os.PathLike[str], sets: Mapping[str, Any], n: int | None = None) -> Path:

@@ -1,7 +1,7 @@
 """Image data sets by name, one's own beside them; index sets, tables and class folders in and out."""
 
 # Imported for the names they register.
-from al_sklearn._index_sets import check_index_sets, read_index_sets, write_index_sets
+from al_sklearn._index_sets import check_index_sets, read_index_sets, read_splits, write_index_sets
 from al_sklearn.datasets import (  # noqa: F401
     _arrays,
     _cifar,
@@ -20,6 +20,7 @@ from al_sklearn.datasets._base import (
     Skipped,
     dataset_names,
     dataset_summaries,
+    options_from_text,
     register_dataset,
 )
 from al_sklearn.datasets._check import check_images
@@ -39,7 +40,9 @@ __all__ = [
     "dataset_summaries",
     "export_image_folder",
     "load_dataset",
+    "options_from_text",
     "read_index_sets",
+    "read_splits",
     "register_dataset",
     "write_index_sets",
     "write_table",

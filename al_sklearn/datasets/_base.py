@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -137,6 +137,7 @@ def register_dataset(name: str) -> Callable[[T], T]:
     Examples
     --------
     >>> import numpy as np
+    >>> from al_sklearn.datasets import load_dataset
     >>> @register_dataset("stripes")
     ... def stripes(data_dir, *, n=10):
     ...     "Horizontal and vertical stripes."
@@ -209,6 +210,52 @@ def options_of(source: DataSource) -> list[str]:
         for parameter in inspect.signature(source.load).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     ]
+
+
+def options_from_text(name: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Read options of a data set from words like ``bands=rgb``, as a command line gives them.
+
+    Parameters
+    ----------
+    name : str
+        Of the data set.
+    texts : sequence of str
+        ``option=value``; the value is taken for what the option's default is: yes or no, a whole number, or text.
+
+    Raises
+    ------
+    ValueError
+        For an option that the data set does not take, or a value of another kind.
+
+    Examples
+    --------
+    >>> options_from_text("droughtwatch", ["bands=rgb", "classes=2"])
+    {'bands': 'rgb', 'classes': 2}
+    """
+    parameters = inspect.signature(find_source(name).load).parameters
+    allowed = options_of(find_source(name))
+    options: dict[str, Any] = {}
+    for text in texts:
+        option, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"An option is written as name=value, got {text!r}.")
+        if option not in allowed:
+            raise unknown_name(f"option of the data set {name!r}", option, allowed)
+        default = parameters[option].default
+        try:
+            # True and False are whole numbers to Python: they come first.
+            convert = _yes_or_no if isinstance(default, bool) else int if isinstance(default, int) else str
+            options[option] = convert(value)
+        except ValueError:
+            raise ValueError(f"{option} of {name!r} must be like {default!r}, got {value!r}.") from None
+    return options
+
+
+def _yes_or_no(text: str) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in words:
+        raise ValueError(text)
+    return words[text.lower()]
 
 
 def labels_and_names(*parts: Any) -> tuple[list[np.ndarray], tuple[str, ...]]:

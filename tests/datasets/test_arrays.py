@@ -11,7 +11,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_sklearn import ImageClassifier
+from al_sklearn import ImageClassifier, StrategyComparison
 from al_sklearn.datasets import Hdf5Rows, load_dataset
 from al_sklearn.pool import n_rows, take_rows, view_rows
 from tests.datasets.files import sum_of_two
@@ -71,6 +71,23 @@ def test_a_classifier_takes_them_as_they_are(tmp_path, digits, kind):
     in_memory = ImageClassifier("small_cnn", max_epochs=2, random_state=0).fit(X, y)
     lazy = ImageClassifier("small_cnn", max_epochs=2, random_state=0).fit(data.X_train, data.y_train)
     np.testing.assert_array_equal(lazy.predict_proba(data.X_train), in_memory.predict_proba(X))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["hdf5", "zarr", "npy"])
+def test_a_comparison_takes_them_into_its_workers(tmp_path, digits, kind):
+    X, y = digits[0][:200], digits[1][:200]
+    data = load_dataset(kind, write(kind, tmp_path, {"X_train": X[:150], "y_train": y[:150], "X_test": X, "y_test": y}))
+    results = []
+    for X_train, X_test in ((data.X_train, data.X_test), (X[:150], X)):
+        comparison = StrategyComparison(
+            ImageClassifier("small_cnn", max_epochs=1), ["random", "margin"], n_initial=10, n_instances=5, n_rounds=1,
+            n_seeds=1, n_jobs=2, store=tmp_path / f"run{len(results)}", verbose=0,
+        )  # fmt: skip
+        with pytest.warns(UserWarning, match="seed"):
+            comparison.fit(X_train, y[:150], X_test, y)
+        results.append(comparison.results_["accuracy"].tolist())
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("kind", KINDS)

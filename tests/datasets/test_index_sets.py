@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_sklearn.datasets import check_index_sets, read_index_sets, write_index_sets
+from al_sklearn.datasets import check_index_sets, read_index_sets, read_splits, write_index_sets
 from al_sklearn.pool import STATES, Pool
 
 SETS = {
@@ -147,3 +147,31 @@ def test_from_a_pool_and_back(tmp_path):
         if state != "unlabelled":
             other.move(positions, state)
     assert other.labelled.tolist() == [7, 1] and other.validation.tolist() == [3] and len(other.unlabelled) == 7
+
+
+def test_the_splits_of_a_run(tmp_path, digits):
+    from sklearn.naive_bayes import GaussianNB
+
+    from al_sklearn import StrategyComparison
+
+    X, y = digits[0].reshape(-1, 64)[:200], digits[1][:200]
+    run = tmp_path / "run"
+    comparison = StrategyComparison(GaussianNB(), ["random"], 10, 5, 1, n_seeds=2, store=run, verbose=0)
+    with pytest.warns(UserWarning, match="2 seeds"):
+        comparison.fit(X, y)
+    splits = read_splits(run / "splits.npz")
+    assert sorted(splits) == [0, 1]
+    for sets in splits.values():
+        assert len(sets["initial"]) == 10 and len(sets["train"]) + len(sets["test"]) == 200
+    with np.load(run / "splits.npz") as file:
+        arrays = dict(file)
+    arrays["test_1"] = arrays["train_1"][:1]
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ValueError, match=r"bad\.npz, seed 1: 'train' and 'test' share positions"):
+        read_splits(tmp_path / "bad.npz")
+    del arrays["test_1"]
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ValueError, match="has no test_1: it is no whole"):
+        read_splits(tmp_path / "bad.npz")
+    with pytest.raises(ValueError, match=r"is no splits\.npz of a run; it has a"):
+        read_splits(write_index_sets(tmp_path / "x.npz", {"a": [1]}))
