@@ -23,8 +23,9 @@ from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from al_sklearn import FrozenBackbone, StrategyComparison, load_dataset
+from al_sklearn import StrategyComparison, load_dataset
 from al_sklearn.datasets import ImageData
+from al_sklearn.estimators import FrozenBackbone
 
 STRATEGIES = ["margin", "typiclust", "badge", "bait", "drop_query"]
 # Side of the images (28 is their own), layer, cells a side that its map is averaged over.
@@ -161,23 +162,20 @@ def compare(
 
 def summary_table(summary: pd.DataFrame) -> str:
     """The numbers that matter as Markdown."""
-    percent, points = "{:.1f} %".format, "{:+.1f}".format
     lines = [
         "| strategy | accuracy at the end | mean accuracy (AUBC) | AUBC minus random's | p (Holm) | labels saved |",
         "|---|--:|--:|--:|--:|--:|",
     ]
     for name, row in summary.iterrows():
-        difference = (
-            ""
-            if pd.isna(row["difference"])
-            else f"{points(100 * row['difference'])} ({points(100 * row['difference_low'])} … "
-            f"{points(100 * row['difference_high'])})"
-        )
-        p = "" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.2g}"
-        saving = "" if pd.isna(row["label_saving"]) else f"{100 * row['label_saving']:.0f} %"
-        lines.append(
-            f"| {name} | {percent(100 * row['final'])} | {percent(100 * row['aubc'])} | {difference} | {p} | {saving} |"
-        )
+        cells = [str(name), f"{100 * row['final']:.1f} %", f"{100 * row['aubc']:.1f} %"]
+        if pd.isna(row["p_holm"]):
+            cells += ["", "", ""]
+        else:
+            low, middle, high = (100 * row[key] for key in ("difference_low", "difference", "difference_high"))
+            # Minus infinity: random's final accuracy was not reached.
+            saving = f"{100 * row['label_saving']:.0f} %" if np.isfinite(row["label_saving"]) else "none"
+            cells += [f"{middle:+.1f} ({low:+.1f} … {high:+.1f})", f"{row['p_holm']:.2g}", saving]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

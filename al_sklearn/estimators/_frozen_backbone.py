@@ -32,7 +32,7 @@ from al_sklearn._row_cache import cache_key
 from al_sklearn.estimators._data import ImageDataset
 from al_sklearn.estimators._keyed_rows import KeyedRows, hashes
 from al_sklearn.estimators.networks._pretrained import efficientnet_lite0, resolve_weights, statistics_of
-from al_sklearn.pool import RowView
+from al_sklearn.pool import RowView, n_rows
 
 # Images read, embedded and written to the cache at a time: what a kill can lose.
 _CHUNK_ROWS: Final = 1024
@@ -129,7 +129,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     (5, 16)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "backbone": [str, nn.Module],
         "weights": "no_validation",
         "layer": [str, None],
@@ -297,7 +297,7 @@ def _paths(X: Any) -> list[str] | None:
 
 def _gives_pil(X: Any) -> bool:
     """Whether X is a torch data set of PIL images."""
-    if not isinstance(X, (Dataset, SliceDataset)) or len(X) == 0:
+    if not isinstance(X, (Dataset, SliceDataset)) or n_rows(X) == 0:
         return False
     item = X[0]
     image = item[0] if isinstance(item, (tuple, list)) else item
@@ -334,7 +334,7 @@ class _Network:
         for key, tensor in net.state_dict().items():
             digest.update(key.encode())
             digest.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()).reshape(-1).view(np.uint8).data)
-        net = net.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)
+        net = net.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
         return cls(net, device, statistics, name or type(net).__qualname__, digest.hexdigest())
 
     @property
@@ -493,8 +493,8 @@ def _defaults(name: str, side: int, layer: str | None, pooling: int | str | None
 def _pool(features: torch.Tensor, pooling: int | str) -> torch.Tensor:
     if pooling != "flat" and features.ndim == 4:
         # A grid finer than the map would repeat its values.
-        cells = [min(int(pooling), side) for side in features.shape[2:]]
-        features = F.adaptive_avg_pool2d(features, cells)
+        height, width = features.shape[2:]
+        features = F.adaptive_avg_pool2d(features, (min(int(pooling), height), min(int(pooling), width)))
     elif pooling != "flat" and features.ndim == 3:
         features = features.mean(dim=1)  # tokens of a transformer
     # A copy of one's own also where nothing was pooled.
