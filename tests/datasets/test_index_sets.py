@@ -156,7 +156,9 @@ def test_the_splits_of_a_run(tmp_path, digits):
 
     X, y = digits[0].reshape(-1, 64)[:200], digits[1][:200]
     run = tmp_path / "run"
-    comparison = StrategyComparison(GaussianNB(), ["random"], 10, 5, 1, n_seeds=2, store=run, verbose=0)
+    comparison = StrategyComparison(
+        GaussianNB(), ["random"], n_initial=10, n_instances=5, n_rounds=1, n_seeds=2, store=run, verbose=0
+    )
     with pytest.warns(UserWarning, match="2 seeds"):
         comparison.fit(X, y)
     splits = read_splits(run / "splits.npz")
