@@ -15,20 +15,22 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 
-_BLOCK_VALUES = 2**16  # with a copy of it, a block stays in a second-level cache of 1 MB
+_BLOCK_VALUES = 2**17  # a block stays in a second-level cache of 1 MB
 _THREAD_VALUES = 2**19  # fewer values than this per thread are not worth starting one
-_SHORT = 32  # rows up to this long are reduced column by column: numpy's own reduction of short rows is slow
+_SHORT = 32  # numpy finds the largest value of longer rows faster than a loop
 
 
 def row_entropy(proba: Floats) -> Floats:
     """-Σ p ln p of each row of (n, C), with 0 · ln 0 = 0."""
+    from al_sklearn.strategies import _compiled
+
     n, n_classes = proba.shape
     out = np.empty(n, dtype=proba.dtype)
 
     def span(start: int, stop: int) -> None:
-        block_entropy = _BlockEntropy(n_classes, proba.dtype)
         for rows in _blocks(start, stop, n_classes):
-            out[rows] = block_entropy(proba[rows])
+            flat, constants = _flat(proba[rows])
+            _compiled.row_entropy(flat, n_classes, *constants, out[rows])
 
     _in_threads(span, n, n_classes)
     return out
@@ -36,38 +38,43 @@ def row_entropy(proba: Floats) -> Floats:
 
 def sampled_entropies(samples: Floats) -> tuple[Floats, Floats]:
     """H(mean_t p_t) and mean_t H(p_t) of each column of (T, n, C), read once."""
-    n_samples, n, n_classes = samples.shape
-    of_mean, mean = np.empty(n, dtype=samples.dtype), np.empty(n, dtype=samples.dtype)
-
-    def span(start: int, stop: int) -> None:
-        block_entropy = _BlockEntropy(n_classes, samples.dtype)
-        for rows in _blocks(start, stop, n_classes):
-            total, average = np.zeros(rows.stop - rows.start), _Mean((rows.stop - rows.start, n_classes), samples.dtype)
-            for sample in samples:
-                total += block_entropy(sample[rows])
-                average.add(sample[rows])  # while it is in cache
-            mean[rows] = total / n_samples
-            of_mean[rows] = block_entropy(average.value())
-
-    _in_threads(span, n, n_samples * n_classes)
+    of_mean, mean = np.empty(samples.shape[1], samples.dtype), np.empty(samples.shape[1], samples.dtype)
+    _sampled(samples, of_mean, mean)
     return of_mean, mean
 
 
 def entropy_of_mean(samples: Floats) -> Floats:
     """H(mean_t p_t) of each column of (T, n, C)."""
+    of_mean = np.empty(samples.shape[1], samples.dtype)
+    _sampled(samples, of_mean, np.empty(0, samples.dtype))
+    return of_mean
+
+
+def _sampled(samples: Floats, of_mean: Floats, mean: Floats) -> None:
+    from al_sklearn.strategies import _compiled
+
     n_samples, n, n_classes = samples.shape
-    out = np.empty(n, dtype=samples.dtype)
 
     def span(start: int, stop: int) -> None:
-        block_entropy = _BlockEntropy(n_classes, samples.dtype)
-        for rows in _blocks(start, stop, n_classes):
-            average = _Mean((rows.stop - rows.start, n_classes), samples.dtype)
-            for sample in samples:
-                average.add(sample[rows])
-            out[rows] = block_entropy(average.value())
+        if samples.flags.c_contiguous:
+            flat, constants = _flat(samples)
+            _compiled.sampled_entropies(flat, n_samples, n_classes, start, stop, *constants, of_mean, mean)
+            return
+        for rows in _blocks(start, stop, n_samples * n_classes):
+            flat, constants = _flat(samples[:, rows])
+            size = rows.stop - rows.start
+            some = mean[rows] if len(mean) else mean
+            _compiled.sampled_entropies(flat, n_samples, n_classes, 0, size, *constants, of_mean[rows], some)
 
     _in_threads(span, n, n_samples * n_classes)
-    return out
+
+
+def _flat(block: Floats) -> tuple[Floats, tuple[Any, Any]]:
+    """The values in one row, and what the compiled loops need to know for their precision."""
+    from al_sklearn.strategies import _compiled
+
+    flat = np.ascontiguousarray(block).reshape(-1)
+    return flat, _compiled.CONSTANTS[flat.dtype]
 
 
 def of_two_largest(proba: Floats, combine: Callable[[Floats, Floats], Floats]) -> Floats:
@@ -96,73 +103,21 @@ def _by_block(proba: Floats, function: Callable[[Floats], Floats]) -> Floats:
 
 
 def _largest(block: Floats) -> Floats:
+    from al_sklearn.strategies import _compiled
+
     if block.shape[1] > _SHORT:
         return block.max(axis=1)
-    first = block[:, 0].copy()
-    for column in range(1, block.shape[1]):
-        np.maximum(first, block[:, column], out=first)
+    first = np.empty(len(block), block.dtype)
+    _compiled.largest(block, first)
     return first
 
 
 def _two_largest(block: Floats) -> tuple[Floats, Floats]:
-    n_classes = block.shape[1]
-    if n_classes > _SHORT:
-        top = np.partition(block, n_classes - 2, axis=1)[:, -2:]
-        return top[:, 1], top[:, 0]
-    first = block[:, 0].copy()
-    second = np.full_like(first, -np.inf if n_classes > 1 else 0.0)
-    smaller = np.empty_like(first)
-    for column in range(1, n_classes):
-        values = block[:, column]
-        np.minimum(first, values, out=smaller)
-        np.maximum(second, smaller, out=second)
-        np.maximum(first, values, out=first)
+    from al_sklearn.strategies import _compiled
+
+    first, second = np.empty(len(block), block.dtype), np.empty(len(block), block.dtype)
+    _compiled.two_largest(block, first, second)
     return first, second
-
-
-class _BlockEntropy:
-    """Entropy of the rows of a block, in memory that is used again for the next."""
-
-    def __init__(self, n_classes: int, dtype: Any) -> None:
-        self.buffer = np.empty((_block_rows(n_classes), n_classes), dtype=dtype)
-        # Added to 0 it has a finite logarithm, which times p = 0 is 0; it changes no larger p.
-        self.tiny = np.finfo(dtype).tiny
-
-    def __call__(self, block: Floats) -> Floats:
-        logs = np.add(block, self.tiny, out=self.buffer[: len(block)])
-        with np.errstate(invalid="ignore"):  # a negative value gives NaN, which the caller refuses
-            np.log(logs, out=logs)
-        np.multiply(logs, block, out=logs)
-        # A product with ones would be a little faster, but its last bit depends on the number of rows.
-        if logs.shape[1] > _SHORT:
-            return -logs.sum(axis=1)
-        total = -logs[:, 0]
-        for column in range(1, logs.shape[1]):
-            total -= logs[:, column]
-        return total
-
-
-class _Mean:
-    """Mean of blocks: groups of eight are added in their own precision, the sums of the groups in float64."""
-
-    def __init__(self, shape: tuple[int, int], dtype: Any) -> None:
-        self.group = np.zeros(shape, dtype=dtype)
-        self.total = np.zeros(shape)
-        self.count = 0
-
-    def add(self, block: Floats) -> None:
-        """One block more."""
-        self.group += block
-        self.count += 1
-        if self.count % 8 == 0:
-            self.total += self.group
-            self.group[:] = 0
-
-    def value(self) -> Floats:
-        """The mean of those added, in their precision."""
-        self.total += self.group
-        self.total /= self.count
-        return self.total.astype(self.group.dtype)
 
 
 def _block_rows(n_classes: int) -> int:

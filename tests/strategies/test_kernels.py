@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from al_sklearn.strategies import _kernels
+from al_sklearn.strategies import _compiled, _kernels
 
 
 def proba(*shape, dtype=np.float32, seed=0):
@@ -106,3 +106,20 @@ def test_an_error_in_a_thread_is_raised(threads):
 
     with pytest.raises(RuntimeError, match="from inside"):
         _kernels._in_threads(span, 10, 10)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1.5e-7), (np.float64, 3e-16)])
+def test_a_term_is_as_exact_as_its_precision_lets_it_be(dtype, tolerance):
+    p = np.concatenate(
+        [np.geomspace(1e-37, 1, 20_001), np.linspace(0.7, 0.72, 1001), 1 - np.geomspace(1e-7, 0.5, 1001)]
+    )
+    p = p.astype(dtype)
+    wide = p.astype(np.longdouble)
+    terms = _kernels.row_entropy(p[:, None])
+    assert np.abs(terms + wide * np.log(wide)).max() < tolerance
+
+
+def test_compiled_where_nothing_can_be_kept():
+    space: dict = {}
+    exec("def double(x):\n    return 2 * x", space)  # has no file, beside which its machine code could lie
+    assert _compiled._compiled(space["double"])(2.5) == 5

@@ -1,0 +1,179 @@
+"""Inner loops over probabilities, compiled by numba; imported when the first is needed.
+
+They hold no lock of Python's, so that threads run at once. What a row gets depends on that row alone: no operation is
+reordered, so the last bit too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.extending import intrinsic
+
+_CHUNK = 4096  # values whose terms are made before they are summed: they stay in a first-level cache
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile at the first call, and keep the machine code for the next process where there is a place for it."""
+    try:
+        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # neither this folder nor a user's cache can be written to
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+def _constants(kind: Any, n_terms: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Coefficients of 2 atanh(s) - 2 s in s³, s⁵ …, highest first, and the numbers that `_term` needs."""
+    series = tuple(kind(2 / (2 * k + 1)) for k in range(n_terms, 0, -1))
+    return series, tuple(map(kind, (np.log(2), 2, 1, 0, np.nan)))
+
+
+# As many coefficients as the precision leaves visible for s up to 0.1716.
+CONSTANTS = {np.dtype("f4"): _constants(np.float32, 4), np.dtype("f8"): _constants(np.float64, 10)}
+
+
+@intrinsic
+def _mantissa_and_exponent(_context: Any, value: Any) -> Any:
+    """Split a float: mantissa from √½ to √2 and exponent, as floats; numba has no way to read a number's bits."""
+    width = value.bitwidth
+    kind, bits = np.dtype(f"f{width // 8}"), np.dtype(f"i{width // 8}")
+    digits = np.finfo(kind).nmant
+    one = int(np.ones(1, kind).view(bits)[0])
+    offset = one - int(np.full(1, 0.5**0.5, kind).view(bits)[0])
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        integer, real = ir.IntType(width), context.get_value_type(value)
+        shifted = builder.add(builder.bitcast(arguments[0], integer), integer(offset))
+        low = builder.add(builder.and_(shifted, integer((1 << digits) - 1)), integer(one - offset))
+        high = builder.sub(builder.ashr(shifted, integer(digits)), integer(one >> digits))
+        parts = [builder.bitcast(low, real), builder.sitofp(high, real)]
+        return context.make_tuple(builder, signature.return_type, parts)
+
+    return numba.types.UniTuple(value, 2)(value), generate
+
+
+@_compiled
+def _term(p: Any, series: Any, numbers: Any) -> Any:
+    """-p ln p of a value; NaN of NaN and of negative values, which are no probabilities.
+
+    ln p is the exponent's and the mantissa's, ln m = 2 atanh((m - 1) / (m + 1)) by its series. There are no branches,
+    so that processors do many values at once. 0 gets a finite logarithm, and times 0 that is 0.
+    """
+    ln2, two, one, zero, nan = numbers
+    mantissa, exponent = _mantissa_and_exponent(p)  # type: ignore[call-arg, var-annotated]
+    s = (mantissa - one) / (mantissa + one)
+    q = s * s
+    rest = series[0]
+    for k in range(1, len(series)):
+        rest = rest * q + series[k]
+    term = -p * (s * (two + q * rest) + exponent * ln2)
+    return nan if p < zero else term
+
+
+@_compiled
+def _sum_rows(values: Any, n_classes: int, divisor: float, out: Any) -> None:
+    """Sum of each of consecutive rows, in float64 and in order, divided."""
+    for row in range(len(out)):
+        total = 0.0
+        for i in range(row * n_classes, (row + 1) * n_classes):
+            total += values[i]
+        out[row] = total / divisor
+
+
+@_compiled
+def row_entropy(flat: Any, n_classes: int, series: Any, numbers: Any, out: Any) -> None:
+    """Entropy of each row of (n, C), given as flat values."""
+    rows = max(_CHUNK // n_classes, 1)
+    terms = np.empty(rows * n_classes, flat.dtype)
+    for first in range(0, len(out), rows):
+        last = min(first + rows, len(out))
+        p = flat[first * n_classes : last * n_classes]
+        for i in range(len(p)):
+            terms[i] = _term(p[i], series, numbers)
+        _sum_rows(terms, n_classes, 1.0, out[first:last])
+
+
+@_compiled
+def sampled_entropies(
+    flat: Any,
+    n_samples: int,
+    n_classes: int,
+    start: int,
+    stop: int,
+    series: Any,
+    numbers: Any,
+    of_mean: Any,
+    mean: Any,
+) -> None:
+    """Entropy of the mean, and (unless its array is empty) mean of the entropies, of columns of flat (T, n, C).
+
+    The terms of all samples are added value by value, and their rows once. Groups of eight are added in their own
+    precision, the groups in float64.
+    """
+    rows = max(_CHUNK // n_classes, 1)
+    size = rows * n_classes
+    sums, terms = np.empty(size, flat.dtype), np.empty(size, flat.dtype)
+    all_sums, all_terms = np.empty(size), np.empty(size)
+    n = len(of_mean)
+    for first in range(start, stop, rows):
+        last = min(first + rows, stop)
+        used = (last - first) * n_classes
+        all_sums[:] = 0
+        all_terms[:] = 0
+        for group in range(0, n_samples, 8):
+            sums[:] = 0
+            terms[:] = 0
+            for sample in range(group, min(group + 8, n_samples)):
+                begin = (sample * n + first) * n_classes
+                p = flat[begin : begin + used]
+                if len(mean):
+                    for i in range(used):
+                        terms[i] += _term(p[i], series, numbers)
+                        sums[i] += p[i]
+                else:
+                    for i in range(used):
+                        sums[i] += p[i]
+            for i in range(used):
+                all_sums[i] += sums[i]
+                all_terms[i] += terms[i]
+        if len(mean):
+            _sum_rows(all_terms, n_classes, float(n_samples), mean[first:last])
+        for i in range(used):
+            sums[i] = all_sums[i] / n_samples
+        for i in range(used):
+            terms[i] = _term(sums[i], series, numbers)
+        _sum_rows(terms, n_classes, 1.0, of_mean[first:last])
+
+
+@_compiled
+def two_largest(block: Any, first: Any, second: Any) -> None:
+    """The two largest values of each row of (r, C), NaN where the row has one; with one class the second is 0."""
+    n, n_classes = block.shape
+    for row in range(n):
+        one = block[row, 0]
+        two = one * 0 if n_classes == 1 else one - np.inf
+        bad = one != one
+        for column in range(1, n_classes):
+            value = block[row, column]
+            bad |= value != value
+            two = max(two, min(one, value))
+            one = max(one, value)
+        first[row] = np.nan if bad else one
+        second[row] = np.nan if bad else two
+
+
+@_compiled
+def largest(block: Any, first: Any) -> None:
+    """The largest value of each row of (r, C), NaN where the row has one."""
+    n, n_classes = block.shape
+    for row in range(n):
+        one = block[row, 0]
+        bad = one != one
+        for column in range(1, n_classes):
+            value = block[row, column]
+            bad |= value != value
+            one = max(one, value)
+        first[row] = np.nan if bad else one
