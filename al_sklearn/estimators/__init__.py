@@ -8,6 +8,7 @@ from al_sklearn.estimators._loader import ImageLoader
 from al_sklearn.estimators._loss_prediction import LossPredictionClassifier
 from al_sklearn.estimators._snapshot import SnapshotEnsemble
 from al_sklearn.estimators._tuned import TunedClassifier
+from al_sklearn.estimators.networks import export_classifier
 
 __all__ = [
     "DeepEnsemble",
@@ -18,4 +19,5 @@ __all__ = [
     "LossPredictionClassifier",
     "SnapshotEnsemble",
     "TunedClassifier",
+    "export_classifier",
 ]
