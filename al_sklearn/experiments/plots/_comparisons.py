@@ -1,0 +1,170 @@
+"""Who beats whom: penalty matrix, critical difference, performance profile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from al_sklearn.experiments import statistics
+from al_sklearn.experiments.plots._style import (
+    GREY,
+    INK,
+    metric_name,
+    one_axes,
+    shorten,
+    strategy_styles,
+    tables,
+    undress,
+)
+
+
+def pairwise_matrix(
+    results: Any, metric: str = "accuracy", *, ax: Any = None, baseline: str = "random_sampling"
+) -> Any:
+    """Draw the pairwise penalty matrix: how often the row beats the column.
+
+    Parameters
+    ----------
+    results : DataFrame, results of a store, or fitted comparison
+        One run.
+    metric : str, default="accuracy"
+        A column.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+    baseline : str, default="random_sampling"
+        Decides how long the race lasts.
+
+    Returns
+    -------
+    matplotlib Axes
+        Under a share that is not 0 stands the smallest of its p-values after Holm's adjustment.
+    """
+    (table,) = tables(results).values()
+    matrix = statistics.pairwise_penalty(table, metric, baseline=baseline)
+    adjusted = _smallest_p(table, metric, baseline)
+    values = matrix.to_numpy()
+    ax = one_axes(ax, (2.2 + 0.95 * values.shape[1], 1.4 + 0.52 * values.shape[0]))
+    ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for i, row in enumerate(values):
+        for j, value in enumerate(row):
+            text = "–" if np.isnan(value) or i == j else f"{value:.2f}"
+            p = adjusted.get((matrix.index[i], matrix.columns[j]), np.nan)
+            if value > 0 and not np.isnan(p):
+                text += "\np < .001" if p < 0.001 else f"\np = {p:.3f}".replace("0.", ".")
+            ax.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if value > 0.55 else INK)
+    undress(ax)
+    ax.set_xticks(range(values.shape[1]), [shorten(name) for name in matrix.columns], rotation=30, ha="right")
+    ax.set_yticks(range(values.shape[0]), [shorten(name) for name in matrix.index])
+    ax.axhline(values.shape[0] - 1.5, color="white", linewidth=3)
+    ax.tick_params(length=0)
+    ax.set_title("Share of checkpoints at which the row beats the column", loc="left", fontsize=11)
+    return ax
+
+
+def critical_difference(scores: pd.DataFrame, *, alpha: float = 0.05, ax: Any = None) -> Any:
+    """Draw mean ranks over data sets; a bar joins strategies that Nemenyi's test does not tell apart.
+
+    Parameters
+    ----------
+    scores : DataFrame of shape (n_datasets, n_strategies)
+        Higher is better; from :func:`al_sklearn.experiments.statistics.task_scores`.
+    alpha : float, default=0.05
+        Level of the critical difference.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    References
+    ----------
+    Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006.
+    """
+    found = statistics.friedman_nemenyi(scores, alpha)
+    ranks = found["ranks"]
+    styles = strategy_styles(scores.columns)
+    k = len(ranks)
+    n_left = (k + 1) // 2
+    bars = found["groups"]
+    first_name = 0.55 + 0.32 * len(bars)
+    depth = first_name + 0.42 * (n_left - 1)
+    ax = undress(one_axes(ax, (7.5, 1.3 + 0.42 * (depth + 0.8))))
+    ax.set_xlim(0.55 - 0.32 * k, k + 0.45 + 0.32 * k)
+    ax.set_ylim(depth + 0.35, -1.0)
+    ax.plot([1, k], [0, 0], color=INK, linewidth=1.1)
+    for rank in range(1, k + 1):
+        ax.plot([rank, rank], [-0.1, 0], color=INK, linewidth=1.1)
+        ax.text(rank, -0.16, str(rank), ha="center", va="bottom", fontsize=9)
+    for i, (name, rank) in enumerate(ranks.items()):
+        left = i < n_left
+        y = first_name + 0.42 * (i if left else k - 1 - i)
+        edge = 0.9 if left else k + 0.1
+        colour = styles[name]["color"]
+        ax.plot([rank, rank, edge], [0, y, y], color=colour, linewidth=1.3)
+        ax.text(
+            edge + (-0.05 if left else 0.05),
+            y,
+            f"{shorten(str(name))}  {rank:.2f}" if left else f"{rank:.2f}  {shorten(str(name))}",
+            ha="right" if left else "left",
+            va="center",
+            fontsize=9,
+            color=colour,
+        )
+    for i, group in enumerate(bars):
+        ends = [ranks[group[0]] - 0.04, ranks[group[-1]] + 0.04]
+        ax.plot(ends, [0.3 + 0.32 * i] * 2, color=INK, linewidth=3.6, solid_capstyle="round")
+    difference = found["critical_difference"]
+    ax.plot([1, 1 + difference], [-0.72, -0.72], color=GREY, linewidth=1.6, marker="|", markersize=7)
+    ax.text(1 + difference + 0.08, -0.72, f"critical difference {difference:.2f}", va="center", fontsize=9, color=GREY)
+    p = "p < .001" if found["p_value"] < 0.001 else f"p = {found['p_value']:.3f}"
+    ax.set_title(
+        f"Mean rank over {found['n_datasets']} data sets, 1 is best (Friedman {p})", loc="left", fontsize=11, pad=10
+    )
+    return ax
+
+
+def performance_profile(scores: pd.DataFrame, *, metric: str = "accuracy", ax: Any = None) -> Any:
+    """Draw in which share of the tasks each strategy is within a gap of the best.
+
+    Parameters
+    ----------
+    scores : DataFrame of shape (n_tasks, n_strategies)
+        Higher is better; from :func:`al_sklearn.experiments.statistics.task_scores`.
+    metric : str, default="accuracy"
+        What the scores are of, for the axis.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    profile = statistics.performance_profile(scores)
+    ax = one_axes(ax)
+    gaps = profile.index.to_numpy(dtype=np.float64)
+    end = gaps[-1] * 1.05 if gaps[-1] > 0 else 1.0
+    for name, style in strategy_styles(scores.columns).items():
+        shares = profile[name].to_numpy()
+        ax.step([*gaps, end], [*shares, shares[-1]], where="post", linewidth=1.8, label=name, **style)
+    ax.set_xlim(0, end)
+    ax.set_ylim(0, 1.03)
+    ax.set_xlabel(f"behind the best of the task (AUBC of {metric_name(metric).lower()})")
+    ax.set_ylabel("share of tasks")
+    ax.legend(frameon=False, fontsize=9, loc="lower right")
+    ax.set_title(f"Performance profile over {len(scores)} tasks: higher is better", loc="left", fontsize=11)
+    return ax
+
+
+def _smallest_p(table: pd.DataFrame, metric: str, baseline: str) -> dict[tuple[str, str], float]:
+    """Smallest adjusted p-value with which the first of a pair beats the second."""
+    tests = statistics.penalty_tests(table, metric, baseline=baseline)
+    sign = -1 if metric in statistics.LOWER_IS_BETTER else 1
+    found: dict[tuple[str, str], float] = {}
+    for row in tests.to_dict("records"):
+        won = sign * row["difference"] > 0
+        pair = (row["strategy"], row["other"]) if won else (row["other"], row["strategy"])
+        found[pair] = float(np.nanmin([found.get(pair, 1.0), row["p_holm"]]))
+    return found

@@ -1,0 +1,276 @@
+"""Learning curves: means over seeds with bands, over labels or seconds, and by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from sklearn.isotonic import isotonic_regression
+
+from al_sklearn.experiments import statistics
+from al_sklearn.experiments.plots._style import (
+    DASHES,
+    GREY,
+    dress,
+    metric_name,
+    one_axes,
+    several_axes,
+    shorten,
+    strategy_styles,
+    tables,
+    title,
+)
+
+
+def learning_curves(
+    results: Any,
+    metric: str = "accuracy",
+    *,
+    x: str = "n_labelled",
+    ax: Any = None,
+    baseline: str = "random_sampling",
+    confidence: float = 0.95,
+) -> Any:
+    """Draw the mean metric over the labels or the seconds used, with a band ``mean ± t · s / √n`` over seeds.
+
+    Parameters
+    ----------
+    results : DataFrame, results of a store, fitted comparison, or dict of str to these
+        One run, or several by name: then each strategy keeps its colour, and each run has its dash.
+    metric : str, default="accuracy"
+        A column.
+    x : {"n_labelled", "seconds"}, default="n_labelled"
+        The horizontal axis. Seconds are those of queries and training so far, the mean over seeds.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+    baseline : str, default="random_sampling"
+        Drawn grey and dashed.
+    confidence : float, default=0.95
+        Of the bands.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Notes
+    -----
+    A line ends where the first of its seeds ends; a cross marks each seed that a criterion stopped.
+    """
+    if x not in ("n_labelled", "seconds"):
+        raise ValueError(f"x must be 'n_labelled' or 'seconds', got {x!r}.")
+    runs = tables(results)
+    styles = strategy_styles([name for table in runs.values() for name in table["strategy"]], baseline)
+    ax = one_axes(ax)
+    ends: dict[str, tuple[float, float, str]] = {}
+    counts = []
+    for i, (run, table) in enumerate(runs.items()):
+        curves = statistics.read_curves(table, metric)
+        seconds = statistics.read_curves(_with_seconds(table), "seconds") if x == "seconds" else None
+        counts.append(len(curves.seeds))
+        for name in (name for name in styles if name in curves.by_strategy):
+            grid = _own_budgets(curves.by_strategy[name])
+            mean, half = _band(_stack(curves.by_strategy[name], grid), confidence)
+            at = grid if seconds is None else _stack(seconds.by_strategy[name], grid).mean(axis=0)
+            style = styles[name] if len(runs) == 1 else {**styles[name], "linestyle": DASHES[i % len(DASHES)]}
+            label = name if len(runs) == 1 else f"{name} ({run})"
+            _draw(ax, at, mean, half, style, label)
+            if seconds is None:
+                _mark_stops(ax, curves.by_strategy[name], style["color"])
+            ends[label] = (at[-1], mean[-1], style["color"])
+    _label_ends(ax, ends)
+    ax.set_xlabel("labels" if x == "n_labelled" else "seconds of queries and training")
+    ax.set_ylabel(metric_name(metric))
+    ax.set_title(title(metric_name(metric), min(counts), confidence), loc="left", fontsize=11)
+    return ax
+
+
+def gain_over_baseline(
+    results: Any,
+    metric: str = "accuracy",
+    *,
+    ax: Any = None,
+    baseline: str = "random_sampling",
+    confidence: float = 0.95,
+) -> Any:
+    """Draw each strategy's difference to the baseline, seed by seed, with a band over seeds.
+
+    Parameters
+    ----------
+    results : DataFrame, results of a store, or fitted comparison
+        One run.
+    metric, ax, baseline, confidence
+        As in :func:`learning_curves`.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    (table,) = tables(results).values()
+    curves = statistics.read_curves(table, metric)
+    curves.check_baseline(baseline)
+    ax = one_axes(ax)
+    ax.axhline(0, color=GREY, linestyle="--", linewidth=1.2)
+    random = curves.by_strategy[baseline]
+    end = 0.0
+    ends = {}
+    for name, style in strategy_styles(curves.by_strategy, baseline).items():
+        if name == baseline:
+            continue
+        own = curves.by_strategy[name]
+        grid = _own_budgets([*own, *random])
+        mean, half = _band(_stack(own, grid) - _stack(random, grid), confidence)
+        _draw(ax, grid, mean, half, style, name)
+        ends[name] = (grid[-1], mean[-1], style["color"])
+        end = max(end, grid[-1])
+    ends[baseline] = (end or ax.get_xlim()[1], 0.0, GREY)
+    _label_ends(ax, ends)
+    ax.set_xlabel("labels")
+    ax.set_ylabel(f"{metric_name(metric)} minus random's, same seed")
+    ax.set_title(title("Gain over random sampling", len(curves.seeds), confidence), loc="left", fontsize=11)
+    return ax
+
+
+def class_curves(
+    results: Any,
+    classes: Sequence[Any],
+    *,
+    class_names: Sequence[Any] | None = None,
+    ax: Any = None,
+    baseline: str = "random_sampling",
+    confidence: float = 0.95,
+    n_columns: int = 5,
+) -> np.ndarray:
+    """Draw the accuracy of each class over the labels used, an axes a class.
+
+    Parameters
+    ----------
+    results : DataFrame, results of a store, or fitted comparison
+        One run, with the columns ``accuracy_<class>``.
+    classes : sequence
+        The labels, as in the names of the columns.
+    class_names : sequence of str, optional
+        Readable names.
+    ax : array of matplotlib Axes, optional
+        Where to draw, one a class; a new figure by default.
+    baseline, confidence
+        As in :func:`learning_curves`.
+    n_columns : int, default=5
+        Axes in a row of a new figure.
+
+    Returns
+    -------
+    array of matplotlib Axes
+    """
+    (table,) = tables(results).values()
+    names = [str(name) for name in (classes if class_names is None else class_names)]
+    axes = several_axes(ax, len(names), n_columns, (2.3, 1.9), sharex=True, sharey=True)
+    styles = strategy_styles(table["strategy"], baseline)
+    for one, label, name in zip(axes, classes, names, strict=True):
+        dress(one)
+        one.set_title(shorten(name), loc="left", fontsize=9)
+        if table[f"accuracy_{label}"].isna().all():
+            one.text(0.5, 0.5, "no test images", transform=one.transAxes, ha="center", color=GREY, fontsize=9)
+            continue
+        curves = statistics.read_curves(table, f"accuracy_{label}")
+        for strategy, style in styles.items():
+            grid = _own_budgets(curves.by_strategy[strategy])
+            mean, half = _band(_stack(curves.by_strategy[strategy], grid), confidence)
+            _draw(one, grid, mean, half, style, strategy, size=1.2)
+        one.tick_params(labelsize=8)
+    figure = axes[0].figure
+    handles, labels = next((h, n) for h, n in (one.get_legend_handles_labels() for one in axes) if h)
+    if ax is None:
+        figure.legend(handles, labels, loc="outside upper left", ncols=min(6, len(labels)), frameon=False, fontsize=9)
+        figure.supxlabel("labels", fontsize=10)
+        figure.supylabel("accuracy of the class", fontsize=10)
+    else:
+        axes[0].legend(handles, labels, frameon=False, fontsize=8)
+    return axes
+
+
+def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the seconds of queries and training so far."""
+    missing = {"query_seconds", "training_seconds"} - set(table.columns)
+    if missing:
+        raise ValueError(f"Curves over seconds need {sorted(missing)}; the table has {list(table.columns)}.")
+    ordered = table.sort_values("n_labelled", kind="stable")
+    spent = ordered["query_seconds"] + ordered["training_seconds"]
+    return ordered.assign(seconds=spent.groupby([ordered["strategy"], ordered["seed"]]).cumsum())
+
+
+def _own_budgets(curves: list[statistics.Curve]) -> np.ndarray:
+    """All budgets at which each of these curves is."""
+    low = max(curve.n_labelled[0] for curve in curves)
+    high = min(curve.n_labelled[-1] for curve in curves)
+    grid = np.unique(np.concatenate([curve.n_labelled for curve in curves]))
+    return grid[(grid >= low) & (grid <= high)]
+
+
+def _stack(curves: list[statistics.Curve], grid: np.ndarray) -> np.ndarray:
+    return np.stack([curve.at(grid) for curve in curves])
+
+
+def _band(curves: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray | None]:
+    n = len(curves)
+    if n < 2:
+        return curves.mean(axis=0), None
+    t = stats.t.ppf((1 + confidence) / 2, n - 1)
+    return curves.mean(axis=0), t * curves.std(axis=0, ddof=1) / np.sqrt(n)
+
+
+def _draw(
+    ax: Any,
+    x: np.ndarray,
+    mean: np.ndarray,
+    half: np.ndarray | None,
+    style: dict[str, Any],
+    label: str,
+    size: float = 1.8,
+) -> None:
+    if half is not None:
+        ax.fill_between(x, mean - half, mean + half, color=style["color"], alpha=0.12, linewidth=0)
+    ax.plot(x, mean, marker="o", markersize=1.6 * size, linewidth=size, label=label, **style)
+
+
+def _mark_stops(ax: Any, curves: list[statistics.Curve], colour: str) -> None:
+    at = np.array([(curve.n_labelled[-1], curve.values[-1]) for curve in curves if curve.stopped])
+    if len(at):
+        ax.scatter(*at.T, marker="x", s=26, linewidths=1.1, color=colour, alpha=0.8, zorder=3)
+
+
+def _label_ends(ax: Any, ends: dict[str, tuple[float, float, str]]) -> None:
+    """Write each name where its line ends, moved apart where they would cover each other."""
+    low, high = ax.get_ylim()
+    # A line of text is a twentieth of an axes of usual height, and more of a low one.
+    height = ax.get_position().height * ax.figure.get_size_inches()[1]
+    gap = (high - low) * max(0.052, 0.19 / height)
+    order = sorted(ends, key=lambda name: ends[name][1])
+    steps = gap * np.arange(len(order))
+    # Least moved, squared, with a gap between neighbours: an isotonic regression once the gaps are taken out.
+    at = isotonic_regression(np.array([ends[name][1] for name in order]) - steps) + steps
+    at -= max(0.0, at[-1] - high)
+    ax.set_ylim(min(low, at[0]), high)
+    for name, y in zip(order, at, strict=True):
+        x, value, colour = ends[name]
+        ax.annotate(
+            shorten(name, 40),
+            xy=(x, value),
+            xytext=(1.035, y),
+            textcoords=ax.get_yaxis_transform(),
+            color=colour,
+            fontsize=9,
+            va="center",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.6,
+                "alpha": 0.6,
+                "shrinkA": 2,
+                "shrinkB": 3,
+                "relpos": (0, 0.5),
+            },
+        )
