@@ -233,7 +233,7 @@ def _from_npy(path: Path) -> dict[str, Any]:
 
 def _from_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{path} is no whole JSON file ({error}).") from error
     if isinstance(content, list):
@@ -246,7 +246,7 @@ def _from_json(path: Path) -> dict[str, Any]:
 def _from_text(path: Path) -> dict[str, Any]:
     sets: dict[str, list[int]] = {}
     name = path.stem
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
         if line.lstrip().startswith("#"):
             name = line.lstrip("# \t").strip()
             if name in sets:
@@ -260,7 +260,7 @@ def _from_text(path: Path) -> dict[str, Any]:
 
 def _from_csv(path: Path) -> dict[str, Any]:
     sets: dict[str, list[int]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         missing = {"index", "set"} - set(rows.fieldnames or ())
         if missing:

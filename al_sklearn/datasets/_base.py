@@ -23,7 +23,8 @@ class Skipped(NamedTuple):
     problem: str
 
 
-@dataclass(frozen=True)
+# Compared by identity: == of two arrays is no truth value.
+@dataclass(frozen=True, eq=False)
 class ImageData:
     """Images and labels for training and testing.
 
@@ -108,6 +109,15 @@ class DataSource:
     def load(self, data_dir: Path | None) -> ImageData:
         """Read the data set, lazily where it is large."""
         raise NotImplementedError(f"{type(self).__name__} must have a method load(data_dir).")
+
+    def verify(self, data_dir: Path) -> None:
+        """Compare the files with their checksums, where these are known.
+
+        Raises
+        ------
+        ValueError
+            For the first file that differs.
+        """
 
     def download(self, data_dir: Path, **options: Any) -> None:
         """Put the files into ``data_dir``, unless they are there."""
@@ -275,12 +285,12 @@ def labels_and_names(*parts: Any) -> tuple[list[np.ndarray], tuple[str, ...]]:
     class_names : tuple of str
     """
     arrays = [_plain(part) for part in parts]
-    whole = np.concatenate(arrays)
-    values = np.unique(whole)
+    # An empty part has a type, but says nothing of the labels.
+    values = np.unique(np.concatenate([array for array in arrays if array.size] or arrays))
     if values.dtype.kind in "iu" and values.size and values[0] >= 0 and values[-1] < 100_000:
         return [array.astype(np.int64) for array in arrays], tuple(map(str, range(int(values[-1]) + 1)))
     if values.dtype.kind == "U":
-        return arrays, tuple(values.tolist())
+        return [array.astype(values.dtype) for array in arrays], tuple(values.tolist())
     return [np.searchsorted(values, array).astype(np.int64) for array in arrays], tuple(map(str, values.tolist()))
 
 
@@ -291,6 +301,11 @@ def _plain(labels: Any) -> np.ndarray:
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(f"There must be one label for each image, got labels of shape {array.shape}.")
+    if array.dtype.kind == "f":
+        if np.isnan(array).any():
+            raise ValueError(f"Image {int(np.argmax(np.isnan(array)))} has no label (NaN); leave such images out.")
+        # Whole numbers that were saved as float.
+        array = array.astype(np.int64) if (array == np.round(array)).all() else array
     if array.dtype.kind in "SO":
         array = np.array([value.decode() if isinstance(value, bytes) else str(value) for value in array.tolist()])
     return array

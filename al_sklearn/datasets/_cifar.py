@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from al_sklearn._errors import unknown_name
 from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
-from al_sklearn.datasets._download import Remote, extract, fetch
+from al_sklearn.datasets._download import Remote, compare_checksums, extract, fetch
 
 
 def _latin1(text: str, encoding: str) -> bytes:
@@ -69,13 +69,14 @@ class _Cifar(DataSource):
     test_file: str
     meta_file: str
     remote: Remote
+    checksums: ClassVar[dict[str, str]]
 
     def _load(self, name: str, data_dir: Path | None, labels_key: str, names_key: str) -> ImageData:
         if data_dir is None:
             raise FileNotFoundError(
                 f"{name} is read from files: give data_dir, the folder they are in or may be put in."
             )
-        folder = data_dir / self.folder if (data_dir / self.folder).is_dir() else data_dir
+        folder = self._folder(data_dir)
         for file in (*self.train_files, self.test_file, self.meta_file):
             if not (folder / file).is_file():
                 raise FileNotFoundError(
@@ -87,6 +88,13 @@ class _Cifar(DataSource):
         X_test, y_test = _images_and_labels(folder / self.test_file, labels_key, len(class_names))
         X_train, y_train = (np.concatenate(part) for part in zip(*train, strict=True))
         return ImageData(name, X_train, y_train, X_test, y_test, class_names)
+
+    def verify(self, data_dir: Path) -> None:
+        """Compare the batches with their checksums: nothing else would tell that a pixel has changed."""
+        compare_checksums(self._folder(data_dir), self.checksums)
+
+    def _folder(self, data_dir: Path) -> Path:
+        return data_dir / self.folder if (data_dir / self.folder).is_dir() else data_dir
 
     def download(self, data_dir: Path, **options: Any) -> None:
         """Fetch and unpack the archive, unless its files are there."""
@@ -107,6 +115,16 @@ class Cifar10(_Cifar):
         ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",), "md5:c58f30108f718f92721af3b95e74349a"
     )
 
+    checksums: ClassVar[dict[str, str]] = {
+        "data_batch_1": "md5:c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "md5:d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "md5:54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "md5:634d18415352ddfa80567beed471001a",
+        "data_batch_5": "md5:482c414d41f54cd18b22e5b47cb7c3cb",
+        "test_batch": "md5:40351d587109b95175f43aff81a1287e",
+        "batches.meta": "md5:5ff9c542aee3614f3951f8cda6e48888",
+    }
+
     def load(self, data_dir: Path | None) -> ImageData:
         """Read the five batches and the test batch."""
         return self._load("cifar10", data_dir, "labels", "label_names")
@@ -123,6 +141,12 @@ class Cifar100(_Cifar):
     remote = Remote(
         ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",), "md5:eb9058c3a382ffc7106e4002c42a8d85"
     )
+
+    checksums: ClassVar[dict[str, str]] = {
+        "train": "md5:16019d7e3df5f24257cddd939b257f8d",
+        "test": "md5:f0ef6b0ae62326f3e7ffdfab6717acfc",
+        "meta": "md5:7973b15100ade9c7d40fb424638fde48",
+    }
 
     def load(self, data_dir: Path | None, *, labels: str = "fine") -> ImageData:
         """Read the two files; labels are fine (100 classes) or coarse (20)."""

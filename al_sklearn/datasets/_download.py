@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import os
 import shutil
+import ssl
 import tarfile
 import tempfile
 import time
@@ -13,7 +14,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,6 +90,23 @@ def checksum_of(path: Path, kind: str) -> str:
     return f"{kind}:{digest.hexdigest()}"
 
 
+def compare_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
+    """Compare files with their checksums; those that are not there are passed over.
+
+    Raises
+    ------
+    ValueError
+        For the first file that differs.
+    """
+    for name, checksum in checksums.items():
+        path = folder / name
+        if path.is_file() and (found := checksum_of(path, checksum.partition(":")[0])) != checksum:
+            raise ValueError(
+                f"{path} has the checksum {found}, it should have {checksum}: delete it, and fetch it again with "
+                "download=True."
+            )
+
+
 def extract(archive: Path, folder: Path) -> None:
     """Unpack a tar or zip file into ``folder``: each file is there whole or not at all.
 
@@ -132,7 +150,14 @@ def _fetch_part(urls: Sequence[str], part: Path, progress: bool) -> None:
                 problems.append(f"{url}: {error}")
                 if error.code not in (408, 429) and error.code < 500:
                     break
-            except (OSError, http.client.HTTPException) as error:
+            # Not every OSError: on a full disk it is no use to try again.
+            except (
+                urllib.error.URLError,
+                ConnectionError,
+                TimeoutError,
+                ssl.SSLError,
+                http.client.HTTPException,
+            ) as error:
                 problems.append(f"{url}: {error or type(error).__name__}")
             else:
                 return

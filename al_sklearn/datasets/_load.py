@@ -35,9 +35,10 @@ def load_dataset(
         Fetch missing files into ``data_dir``. A download that broke off goes on where it stopped; checksums are
         compared.
     on_corrupt : {None, "raise", "skip"}, default=None
-        Check every image before anything else, for data sets that are files of images (and for the records of
-        ``droughtwatch``). ``"raise"`` stops at the first one that cannot be read; ``"skip"`` leaves them out, and lists
-        them in ``skipped`` of what is returned and in ``skipped.csv`` beside the data. None checks nothing.
+        Check everything before anything else: each image, where a data set is files of images, the records of
+        ``droughtwatch``, and the checksums of CIFAR's and STL-10's files. ``"raise"`` stops at the first one that
+        cannot be read; ``"skip"`` leaves such images and records out, and lists them in ``skipped`` of what is
+        returned and in ``skipped.csv`` beside the data. None checks nothing.
     n_jobs : int, default=-1
         Threads of that check; -1 for one a core.
     **options
@@ -72,11 +73,13 @@ def load_dataset(
     for option in options:
         if option not in allowed:
             raise unknown_name(f"option of the data set {name!r}", option, allowed)
-    folder = source.data_dir if data_dir is None else Path(data_dir)
+    folder = source.data_dir if data_dir is None else Path(data_dir).expanduser()
     if download and source.needs_files:
-        if data_dir is None:
+        if data_dir is None or folder is None:
             raise FileNotFoundError(f"{name}: give data_dir, the folder that the files are put into.")
-        source.download(Path(data_dir), **options)
+        source.download(folder, **options)
+    if on_corrupt is not None and folder is not None and folder.is_dir():
+        source.verify(folder)
     if "on_corrupt" in allowed:
         options["on_corrupt"] = on_corrupt or "raise"
     data = source.load(folder, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ _SITE = "http://vision.stanford.edu/aditya86/ImageNetDogs/"
 class StanfordDogs(DataSource):
     """12,000 + 8,580 photos of dogs of 120 breeds, as files."""
 
-    remotes = {  # noqa: RUF012
+    remotes: ClassVar[dict[str, Remote]] = {
         "lists.tar": Remote(
             (f"{_SITE}lists.tar",), "sha256:34b47cacd9a98b5d150e084f24d29391c084c55272295ec65c85651bc35f4d6c"
         ),
@@ -31,7 +31,11 @@ class StanfordDogs(DataSource):
         ),
     }
     # What each archive unpacks to.
-    _inside = {"lists.tar": "train_list.mat", "annotation.tar": "Annotation", "images.tar": "Images"}  # noqa: RUF012
+    _inside: ClassVar[dict[str, str]] = {
+        "lists.tar": "train_list.mat",
+        "annotation.tar": "Annotation",
+        "images.tar": "Images",
+    }
 
     def load(self, data_dir: Path | None) -> ImageData:
         """Read ``train_list.mat`` and ``test_list.mat``; the images are the files below ``Images``."""

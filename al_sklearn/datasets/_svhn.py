@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def read_mat(path: Path, *keys: str) -> tuple[np.ndarray, ...]:
 class Svhn(DataSource):
     """73,257 + 26,032 digits of house numbers, 32x32 colour, and 531,131 easier ones with extra=True."""
 
-    remotes = {  # noqa: RUF012
+    remotes: ClassVar[dict[str, Remote]] = {
         split: Remote((f"http://ufldl.stanford.edu/housenumbers/{split}_32x32.mat",), f"md5:{checksum}")
         for split, checksum in (
             ("train", "e26dedcc434d2e4c54c9b2d4a06d8373"),

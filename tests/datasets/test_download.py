@@ -230,7 +230,36 @@ def test_addresses_and_checksums_are_torchvisions():
         assert Svhn.remotes[split] == Remote((url,), f"md5:{md5}")
     for ours, theirs in ((Cifar10, datasets.CIFAR10), (Cifar100, datasets.CIFAR100), (Stl10, datasets.STL10)):
         assert ours.remote == Remote((theirs.url,), f"md5:{theirs.tgz_md5}")
+        files = [*theirs.train_list, *theirs.test_list]
+        meta = theirs.__dict__.get("meta")
+        files += [[meta["filename"], meta["md5"]]] if meta else []
+        assert ours.checksums == {name: f"md5:{md5}" for name, md5 in files}
     assert Emnist.remote == Remote((datasets.EMNIST.url,), f"md5:{datasets.EMNIST.md5}")
+
+
+def test_checksums_of_files_that_are_there(tmp_path, monkeypatch):
+    folder = tmp_path / "cifar-10-batches-py"
+    write_cifar(folder)
+    monkeypatch.setattr(Cifar10, "checksums", {path.name: checksum_of(path, "md5") for path in folder.iterdir()})
+    assert len(load_dataset("cifar10", tmp_path, on_corrupt="raise").X_train) == 60
+    batch = folder / "data_batch_2"
+    whole = bytearray(batch.read_bytes())
+    whole[1000] ^= 1  # one pixel
+    batch.write_bytes(whole)
+    assert len(load_dataset("cifar10", tmp_path).X_train) == 60
+    with pytest.raises(
+        ValueError, match=r"data_batch_2 has the checksum md5:\w+, it should have md5:.* fetch it again"
+    ):
+        load_dataset("cifar10", tmp_path, on_corrupt="raise")
+
+
+def test_a_full_disk_is_not_tried_again(tmp_path, server, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_download, "_receive", full)
+    with pytest.raises(OSError, match="No space left"):
+        fetch(server.remote("data.bin"), tmp_path / "data.bin")
 
 
 def test_checksums(tmp_path):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from al_sklearn.datasets import (
@@ -18,6 +20,7 @@ from al_sklearn.datasets import (
     options_from_text,
     register_dataset,
 )
+from al_sklearn.datasets._base import labels_and_names
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,6 +120,30 @@ def test_names_are_given_once():
 
     with pytest.raises(NotImplementedError, match=r"Nothing must have a method load\(data_dir\)"):
         load_dataset("nothing", "x")
+
+
+LABELS = st.one_of(
+    st.lists(st.integers(-3, 300), min_size=1),
+    st.lists(st.text("abxyz 019-é", min_size=1), min_size=1),
+    st.lists(st.sampled_from([0.0, 1.0, 2.5]), min_size=1),
+    st.lists(st.booleans(), min_size=1),
+)
+
+
+@given(labels=LABELS, cut=st.integers(0, 5))
+def test_labels_keep_their_meaning(labels, cut):
+    parts, names = labels_and_names(labels[:-cut] if cut else labels, labels[-cut:] if cut else [])
+    y = np.concatenate(parts)
+    meant = [names[i] for i in y.tolist()] if y.dtype.kind == "i" else y.tolist()
+    whole = all(isinstance(value, float) and value == int(value) for value in labels)
+    assert meant == [str(int(value) if whole else value) for value in labels]
+
+
+def test_labels_that_are_none():
+    with pytest.raises(ValueError, match=r"Image 1 has no label \(NaN\)"):
+        labels_and_names([0.0, np.nan])
+    with pytest.raises(ValueError, match=r"labels of shape \(2, 2\)"):
+        labels_and_names(np.eye(2))
 
 
 def test_options_from_the_command_line():

@@ -65,6 +65,12 @@ def test_there_and_back(tmp_path, kind):
         load_dataset(kind, path)
 
 
+def test_what_a_spreadsheet_saves(tmp_path):
+    (tmp_path / "x.csv").write_bytes(b'\xef\xbb\xbfpath,label\r\n a.png ,"red, dark"\r\nb.png,blau\r\n')
+    data = load_dataset("csv", tmp_path / "x.csv")
+    assert data.X_train[0] == str(tmp_path / "a.png") and data.class_names == ("blau", "red, dark")
+
+
 def test_mistakes_are_named(tmp_path):
     path = save(pd.DataFrame({"path": ["a", ""], "label": [1, 2]}), tmp_path / "x.csv")
     with pytest.raises(ValueError, match=r"x\.csv: row 2 has no 'path'"):
