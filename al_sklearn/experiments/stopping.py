@@ -1,13 +1,33 @@
 """When to stop buying labels: criteria for an experiment and for a live learner.
 
-A criterion is told after each round what there is to know, and answers whether to stop::
-
-    stop = Budget(500) | StabilizingPredictions()
-    while not stop.update(learner, X_stop):
-        …ask, label, teach…
+A criterion is told after each round what there is to know, and answers whether to stop.
 
 It holds plain parameters and, between updates, a state of plain data: ``clone`` makes one without a memory, ``reset``
 forgets, ``get_state`` gives what a JSON file can keep and ``set_state`` goes on from it.
+
+Examples
+--------
+By hand, with a learner; ``y_pool`` stands for the people who label. The stop set needs no labels.
+
+>>> import numpy as np
+>>> from sklearn.datasets import load_digits
+>>> from sklearn.linear_model import LogisticRegression
+>>> from al_sklearn import ActiveLearner
+>>> from al_sklearn.experiments.labelling_rate import AdaptiveRate
+>>> from al_sklearn.experiments.stopping import Budget, StabilizingPredictions
+>>> X, y = load_digits(return_X_y=True)
+>>> X = X / 16
+>>> X_stop, X_check, y_check, X_pool, y_pool = X[:500], X[1400:], y[1400:], X[20:1400], y[20:1400]
+>>> learner = ActiveLearner(LogisticRegression(max_iter=500), "margin", X_training=X[:20], y_training=y[:20])
+>>> stop, rate, labels, scores = Budget(600) | StabilizingPredictions(), AdaptiveRate(max_instances=40), [20], []
+>>> while not stop.update(learner, X_stop):
+...     scores.append(learner.score(X_check, y_check))
+...     indices, rows = learner.query(X_pool, n_instances=rate.next_batch(labels, scores))
+...     learner = learner.teach(rows, y_pool[indices])
+...     X_pool, y_pool = np.delete(X_pool, indices, axis=0), np.delete(y_pool, indices)
+...     labels.append(labels[-1] + len(indices))
+>>> stop.reason
+'StabilizingPredictions()'
 """
 
 from __future__ import annotations
