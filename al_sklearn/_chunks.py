@@ -16,7 +16,7 @@ from joblib.hashing import NumpyHasher
 from al_sklearn._prefetch import read_ahead
 from al_sklearn._row_cache import cache_key, open_or_compute
 from al_sklearn.config import current
-from al_sklearn.pool import RowView, iter_chunks, n_rows, take_rows
+from al_sklearn.pool import RowView, are_files, n_rows, take_rows
 
 # Rows read at a time from what is not in memory: large enough to be fast, small enough to be nothing.
 _CHUNK_BYTES: Final = 2**26
@@ -40,14 +40,16 @@ def stays_mapped(X: Any) -> bool:
     return isinstance(X, np.memmap) and X.ndim == 2 and X.dtype.kind == "f" and current().max_memory is not None
 
 
-def chunk_rows_of(X: Any) -> int:
-    """Rows of X to read at a time under the settings in force."""
+def chunk_rows_of(X: Any, result_bytes: int = 0) -> int:
+    """Rows of X to read at a time under the settings in force, ``result_bytes`` being what is made of one."""
     limit = current().max_memory
-    if not hasattr(X, "shape") or not hasattr(X, "dtype"):
-        return _FEW_ROWS
-    row_bytes = max(int(np.prod(X.shape[1:], dtype=np.int64)) * getattr(X.dtype, "itemsize", 8), 1)
-    chunk_bytes = _CHUNK_BYTES if limit is None else min(_CHUNK_BYTES, limit // 16)
-    return int(np.clip(chunk_bytes // row_bytes, 256 if limit is None else 1, _MOST_ROWS))
+    row_bytes = 1
+    if hasattr(X, "shape") and hasattr(X, "dtype"):
+        row_bytes = max(int(np.prod(X.shape[1:], dtype=np.int64)) * getattr(X.dtype, "itemsize", 8), 1)
+    most = _MOST_ROWS if reads_from_disk(X) else _FEW_ROWS
+    if limit is None:
+        return int(np.clip(_CHUNK_BYTES // row_bytes, 256, most))
+    return int(np.clip(min(_CHUNK_BYTES, limit // 16) // max(row_bytes, result_bytes), 1, most))
 
 
 def by_chunks(function: Callable[[Any], Any], X: Any, axis: int = 0) -> Any:
@@ -73,21 +75,40 @@ def by_chunks(function: Callable[[Any], Any], X: Any, axis: int = 0) -> Any:
         raise ValueError("X is empty: there are no rows to look at.")
     outs: list[np.ndarray] = []
     is_tuple = False
-    for part, rows in _pieces(X, chunk_rows_of(X)):
+    pieces = _Pieces(X)
+    for part, rows in pieces.read():
         result = function(rows)
         is_tuple = isinstance(result, tuple)
         results = result if is_tuple else (result,)
         if not outs:
+            pieces.expect(sum(r.nbytes for r in results) // (part.stop - part.start))
             outs = [room((*r.shape[:axis], n, *r.shape[axis + 1 :]), r.dtype) for r in results]
         for out, r in zip(outs, results, strict=True):
             out[(slice(None),) * axis + (part,)] = r
     return tuple(outs) if is_tuple else outs[0]
 
 
-def _pieces(X: Any, chunk_rows: int) -> Iterator[tuple[slice, Any]]:
-    pieces = iter_chunks(X, chunk_rows)
-    ahead = current().prefetch and reads_from_disk(X) and n_rows(X) > chunk_rows
-    return read_ahead(pieces) if ahead else pieces
+class _Pieces:
+    """The rows of X in order; under a limit the first piece is small, and tells how large the others may be."""
+
+    def __init__(self, X: Any):
+        self.X, self.rows = X, chunk_rows_of(X)
+        if current().max_memory is not None:
+            self.rows = min(self.rows, 256)
+
+    def expect(self, result_bytes: int) -> None:
+        self.rows = chunk_rows_of(self.X, result_bytes)
+
+    def read(self) -> Iterator[tuple[slice, Any]]:
+        ahead = current().prefetch and reads_from_disk(self.X) and n_rows(self.X) > self.rows
+        return read_ahead(self._read()) if ahead else self._read()
+
+    def _read(self) -> Iterator[tuple[slice, Any]]:
+        start, n = 0, n_rows(self.X)
+        while start < n:
+            part = slice(start, min(start + self.rows, n))
+            yield part, take_rows(self.X, part)
+            start = part.stop
 
 
 def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -138,7 +159,7 @@ def kept(name: str, estimator: Any, X: Any, options: tuple, function: Callable[[
             row_shape=(int(ends[-1]),),
             dtype=np.result_type(*likes),
             compute_chunk=compute,
-            chunk_rows=min(chunk_rows_of(X), max(_FEW_ROWS, n // 64)),
+            chunk_rows=min(chunk_rows_of(X, sum(like.nbytes // len(like) for like in likes)), max(_FEW_ROWS, n // 64)),
         )
     # Views of one file: the columns of each result.
     outs = [rows[:, i] if like.ndim == 1 else rows[:, i:j] for like, i, j in zip(likes, ends, ends[1:], strict=False)]
@@ -172,12 +193,28 @@ class _Reader:
 
 def _key(name: str, estimator: Any, X: Any, options: tuple) -> str:
     """Everything that the rows depend on, as the name of a folder."""
-    # Imported here: experiments import inference, which imports this module.
-    from al_sklearn.experiments._fingerprint import fingerprint
+    return cache_key(what=name, options=list(options), classifier=state_hash(estimator), data=_data_hash(X))
 
-    return cache_key(
-        what=name, options=list(options), classifier=state_hash(estimator), data=[fingerprint(X), _stamps(X)]
-    )
+
+def _data_hash(X: Any) -> Any:
+    """Know data again: what it holds, or, of files and of arrays too large to be read for this, sizes and times too."""
+    # Imported here: experiments import inference, which imports this module.
+    from al_sklearn.experiments._fingerprint import _WHOLE_BYTES, fingerprint
+
+    if isinstance(X, RowView):
+        return [_data_hash(X.base), fingerprint(X.indices)]
+    if hasattr(X, "token"):
+        return X.token()
+    if are_files(X):
+        return [fingerprint(X), [_stamp(path) for path in X]]
+    file = getattr(X, "filename", None) or getattr(getattr(X, "file", None), "filename", None)
+    large = file is not None and int(np.prod(X.shape, dtype=np.int64)) * X.dtype.itemsize > _WHOLE_BYTES
+    return [fingerprint(X), _stamp(file)] if large else fingerprint(X)
+
+
+def _stamp(path: Any) -> list[int]:
+    stat = os.stat(path)
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def state_hash(estimator: Any) -> str:
@@ -198,15 +235,3 @@ class _StateHasher(NumpyHasher):
         elif torch is not None and isinstance(obj, torch.nn.Module):
             obj = describe(obj)
         super().save(obj)
-
-
-def _stamps(X: Any) -> list[list[int]] | None:
-    """Sizes and times of the files behind X, where it is not hashed whole: a changed file is other data."""
-    base = X.base if isinstance(X, RowView) else X
-    if isinstance(base, (list, tuple)) or (isinstance(base, np.ndarray) and base.dtype.kind in "OU"):
-        files = [path for path in base if isinstance(path, (str, os.PathLike))]
-    else:
-        file = getattr(base, "filename", None) or getattr(getattr(base, "file", None), "filename", None)
-        files = [] if file is None else [file]
-    stats = [os.stat(path) for path in files if os.path.exists(path)]
-    return [[stat.st_size, stat.st_mtime_ns] for stat in stats] or None

@@ -113,7 +113,7 @@ class ImageFiles:
 
     def _decode(self, paths: list[str]) -> np.ndarray:
         rows = np.empty((len(paths), *self.shape[1:]), np.uint8)
-        for i, image in enumerate(decode_all(paths, self.shape[1:3], self.mode, self.n_threads)):
+        for i, image in enumerate(decode_all(paths, (self.shape[1], self.shape[2]), self.mode, self.n_threads)):
             rows[i] = image
         return rows
 
