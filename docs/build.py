@@ -29,6 +29,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 import al_sklearn
+from al_sklearn.estimators import LossPredictionClassifier
 from al_sklearn.learners import ActiveLearner
 from al_sklearn.strategies import catalogue
 from al_sklearn.strategies._registry import FAMILIES, StrategyInfo
@@ -57,11 +58,22 @@ class Perceptron(nn.Sequential):
     """One hidden layer with dropout before the last: the least that every capability can be asked of."""
 
     def __init__(self, n_features: int, n_classes: int, hidden: int = 64):
-        super().__init__(nn.Linear(n_features, hidden), nn.ReLU(), nn.Dropout(0.3), nn.Linear(hidden, n_classes))
+        hidden_layer = (nn.Flatten(), nn.Linear(n_features, hidden), nn.ReLU())
+        super().__init__(*hidden_layer, nn.Dropout(0.3), nn.Linear(hidden, n_classes))
 
 
-def taught(X: np.ndarray, y: np.ndarray, epochs: int) -> ActiveLearner:
-    """Return a learner taught X and y."""
+def rows_for(info: StrategyInfo, X: np.ndarray) -> np.ndarray:
+    """Return features as they are, or as images one pixel high for a network that predicts its loss on images."""
+    return X[:, None, None] if "loss" in info.needs else X
+
+
+def taught(info: StrategyInfo, X: np.ndarray, y: np.ndarray, epochs: int) -> ActiveLearner:
+    """Return a learner taught X and y that can give what the strategy needs."""
+    if "loss" in info.needs:
+        net = LossPredictionClassifier(
+            Perceptron, module__n_features=X.shape[1], lr=0.02, max_epochs=epochs, batch_size=128, random_state=0
+        )
+        return ActiveLearner(net, X_training=rows_for(info, X), y_training=y)
     torch.manual_seed(0)
     net = NeuralNetClassifier(
         Perceptron,
@@ -92,12 +104,12 @@ def plane() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def draw(info: StrategyInfo, path: Path) -> None:
     """Draw what a strategy picks, 24 of 888 points, numbered colour by order."""
     X, y, labelled = plane()
-    learner = taught(X[labelled], y[labelled], 200)
+    learner = taught(info, X[labelled], y[labelled], 200)
     candidates = np.setdiff1d(np.arange(len(X)), labelled)
-    indices, _ = info.function(learner, X[candidates], 24, random_state=0)
+    indices, _ = info.function(learner, rows_for(info, X[candidates]), 24, random_state=0)
     picked = X[candidates[indices]]
     grid = np.stack(np.meshgrid(np.linspace(-2.6, 3.6, 180), np.linspace(-1.7, 2.2, 120)), -1)
-    regions = learner.predict(grid.reshape(-1, 2).astype(np.float32)).reshape(grid.shape[:2])
+    regions = learner.predict(rows_for(info, grid.reshape(-1, 2).astype(np.float32))).reshape(grid.shape[:2])
     figure, axes = plt.subplots(figsize=(4.2, 2.9))
     axes.contourf(grid[..., 0], grid[..., 1], regions, levels=np.arange(5) - 0.5, colors=COLOURS, alpha=0.13)
     axes.scatter(*X.T, s=5, c=[COLOURS[label] for label in y], alpha=0.45, linewidths=0)
@@ -137,7 +149,7 @@ def main() -> None:
     centres = 2.5 * rng.normal(size=(10, 64))
     y = rng.integers(0, 10, 10_200)
     X = (centres[y] + 3 * rng.normal(size=(len(y), 64))).astype(np.float32)
-    learner = taught(X[:200], y[:200], 30)
+    learners: dict[bool, ActiveLearner] = {}
     lines = INTRODUCTION.format(
         today=date.today(),
         version=al_sklearn.__version__,
@@ -163,7 +175,10 @@ def main() -> None:
             else:
                 draw(info, gallery / f"{info.name}.png")
                 drawn.append(info.name)
-                cost = f"{seconds(info, learner, X[200:]):.3f}"
+                predicts_loss = "loss" in info.needs
+                if predicts_loss not in learners:
+                    learners[predicts_loss] = taught(info, X[:200], y[:200], 30)
+                cost = f"{seconds(info, learners[predicts_loss], rows_for(info, X[200:])):.3f}"
             print(f"{info.name:32} {cost}", flush=True)
             name = f"`{info.name}`" + "".join(f"<br>`{alias}`" for alias in info.aliases)
             cells = (name, info.summary, ", ".join(info.needs) or "–", info.cost, cost, info.reference)
