@@ -177,3 +177,70 @@ def largest(block: Any, first: Any) -> None:
             bad |= value != value
             one = max(one, value)
         first[row] = np.nan if bad else one
+
+
+@_compiled
+def count_near(
+    products: Any,
+    a: Any,
+    b: Any,
+    sure: float,
+    perhaps: float,
+    radius2: float,
+    row_counts: Any,
+    column_counts: Any,
+    rows: Any,
+    columns: Any,
+) -> int:
+    """Add to the counts, by row and by column, the pairs of unit vectors within a radius; return how many there are.
+
+    Pairs whose product is at least ``sure`` are within it, those under ``perhaps`` are not; between them the squared
+    distance of ``a`` and ``b`` in float64 decides. ``rows`` and ``columns`` get the pairs; they are empty, or have
+    room for all and for a row more.
+    """
+    m, n = products.shape
+    total = 0
+    hits = np.empty(n, np.uint8)
+    for i in range(m):
+        n_open = 0
+        for j in range(n):
+            hits[j] = products[i, j] >= sure
+            n_open += (products[i, j] >= perhaps) - (products[i, j] >= sure)
+        if n_open > 0:
+            for j in range(n):
+                if products[i, j] >= perhaps and products[i, j] < sure:
+                    distance = 0.0
+                    for k in range(a.shape[1]):
+                        difference = np.float64(a[i, k]) - np.float64(b[j, k])
+                        distance += difference * difference
+                    hits[j] = distance <= radius2
+        count = 0
+        for j in range(n):
+            count += hits[j]
+            column_counts[j] += hits[j]
+        row_counts[i] += count
+        if count > 0 and len(rows):
+            stored = total
+            for j in range(n):
+                # Written over by the next where it is no hit: cheaper than a branch.
+                rows[stored] = i
+                columns[stored] = j
+                stored += hits[j]
+        total += count
+    return total
+
+
+@_compiled
+def add_edges(sources: Any, targets: Any, filled: Any, neighbours: Any) -> None:
+    """Put each target among its source's neighbours; ``filled`` says where the source's next one goes."""
+    for k in range(len(sources)):
+        neighbours[filled[sources[k]]] = targets[k]
+        filled[sources[k]] += 1
+
+
+@_compiled
+def forget(points: Any, starts: Any, neighbours: Any, counts: Any) -> None:
+    """Take 1 from the count of every neighbour of the points."""
+    for point in points:
+        for k in range(starts[point], starts[point + 1]):
+            counts[neighbours[k]] -= 1

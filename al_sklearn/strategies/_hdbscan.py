@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from al_sklearn.strategies._blocks import as_rows
 
+_MANY = 20_000  # rows from which on processes of hdbscan's own gain more than they take to start
 _SMALLEST = 2  # no cluster has fewer members
 
 
@@ -53,10 +55,11 @@ def density_clusters(
     if n <= _SMALLEST:  # too few to be told apart
         return np.full(n, -1), np.zeros(n)
     size = min(min_cluster_size, n)
+    # As many of its processes as this one may have threads: one in a worker of a comparison. Few rows are not worth it.
+    n_jobs = torch.get_num_threads() if n >= _MANY else 1
     while True:
-        # One process: strategies already run many at a time, and its own workers gain next to nothing.
         clusterer = hdbscan.HDBSCAN(
-            min_cluster_size=size, min_samples=min(min_samples or size, n - 1), core_dist_n_jobs=1
+            min_cluster_size=size, min_samples=min(min_samples or size, n - 1), core_dist_n_jobs=n_jobs
         ).fit(values)
         labels = np.asarray(clusterer.labels_, dtype=np.int64)
         if labels.max() >= 0 or size == _SMALLEST:

@@ -1,4 +1,4 @@
-"""ProbCover: balls of one radius that cover as many points as they can, without ever holding their graph."""
+"""ProbCover: balls of one radius that cover as many points as they can."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from al_sklearn.strategies._kmeans import host_rows, kmeans
 from al_sklearn.strategies._top_k import highest
 
 _TILE = 512  # rows and columns of a tile of distances: 1 MiB of float32
+_EDGES = 2**25  # pairs within the radius that are remembered: at most 400 MB while they are sorted
 _SAMPLE = 1000  # points that the purity of balls is estimated from
 
 
@@ -78,10 +79,11 @@ def probcover(
 
     Notes
     -----
-    The greedy choice of [1]_. The graph of balls, which has n² edges where the radius is large, is never held: one
-    pass of tiles counts how many uncovered points each ball holds, and after each choice one over the points that it
-    newly covers (or over those left, where they are fewer) brings the counts up to date: n² d multiplications in all,
-    some more at worst. Float32 decides all pairs but those within its rounding of the radius, which float64 decides.
+    The greedy choice of [1]_. One pass of tiles, n² d / 2 multiplications, counts how many uncovered points each ball
+    holds and remembers who lies in whose, as long as these pairs are no more than 33 millions: then a choice costs
+    what it newly covers. Where the radius is so large that they are more (n² at worst), nothing is remembered, and one
+    more pass over what each choice newly covers (or over what is left, where that is less) brings the counts up to
+    date. Float32 decides all pairs but those within its rounding of the radius, which float64 decides.
 
     References
     ----------
@@ -194,6 +196,7 @@ class _Balls:
         self.least_product = 1 - self.radius2 / 2 if radius < 2 else -2.0
         self.slack = (rows.shape[1] + 16) * 2.0**-24
         self.device, self.step = device, step
+        self.pairs = np.empty(0, np.int32), np.empty(0, np.int32)  # memory that every tile uses again
 
     def choose(
         self, n: int, n_instances: int, reference: NDArray[np.int64], rank: NDArray[np.int64] | None
@@ -201,7 +204,8 @@ class _Balls:
         """Greedy covering by the first `n` rows; the others are labelled."""
         is_covered = self.count(reference, np.arange(n, len(self.rows))) > 0
         left = reference[~is_covered]
-        counts = self.count_all(n, left)
+        graph = _Graph(len(self.rows))
+        counts = self.count_all(n, left, graph)
         chosen: list[int] = []
         scores: list[float] = []
         while len(chosen) < n_instances:
@@ -213,56 +217,91 @@ class _Balls:
             is_new = self.count(left, np.array([best])) > 0
             new, left = left[is_new], left[~is_new]
             counts[best] = 0
-            live = np.flatnonzero(counts)
-            if 2 * len(live) > n:
-                live = np.arange(n)  # contiguous rows need not be gathered
-            if len(new) <= len(left):
-                counts[live] -= self.count(live, new)
+            if graph.is_whole:
+                graph.forget(new, counts)
             else:
-                counts[live] = self.count(live, left)
+                self._recount(counts, new, left)
             counts[chosen] = 0
         return np.array(chosen, dtype=np.int64), np.array(scores)
 
-    def count_all(self, n: int, left: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _recount(self, counts: NDArray[np.int64], new: NDArray[np.int64], left: NDArray[np.int64]) -> None:
+        """Bring the counts up to date by distances: to what is newly covered, or to what is left."""
+        live = np.flatnonzero(counts)
+        if 2 * len(live) > len(counts):
+            live = np.arange(len(counts))  # contiguous rows need not be gathered
+        if len(new) <= len(left):
+            counts[live] -= self.count(live, new)
+        else:
+            counts[live] = self.count(live, left)
+
+    def count_all(self, n: int, left: NDArray[np.int64], graph: _Graph) -> NDArray[np.int64]:
         """How many of `left` each of the first `n` rows has in its ball; pairs within `left` are met once."""
         counts = np.zeros(n, dtype=np.int64)
         for i, tile in enumerate(tiles(len(left), self.step)):
             some = left[tile]
             for other in tiles(len(left), self.step)[i:]:
-                hits = self.hits(some, left[other])
-                counts[some] += _sum(hits, 1)
+                of_rows, of_columns = self.near(some, left[other], graph, both=other != tile)
+                counts[some] += of_rows
                 if other != tile:
-                    counts[left[other]] += _sum(hits, 0)
+                    counts[left[other]] += of_columns
         is_other = np.ones(n, dtype=bool)
         is_other[left] = False
         others = np.flatnonzero(is_other)
-        counts[others] = self.count(others, left)
+        counts[others] = self.count(others, left, graph)
+        graph.finish()
         return counts
 
-    def count(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    def count(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64], graph: _Graph | None = None
+    ) -> NDArray[np.int64]:
         """How many of `columns` each of `rows` has in its ball."""
         counts = np.zeros(len(rows), dtype=np.int64)
         # Tiles of about the same number of values, however few the columns are.
         step = self.step * max(1, self.step // max(1, len(columns)))
         for tile in tiles(len(rows), step):
             for other in tiles(len(columns), self.step):
-                counts[tile] += _sum(self.hits(rows[tile], columns[other]), 1)
+                counts[tile] += self.near(rows[tile], columns[other], graph)[0]
         return counts
 
-    def hits(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> torch.Tensor:
-        """1 where the row and the column are within the radius of each other, else 0: float32, (m, k)."""
+    def near(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64], graph: _Graph | None = None, both: bool = False
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many of the columns each row has within the radius, and how many of the rows each column.
+
+        The pairs go into the graph, each row as a neighbour of the column and, with `both`, the other way round.
+        """
         a, b = self.rows[self._take(rows)], self.rows[self._take(columns)]
-        product = torch.mm(a, b.T)
-        hits = torch.ge(product, self.least_product + self.slack, out=torch.empty_like(product))
-        perhaps = product.ge_(self.least_product - self.slack)
-        is_unsure = torch.from_numpy(_sum(hits, 1) != _sum(perhaps, 1)).to(self.device)
-        if bool(is_unsure.any()):
-            some = is_unsure.nonzero()[:, 0]
-            p, q = (hits[some] != perhaps[some]).nonzero().T
-            for pairs in torch.arange(len(p), device=self.device).split(_TILE):
-                i, j = some[p[pairs]], q[pairs]
-                distances = (a[i].double() - b[j].double()).square_().sum(dim=1)
-                hits[i, j] = (distances <= self.radius2).float()
+        products = torch.mm(a, b.T)
+        if self.device.type != "cpu":
+            hits = self._hits(a, b, products)
+            if graph is not None:
+                graph.drop()
+            return hits.sum(dim=1).cpu().numpy(), hits.sum(dim=0).cpu().numpy()
+        from al_sklearn.strategies import _compiled
+
+        of_rows, of_columns = np.zeros(len(rows), dtype=np.int64), np.zeros(len(columns), dtype=np.int32)
+        size = products.numel() + len(columns) if graph is not None and graph.is_whole else 0
+        if size > len(self.pairs[0]):
+            self.pairs = np.empty(size, np.int32), np.empty(size, np.int32)
+        first, second = self.pairs[0][:size], self.pairs[1][:size]
+        sure, perhaps = np.float32(self.least_product + self.slack), np.float32(self.least_product - self.slack)
+        n_pairs = _compiled.count_near(
+            products.numpy(), a.numpy(), b.numpy(), sure, perhaps, self.radius2, of_rows, of_columns, first, second
+        )
+        if graph is not None and graph.is_whole:
+            u, v = rows[first[:n_pairs]].astype(np.int32), columns[second[:n_pairs]].astype(np.int32)
+            graph.add(v, u)
+            if both:
+                graph.add(u, v)
+        return of_rows, of_columns.astype(np.int64)
+
+    def _hits(self, a: torch.Tensor, b: torch.Tensor, products: torch.Tensor) -> torch.Tensor:
+        """Which pairs are within the radius of each other, on any device."""
+        hits = products >= self.least_product + self.slack
+        p, q = (hits != (products >= self.least_product - self.slack)).nonzero().T
+        for pairs in torch.arange(len(p), device=self.device).split(_TILE):
+            distances = (a[p[pairs]].double() - b[q[pairs]].double()).square_().sum(dim=1)
+            hits[p[pairs], q[pairs]] = distances <= self.radius2
         return hits
 
     def _take(self, indices: NDArray[np.int64]) -> Any:
@@ -272,7 +311,43 @@ class _Balls:
         return torch.from_numpy(indices).to(self.device)
 
 
-def _sum(hits: torch.Tensor, dim: int) -> NDArray[np.int64]:
-    # A product with ones is several times faster than torch's sum along an axis; the counts are small and exact.
-    ones = hits.new_ones(hits.shape[dim])
-    return (hits.mv(ones) if dim == 1 else hits.T.mv(ones)).cpu().numpy().astype(np.int64)
+class _Graph:
+    """In whose balls each row lies, as long as that fits into a fixed share of memory; else nothing."""
+
+    def __init__(self, n: int) -> None:
+        self.is_whole = True
+        self.n_edges = 0
+        self._parts: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
+        self._degrees = np.zeros(n, dtype=np.int64)
+
+    def add(self, sources: NDArray[np.int32], targets: NDArray[np.int32]) -> None:
+        """More edges, while there is room."""
+        self.n_edges += len(sources)
+        if self.n_edges > _EDGES:
+            self.drop()
+        else:
+            self._parts.append((sources, targets))
+            self._degrees += np.bincount(sources, minlength=len(self._degrees))
+
+    def drop(self) -> None:
+        """Give up: the graph is not held."""
+        self.is_whole = False
+        self._parts = []
+
+    def finish(self) -> None:
+        """Join the edges: neighbours of one row lie side by side."""
+        if not self.is_whole:
+            return
+        from al_sklearn.strategies import _compiled
+
+        self.starts = np.concatenate([[0], np.cumsum(self._degrees)])
+        self.neighbours = np.empty(self.n_edges, dtype=np.int32)
+        filled = self.starts[:-1].copy()
+        while self._parts:
+            _compiled.add_edges(*self._parts.pop(), filled, self.neighbours)
+
+    def forget(self, points: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+        """Lower the counts of all in whose balls the points lie."""
+        from al_sklearn.strategies import _compiled
+
+        _compiled.forget(points, self.starts, self.neighbours, counts)

@@ -11,7 +11,7 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 
 from al_sklearn import inference, strategies
-from al_sklearn.strategies import _herding, _kmeans, _typiclust, checks, measures, selectors
+from al_sklearn.strategies import _herding, _kmeans, _probcover, _typiclust, checks, measures, selectors
 from al_sklearn.strategies._blocks import as_rows
 from tests.strategies import references_geometric as slow
 
@@ -183,8 +183,10 @@ def test_typiclust_asks_first_where_nothing_is_labelled():
 # -- ProbCover ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("n_edges", [0, 40, 2**25], ids="{} edges".format)
 @pytest.mark.parametrize("radius", [0.0, 0.123, 0.457, 1.234, 2.0])
-def test_probcover_is_its_definition(pool, radius):
+def test_probcover_is_its_definition(pool, radius, n_edges, monkeypatch):
+    monkeypatch.setattr(_probcover, "_EDGES", n_edges)
     X, L = pool
     for n_instances in batches(len(X)):
         indices, scores = selectors.probcover(X, n_instances, labelled=L, radius=radius)
