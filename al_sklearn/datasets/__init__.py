@@ -1,6 +1,7 @@
 """Image data sets by name, one's own beside them; index sets, tables and class folders in and out."""
 
 # Imported for the names they register.
+from al_sklearn._image_files import ImageFiles
 from al_sklearn._index_sets import check_index_sets, read_index_sets, read_splits, write_index_sets
 from al_sklearn.datasets import (  # noqa: F401
     _arrays,
@@ -33,6 +34,7 @@ __all__ = [
     "DataSource",
     "Hdf5Rows",
     "ImageData",
+    "ImageFiles",
     "Skipped",
     "check_images",
     "check_index_sets",
