@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from al_sklearn import inference
 from al_sklearn.estimators._augment import flip_crop
+from al_sklearn.estimators._folding import folded
 from al_sklearn.estimators.networks import (
     NETWORKS,
     build_network,
@@ -378,6 +379,23 @@ def test_a_frozen_trunk_stays_as_it_was(digits, quick, name):
         again.module_.eval()
         assert not any(part.training for part in again.module_.modules())
     assert inference.sample_proba(net, images, 2, random_state=0).shape == (2, 24, len(net.classes_))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net)), folded])
+def test_copies_of_a_frozen_network_freeze_themselves(copied):
+    net = build_network("resnet20", {"freeze": True, "dropout": 0.5}, (3, 8, 8), 4).train()
+    other = copied(net)
+    assert isinstance(other, nn.Sequential) and type(other) is type(net)
+    active = {True: ["", "dropout", "fc"], False: []}
+    for mode in (True, False):
+        other.train(mode)
+        assert [name for name, part in other.named_modules() if part.training] == active[mode]
+        if copied is not copy.copy:
+            # copy.copy shares the parts themselves.
+            assert [name for name, part in net.named_modules() if part.training] == active[True]
+    assert len([weights for weights in other.parameters() if weights.requires_grad]) == 2
+    again = build_network(other, {"freeze": True}, (3, 8, 8), 4)
+    torch.testing.assert_close(again.state_dict(), other.state_dict())
 
 
 def test_resize_is_part_of_the_network():

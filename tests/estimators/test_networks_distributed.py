@@ -14,7 +14,9 @@ import torch.distributed as dist
 from skorch.callbacks import Callback
 from torch import nn
 
+from al_sklearn import inference
 from al_sklearn.estimators import ImageClassifier
+from al_sklearn.estimators.networks import build_network
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "many_processes.py"
 
@@ -95,6 +97,21 @@ def test_gradients_are_those_of_one_process_on_the_global_batch(digits, tmp_path
     # A deep network with BatchNorm is one network in both, though each began with other weights.
     assert all(torch.equal(*pair) for pair in zip(first["deep"], second["deep"], strict=True))
     assert all(torch.equal(*pair) for pair in zip(first["statistics"], second["statistics"], strict=True))
+
+
+def test_data_parallel_around_a_network(digits):
+    # Without a GPU it passes batches on: what is shown is that it trains, scores, embeds and samples as the docs say.
+    def on_all_gpus(in_channels, n_classes, image_size):
+        shape = (in_channels, image_size, image_size)
+        return nn.DataParallel(build_network("resnet20", {"dropout": 0.5}, shape, n_classes))
+
+    X, y = digits
+    net = ImageClassifier(on_all_gpus, max_epochs=2, random_state=0, device="cpu").fit(X[:100], y[:100])
+    assert isinstance(net.module_, nn.DataParallel)
+    assert net.predict_proba(X[:700]).shape == (700, 10)
+    assert inference.embed(net, X[:5]).shape == (5, 64)
+    samples = inference.sample_proba(net, X[:5], 2, random_state=0)
+    assert not np.array_equal(samples[0], samples[1])
 
 
 @pytest.mark.slow

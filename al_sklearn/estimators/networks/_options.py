@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache
 from numbers import Real
 from typing import Any
 
@@ -105,19 +104,45 @@ def freeze(net: nn.Module, image_shape: tuple[int, int, int]) -> None:
     """
     head = find_head(net, image_shape)
     net.requires_grad_(False)
-    trained = net.get_submodule(head).requires_grad_(True)
-    # On the instance, so that the network keeps its class and the names of its layers.
-    net.train = partial(_train_head_alone, net, [trained, *_head_dropouts(net, head)])  # type: ignore[method-assign]
+    net.get_submodule(head).requires_grad_(True)
+    names = {part: name for name, part in net.named_modules()}
+    net.trained_parts = (head, *(names[part] for part in _head_dropouts(net, head)))  # type: ignore[assignment]
+    if not isinstance(net, _HeadAlone):
+        kind: Any = type(net)
+        net.__class__ = _frozen_class(kind)
     net.train(net.training)
 
 
-def _train_head_alone(net: nn.Module, trained: Sequence[nn.Module], mode: bool = True) -> nn.Module:
-    """Stand in for ``net.train``."""
-    nn.Module.train(net, False)
-    net.training = mode
-    for part in trained:
-        part.train(mode)
-    return net
+class _HeadAlone(nn.Module):
+    """Before the network's own class: training mode reaches only the parts named in ``trained_parts``.
+
+    Names, not modules, and a class, not a function on the instance: however the network is copied, the copy's own
+    parts are meant.
+    """
+
+    trained_parts: tuple[str, ...] = ()
+
+    def train(self, mode: bool = True) -> _HeadAlone:
+        """Put the head into training mode, or all into evaluation mode."""
+        super().train(False)
+        self.training = mode
+        for name in self.trained_parts:
+            self.get_submodule(name).train(mode)
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        # Pickle looks classes up by name, which finds no class made here.
+        return _new_frozen, (type(self).__mro__[2],), self.__getstate__()
+
+
+@lru_cache
+def _frozen_class(base: Any) -> Any:
+    return type(f"Frozen{base.__name__}", (_HeadAlone, base), {"__module__": __name__})
+
+
+def _new_frozen(base: Any) -> nn.Module:
+    frozen = _frozen_class(base)
+    return frozen.__new__(frozen)
 
 
 def check_side(side: Any) -> int:
