@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import random
 import sys
 import threading
@@ -177,6 +178,7 @@ class Loop:
         self._history: list[dict[str, Any]] = []
         self._criterion = None if problem.stopping is None else clone(problem.stopping)
         self._takes_random_state = strategy is not None and takes_random_state(strategy)
+        self._parameters = parameters_of(strategy)
 
     @property
     def unlabelled(self) -> np.ndarray:
@@ -242,8 +244,11 @@ class Loop:
             if not ours:
                 warnings.filterwarnings("ignore", "This query strategy returns no scores")
             _seed_global(seed)
-            answer: Any = learner.query(pool, n_instances=n_instances, return_metrics=True, **options)
-        chosen, _, scores = answer
+            if "y_true" in self._parameters:
+                chosen, scores = self.strategy(self.model, pool, n_instances, **self._truth(unlabelled), **options)
+            else:
+                answer: Any = learner.query(pool, n_instances=n_instances, return_metrics=True, **options)
+                chosen, _, scores = answer
         if len(chosen) != n_instances or len(np.unique(chosen)) != n_instances:
             raise ValueError(
                 f"The strategy {self.name!r} was asked for {n_instances} different images and gave {len(chosen)} "
@@ -252,6 +257,18 @@ class Loop:
         if scores is None:
             scores = np.full(n_instances, np.nan)
         return unlabelled[chosen], np.asarray(scores, dtype=np.float64)
+
+    def _truth(self, unlabelled: np.ndarray) -> dict[str, Any]:
+        """What an oracle, a strategy with a parameter ``y_true``, sees: upper bounds are bought with true labels."""
+        problem = self.problem
+        known = {
+            "y_true": problem.y[unlabelled],
+            "X_test": problem.test_rows,
+            "y_test": problem.y_test,
+            "X_labelled": take_rows(problem.X, self.labelled),
+            "y_labelled": problem.y[self.labelled],
+        }
+        return {name: value for name, value in known.items() if name in self._parameters}
 
     def _learn(self, batch: np.ndarray, scores: np.ndarray, metrics: dict[str, Any]) -> Round:
         problem = self.problem
@@ -324,6 +341,15 @@ class Loop:
                     model.set_params(**{warm_start_parameter(model): True})
                 model.fit(X, y)
         return model
+
+
+def parameters_of(strategy: Any) -> frozenset[str]:
+    """Names of a strategy's parameters; none where it does not say."""
+    try:
+        return frozenset(inspect.signature(strategy).parameters)
+    except (TypeError, ValueError):
+        # None, or a function written in C.
+        return frozenset()
 
 
 def warm_start_parameter(estimator: Any) -> str:

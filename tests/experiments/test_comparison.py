@@ -23,7 +23,8 @@ from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
 from al_sklearn.experiments import _comparison as module
 from al_sklearn.experiments._fingerprint import describe, fingerprint
 from al_sklearn.experiments._threads import limit_threads
-from al_sklearn.strategies import coreset, margin, measures, mix, two_stage
+from al_sklearn.experiments.statistics import gap_closed
+from al_sklearn.strategies import coreset, margin, measures, mix, oracle_batch, two_stage
 
 mpl.use("Agg")
 
@@ -325,3 +326,24 @@ def test_fingerprints_of_any_kind(flat, tmp_path):
     assert fingerprint(names) != fingerprint(names[::-1])
     assert fingerprint({"x": X, "y": y})["x"] == fingerprint(X)
     assert fingerprint(pd.DataFrame(X)) != fingerprint(pd.DataFrame(X[::-1]))
+
+
+def test_oracles_run_and_the_gap_to_them_is_measured(flat):
+    """They see true labels and the test set, which no other strategy does."""
+    X, y = flat
+    seen = []
+
+    def peeks(classifier, X, n_instances=1, *, y_true=None, X_test=None, y_test=None, random_state=None):
+        seen.append((n_instances, len(X), len(y_true), len(X_test), len(y_test)))
+        # All of one class, which nobody without the labels could buy.
+        return np.flatnonzero(y_true == 3)[:n_instances], np.ones(n_instances)
+
+    strategies = {"margin": "margin", "peeks": peeks, "oracle_batch": partial(oracle_batch, n_candidates=4)}
+    options = {"n_instances": 10, "n_rounds": 2, "n_seeds": 5, "threads_per_job": 1, "verbose": 0}
+    comparison = StrategyComparison(LogisticRegression(max_iter=200), strategies, **options).fit(X[:500], y[:500])
+    table = comparison.results_.query("strategy == 'peeks' and round > 0")
+    assert (table["bought_3"] == 10).all()
+    assert seen[:2] == [(10, 355, 355, 125, 125), (10, 345, 345, 125, 125)]
+    gaps = gap_closed(comparison.results_)
+    assert gaps.loc["oracle_batch", "gap_closed"] == 1
+    assert comparison.summary().loc["oracle_batch", "difference"] > 0
