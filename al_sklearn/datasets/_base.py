@@ -89,7 +89,7 @@ class DataSource:
     """Base class of a data set with a name: write ``load``, and ``download`` if it can be had; then register it.
 
     The keyword-only parameters of ``load`` are the options that :func:`load_dataset` takes for it; ``download`` gets
-    the same ones. The first line of the docstring is what a list of the data sets shows.
+    the same ones. One named ``on_corrupt`` is ``"raise"`` or ``"skip"``, for records that are no files of images. The first line of the docstring is what a list of the data sets shows.
 
     Attributes
     ----------
@@ -214,12 +214,10 @@ def find_source(name: str) -> DataSource:
 
 
 def options_of(source: DataSource) -> list[str]:
-    """Return the names of the options that a data set takes."""
-    return [
-        parameter.name
-        for parameter in inspect.signature(source.load).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
+    """Return the names of the options that a data set takes, besides those of every data set."""
+    parameters = inspect.signature(source.load).parameters.values()
+    own = [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+    return [name for name in own if name != "on_corrupt"]
 
 
 def options_from_text(name: str, texts: Sequence[str]) -> dict[str, Any]:

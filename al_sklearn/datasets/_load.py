@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def load_dataset(
         source.download(folder, **options)
     if on_corrupt is not None and folder is not None and folder.is_dir():
         source.verify(folder)
-    if "on_corrupt" in allowed:
+    if "on_corrupt" in inspect.signature(source.load).parameters:
         options["on_corrupt"] = on_corrupt or "raise"
     data = source.load(folder, **options)
     return data if on_corrupt is None else check_files(data, folder, on_corrupt, n_jobs)

@@ -124,6 +124,7 @@ def test_every_name_says_what_it_is():
     summaries = dataset_summaries()
     assert all(len(summaries[name]) > 20 for name in names)
     assert summaries["emnist"].endswith("Options: split.")
+    assert summaries["droughtwatch"].endswith("Options: bands, classes, hdf5_dir.")
 
 
 def test_the_pools_view_is_the_training_set_itself():
