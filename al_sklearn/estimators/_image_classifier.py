@@ -420,11 +420,14 @@ class ImageClassifier(NeuralNetClassifier):
                 self.fit_loop(dataset, labels, **fit_params)
             except KeyboardInterrupt as error:
                 interrupted = None if has_stopped_early(self) else error
-            self.notify("on_train_end", X=dataset, y=labels)
-        self._set_training(False)
-        self.n_trainings_ += 1
-        if interrupted is not None:
-            raise interrupted
+            try:
+                self.notify("on_train_end", X=dataset, y=labels)
+            finally:
+                self._set_training(False)
+                self.n_trainings_ += 1
+                # Whatever a callback says that found nothing to end: Ctrl-C it was.
+                if interrupted is not None:
+                    raise interrupted
         return self
 
     def _learn(self, dataset: ImageDataset, labels: np.ndarray | None, classes: Any) -> None:
@@ -468,7 +471,8 @@ class ImageClassifier(NeuralNetClassifier):
         n = len(dataset)
         positions = np.linspace(0, n - 1, min(n, _STATISTICS_IMAGES)).astype(np.int64)
         count, total, squares = 0, torch.zeros(channels).double(), torch.zeros(channels).double()
-        for part in np.array_split(positions, -(-len(positions) // 256)):
+        # As many at a time as a batch of the default size: a lazy data set may be of large images.
+        for part in np.array_split(positions, -(-len(positions) // 32)):
             images = dataset.batch(part)[0].double()
             count += images.numel() // channels
             total += images.sum((0, 2, 3))

@@ -4,13 +4,14 @@ import gc
 import pickle
 import shutil
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, LRScheduler
 from skorch.dataset import Dataset as SkorchDataset
 from skorch.dataset import ValidSplit
 from skorch.helper import predefined_split
@@ -317,6 +318,17 @@ def test_ctrl_c_raises_and_leaves_the_best_weights(digits):
     assert net.optimizer_.param_groups[0]["lr"] == 0.02
 
 
+def test_ctrl_c_before_anything_was_saved(digits, quick, tmp_path):
+    X, y = digits
+
+    def interrupt(images, generator):
+        raise KeyboardInterrupt
+
+    keep = Checkpoint(dirname=tmp_path, monitor="train_loss_best", load_best=True)
+    with pytest.raises(KeyboardInterrupt):
+        quick(augment=interrupt, callbacks=[keep]).fit(X[:20], y[:20])
+
+
 def test_skorch_early_stopping_ends_fit_and_does_not_raise(digits):
     X, y, *_ = overfitting(digits)
     callbacks = [EarlyStopping(patience=2, load_best=True), ("states", States())]
@@ -588,14 +600,19 @@ class Counted(Dataset):
 @pytest.mark.parametrize("params", [{}, {"augment": "rand_augment", "swa": True, "class_weight": "balanced"}])
 def test_a_lazy_data_set_is_held_a_few_batches_at_a_time(quick, kind, params):
     images = Counted(400, kind)
-    net = quick(batch_size=16, iterator_valid__batch_size=16, normalize=(0.5, 0.5), **params)
-    net.fit(images)
-    assert 16 <= images.most <= 3 * 16
+    net = quick(iterator_valid__batch_size=32, max_epochs=1, **params).fit(images)
+    assert 32 <= images.most <= 3 * 32
     images.most = 0
     net.predict_proba(images)
-    assert 16 <= images.most <= 3 * 16
+    assert 32 <= images.most <= 3 * 32
     gc.collect()
     assert images.alive == 0
+
+
+def test_the_example_of_the_page_runs(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    exec(page.split("```python\n")[1].split("```")[0], {})
+    assert float(capsys.readouterr().out.split()[0]) > 0.8
 
 
 # ---- compiled ---------------------------------------------------------------------------------------------------
