@@ -89,7 +89,8 @@ class DataSource:
     """Base class of a data set with a name: write ``load``, and ``download`` if it can be had; then register it.
 
     The keyword-only parameters of ``load`` are the options that :func:`load_dataset` takes for it; ``download`` gets
-    the same ones. One named ``on_corrupt`` is ``"raise"`` or ``"skip"``, for records that are no files of images. The first line of the docstring is what a list of the data sets shows.
+    the same ones. One named ``on_corrupt`` is given ``"raise"`` or ``"skip"``, for records that are no image files.
+    The first line of the docstring is what a list of the data sets shows.
 
     Attributes
     ----------

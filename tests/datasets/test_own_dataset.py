@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -130,6 +130,7 @@ LABELS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(labels=LABELS, cut=st.integers(0, 5))
 def test_labels_keep_their_meaning(labels, cut):
     parts, names = labels_and_names(labels[:-cut] if cut else labels, labels[-cut:] if cut else [])
@@ -161,18 +162,14 @@ def test_options_from_the_command_line():
         options_from_text("droughtwatch", ["band=rgb"])
 
 
-def test_the_package_imports_quickly_and_without_torchvision():
+def test_the_package_imports_quickly_and_without_what_is_heavy():
+    heavy = ("torch", "torchvision", "h5py", "zarr", "pyarrow", "tfrecord")
     code = (
         "import sys, time; start = time.perf_counter(); import al_sklearn; seconds = time.perf_counter() - start;"
-        "print(seconds); print('torch' in sys.modules, 'torchvision' in sys.modules, 'pandas' in sys.modules);"
-        "al_sklearn.load_dataset('digits'); print('torch' in sys.modules, 'torchvision' in sys.modules)"
+        "al_sklearn.load_dataset('digits');"
+        f"print(seconds); print([name for name in {heavy} if name in sys.modules])"
     )
-    seconds, imported, after_loading = run(["-c", code]).splitlines()
+    seconds, imported = run(["-c", code]).splitlines()
+    # Said, not asserted: how long it takes depends on what else the machine does.
     print(f"import al_sklearn: {float(seconds):.3f} s")
-    assert imported == "False False False" and after_loading == "False False"
-
-
-def test_heavy_libraries_wait_until_they_are_needed():
-    heavy = ("h5py", "zarr", "pyarrow", "tfrecord", "torch", "torchvision")
-    code = f"import sys, al_sklearn.datasets; print([name for name in {heavy} if name in sys.modules])"
-    assert run(["-c", code]).strip() == "[]"
+    assert imported == "[]"
