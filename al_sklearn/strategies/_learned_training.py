@@ -141,6 +141,7 @@ def train_binary(
     generator: torch.Generator,
     weight_decay: float = 0.0,
     target_accuracy: float = 2.0,
+    network: nn.Sequential | None = None,
 ) -> tuple[nn.Sequential, list[tuple[float, float]]]:
     """Train a perceptron to tell 1 from 0, both classes counting the same.
 
@@ -166,7 +167,8 @@ def train_binary(
     history : list of (loss, accuracy)
         Of each epoch, as seen while training.
     """
-    network = perceptron([features.shape[1], *hidden, 1], generator).to(features.device)
+    if network is None:
+        network = perceptron([features.shape[1], *hidden, 1], generator).to(features.device)
     optimizer = adam(network, lr, weight_decay)
     weights = balanced_weights(target)
     history: list[tuple[float, float]] = []
