@@ -148,7 +148,7 @@ def compare(
             n_rounds=1 if quick else 9,
             n_seeds=2 if quick else n_seeds,
             initial="random",  # nobody knows the classes of images that nobody has labelled
-            n_jobs=n_jobs,
+            n_jobs=1 if quick else n_jobs,
             threads_per_job=1,
             store=output / name.replace(" → ", "-").replace(", ", "-").replace(" ", "-"),
         )

@@ -5,8 +5,11 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 from collections import OrderedDict
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import URLError
 
@@ -26,13 +29,13 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from al_sklearn import ActiveLearner, ActiveLearningExperiment, StrategyComparison, inference
+from al_sklearn import ActiveLearner, ActiveLearningExperiment, StrategyComparison, inference, load_dataset
 from al_sklearn.estimators import FrozenBackbone, ImageClassifier, _frozen_backbone, _keyed_rows
 from al_sklearn.estimators._keyed_rows import KeyedRows, hashes
 from al_sklearn.estimators.networks import _pretrained
 from al_sklearn.pool import view_rows
 
-LITE = pytest.importorskip("efficientnet_lite_pytorch", reason="needs the extra pretrained")
+needs_lite = pytest.mark.skipif(find_spec("efficientnet_lite_pytorch") is None, reason="needs the extra pretrained")
 
 
 @pytest.fixture(autouse=True)
@@ -178,6 +181,7 @@ def test_an_embedding_does_not_depend_on_its_neighbours(network, colours, chosen
     np.testing.assert_array_equal(backbone.transform(colours[chosen]), whole[chosen])
 
 
+@needs_lite
 def test_the_callers_network_stays_as_it_is(network, colours):
     network.train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -295,6 +299,7 @@ def test_whatever_was_embedded_is_found_again(network, digits, tmp_path_factory,
             _frozen_backbone._STORES.clear()
 
 
+@needs_lite
 def test_what_the_embedding_depends_on_is_in_the_key(network, digits, embedded, tmp_path):
     X = digits[0][:6]
     other = pickle.loads(pickle.dumps(network))
@@ -520,8 +525,6 @@ def test_wrong_input_says_what_is_wrong(network, colours):
         FrozenBackbone(network, layer="conv3").fit(colours)
     with pytest.raises(ValueError, match="takes 3 channels, the images have 4"):
         FrozenBackbone(network).fit(np.zeros((2, 8, 8, 4), np.uint8))
-    with pytest.raises(ValueError, match=r"Float images must lie in 0 … 1, got 0 … 255"):
-        FrozenBackbone().transform(np.linspace(0, 255, 2 * 28 * 28, dtype=np.float32).reshape(2, 28, 28))
     with pytest.raises(ValueError, match=r"fit saw images of shape \(3, 8, 8\)"):
         FrozenBackbone(network).fit(colours).transform(colours[:, :7])
     with pytest.raises(ValueError, match="NaN"):
@@ -544,6 +547,7 @@ def test_wrong_input_says_what_is_wrong(network, colours):
 # ---- pretrained networks ------------------------------------------------------------------------------------------
 
 
+@needs_lite
 def test_efficientnet_lite0_knows_images():
     from sklearn.datasets import load_sample_image
 
@@ -556,6 +560,19 @@ def test_efficientnet_lite0_knows_images():
     assert {442, 449, 698} <= set(found[0].topk(5).indices.tolist())
 
 
+@needs_lite
+def test_float_images_outside_0_and_1_are_refused():
+    images = np.linspace(0, 255, 2 * 28 * 28, dtype=np.float32).reshape(2, 28, 28)
+    with pytest.raises(ValueError, match=r"Float images must lie in 0 … 1, got 0 … 255"):
+        FrozenBackbone().transform(images)
+    np.testing.assert_allclose(
+        FrozenBackbone(normalize=((127,), (128,))).transform(images),
+        FrozenBackbone().transform(images / 255),
+        atol=1e-3,
+    )
+
+
+@needs_lite
 def test_efficientnet_lite0_for_other_channels_and_classes():
     rgb = _pretrained.efficientnet_lite0(3, 7, weights="imagenet").eval()
     grey = _pretrained.efficientnet_lite0(1, 7, weights="imagenet").eval()
@@ -575,6 +592,7 @@ def test_efficientnet_lite0_missing(monkeypatch):
         _pretrained.efficientnet_lite0(weights="places")
 
 
+@needs_lite
 def test_the_middle_of_the_network_for_small_images(digits):
     small = FrozenBackbone().fit(digits[0])
     large = FrozenBackbone(image_size=96).fit(digits[0])
@@ -583,6 +601,7 @@ def test_the_middle_of_the_network_for_small_images(digits):
     assert (FrozenBackbone(layer="_blocks.2").fit(digits[0]).pooling_) == 1
 
 
+@needs_lite
 def test_frozen_features_need_fewer_labels_than_pixels(digits):
     X, y = digits
     frozen = make_pipeline(FrozenBackbone(image_size=28), StandardScaler(), LogisticRegression(max_iter=500))
@@ -635,6 +654,12 @@ def test_torchvisions_weights_that_cannot_be_fetched(hub, colours, monkeypatch):
         _pretrained.resolve_weights("resnet18", "IMAGENET9")
 
 
+def test_statistics_are_known_without_fetching(hub):
+    assert _pretrained.statistics_of("resnet18") == _pretrained.statistics_of("timm:x") == _pretrained._IMAGENET
+    assert _pretrained.statistics_of("efficientnet_lite0")[0] == (127 / 255,) * 3
+    assert not hub.exists()
+
+
 def test_torchvisions_weights_are_fetched(hub, tmp_path, monkeypatch):
     from torchvision import models
 
@@ -654,6 +679,7 @@ def test_torchvisions_weights_are_fetched(hub, tmp_path, monkeypatch):
     assert len(asked) == 1
 
 
+@needs_lite
 def test_a_classifier_begins_from_the_packaged_weights(digits):
     net = ImageClassifier("efficientnet_lite0", module__weights="imagenet", max_epochs=1, random_state=0)
     net.set_params(iterator_train__min_batches=1, lr=0.0)
@@ -661,3 +687,31 @@ def test_a_classifier_begins_from_the_packaged_weights(digits):
     packaged = _pretrained.efficientnet_lite0(weights="imagenet").state_dict()
     torch.testing.assert_close(net.module_.state_dict()["_conv_head.weight"], packaged["_conv_head.weight"])
     assert net.predict_proba(digits[0][:3]).shape == (3, 10)
+
+
+@needs_lite
+@pytest.mark.slow
+def test_the_example_runs(tmp_path):
+    example = Path(__file__).parents[2] / "examples" / "frozen_features.py"
+    done = subprocess.run([sys.executable, example], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    accuracies = [float(line.rpartition(" ")[2]) for line in done.stdout.splitlines()]
+    assert len(accuracies) == 5 and accuracies[-1] > 0.9
+    assert list((tmp_path / "runs" / "embeddings").glob("*/*.rows.npy"))
+
+
+@needs_lite
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["choose", "speed", "compare"])
+def test_the_script_of_the_page_runs(tmp_path, what):
+    try:
+        load_dataset("fashion-mnist")
+    except (FileNotFoundError, ValueError) as error:
+        pytest.skip(f"Fashion-MNIST is not here: {error}")
+    script = Path(__file__).parents[2] / "benchmarks" / "bench_frozen_features.py"
+    done = subprocess.run(
+        [sys.executable, script, what, "--quick"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    shown = {"choose": "_blocks.2", "speed": "images a second", "compare": "random_sampling"}
+    assert shown[what] in done.stdout

@@ -43,21 +43,23 @@ def resolve_weights(name: str, weights: Any) -> Any:
     ConnectionError
         When the file is neither in torch's folder of downloads nor can be fetched; says what to do.
     """
+    found = _named(name, weights)
+    _fetch(name, found.url)
+    return found
+
+
+def _named(name: str, weights: Any) -> Any:
     from torchvision import models
 
     known = models.get_model_weights(name)
     if isinstance(weights, known):
-        found = weights
-    elif str(weights).lower() == "imagenet":
-        if not list(known):
-            raise ValueError(f"torchvision has no ImageNet weights for {name!r}; name another network.")
-        found = known["DEFAULT"]
-    elif isinstance(weights, str) and weights in known.__members__:
-        found = known[weights]
-    else:
-        raise unknown_name(f"weights for {name}", weights, ["imagenet", *known.__members__])
-    _fetch(name, found.url)
-    return found
+        return weights
+    if str(weights).lower() == "imagenet" and list(known):
+        return known["DEFAULT"]
+    if isinstance(weights, str) and weights in known.__members__:
+        return known[weights]
+    allowed = ["imagenet", *known.__members__] if list(known) else []
+    raise unknown_name(f"weights for {name}", weights, allowed)
 
 
 def _fetch(name: str, url: str) -> None:
@@ -82,17 +84,23 @@ def _fetch(name: str, url: str) -> None:
 def statistics_of(name: str, weights: Any = "imagenet") -> Statistics:
     """Return mean and standard deviation of the channels, in [0, 1], that a network's weights were trained with.
 
+    Nothing is fetched for it.
+
     Parameters
     ----------
     name : str
-        ``"efficientnet_lite0"`` or a classification model of torchvision.
+        A network: ``"efficientnet_lite0"``, torchvision's, or another, for which ImageNet's own are returned.
     weights : str or WeightsEnum, default="imagenet"
         As in :func:`resolve_weights`.
     """
     if name == "efficientnet_lite0":
         return _LITE
-    transform = resolve_weights(name, weights).transforms()
-    return (tuple(transform.mean), tuple(transform.std)) if hasattr(transform, "mean") else _IMAGENET
+    from torchvision import models
+
+    if name not in models.list_models(module=models):
+        return _IMAGENET
+    transform = _named(name, weights).transforms()
+    return tuple(transform.mean), tuple(transform.std)
 
 
 def efficientnet_lite0(in_channels: int = 3, n_classes: int = 1000, *, weights: str | None = None) -> nn.Module:
