@@ -453,6 +453,18 @@ def test_timm(name):
     assert sum(weights.numel() for weights in trained) == 4 * trained[0].shape[1] + 4
 
 
+def test_timms_weights_from_a_file(tmp_path):
+    timm = pytest.importorskip("timm")
+    plain = timm.create_model("resnet10t")
+    torch.save(plain.state_dict(), tmp_path / "weights.pth")
+    params = {"weights": "imagenet", "pretrained_cfg_overlay": {"file": str(tmp_path / "weights.pth")}}
+    net = build_network("timm:resnet10t", params, (11, 32, 32), 4)
+    assert torch.equal(net.layer1[0].conv1.weight, plain.layer1[0].conv1.weight)
+    # The stem is that of the weights, for eleven bands.
+    assert net.conv1[0].weight.shape[1] == 11 and net.conv1[0].stride == plain.conv1[0].stride
+    assert net(torch.rand(2, 11, 32, 32)).shape == (2, 4)
+
+
 def test_timms_names_and_weights_are_checked():
     pytest.importorskip("timm")
     with pytest.raises(ValueError, match="Did you mean 'resnet18'"):
