@@ -299,8 +299,8 @@ def main() -> None:
         made = (
             f"Made {datetime.date.today()} by `python benchmarks/{Path(__file__).name} {options}` with {threads} "
             f"threads on {platform.machine()} {platform.system()}: {n:,} {name} images of 28x28 ({size:.0f} MB), "
-            f'`small_cnn`, `max_memory="{LIMIT}"`. Peak memory is the whole process\' (Python, torch and the pages of a mapped file '
-            "that the system keeps while it has room)."
+            f'`small_cnn`, `max_memory="{LIMIT}"`. Peak memory is the whole process\': Python, torch '
+            "and the pages of a mapped file that the system keeps while it has room."
         )
         write(arguments.out, [made, "", *shown])
 
