@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping, PrintLog
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
@@ -32,6 +32,15 @@ def _one_cycle(step: float, steps: float) -> float:
 # What the rate is multiplied with at a step, of a number of steps.
 _SHAPES: dict[str, Callable[[float, float], float]] = {"cosine": _cosine, "one_cycle": _one_cycle}
 SCHEDULES = (*_SHAPES, "plateau")
+
+
+class QuietPrintLog(PrintLog):
+    """skorch's log, which at ``verbose=0`` would draw its table each epoch all the same: a millisecond of it."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Print the epoch where anybody reads it."""
+        if net.verbose or self.sink is not print:
+            super().on_epoch_end(net, **kwargs)
 
 
 class LearningRateSchedule(Callback):

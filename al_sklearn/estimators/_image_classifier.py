@@ -25,7 +25,7 @@ from torch.utils.data import Subset
 
 from al_sklearn._random import as_seed, preserve_global_rng
 from al_sklearn.estimators._augment import get_augment
-from al_sklearn.estimators._callbacks import check_training, has_stopped_early, training_callbacks
+from al_sklearn.estimators._callbacks import QuietPrintLog, check_training, has_stopped_early, training_callbacks
 from al_sklearn.estimators._class_weight import check_class_weight, class_weights
 from al_sklearn.estimators._data import ImageDataset, image_tensor, labels_of
 from al_sklearn.estimators._folding import folded
@@ -483,6 +483,10 @@ class ImageClassifier(NeuralNetClassifier):
         # A channel that never changes is centred and left at its scale.
         std = np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-6), std, top)
         return (mean / top).astype(np.float32), (std / top).astype(np.float32)
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        return [*super()._default_callbacks[:-1], ("print_log", QuietPrintLog())]
 
     def _yield_callbacks(self) -> Iterator[Any]:
         yield from super()._yield_callbacks()

@@ -563,6 +563,14 @@ def test_everything_at_once_clones_pickles_and_searches(digits, quick):
     assert search.best_estimator_.score(X[:80], y[:80]) > 0.15
 
 
+def test_a_sink_of_ones_own_is_told_every_epoch(digits, quick, capsys):
+    X, y = digits
+    lines = []
+    quick(verbose=0, callbacks__print_log__sink=lines.append).fit(X[:40], y[:40])
+    assert len(lines) == 2 + 2  # the head of the table, and the epochs
+    assert capsys.readouterr().out == ""
+
+
 def test_names_of_our_callbacks_are_taken(digits, quick):
     X, y = digits
     with pytest.raises(ValueError, match="duplicate user-set callback name"):
