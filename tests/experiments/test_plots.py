@@ -110,6 +110,11 @@ def test_several_runs_in_one_plot(whole):
     assert frozen.get_color() == tuned.get_color()
     assert frozen.get_linestyle() != tuned.get_linestyle()
     assert not overlaps([ax.texts[i] for i in range(6)] if drawn(ax) else [])
+    fewer = plots.learning_curves({"all": whole, "two": whole[whole["seed"] < 2]})
+    assert fewer.get_title(loc="left") == "Accuracy (mean of 2 to 3 seeds, 95% interval)"
+    one = plots.learning_curves(whole[whole["seed"] == 0])
+    assert one.get_title(loc="left") == "Accuracy (one seed: no interval)"
+    assert not one.collections
     with pytest.raises(TypeError, match="got str"):
         plots.learning_curves("runs/a")
     with pytest.raises(ValueError, match="no runs"):

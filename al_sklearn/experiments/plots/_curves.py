@@ -83,7 +83,7 @@ def learning_curves(
     _label_ends(ax, ends)
     ax.set_xlabel("labels" if x == "n_labelled" else "seconds of queries and training")
     ax.set_ylabel(metric_name(metric))
-    ax.set_title(title(metric_name(metric), min(counts), confidence), loc="left", fontsize=11)
+    ax.set_title(title(metric_name(metric), (min(counts), max(counts)), confidence), loc="left", fontsize=11)
     return ax
 
 

@@ -146,11 +146,13 @@ def several_axes(ax: Any, n: int, n_columns: int, cell: tuple[float, float], **o
     return axes.ravel()[:n]
 
 
-def title(what: str, n_seeds: int, confidence: float) -> str:
-    """Say what is drawn and how sure it is."""
-    if n_seeds == 1:
+def title(what: str, n_seeds: int | tuple[int, int], confidence: float) -> str:
+    """Say what is drawn and how sure it is; of several runs, the fewest and the most seeds."""
+    fewest, most = n_seeds if isinstance(n_seeds, tuple) else (n_seeds, n_seeds)
+    if most == 1:
         return f"{what} (one seed: no interval)"
-    return f"{what} (mean of {n_seeds} seeds, {confidence:.0%} interval)"
+    counted = f"{most}" if fewest == most else f"{fewest} to {most}"
+    return f"{what} (mean of {counted} seeds, {confidence:.0%} interval)"
 
 
 def shorten(name: str, length: int = 24) -> str:
