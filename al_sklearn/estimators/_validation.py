@@ -15,8 +15,14 @@ from al_sklearn.pool import n_rows
 
 
 def as_rows(X: Any) -> Any:
-    """Return X, as an array where it only knows how to become one."""
-    return np.asarray(X) if hasattr(X, "__array__") and not hasattr(X, "__len__") else X
+    """Return X, as an array where it only knows how to become one, and as numbers where its objects are some."""
+    X = np.asarray(X) if hasattr(X, "__array__") and not hasattr(X, "__len__") else X
+    if isinstance(X, np.ndarray) and X.dtype == object:
+        try:
+            return X.astype(np.float64)
+        except (TypeError, ValueError):
+            return X  # paths of images, for instance
+    return X
 
 
 def check_labels(y: Any, X: Any, estimator: Any) -> np.ndarray:

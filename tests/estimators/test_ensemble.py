@@ -18,7 +18,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Checkpoint
 
-from al_sklearn.estimators import DeepEnsemble, ImageClassifier
+from al_sklearn import StrategyComparison
+from al_sklearn.estimators import (
+    DeepEnsemble,
+    ImageClassifier,
+    LaplaceClassifier,
+    SnapshotEnsemble,
+    TemperatureScaling,
+    TunedClassifier,
+)
 from al_sklearn.estimators.networks import small_cnn
 
 
@@ -133,3 +141,25 @@ def test_checkpoints_of_workers_are_kept_apart(digits, tmp_path):
     np.testing.assert_array_equal(fitted[0].sample_proba(X[:50]), fitted[1].sample_proba(X[:50]))
     assert (tmp_path / "serial" / "params.pt").exists()
     assert len(list((tmp_path / "parallel").glob("fit-*/params.pt"))) == 3
+
+
+@pytest.mark.slow
+def test_every_source_of_samples_in_a_parallel_comparison(digits):
+    X, y = digits
+    net = ImageClassifier(max_epochs=2, iterator_train__min_batches=1)
+    sources = {
+        "ensemble": DeepEnsemble(net, 2, n_jobs=2),
+        "snapshots": SnapshotEnsemble(net, 2),
+        "laplace": LaplaceClassifier(net),
+        "scaled": TemperatureScaling(net),
+        "tuned": TunedClassifier(net, {"lr": (1e-4, 1e-2, "log")}, 2),
+    }
+    options = {"n_initial": 30, "n_instances": 10, "n_rounds": 1, "n_seeds": 2, "verbose": 0}
+    for name, source in sources.items():
+        tables = []
+        for n_jobs in (None, 2):
+            with pytest.warns(UserWarning, match="seed"):
+                comparison = StrategyComparison(source, ["bald"], n_jobs=n_jobs, threads_per_job=1, **options)
+                tables.append(comparison.fit(X[:200], y[:200]).results_)
+        assert len(tables[0]) == 8, name
+        np.testing.assert_allclose(tables[0]["nll"], tables[1]["nll"], rtol=1e-4, err_msg=name)

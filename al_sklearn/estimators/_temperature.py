@@ -1,0 +1,214 @@
+"""Probabilities made honest by one number: temperature scaling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp, softmax
+from sklearn.base import clone
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from al_sklearn import inference
+from al_sklearn._random import RandomState, as_seed
+from al_sklearn.estimators._fitting import fit_seeded
+from al_sklearn.estimators._reach import OneInside, unshared
+from al_sklearn.estimators._validation import as_rows, check_labels, validation_splits
+from al_sklearn.pool import take_rows
+
+# A handful of labels, all predicted right, would drive the temperature to 0 and every probability to 0 or 1.
+_RANGE = (0.05, 20.0)
+
+
+class TemperatureScaling(OneInside):
+    """Divide a classifier's logits by the temperature under which held-out labels are most probable.
+
+    Predictions stay as they are; only how sure they are changes. The held-out labels are part of those given, and so of
+    the labelling budget.
+
+    Parameters
+    ----------
+    estimator : classifier with ``predict_proba``
+        A network, a pipeline, an ensemble, or any scikit-learn classifier; cloned.
+    validation : float or int, default=0.2
+        A share, stratified: ``estimator_`` learns from the other rows alone, in one training. Or a number of folds:
+        each is predicted by a classifier trained on the others, the temperature is fitted on all of them together,
+        and ``estimator_`` learns from all rows: so many trainings more, and no label lost. Every class keeps a row to
+        learn from. ``fit(…, X_val=, y_val=)`` goes before it.
+    random_state : int, Generator, RandomState or None, default=None
+        Fixes the split and the trainings; each ``random_state`` that is None in the estimator is set.
+
+    Attributes
+    ----------
+    temperature_ : float
+        T: above 1 the classifier was too sure. It lies within 0.05 … 20.
+    estimator_ : classifier
+        The fitted one inside.
+    classes_ : array of shape (n_classes,)
+        Class labels.
+    n_labelled_ : int
+        Labels used, those of a validation set of its own among them.
+    n_validation_ : int
+        Labels that the temperature was fitted on.
+
+    See Also
+    --------
+    sklearn.calibration.CalibratedClassifierCV : ``method="temperature"`` is the same for scikit-learn's classifiers,
+        beside other methods; it knows neither lazy image data nor ``sample_proba`` and ``embed``.
+
+    Notes
+    -----
+    Probabilities to the power 1/T, normalised, are the softmax of logits divided by T, so that nothing but
+    ``predict_proba`` is asked of the classifier. ``sample_proba`` scales every posterior sample by the temperature of
+    their mean. ``embed`` gives the features inside.
+
+    References
+    ----------
+    Guo, Pleiss, Sun, Weinberger. On Calibration of Modern Neural Networks. ICML 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> X, y = load_digits(return_X_y=True)
+    >>> scaled = TemperatureScaling(GaussianNB(var_smoothing=1e-3), random_state=0).fit(X[:600], y[:600])
+    >>> scaled.temperature_ > 2  # naive Bayes is much too sure
+    True
+    """
+
+    def __init__(self, estimator: Any, validation: float | int = 0.2, random_state: Any = None):
+        self.estimator = estimator
+        self.validation = validation
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None, X_val: Any = None, y_val: Any = None) -> TemperatureScaling:
+        """Train, and fit the temperature on labels that were held out.
+
+        Parameters
+        ----------
+        X : any kind of rows, n of them
+        y : labels of shape (n,)
+        X_val, y_val : rows and labels, optional
+            Held-out rows of one's own; ``estimator_`` then learns from all of X. Their labels count in the budget.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            When the estimator has no ``predict_proba``.
+        ValueError
+            When no row can be held out, or the held-out labels are of classes that the training rows lack.
+        """
+        if not hasattr(self.estimator, "predict_proba"):
+            raise TypeError(f"TemperatureScaling needs a classifier with predict_proba, got {self.estimator!r}.")
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val go together: give both or neither.")
+        X = as_rows(X)
+        y = check_labels(y, X, self)
+        split_seed, seed = (int(s) for s in np.random.SeedSequence(as_seed(self.random_state)).generate_state(2) >> 1)
+
+        def trained(rows: Any, labels: np.ndarray) -> Any:
+            return fit_seeded(clone(self.estimator), rows, labels, seed, only_open=True)
+
+        if X_val is not None:
+            y_val = check_labels(y_val, X_val, self)
+            self.estimator_ = trained(X, y)
+            held_out = [_log_proba(self.estimator_, X_val, y_val)]
+        else:
+            held_out = []
+            for train, rest in validation_splits(y, self.validation, np.random.default_rng(split_seed)):
+                self.estimator_ = trained(take_rows(X, train), y[train])
+                held_out.append(_log_proba(self.estimator_, take_rows(X, rest), y[rest]))
+            if len(held_out) > 1:
+                self.estimator_ = trained(X, y)
+        self.n_validation_ = sum(len(logits) for logits, _ in held_out)
+        self.n_labelled_ = len(y) if X_val is None else len(y) + self.n_validation_
+        self.temperature_ = fit_temperature(*(np.concatenate(part) for part in zip(*held_out, strict=True)))
+        self.classes_ = self.estimator_.classes_
+        self._copy_shape(self.estimator_)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return calibrated probabilities, (n, n_classes)."""
+        check_is_fitted(self, "temperature_")
+        return scale_proba(unshared(inference.predict_proba, self.estimator_, X), self.temperature_)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the labels that the classifier inside predicts, (n,)."""
+        check_is_fitted(self, "temperature_")
+        return self.estimator_.predict(X)
+
+    @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
+    def sample_proba(self, X: Any, n_samples: int | None = None, random_state: RandomState = None) -> np.ndarray:
+        """Return the posterior samples of the classifier inside, each scaled by the temperature.
+
+        Parameters
+        ----------
+        X, n_samples, random_state
+            As in :func:`al_sklearn.inference.sample_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n, n_classes)
+
+        Raises
+        ------
+        TypeError
+            When the classifier inside is no source of samples.
+        """
+        check_is_fitted(self, "temperature_")
+        samples = unshared(inference.sample_proba, self.estimator_, X, n_samples, random_state)
+        return scale_proba(samples, self.temperature_)
+
+
+def scale_proba(proba: np.ndarray, temperature: float) -> np.ndarray:
+    """Return probabilities under another temperature: to the power 1/T, normalised.
+
+    Parameters
+    ----------
+    proba : array of shape (…, n_classes)
+    temperature : float
+
+    Returns
+    -------
+    array of the same shape and type
+    """
+    return softmax(_logs(proba) / temperature, axis=-1).astype(proba.dtype, copy=False)
+
+
+def fit_temperature(logits: np.ndarray, codes: np.ndarray) -> float:
+    """Return the temperature, within 0.05 … 20, that makes the labels most probable.
+
+    Parameters
+    ----------
+    logits : float64 array of shape (n, C)
+        Or logarithms of probabilities.
+    codes : int array of shape (n,)
+        Columns of the labels.
+    """
+    right = logits[np.arange(len(codes)), codes]
+
+    def nll(log_beta: float) -> float:
+        beta = np.exp(log_beta)
+        return float(np.mean(logsumexp(beta * logits, axis=1) - beta * right))
+
+    # Convex in 1/T, so that there is one minimum.
+    low, high = -np.log(_RANGE[1]), -np.log(_RANGE[0])
+    return float(np.exp(-minimize_scalar(nll, bounds=(low, high), method="bounded", options={"xatol": 1e-8}).x))
+
+
+def _logs(proba: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(proba, np.finfo(proba.dtype).tiny), dtype=np.float64)
+
+
+def _log_proba(estimator: Any, X: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logarithms of the probabilities, and the columns of the labels."""
+    unknown = np.setdiff1d(y, estimator.classes_)
+    if len(unknown):
+        raise ValueError(f"y_val holds {unknown[:5].tolist()}, of which no row is trained on.")
+    return _logs(inference.predict_proba(estimator, X)), np.searchsorted(estimator.classes_, y)
