@@ -561,6 +561,15 @@ def test_efficientnet_lite0_knows_images():
 
 
 @needs_lite
+@pytest.mark.parametrize("amp", [None, "bf16"])
+def test_bits_do_not_depend_on_the_batch_in_a_real_network(digits, amp):
+    X = digits[0][:60]
+    backbone = FrozenBackbone(layer="_blocks.10", image_size=28, cache=False, amp=amp)
+    whole, chosen = backbone.fit_transform(X), np.random.default_rng(0).choice(60, size=17)
+    np.testing.assert_array_equal(backbone.transform(X[chosen]), whole[chosen])
+
+
+@needs_lite
 def test_float_images_outside_0_and_1_are_refused():
     images = np.linspace(0, 255, 2 * 28 * 28, dtype=np.float32).reshape(2, 28, 28)
     with pytest.raises(ValueError, match=r"Float images must lie in 0 … 1, got 0 … 255"):
