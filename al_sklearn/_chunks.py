@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 import tempfile
@@ -93,7 +94,9 @@ class _Pieces:
 
     def __init__(self, X: Any):
         self.X, self.rows = X, chunk_rows_of(X)
-        if current().max_memory is not None:
+        # Asked here: the thread that reads does not see this thread's settings.
+        self._give_back = current().max_memory is not None
+        if self._give_back:
             self.rows = min(self.rows, 256)
 
     def expect(self, result_bytes: int) -> None:
@@ -107,8 +110,24 @@ class _Pieces:
         start, n = 0, n_rows(self.X)
         while start < n:
             part = slice(start, min(start + self.rows, n))
-            yield part, take_rows(self.X, part)
+            yield part, _read(self.X, part, self._give_back)
             start = part.stop
+
+
+def _read(X: Any, part: slice, give_back: bool) -> Any:
+    """Rows of X in memory: a slice of a memmap alone would be read when it is used, not ahead of that.
+
+    With ``give_back`` the pages of a mapped file are given back, which count as this process' memory until then; the
+    system keeps them while it has room.
+    """
+    rows = take_rows(X, part)
+    if isinstance(rows, np.memmap):
+        rows = np.array(rows)
+    base = X.base if isinstance(X, RowView) else X
+    shared = isinstance(base, np.memmap) and base.mode in ("r", "r+") and hasattr(mmap, "MADV_DONTNEED")
+    if shared and give_back:
+        base._mmap.madvise(mmap.MADV_DONTNEED)
+    return rows
 
 
 def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -172,6 +191,7 @@ class _Reader:
     def __init__(self, X: Any):
         self.X, self._next = X, slice(0, 0)
         self._coming: Future[Any] | None = None
+        self._give_back = current().max_memory is not None
         ahead = current().prefetch and reads_from_disk(X)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="al_sklearn-read") if ahead else None
 
@@ -184,10 +204,14 @@ class _Reader:
 
     def read(self, start: int, stop: int) -> Any:
         here = slice(start, stop)
-        rows = self._coming.result() if self._coming is not None and self._next == here else take_rows(self.X, here)
+        rows = (
+            self._coming.result()
+            if self._coming is not None and self._next == here
+            else _read(self.X, here, self._give_back)
+        )
         self._coming, self._next = None, slice(stop, min(2 * stop - start, n_rows(self.X)))
         if self._pool is not None and self._next.stop > stop:
-            self._coming = self._pool.submit(take_rows, self.X, self._next)
+            self._coming = self._pool.submit(_read, self.X, self._next, self._give_back)
         return rows
 
 

@@ -161,6 +161,28 @@ def test_features_in_a_file_stay_there(tmp_path, monkeypatch):
     np.testing.assert_array_equal(found, X)
 
 
+def mapped_mb():
+    with open("/proc/self/smaps") as maps:
+        text = maps.read()
+    blocks = [block for block in text.split("VmFlags") if "pool.bin" in block]
+    return sum(int(block.split("Rss:")[1].split()[0]) for block in blocks) / 1024
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs /proc to see memory")
+@pytest.mark.parametrize("prefetch", [True, False])
+def test_pages_of_a_mapped_file_are_given_back(tmp_path, prefetch):
+    X = np.memmap(tmp_path / "pool.bin", np.float32, "w+", shape=(2**18, 32))
+    X[:] = np.arange(32)
+    X.flush()
+    X = np.memmap(tmp_path / "pool.bin", np.float32, "r", shape=X.shape)
+    model = RandomForestClassifier(1, max_depth=1, random_state=0).fit(X[:10], [0, 1] * 5)
+    for rows in (X, RowView(X, np.arange(len(X)))):
+        with config_context(max_memory="16 MB", prefetch=prefetch):
+            inference.predict_proba(model, rows)
+        assert mapped_mb() < 4, "32 MB were read"
+    assert float(X[:, 3].min()) == float(X[:, 3].max()) == 3
+
+
 PEAK = """
 import sys, threading, time
 import numpy as np, torch
