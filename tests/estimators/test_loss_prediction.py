@@ -1,6 +1,9 @@
 """Learning loss: the head against its definition, that it learns, and that the network it hangs in stays as it was."""
 
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -276,3 +279,14 @@ def test_the_head_draws_from_no_global_generator():
     assert torch.equal(first.join.weight, again.join.weight)
     logits = torch.zeros(2, 3)
     assert first(logits) is logits
+
+
+@pytest.mark.slow
+def test_the_example_runs(tmp_path):
+    example = Path(__file__).parents[2] / "examples" / "learning_loss.py"
+    done = subprocess.run(
+        [sys.executable, example, "small_cnn"], cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    correlation = float(done.stdout.partition("360 test images: ")[2].split()[0])
+    assert correlation > 0.2 and "learning_loss  random_sampling" in done.stdout
