@@ -170,6 +170,8 @@ def kept(name: str, estimator: Any, X: Any, options: tuple, function: Callable[[
         result = function(reader.read(start, stop))
         return np.column_stack(result if isinstance(result, tuple) else (result,))
 
+    result_bytes = sum(like.nbytes // len(like) for like in likes)
+    chunk_rows = min(chunk_rows_of(X, result_bytes), max(_FEW_ROWS, n // 64))
     with _Reader(X) as reader:
         rows = open_or_compute(
             config.cache,
@@ -178,7 +180,8 @@ def kept(name: str, estimator: Any, X: Any, options: tuple, function: Callable[[
             row_shape=(int(ends[-1]),),
             dtype=np.result_type(*likes),
             compute_chunk=compute,
-            chunk_rows=min(chunk_rows_of(X, sum(like.nbytes // len(like) for like in likes)), max(_FEW_ROWS, n // 64)),
+            chunk_rows=chunk_rows,
+            progress=name if n > 8 * chunk_rows else None,
         )
     # Views of one file: the columns of each result.
     outs = [rows[:, i] if like.ndim == 1 else rows[:, i:j] for like, i, j in zip(likes, ends, ends[1:], strict=False)]
