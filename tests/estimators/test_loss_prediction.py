@@ -53,7 +53,10 @@ def test_shapes_that_would_broadcast_raise():
 
 
 def test_no_gradient_reaches_the_true_loss_and_none_comes_from_ties():
-    predicted, true = torch.tensor([1.0, 0.2, 3.0], requires_grad=True), torch.rand(3, requires_grad=True)
+    predicted, true = (
+        torch.tensor([1.0, 0.2, 3.0], requires_grad=True),
+        torch.tensor([0.9, 0.5, 0.1], requires_grad=True),
+    )
     ranking_loss(predicted, true).backward()
     assert true.grad is None and predicted.grad[1] == 0 and predicted.grad[0] != 0
     predicted.grad = None
