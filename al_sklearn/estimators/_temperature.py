@@ -8,7 +8,6 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
 from sklearn.base import clone
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn import inference
@@ -143,7 +142,6 @@ class TemperatureScaling(OneInside):
         check_is_fitted(self, "temperature_")
         return self.estimator_.predict(X)
 
-    @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
     def sample_proba(self, X: Any, n_samples: int | None = None, random_state: RandomState = None) -> np.ndarray:
         """Return the posterior samples of the classifier inside, each scaled by the temperature.
 

@@ -101,9 +101,9 @@ def test_uneven_cycles_plain_skorch_and_pipelines(digits):
 def test_in_a_learner(digits):
     X, y = digits
     net = ImageClassifier(max_epochs=2, iterator_train__min_batches=1)
-    learner = ActiveLearner(SnapshotEnsemble(net, 2, random_state=0), "bald", X_training=X[:30], y_training=y[:30])
-    indices, rows = learner.query(X[30:120], n_instances=4)
-    learner.teach(rows, y[30:][indices])
+    learner = ActiveLearner(SnapshotEnsemble(net, 2, random_state=0), "bald", X_training=X[:60], y_training=y[:60])
+    indices, rows = learner.query(X[60:120], n_instances=4)
+    learner.teach(rows, y[60:][indices])
     assert learner.predict_proba(X[:5]).shape == (5, 10)
 
 
