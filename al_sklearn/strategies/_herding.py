@@ -16,7 +16,12 @@ from al_sklearn.strategies._kmeans import host_rows
 from al_sklearn.strategies._top_k import highest
 
 _TILE = 512  # rows and columns of a tile of the kernel: 2 MiB of float64
+_STALE, _BOUND, _EXACT = 0, 1, 2  # what is known of a gain: what it once was; a bound from float32; all
+_USEFUL = 1.05  # bounds from float32 that are higher than this by their slack alone tell too little
+_FEW = 4  # gains made exact together
+_BLOCK = 16  # candidates brought up to date together, at first
 _LEAST_SAMPLE = 2000
+_TIE = 1e-9  # gains that differ by so small a share tie: rounding could be all there is between them
 _ROUNDING = 1e-12  # gains below this share of the largest possible are 0
 
 
@@ -74,9 +79,9 @@ def max_herding(
 
     Notes
     -----
-    The greedy choice of [1]_ (and, with weights and bandwidth, of [2]_), in float64. A choice changes the coverage of
-    few reference points, fewer with each choice; the gains of all candidates are brought up to date over those alone,
-    and no kernel matrix is held. The weighted sample is drawn with probabilities in proportion to the weights
+    The greedy choice of [1]_ (and, with weights and bandwidth, of [2]_), in float64, and lazy: coverage only grows, so
+    that the gain of a candidate when it was last looked at is an upper bound, and after the first choices few are
+    looked at again. No kernel matrix is held. The weighted sample is drawn with probabilities in proportion to the weights
     (certain ones included) and weighted by their inverse, so that its sums are unbiased.
 
     References
@@ -180,13 +185,19 @@ class _Coverage:
         positions = torch.from_numpy(reference).to(device)
         self.reference = self.rows[positions] * (self.inverse_norms[positions] * self.scale)
         self.shares = torch.from_numpy(shares).to(device)
+        # For bounds in float32: the exponent may be off by so much, and the kernel by that factor. Sums of a tile are off
+        # by less than 2^-15 of them.
+        error = self.scale * (rows.shape[1] + 16) * 2.0**-23 + 2.0**-20
+        self.inflation = float(np.exp(min(error, 1.0)) * (1 + 2.0**-20))
+        self.reference32, self.shares32 = self.reference.float(), self.shares.float()
+        self.offset32 = self.shares32.new_tensor([error - self.scale])
         self.best = torch.zeros(len(reference), dtype=torch.float64, device=device)
         for tile in tiles(len(rows) - n, step):
             for part in tiles(len(reference), _TILE):
                 kernel = self._kernel(slice(n + tile.start, n + tile.stop), self.reference[part])
                 torch.maximum(self.best[part], kernel.amax(dim=0), out=self.best[part])
 
-    def _kernel(self, rows: slice, reference: torch.Tensor) -> torch.Tensor:
+    def _kernel(self, rows: slice | torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         # |a - b|² = 2 - 2 a·b for rows of length 1. Those of float32 are not to its last digits, which a narrow kernel
         # would see; the reference is, and scaled.
         products = torch.mm(self.rows[rows].double(), reference.T)
@@ -194,44 +205,87 @@ class _Coverage:
 
     def choose(self, n_instances: int, rank: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Greedy choices, then by `rank` what adds nothing."""
-        everything = torch.arange(len(self.best), device=self.best.device)
-        gains = self._added(self.best, torch.ones_like(self.best), everything)
+        gains, state = np.full(self.n, np.inf), np.full(self.n, _STALE, dtype=np.int8)
         least = _ROUNDING * float(self.shares.sum())
         is_free = np.ones(self.n, dtype=bool)
         chosen: list[int] = []
         scores: list[float] = []
         while len(chosen) < n_instances:
-            values = np.where(is_free, gains, -1.0)
-            top = values.max()
+            top = self._refresh(gains, state)
             if top <= least:
                 break
             # What differs by rounding alone ties.
-            index = int(highest((values >= top * (1 - 1e-9)).astype(np.float64), 1, rank=rank)[0])
+            index = int(highest((gains >= top * (1 - _TIE)).astype(np.float64), 1, rank=rank)[0])
             chosen.append(index)
             scores.append(float(gains[index]))
             is_free[index] = False
             kernel = self._kernel(slice(index, index + 1), self.reference)[0]
-            changed = (kernel > self.best).nonzero()[:, 0]
-            if len(changed):
-                gains -= self._added(self.best, kernel, changed)
-                self.best[changed] = kernel[changed]
+            if bool((kernel > self.best).any()):
+                torch.maximum(self.best, kernel, out=self.best)
+                state[:] = _STALE
+            gains[index], state[index] = -1.0, _EXACT
         free = np.flatnonzero(is_free)
         rest = free[np.argsort(rank[free])][: n_instances - len(chosen)]
         indices = np.concatenate([np.array(chosen, dtype=np.int64), rest])
         # Rounding must not let a gain rise above the one before it.
         return indices, np.minimum.accumulate(np.concatenate([scores, np.zeros(len(rest))]))
 
-    def _added(self, low: torch.Tensor, high: torch.Tensor, columns: torch.Tensor) -> NDArray[np.float64]:
-        """For every candidate the weighted sum over `columns` of its kernel cut to low … high, less low."""
-        out = torch.zeros(self.n, dtype=torch.float64, device=self.rows.device)
-        # Few columns leave room for more rows in a tile.
-        step = self.step * max(1, min(64, _TILE // len(columns)))
-        parts = [(self.reference[part], self.shares[part], low[part], high[part]) for part in columns.split(_TILE)]
-        for tile in tiles(self.n, step):
-            for points, shares, lowest, largest in parts:
-                kernel = self._kernel(tile, points)
-                out[tile] += kernel.clamp_(lowest, largest).sub_(lowest).mv(shares)
-        return out.cpu().numpy()
+    def _refresh(self, gains: NDArray[np.float64], state: NDArray[np.int8]) -> float:
+        """Make exact, in place, what is or ties with the highest gain; return it.
+
+        Coverage only grows, so that an old gain is an upper bound, and so is one from float32: what is below the
+        highest exact one can wait.
+        """
+        size = self.n if np.isinf(gains).all() else _BLOCK
+        while True:
+            top = gains.max(where=state == _EXACT, initial=-1.0)
+            open_ = np.flatnonzero((state != _EXACT) & (gains >= top * (1 - _TIE)))
+            if len(open_) == 0:
+                return float(top)
+            if self.inflation < _USEFUL and state[open_[gains[open_].argmax()]] == _STALE:
+                some = _highest(open_[state[open_] == _STALE], gains, size)
+                gains[some], state[some] = np.minimum(self._upper(some), gains[some]), _BOUND
+                # After the first choices nearly all are stale: in larger and larger blocks they are soon seen to.
+                size *= 2
+            else:
+                some = _highest(open_, gains, size if self.inflation >= _USEFUL else _FEW)
+                gains[some], state[some] = self._gains(some), _EXACT
+                size = 2 * size if self.inflation >= _USEFUL else size
+
+    def _gains(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What each of some candidates would add to the weighted coverage."""
+        out = np.empty(len(candidates))
+        positions = torch.from_numpy(candidates).to(self.rows.device)
+        for tile in tiles(len(candidates), self.step):
+            total = self.shares.new_zeros(tile.stop - tile.start)
+            for part in tiles(len(self.reference), _TILE):
+                kernel = self._kernel(positions[tile], self.reference[part])
+                total += kernel.sub_(self.best[part]).clamp_(min=0).mv(self.shares[part])
+            out[tile] = total.cpu().numpy()
+        return out
+
+    def _upper(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Bounds that no gain is above, from float32."""
+        out = np.empty(len(candidates))
+        low = (self.best * (1 - 2.0**-20)).float()
+        everything = len(candidates) == self.n
+        positions = torch.from_numpy(candidates).to(self.rows.device)
+        for tile in tiles(len(candidates), self.step):
+            rows = self.rows[tile] if everything else self.rows[positions[tile]]
+            total = self.shares.new_zeros(tile.stop - tile.start)
+            for part in tiles(len(self.reference), _TILE):
+                exponents = torch.addmm(self.offset32, rows, self.reference32[part].T)
+                kernel = exponents.exp_().clamp_(max=self.inflation)
+                total += kernel.sub_(low[part]).clamp_(min=0).mv(self.shares32[part]).double()
+            out[tile] = total.cpu().numpy()
+        return out * (1 + 2.0**-14)
+
+
+def _highest(candidates: NDArray[np.int64], gains: NDArray[np.float64], size: int) -> NDArray[np.int64]:
+    """Those of the highest gains, at most `size` of them, in order of position."""
+    if len(candidates) <= size:
+        return candidates
+    return np.sort(candidates[np.argpartition(gains[candidates], len(candidates) - size)[-size:]])
 
 
 def least_distance(rows: Any) -> float:
