@@ -81,8 +81,8 @@ def max_herding(
     -----
     The greedy choice of [1]_ (and, with weights and bandwidth, of [2]_), in float64, and lazy: coverage only grows, so
     that the gain of a candidate when it was last looked at is an upper bound, and after the first choices few are
-    looked at again. No kernel matrix is held. The weighted sample is drawn with probabilities in proportion to the weights
-    (certain ones included) and weighted by their inverse, so that its sums are unbiased.
+    looked at again. No kernel matrix is held. The weighted sample is drawn with probabilities in proportion to the
+    weights (certain ones included) and weighted by their inverse, so that its sums are unbiased.
 
     References
     ----------
@@ -185,8 +185,8 @@ class _Coverage:
         positions = torch.from_numpy(reference).to(device)
         self.reference = self.rows[positions] * (self.inverse_norms[positions] * self.scale)
         self.shares = torch.from_numpy(shares).to(device)
-        # For bounds in float32: the exponent may be off by so much, and the kernel by that factor. Sums of a tile are off
-        # by less than 2^-15 of them.
+        # For bounds in float32: the exponent may be off by so much, and the kernel by that factor. Sums of a tile are
+        # off by less than 2^-15 of them.
         error = self.scale * (rows.shape[1] + 16) * 2.0**-23 + 2.0**-20
         self.inflation = float(np.exp(min(error, 1.0)) * (1 + 2.0**-20))
         self.reference32, self.shares32 = self.reference.float(), self.shares.float()
