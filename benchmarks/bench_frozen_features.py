@@ -163,7 +163,7 @@ def compare(
         )
         comparison.fit(X, y, X_test, y_test)
         comparison.plot(ax=ax)
-        ax.set_title(name)
+        ax.set_title(f"{name} (mean of {comparison.n_seeds} seeds, 95 % interval)", loc="left")
         print(f"\n{name}: pool of {len(y)}, largest class {np.bincount(y).max()}, smallest {np.bincount(y).min()}\n")
         print(summary_table(comparison.summary()))
     figure.savefig(output / "frozen-features.png", dpi=110)

