@@ -269,13 +269,13 @@ def main() -> None:
         for kind in kinds:
             # Before and after, where the machine's mood would decide; the mean of both is what we are held against.
             first = run("plain loop", kind, folder, b, threads)
-            ours = run("margin", kind, folder, b, threads)
-            second = run("plain loop", kind, folder, b, threads) if kind == "memmap" else first
-            plain = (first["seconds"] + second["seconds"]) / 2
             add("plain torch loop", kind, first, None)
-            if second is not first:
+            ours = run("margin", kind, folder, b, threads)
+            second = first
+            if kind == "memmap":
+                second = run("plain loop", kind, folder, b, threads)
                 add("plain torch loop, again", kind, second, None)
-            add(f"margin, {b:,} of {n:,}", kind, ours, plain)
+            add(f"margin, {b:,} of {n:,}", kind, ours, (first["seconds"] + second["seconds"]) / 2)
         some = min(PART, n)
         for label in (f"embed {some:,}, kept on disk", "the same, asked again"):
             add(label, "memmap", run("embed", "memmap", folder, b, threads), None)
