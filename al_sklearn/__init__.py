@@ -9,8 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from al_sklearn.config import config_context, get_config, set_config
     from al_sklearn.datasets import load_dataset
-    from al_sklearn.estimators import DeepEnsemble, ImageClassifier
+    from al_sklearn.estimators import (
+        DeepEnsemble,
+        FrozenBackbone,
+        ImageClassifier,
+        LaplaceClassifier,
+        SnapshotEnsemble,
+        TemperatureScaling,
+        TunedClassifier,
+    )
     from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
     from al_sklearn.learners import (
         ActiveLearner,
@@ -31,10 +40,18 @@ _HOMES = {
     "CommitteeRegressor": "learners",
     "DeepActiveLearner": "learners",
     "DeepEnsemble": "estimators",
+    "FrozenBackbone": "estimators",
     "ImageClassifier": "estimators",
+    "LaplaceClassifier": "estimators",
     "Pool": "pool",
+    "SnapshotEnsemble": "estimators",
     "StrategyComparison": "experiments",
+    "TemperatureScaling": "estimators",
+    "TunedClassifier": "estimators",
+    "config_context": "config",
+    "get_config": "config",
     "load_dataset": "datasets",
+    "set_config": "config",
 }
 
 __all__ = [
@@ -45,10 +62,18 @@ __all__ = [
     "CommitteeRegressor",
     "DeepActiveLearner",
     "DeepEnsemble",
+    "FrozenBackbone",
     "ImageClassifier",
+    "LaplaceClassifier",
     "Pool",
+    "SnapshotEnsemble",
     "StrategyComparison",
+    "TemperatureScaling",
+    "TunedClassifier",
+    "config_context",
+    "get_config",
     "load_dataset",
+    "set_config",
 ]
 
 

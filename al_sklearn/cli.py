@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import runpy
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,8 @@ def _errors_in_one_line() -> Iterator[None]:
     """Show what the library says of wrong input as one sentence, not as a traceback."""
     try:
         yield
-    except (ValueError, TypeError, FileNotFoundError, FileExistsError, ImportError) as error:
+    # OSError: missing files, failed downloads, full disks.
+    except (ValueError, TypeError, OSError, ImportError) as error:
         Console(stderr=True).print(f"[bold red]Error:[/] {_escape(str(error))}", soft_wrap=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:
@@ -51,7 +53,16 @@ def _escape(text: str) -> str:
 @app.command()
 def compare(
     dataset: Annotated[str, typer.Option(help="Name of a data set; al-sklearn datasets lists them.")] = "digits",
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of its files.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of its files; the file itself for csv, hdf5 …")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="Option of the data set, as bands=rgb; can be given again.")
+    ] = None,
+    on_corrupt: Annotated[
+        str | None, typer.Option(help="Look at every image first: raise, or skip and list those that are corrupt.")
+    ] = None,
+    plugin: Annotated[
+        Path | None, typer.Option("--import", help="Python file that registers a data set of your own.")
+    ] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch missing files into --data-dir.")] = False,
     strategies: Annotated[str, typer.Option(help="Names, separated by commas.")] = DEFAULT_STRATEGIES,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions, paired across strategies.")] = 5,
@@ -79,12 +90,15 @@ def compare(
     """Compare query strategies on a data set and write a report."""
     with _errors_in_one_line():
         names = _strategy_names(strategies)
-        from al_sklearn.datasets import load_dataset
+        from al_sklearn.datasets import load_dataset, options_from_text
         from al_sklearn.estimators import ImageClassifier
         from al_sklearn.experiments import StrategyComparison
         from al_sklearn.pool import take_rows
 
-        data = load_dataset(dataset, data_dir, download=download)
+        if plugin is not None:
+            runpy.run_path(str(plugin))
+        options = options_from_text(dataset, option or [])
+        data = load_dataset(dataset, data_dir, download=download, on_corrupt=on_corrupt, **options)
         X, y = data.X_train, data.y_train
         if pool_size is not None:
             chosen = _subset(y, pool_size, random_state)
@@ -217,10 +231,15 @@ def list_strategies() -> None:
 
 @app.command("datasets")
 def list_datasets() -> None:
-    """List the data sets that can be named."""
-    from al_sklearn.datasets import dataset_names
+    """List the data sets that can be named: what each is, and its options."""
+    from al_sklearn.datasets import dataset_summaries
 
-    console.print("\n".join(dataset_names()), highlight=False)
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("data set", no_wrap=True)
+    table.add_column("what it is")
+    for name, summary in dataset_summaries().items():
+        table.add_row(name, _escape(summary))
+    console.print(table)
 
 
 @app.command()

@@ -31,11 +31,10 @@ from al_sklearn.estimators._data import ImageDataset, image_tensor, labels_of
 from al_sklearn.estimators._folding import folded
 from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader
 from al_sklearn.estimators.networks._build import build_network
+from al_sklearn.estimators.networks._pretrained import statistics_of
 
 # Of images, read for the normalisation statistics: the mean over a thousand images is known to half a percent.
 _STATISTICS_IMAGES = 1000
-# What torchvision's weights were trained with.
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # Pixels in a scoring batch on the CPU: 32 images of 28x28.
 _SCORING_PIXELS = 32 * 28 * 28
 # From so many images on, folding BatchNorm pays: it takes about as long as scoring a hundred.
@@ -133,7 +132,7 @@ class ImageClassifier(NeuralNetClassifier):
     normalize : "auto", None or (mean, std), default="auto"
         What is subtracted from, and what divides, each channel inside the batch, after uint8 was scaled to [0, 1].
         ``"auto"``: mean and standard deviation of the training images (at most 1,000 of them, evenly spaced) at the
-        first ``fit``, kept by ``partial_fit`` and ``warm_start``; ImageNet's for pretrained weights. They are
+        first ``fit``, kept by ``partial_fit`` and ``warm_start``; those of the weights for pretrained ones. They are
         buffers of ``module_``, so that ``save_params`` keeps them.
     image_size : int or (height, width), optional
         What image files are resized to; without it they must all have one size.
@@ -465,8 +464,10 @@ class ImageClassifier(NeuralNetClassifier):
             if not np.all(std > 0):
                 raise ValueError(f"The std of normalize must be above 0, got {self.normalize[1]!r}.")
             return mean, std
-        if isinstance(self.module, str) and self.get_params_for("module").get("weights") is not None:
-            mean, std = (np.asarray(part, dtype=np.float32) for part in _IMAGENET)
+        weights = self.get_params_for("module").get("weights")
+        if isinstance(self.module, str) and weights is not None:
+            known = statistics_of(self.module.removeprefix("torchvision:"), weights)
+            mean, std = (np.asarray(part, dtype=np.float32) for part in known)
             return (mean, std) if channels == 3 else (np.full(channels, mean.mean()), np.full(channels, std.mean()))
         n = len(dataset)
         positions = np.linspace(0, n - 1, min(n, _STATISTICS_IMAGES)).astype(np.int64)

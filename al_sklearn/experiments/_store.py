@@ -28,6 +28,7 @@ from typing import Any, Final
 import numpy as np
 
 from al_sklearn._files import replacing
+from al_sklearn._index_sets import read_splits
 from al_sklearn.experiments._fingerprint import differences
 from al_sklearn.experiments._loop import Round
 
@@ -116,17 +117,8 @@ class RunStore:
         ValueError
             When an image is in training and test set at once, or an initial set is not part of its training set.
         """
-        path = self.folder / "splits.npz"
-        with np.load(path, allow_pickle=False) as file:
-            splits = {key: file[key] for key in file.files}
-        for key in splits:
-            seed = key.rpartition("_")[2]
-            train, test, initial = (splits[f"{part}_{seed}"] for part in ("train", "test", "initial"))
-            if np.intersect1d(train, test).size:
-                raise ValueError(f"{path}: training and test set of seed {seed} share images.")
-            if np.setdiff1d(initial, train).size or len(np.unique(initial)) != len(initial):
-                raise ValueError(f"{path}: the initial set of seed {seed} is not a set of training images.")
-        return splits
+        splits = read_splits(self.folder / "splits.npz")
+        return {f"{part}_{seed}": positions for seed, sets in splits.items() for part, positions in sets.items()}
 
     def write(self, strategy: str, seed: int, record: Round) -> None:
         """Write one round; one that is there already stays as it is."""

@@ -259,10 +259,10 @@ def test_splits_can_be_shared_and_are_checked(setting, tmp_path):
     assert len(splits["train_0"]) + len(splits["test_0"]) == 400
     assert not np.array_equal(splits["test_0"], splits["test_1"])
     np.savez(tmp_path / "run" / "splits.npz", **{**splits, "test_3": splits["train_3"][:5]})
-    with pytest.raises(ValueError, match="training and test set of seed 3 share images"):
+    with pytest.raises(ValueError, match="seed 3: 'train' and 'test' share positions"):
         store.splits()
     np.savez(tmp_path / "run" / "splits.npz", **{**splits, "initial_2": splits["test_2"][:5]})
-    with pytest.raises(ValueError, match="initial set of seed 2"):
+    with pytest.raises(ValueError, match="seed 2: 'initial' is no part of 'train'"):
         store.splits()
 
 
