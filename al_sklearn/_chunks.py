@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from joblib.hashing import NumpyHasher
 
+from al_sklearn._fingerprint import WHOLE_BYTES, describe, fingerprint
 from al_sklearn._prefetch import read_ahead
 from al_sklearn._row_cache import cache_key, open_or_compute
 from al_sklearn.config import current
@@ -225,9 +226,6 @@ def _key(name: str, estimator: Any, X: Any, options: tuple) -> str:
 
 def _data_hash(X: Any) -> Any:
     """Know data again: what it holds, or, of files and of arrays too large to be read for this, sizes and times too."""
-    # Imported here: experiments import inference, which imports this module.
-    from al_sklearn.experiments._fingerprint import _WHOLE_BYTES, fingerprint
-
     if isinstance(X, RowView):
         return [_data_hash(X.base), fingerprint(X.indices)]
     if hasattr(X, "token"):
@@ -235,7 +233,7 @@ def _data_hash(X: Any) -> Any:
     if are_files(X):
         return [fingerprint(X), [_stamp(path) for path in X]]
     file = getattr(X, "filename", None) or getattr(getattr(X, "file", None), "filename", None)
-    large = file is not None and int(np.prod(X.shape, dtype=np.int64)) * X.dtype.itemsize > _WHOLE_BYTES
+    large = file is not None and int(np.prod(X.shape, dtype=np.int64)) * X.dtype.itemsize > WHOLE_BYTES
     return [fingerprint(X), _stamp(file)] if large else fingerprint(X)
 
 
@@ -253,8 +251,6 @@ class _StateHasher(NumpyHasher):
     """joblib's hash, with networks known by their weights: torch pickles them differently in every process."""
 
     def save(self, obj: Any) -> None:
-        from al_sklearn.experiments._fingerprint import describe
-
         torch, skorch_net = sys.modules.get("torch"), sys.modules.get("skorch.net")
         if skorch_net is not None and isinstance(obj, skorch_net.NeuralNet):
             learnt = getattr(obj, "classes_", None), getattr(obj, "image_shape_", None)

@@ -18,10 +18,10 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from tqdm.auto import tqdm
 
+from al_sklearn._fingerprint import describe, fingerprint, versions
 from al_sklearn._random import RandomState
 from al_sklearn.experiments import _data
 from al_sklearn.experiments._experiment import PROTOCOL_CONSTRAINTS
-from al_sklearn.experiments._fingerprint import describe, fingerprint, versions
 from al_sklearn.experiments._images import bought_thumbnails
 from al_sklearn.experiments._loop import Loop, Problem, Round, check_training
 from al_sklearn.experiments._results import BASELINE, ComparisonResults, few_seeds, read_rounds, tidy_table

@@ -28,8 +28,8 @@ from typing import Any, Final
 import numpy as np
 
 from al_sklearn._files import replacing
+from al_sklearn._fingerprint import differences
 from al_sklearn._index_sets import read_splits
-from al_sklearn.experiments._fingerprint import differences
 from al_sklearn.experiments._loop import Round
 
 try:

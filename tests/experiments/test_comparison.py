@@ -19,9 +19,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
+from al_sklearn._fingerprint import describe, fingerprint
 from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
 from al_sklearn.experiments import _comparison as module
-from al_sklearn.experiments._fingerprint import describe, fingerprint
 from al_sklearn.experiments._threads import limit_threads
 from al_sklearn.experiments.statistics import gap_closed
 from al_sklearn.strategies import coreset, margin, measures, mix, oracle_batch, two_stage

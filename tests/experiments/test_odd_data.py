@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
+from al_sklearn._fingerprint import describe
 from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
-from al_sklearn.experiments._fingerprint import describe
 
 OPTIONS = {"n_initial": 15, "n_instances": 5, "n_rounds": 2, "random_state": 0}
 

@@ -21,7 +21,7 @@ from al_sklearn.pool import RowView, iter_chunks, n_rows, take_rows
 
 _PACKAGES: Final = ("al-sklearn", "numpy", "scipy", "scikit-learn", "torch", "skorch", "modAL-python", "joblib")
 # Above this, data that is not in memory is known by a sample of its rows: reading 100 GB to resume a run is absurd.
-_WHOLE_BYTES: Final = 2**30
+WHOLE_BYTES: Final = 2**30
 _SAMPLE_ROWS: Final = 256
 _CHUNK_ROWS: Final = 4096
 
@@ -89,7 +89,7 @@ def fingerprint(X: Any) -> dict[str, Any]:
     elif isinstance(X, torch.utils.data.Dataset) or type(X).__name__ == "SliceDataset":
         for i in _spread(n):
             digest.update(joblib.hash(X[int(i)]).encode())
-    elif _bytes(X) > _WHOLE_BYTES and not _in_memory(X):
+    elif _bytes(X) > WHOLE_BYTES and not _in_memory(X):
         digest.update(_bytes_of(take_rows(X, _spread(n))))
     else:
         for _, rows in iter_chunks(X, _CHUNK_ROWS):
