@@ -7,7 +7,7 @@ JOBS ?= 2
 # One thread a process: two workers with two threads each fight over the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test test-all test-modal lint typecheck bench bench-million docs clean help
+.PHONY: demo test test-all test-modal lint typecheck bench bench-million bench-pool docs clean help
 .DEFAULT_GOAL := help
 
 help:  ## show what can be made
@@ -57,6 +57,12 @@ $(VENV)-bench/.installed: setup.cfg pyproject.toml constraints.txt benchmarks/pe
 
 bench: $(VENV)-bench/.installed  ## time the strategies beside their peers; writes docs/benchmarks.md
 	$(VENV)-bench/bin/python benchmarks/bench_catalogue.py --out docs/benchmarks.md
+	$(VENV)-bench/bin/python benchmarks/bench_scoring.py --out docs/scoring.md
+	$(VENV)-bench/bin/python benchmarks/bench_training.py --out docs/training-speed.md
+
+bench-pool: $(VENV)/.installed  ## a pool of a million images, and decoding; writes docs/large-pools.md
+	$(BIN)/python benchmarks/bench_pool.py --out docs/large-pools.md
+	$(BIN)/python benchmarks/bench_decoding.py --out docs/large-pools.md
 
 bench-million: $(VENV)-bench/.installed  ## every strategy on 1,000,000 candidates from a file; added to that page
 	$(VENV)-bench/bin/python benchmarks/bench_million.py --limit 600 --out docs/benchmarks.md
