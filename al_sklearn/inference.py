@@ -35,6 +35,7 @@ __all__ = [
     "classes_of",
     "embed",
     "feature_dropout",
+    "gives_loss",
     "gradient_factors",
     "input_gradient",
     "labelled_data",
@@ -496,13 +497,22 @@ def gradient_factors(classifier: Any, X: Any, layer: str | None = None) -> tuple
 def predict_loss(classifier: Any, X: Any) -> np.ndarray:
     """Loss of every row, (n,), as predicted by an estimator trained with a loss-prediction head.
 
+    Parameters
+    ----------
+    classifier : anything with ``predict_loss``, or a Pipeline that ends in it
+    X : any kind of rows, n of them
+
+    Returns
+    -------
+    losses : ndarray of shape (n,)
+
     Raises
     ------
     TypeError
         When the estimator has no ``predict_loss`` method.
     """
     estimator = _unwrap(classifier)
-    if not hasattr(estimator, "predict_loss"):
+    if not gives_loss(estimator):
         raise _cannot(
             "predict_loss", estimator, "train it with a loss-prediction head, or give it a predict_loss method."
         )
@@ -512,8 +522,20 @@ def predict_loss(classifier: Any, X: Any) -> np.ndarray:
         estimator,
         X,
         (),
-        lambda: kept("predict_loss", estimator, X, (), lambda rows: np.asarray(estimator.predict_loss(rows))),
+        lambda: kept("predict_loss", estimator, X, (), lambda rows: np.asarray(_predict_loss(estimator, rows))),
     )
+
+
+def gives_loss(classifier: Any) -> bool:
+    """Whether :func:`predict_loss` can be asked of a classifier, fitted or not."""
+    estimator = _unwrap(classifier)
+    return gives_loss(estimator[-1]) if isinstance(estimator, Pipeline) else hasattr(estimator, "predict_loss")
+
+
+def _predict_loss(estimator: Any, X: Any) -> Any:
+    if isinstance(estimator, Pipeline):
+        return _predict_loss(_unwrap(estimator[-1]), estimator[:-1].transform(X) if len(estimator) > 1 else X)
+    return estimator.predict_loss(X)
 
 
 class _FeatureMasks:

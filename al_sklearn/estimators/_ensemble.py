@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 from sklearn.base import clone
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
@@ -93,6 +94,19 @@ class Members(Wrapper):
         check_is_fitted(self, "estimators_")
         X = self._prepare(X)
         return np.concatenate([unshared(inference.embed, member, X, layer) for member in self.estimators_], axis=1)
+
+    @available_if(lambda self: all(map(inference.gives_loss, getattr(self, "estimators_", [self.estimator]))))
+    def predict_loss(self, X: Any) -> np.ndarray:
+        """Return the mean of the losses that the members predict, (n,).
+
+        Parameters
+        ----------
+        X : images or features
+            What the members take.
+        """
+        check_is_fitted(self, "estimators_")
+        X = self._prepare(X)
+        return np.mean([unshared(inference.predict_loss, member, X) for member in self.estimators_], axis=0)
 
 
 class DeepEnsemble(Members):

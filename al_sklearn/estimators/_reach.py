@@ -69,8 +69,8 @@ class OneInside(Wrapper):
         check_is_fitted(self, "estimator_")
         return unshared(inference.embed, self.estimator_, X, layer)
 
-    @available_if(lambda self: hasattr(_fitted_or_not(self), "predict_loss"))
+    @available_if(lambda self: inference.gives_loss(_fitted_or_not(self)))
     def predict_loss(self, X: Any) -> np.ndarray:
         """Return the losses that the classifier inside predicts, (n,)."""
         check_is_fitted(self, "estimator_")
-        return self.estimator_.predict_loss(X)
+        return unshared(inference.predict_loss, self.estimator_, X)

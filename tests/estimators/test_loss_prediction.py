@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback
 from torch import nn
 from torch.utils.data import DataLoader
 
 from al_sklearn import inference
-from al_sklearn.estimators import DeepEnsemble, ImageClassifier, LossPredictionClassifier
+from al_sklearn.estimators import DeepEnsemble, ImageClassifier, LossPredictionClassifier, TemperatureScaling
 from al_sklearn.estimators._loss_prediction import LossPredictionHead, find_loss_layers, pool_features, ranking_loss
 
 
@@ -293,3 +295,26 @@ def test_the_example_runs(tmp_path):
     assert done.returncode == 0, done.stderr
     correlation = float(done.stdout.partition("360 test images: ")[2].split()[0])
     assert correlation > 0.2 and "learning_loss  random_sampling" in done.stdout
+
+
+def _as_images(X):
+    return X.reshape(len(X), 8, 8)
+
+
+def test_ensembles_and_pipelines_reach_the_predicted_loss(digits):
+    X, y = digits
+    pipeline = make_pipeline(FunctionTransformer(_as_images), LossPredictionClassifier(max_epochs=1, random_state=0))
+    flat = X.reshape(len(X), -1)
+    ensemble = DeepEnsemble(pipeline, n_members=2, random_state=0)
+    assert hasattr(ensemble, "predict_loss")
+    ensemble.fit(flat[:60], y[:60])
+    each = [member[-1].predict_loss(X[:20]) for member in ensemble.estimators_]
+    np.testing.assert_array_equal(inference.predict_loss(ensemble.estimators_[0], flat[:20]), each[0])
+    for reached in (ensemble, make_pipeline("passthrough", ensemble)):
+        np.testing.assert_allclose(inference.predict_loss(reached, flat[:20]), np.mean(each, axis=0), rtol=1e-6)
+    scaled = TemperatureScaling(pipeline, random_state=0).fit(flat[:60], y[:60])
+    np.testing.assert_array_equal(scaled.predict_loss(flat[:9]), scaled.estimator_[-1].predict_loss(X[:9]))
+    without = DeepEnsemble(ImageClassifier(max_epochs=1), n_members=2)
+    assert not hasattr(without, "predict_loss")
+    with pytest.raises(TypeError, match="DeepEnsemble cannot give predict_loss"):
+        inference.predict_loss(without, X)
