@@ -6,7 +6,7 @@ import os
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from numbers import Integral
 from typing import Any, ClassVar
@@ -30,6 +30,7 @@ from al_sklearn.experiments._streams import Streams, entropy_of
 from al_sklearn.experiments._threads import limit_threads, threads_per_job
 from al_sklearn.experiments.labelling_rate import LabellingRate
 from al_sklearn.experiments.stopping import StoppingCriterion
+from al_sklearn.experiments.tracking import Callback, Callbacks, ExperimentState, check_callbacks, new_run_id, run_id_of
 from al_sklearn.pool import n_rows
 from al_sklearn.strategies import get_strategy, strategy_name
 
@@ -75,6 +76,9 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
     stopping : StoppingCriterion or None, default=None
         Ends each strategy's rounds early, as in :class:`ActiveLearningExperiment`; its curve ends there, and the
         statistics compare what curves share and say so.
+    callbacks : list of Callback or None, default=None
+        Told of every round of every strategy and seed, in the worker that runs it; those of
+        :mod:`al_sklearn.experiments.tracking` write each to a run of its own.
     random_state : int, Generator, RandomState or None, default=0
         What all seeds grow from.
     verbose : int, default=1
@@ -140,6 +144,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         training: str = "from_scratch",
         scoring: str | Callable[..., float] | None = None,
         stopping: StoppingCriterion | None = None,
+        callbacks: Sequence[Callback] | None = None,
         random_state: RandomState = 0,
         verbose: int = 1,
     ):
@@ -158,6 +163,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         self.training = training
         self.scoring = scoring
         self.stopping = stopping
+        self.callbacks = callbacks
         self.random_state = random_state
         self.verbose = verbose
 
@@ -354,6 +360,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
     def _run(self, problems: list[Problem], store: RunStore, threads: int) -> None:
         """Train the first models, then run every strategy of every seed from where it stands."""
         runs = [(name, seed) for seed in range(len(problems)) for name in self.strategies_]
+        told = _Told(check_callbacks(self.callbacks), store)
         begun = [store.read(FIRST, seed) for seed in range(len(problems))]
         done = {run: store.read(*run) for run in runs}
         left = [run for run in runs if not _is_done(problems[run[1]], [*begun[run[1]], *done[run]])]
@@ -376,9 +383,15 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                     store,
                     threads,
                     os.getpid(),
+                    told,
                 )
                 for name, seed in left
             )
+        finished = [run for run in runs if run not in left] if told.listeners else []
+        for name, seed in finished:
+            # What was finished before may have been killed before it was told.
+            with told.about(Loop(problems[seed], self.strategies_[name], name), [*begun[seed], *done[name, seed]]):
+                pass
 
     def _collect(self, store: RunStore) -> None:
         rows = read_rounds(store, self.strategies_, self.n_seeds)
@@ -458,6 +471,7 @@ def _run_strategy(
     store: RunStore,
     threads: int,
     main: int,
+    told: _Told,
 ) -> None:
     """Run one strategy on one seed from where it stands; every finished round goes to the store."""
     parent = os.getppid()
@@ -465,11 +479,33 @@ def _run_strategy(
         loop = Loop(problem, strategy, name)
         loop.share(model, records[0])
         loop.replay(records[1:])
-        while not loop.finished:
-            store.write(name, problem.streams.seed, loop.step())
-            if os.getpid() != main and os.getppid() != parent:
-                # The process that wanted this was killed: leave the rest to whoever resumes it.
-                return
+        fresh = len(records) == 1
+        with told.about(loop, [] if fresh else records) as listeners:
+            if fresh:
+                listeners.round_end(records[0])
+            while not loop.finished:
+                record = loop.step()
+                store.write(name, problem.streams.seed, record)
+                listeners.round_end(record)
+                if os.getpid() != main and os.getppid() != parent:
+                    # The process that wanted this was killed: leave the rest to whoever resumes it.
+                    return
+
+
+class _Told:
+    """Makes the callbacks of each strategy and seed, in whatever process it runs."""
+
+    def __init__(self, listeners: list[Callback], store: RunStore):
+        self.listeners = listeners
+        self._run_id = "" if not listeners else run_id_of(store.folder) if store.durable else new_run_id()
+        self._parameters = store.config()["configuration"] if listeners else {}
+
+    def about(self, loop: Loop, records: list[Round]) -> Callbacks:
+        """Return the callbacks of one strategy and seed, with the rounds that are there."""
+        seed = loop.problem.streams.seed
+        name = f"{loop.name}/seed_{seed:03d}"
+        state = ExperimentState(self._run_id, name, loop.name, seed, self._parameters, loop, list(records))
+        return Callbacks(self.listeners, state)
 
 
 class _Progress:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
 from tqdm.auto import tqdm
 
+from al_sklearn._fingerprint import describe
 from al_sklearn._random import RandomState
 from al_sklearn.experiments import _data
 from al_sklearn.experiments._loop import TRAINING, Loop, Problem, Round, check_training, tidy_row
@@ -23,6 +24,7 @@ from al_sklearn.experiments._metrics import align_columns
 from al_sklearn.experiments._streams import Streams, entropy_of
 from al_sklearn.experiments.labelling_rate import LabellingRate
 from al_sklearn.experiments.stopping import StoppingCriterion
+from al_sklearn.experiments.tracking import Callback, Callbacks, ExperimentState, check_callbacks, new_run_id
 from al_sklearn.inference import classes_of
 from al_sklearn.pool import n_rows
 from al_sklearn.strategies import get_strategy, strategy_name
@@ -42,6 +44,7 @@ PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
     "training": [StrOptions(set(TRAINING))],
     "scoring": [StrOptions(set(get_scorer_names())), callable, None],
     "stopping": [StoppingCriterion, None],
+    "callbacks": [list, tuple, None],
 }
 
 
@@ -77,6 +80,8 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     stopping : StoppingCriterion or None, default=None
         Ends the rounds early, by a rule from :mod:`al_sklearn.experiments.stopping`. Those that look at metrics see the
         test set's: a rule for practice looks at predictions, or at a validation set.
+    callbacks : list of Callback or None, default=None
+        Told of every round, as those of :mod:`al_sklearn.experiments.tracking` are.
     random_state : int, Generator, RandomState or None, default=None
         Of split, initial set, weights, data order and acquisition, a stream each.
     verbose : int, default=0
@@ -153,6 +158,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         training: str = "from_scratch",
         scoring: str | Callable[..., float] | None = None,
         stopping: StoppingCriterion | None = None,
+        callbacks: Sequence[Callback] | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
     ):
@@ -166,6 +172,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.training = training
         self.scoring = scoring
         self.stopping = stopping
+        self.callbacks = callbacks
         self.random_state = random_state
         self.verbose = verbose
 
@@ -221,7 +228,11 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             stopping=self.stopping,
         )
         loop = Loop(problem, strategy, strategy_name(strategy))
-        records = self._run(loop)
+        listeners = check_callbacks(self.callbacks)
+        parameters = describe(self.get_params(deep=False)) if listeners else {}
+        state = ExperimentState(new_run_id(), loop.name, loop.name, streams.seed, parameters, loop)
+        with Callbacks(listeners, state) as told:
+            records = self._run(loop, told)
         self.estimator_ = loop.model
         self.labelled_indices_ = loop.labelled
         self.stopped_ = loop.stopped
@@ -315,12 +326,14 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                 _check_n_features(self, X, reset=False)
         return X
 
-    def _run(self, loop: Loop) -> list[Round]:
+    def _run(self, loop: Loop, told: Callbacks) -> list[Round]:
         total = loop.problem.n_rounds + 1
         with tqdm(total=total, desc=loop.name, unit="round", disable=not self.verbose) as bar:
             records = [loop.begin()]
+            told.round_end(records[-1])
             bar.update()
             while not loop.finished:
                 records.append(loop.step())
+                told.round_end(records[-1])
                 bar.update()
         return records

@@ -1,0 +1,13 @@
+"""Callbacks of an experiment, and those that send its rounds to TensorBoard, MLflow and Weights & Biases."""
+
+from al_sklearn.experiments.tracking._callback import Callback, Callbacks, ExperimentState, check_callbacks
+from al_sklearn.experiments.tracking._run_id import new_run_id, run_id_of
+
+__all__ = [
+    "Callback",
+    "Callbacks",
+    "ExperimentState",
+    "check_callbacks",
+    "new_run_id",
+    "run_id_of",
+]
