@@ -260,12 +260,17 @@ class _Trunk:
     def __init__(self, module: nn.Module, layers: Sequence[nn.Module]):
         self.module, self.layers = module, layers
         self.calls: list[tuple[nn.Module, Any]] = []
+        self._watched = list(module.modules())
         self._outputs: dict[nn.Module, list[Any]] = {}
         self._served: dict[nn.Module, int] = {}
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Record one forward pass; the modules to remember are found anew, so control flow may differ by batch."""
+        """Record one forward pass.
+
+        The first finds the modules to remember, the others watch these alone: where control flow takes another way,
+        what is not remembered is computed again.
+        """
         self.calls = []
         open_calls: list[int] = []
         reached = False
@@ -284,8 +289,8 @@ class _Trunk:
                 self.calls.append((part, _copied(out)))
 
         self._dropout_set = set(self.layers)
-        handles = [part.register_forward_pre_hook(before) for part in self.module.modules()]
-        handles += [part.register_forward_hook(after) for part in self.module.modules()]
+        handles = [part.register_forward_pre_hook(before) for part in self._watched]
+        handles += [part.register_forward_hook(after) for part in self._watched]
         try:
             yield
         finally:
@@ -294,13 +299,19 @@ class _Trunk:
         self._outputs = {}
         for part, out in self.calls:
             self._outputs.setdefault(part, []).append(out)
+        self._watched = list({*self.layers, *self._outputs})
 
     @contextmanager
     def replaying(self) -> Iterator[None]:
         """Serve the recorded outputs in place of the modules that made them."""
-        own = {part: part.__dict__.get("forward") for part in self._outputs}
-        for part in self._outputs:
-            part.forward = self._serve(part, part.forward)
+        serve = {part: self._serve(part, part.forward) for part in self._outputs}
+        for part in self.module.modules():
+            known = self._known_children(part)
+            if known:
+                serve[part] = self._resume(list(part.children()), known)
+        own = {part: part.__dict__.get("forward") for part in serve}
+        for part, forward in serve.items():
+            part.forward = forward
         try:
             yield
         finally:
@@ -309,6 +320,28 @@ class _Trunk:
                     del part.forward
                 else:
                     part.forward = forward
+
+    def _known_children(self, part: nn.Module) -> int:
+        """How many of the first children of a plain ``nn.Sequential`` were recorded, each called once."""
+        children = list(part.children()) if type(part) is nn.Sequential and "forward" not in vars(part) else []
+        if part in self._outputs or len(children) < len(part._modules):
+            return 0
+        known = 0
+        while known < len(children) and len(self._outputs.get(children[known], [])) == 1:
+            known += 1
+        return known
+
+    def _resume(self, children: list[nn.Module], known: int) -> Callable[..., Any]:
+        """Begin behind the last recorded child: nobody but a child reads what the one before it gives."""
+        recorded = self._outputs[children[known - 1]][0]
+
+        def resumed(_: Any) -> Any:
+            value = _copied(recorded)
+            for child in children[known:]:
+                value = child(value)
+            return value
+
+        return resumed
 
     def rewind(self) -> None:
         self._served = {}

@@ -98,7 +98,7 @@ def ranked_batch(
     if L is not None and L.shape[1] != X.shape[1]:
         raise ValueError(f"labelled has {L.shape[1]} columns and features {X.shape[1]}: they must be the same")
     rng = as_generator(random_state)
-    rank = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
+    rank = rng.permutation(len(X)) if random_tie_break else None
     with exact_float32():
         ranking = _Ranking(_SPACES[metric](X), X, L, U, rank)
         if L is None:
@@ -113,7 +113,12 @@ class _Ranking:
     """State of one selection: dissimilarity of each row to what it has seen, an upper bound of the true one."""
 
     def __init__(
-        self, space: Space, X: Array, L: Array | None, utilities: NDArray[np.float64], rank: NDArray[np.int64]
+        self,
+        space: Space,
+        X: Array,
+        L: Array | None,
+        utilities: NDArray[np.float64],
+        rank: NDArray[np.int64] | None,  # in place of positions
     ) -> None:
         self.space, self.X, self.utilities, self.rank = space, X, utilities, rank
         self.n_labelled = 0 if L is None else len(L)
@@ -158,11 +163,12 @@ class _Ranking:
         # alpha < 1: something is labelled or chosen by now.
         bounds = alpha * self.dissimilarity + (1 - alpha) * self.utilities
         while True:
-            top = bounds.max()
-            tied = np.flatnonzero(bounds == top)
-            best = int(tied[self.rank[tied].argmin()])
+            best = int(bounds.argmax())
+            if self.rank is not None:
+                tied = np.flatnonzero(bounds == bounds[best])
+                best = int(tied[self.rank[tied].argmin()])
             if self.seen[best] == known:
-                self.take(best, float(top))
+                self.take(best, float(bounds[best]))
                 return
             block = np.argpartition(bounds, max(n - _BLOCK, 0))[-_BLOCK:]
             block = block[(self.seen[block] < known) & (bounds[block] > -np.inf)]
