@@ -315,11 +315,11 @@ class _Trunk:
         try:
             yield
         finally:
-            for part, forward in own.items():
-                if forward is None:
+            for part, before in own.items():
+                if before is None:
                     del part.forward
                 else:
-                    part.forward = forward
+                    part.forward = before
 
     def _known_children(self, part: nn.Module) -> int:
         """How many of the first children of a plain ``nn.Sequential`` were recorded, each called once."""
