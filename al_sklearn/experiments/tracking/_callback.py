@@ -59,6 +59,14 @@ class ExperimentState:
         return self.loop.model
 
     @property
+    def finished(self) -> bool:
+        """Whether all its rounds are there."""
+        problem, last = self.loop.problem, self.records[-1] if self.records else None
+        if last is None:
+            return False
+        return bool(last.metrics.get("stopped")) or problem.is_over(last.round, last.metrics["n_labelled"])
+
+    @property
     def test_codes(self) -> np.ndarray:
         """Positions in ``classes`` of the test images' labels, shape (n_test,)."""
         return self.loop.problem.test_codes

@@ -1,0 +1,135 @@
+"""Rounds in MLflow."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from al_sklearn.experiments._loop import Round
+from al_sklearn.experiments.tracking._callback import ExperimentState
+from al_sklearn.experiments.tracking._tracker import Tracker, flat, scalars, training_losses
+
+_TAG = "al_sklearn.experiment"
+# What MLflow takes, whatever its backend.
+_LONGEST_PARAMETER = 500
+_PARAMETERS_AT_ONCE = 100
+
+
+class MLflow(Tracker):
+    """Writes every strategy and seed as a run of MLflow, with parameters, metrics and the labels that were bought.
+
+    Parameters
+    ----------
+    tracking_uri : str, optional
+        A server, or a folder (``"file:./mlruns"``); MLflow's own setting by default.
+    experiment_name : str, default="al_sklearn"
+        The experiment of MLflow that gets the runs; made where there is none.
+    tags : dict of str to str, optional
+        Of every run.
+
+    Notes
+    -----
+    Needs ``pip install al-sklearn[track]``. The step is the number of labels. A run that is resumed goes on in the run
+    of MLflow that carries its tag; what a killed process had written of a round is not written again.
+
+    Examples
+    --------
+    >>> from al_sklearn.experiments.tracking import MLflow
+    >>> callbacks = [MLflow("file:./mlruns", experiment_name="digits")]
+    """
+
+    def __init__(
+        self,
+        tracking_uri: str | None = None,
+        experiment_name: str = "al_sklearn",
+        tags: dict[str, str] | None = None,
+    ):
+        self.tracking_uri = tracking_uri
+        self.experiment_name = experiment_name
+        self.tags = tags
+        self._client: Any = None
+        self._run_id = ""
+        self._steps: dict[str, set[int]] = {}
+
+    def _open(self, experiment: ExperimentState) -> Iterable[int]:
+        mlflow = _mlflow()
+        self._client = mlflow.MlflowClient(tracking_uri=self.tracking_uri)
+        self._steps = {}
+        place = self._place(mlflow)
+        key = f"{experiment.run_id}/{experiment.name}"
+        quoted = key.replace("'", "")
+        found = self._client.search_runs([place], f"tags.`{_TAG}` = '{quoted}'", max_results=1)
+        if found:
+            self._run_id = found[0].info.run_id
+            self._client.update_run(self._run_id, status="RUNNING")
+            for name in found[0].data.metrics:
+                self._steps[name] = {item.step for item in self._client.get_metric_history(self._run_id, name)}
+            # A round counts once its number is there, which is written last.
+            return [int(item.value) for item in self._history("round")]
+        tags = {
+            **(self.tags or {}),
+            _TAG: quoted,
+            "al_sklearn.run": experiment.run_id,
+            "strategy": experiment.strategy,
+            "seed": str(experiment.seed),
+        }
+        run_name = f"{experiment.name} {experiment.run_id}"
+        self._run_id = self._client.create_run(place, tags=tags, run_name=run_name).info.run_id
+        parameters = [
+            mlflow.entities.Param(_key(name), value[:_LONGEST_PARAMETER])
+            for name, value in flat(experiment.parameters).items()
+        ]
+        for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
+            self._client.log_batch(self._run_id, params=parameters[start : start + _PARAMETERS_AT_ONCE])
+        return []
+
+    def _place(self, mlflow: Any) -> str:
+        """Return the experiment's number; another worker may make it at the same moment."""
+        found = self._client.get_experiment_by_name(self.experiment_name)
+        if found is None:
+            try:
+                return str(self._client.create_experiment(self.experiment_name))
+            except mlflow.exceptions.MlflowException:
+                found = self._client.get_experiment_by_name(self.experiment_name)
+                if found is None:
+                    raise
+        return str(found.experiment_id)
+
+    def _history(self, name: str) -> list[Any]:
+        return self._client.get_metric_history(self._run_id, name) if name in self._steps else []
+
+    def _write(self, experiment: ExperimentState, record: Round, fresh: bool) -> None:
+        mlflow, step, now = _mlflow(), record.metrics["n_labelled"], int(time.time() * 1000)
+        values = scalars(experiment, record, experiment.test_proba() if fresh else None)
+        losses = training_losses(experiment.model) if fresh else {}
+        values |= {f"loss/{name}": series[-1] for name, series in losses.items()}
+        # Last: it says that the others are there.
+        values["round"] = values.pop("round")
+        metrics = [
+            mlflow.entities.Metric(_key(name), value, now, step)
+            for name, value in values.items()
+            if step not in self._steps.get(_key(name), ())
+        ]
+        self._client.log_batch(self._run_id, metrics=metrics)
+        if record.metrics.get("stopped"):
+            self._client.set_tag(self._run_id, "stopped", str(record.metrics["stopped"]))
+
+    def _close(self, experiment: ExperimentState) -> None:
+        if self._run_id:
+            finished = experiment.finished
+            self._client.set_terminated(self._run_id, "FINISHED" if finished else "KILLED")
+
+
+def _key(name: str) -> str:
+    """Return a name that MLflow takes."""
+    return re.sub(r"[^A-Za-z0-9_\-. /]", "_", name)[:250]
+
+
+def _mlflow() -> Any:
+    try:
+        import mlflow
+    except ImportError as error:
+        raise ImportError("Writing for MLflow needs it: pip install al-sklearn[track].") from error
+    return mlflow

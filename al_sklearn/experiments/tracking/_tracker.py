@@ -1,0 +1,119 @@
+"""What all trackers write of a round, and that none is written twice."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+from sklearn.pipeline import Pipeline
+
+from al_sklearn.experiments._loop import Round
+from al_sklearn.experiments._store import slug
+from al_sklearn.experiments.tracking._callback import Callback, ExperimentState
+
+
+class Tracker(Callback):
+    """A callback that writes each round once, whoever finished it, however often the run is resumed.
+
+    Subclasses open their place in ``_open``, which returns the rounds that are there already, write one round in
+    ``_write``, and close in ``_close``.
+    """
+
+    _logged: frozenset[int] = frozenset()
+
+    def on_experiment_begin(self, experiment: ExperimentState) -> None:
+        """Open the experiment's place and write the finished rounds that it lacks, their numbers alone."""
+        self._logged = frozenset(self._open(experiment))
+        for record in experiment.records:
+            self._write_once(experiment, record, fresh=False)
+
+    def on_round_end(self, experiment: ExperimentState, record: Round) -> None:
+        """Write the round where it is not there yet."""
+        self._write_once(experiment, record, fresh=True)
+
+    def on_experiment_end(self, experiment: ExperimentState) -> None:
+        """Close the experiment's place."""
+        self._close(experiment)
+
+    def _write_once(self, experiment: ExperimentState, record: Round, fresh: bool) -> None:
+        if record.round not in self._logged:
+            self._write(experiment, record, fresh)
+            self._logged |= {record.round}
+
+    @abstractmethod
+    def _open(self, experiment: ExperimentState) -> Iterable[int]: ...
+
+    @abstractmethod
+    def _write(self, experiment: ExperimentState, record: Round, fresh: bool) -> None:
+        """Write a round; ``fresh`` says that ``experiment.model`` is its model."""
+
+    def _close(self, experiment: ExperimentState) -> None:
+        """Nothing is open by default."""
+
+
+def scalars(experiment: ExperimentState, record: Round, proba: np.ndarray | None = None) -> dict[str, float]:
+    """Return the numbers of a round, by names that every tracker takes; those that are not finite are left out.
+
+    Parameters
+    ----------
+    experiment : ExperimentState
+    record : Round
+    proba : array of shape (n_test, C), optional
+        Of the test images: gives the average precision too.
+    """
+    names = [slug(str(name)) for name in experiment.classes]
+    found: dict[str, Any] = {}
+    for key, value in record.metrics.items():
+        if isinstance(value, (bool, int, float)):
+            found[key] = value
+    for group, key in (("class_accuracy", "class_accuracy"), ("bought", "bought")):
+        found |= {f"{group}/{name}": value for name, value in zip(names, record.metrics[key], strict=True)}
+    if proba is not None:
+        precisions = average_precisions(experiment.test_codes, proba)
+        found |= {f"average_precision/{names[code]}": value for code, value in precisions.items()}
+    return {key: float(value) for key, value in found.items() if math.isfinite(value)}
+
+
+def average_precisions(codes: np.ndarray, proba: np.ndarray) -> dict[int, float]:
+    """Return the average precision of each class that the test set has, by its position."""
+    return {
+        int(code): float(average_precision_score(codes == code, proba[:, code]))
+        for code in np.unique(codes)
+        if not (codes == code).all()
+    }
+
+
+def training_losses(model: Any) -> dict[str, list[float]]:
+    """Return the losses of each epoch of the last training, where the model keeps them.
+
+    Parameters
+    ----------
+    model : estimator or None
+        skorch's networks keep a ``history``, scikit-learn's a ``loss_curve_``; in a pipeline the last step does.
+    """
+    if isinstance(model, Pipeline):
+        model = model[-1]
+    found: dict[str, list[float]] = {}
+    history = getattr(model, "history", None)
+    if history is not None and hasattr(history, "to_list"):
+        for row in history.to_list():
+            for key in ("train_loss", "valid_loss"):
+                if key in row:
+                    found.setdefault(key, []).append(float(row[key]))
+    elif hasattr(model, "loss_curve_"):
+        found["train_loss"] = [float(value) for value in model.loss_curve_]
+    return found
+
+
+def flat(parameters: Any, prefix: str = "") -> dict[str, str]:
+    """Return nested parameters as one level of texts: ``estimator.max_epochs``."""
+    if isinstance(parameters, dict) and parameters:
+        found: dict[str, str] = {}
+        for key, value in parameters.items():
+            found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+        return found
+    return {prefix: str(parameters)}
