@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from typing import Any
 
@@ -10,7 +11,9 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 # Their forward passes do nothing but arithmetic; tracing runs a forward pass, and one's own network may count calls.
-_KNOWN = ("torch", "torchvision", "timm", "al_sklearn")
+_KNOWN = frozenset({"torch", "torchvision", "timm", "al_sklearn", "builtins"})
+# While fx traces, it replaces what nn.Module does on a call, in all threads: one at a time.
+_turn = threading.Lock()
 
 
 def folded(module: nn.Module) -> nn.Module:
@@ -26,12 +29,12 @@ def folded(module: nn.Module) -> nn.Module:
     nn.Module
         In evaluation mode, with the same names and hooks; parameters and buffers are shared, but for the folded
         convolutions. A folded BatchNorm becomes an identity, and on the CPU a 2x2 max pooling becomes one that does
-        not also work out where the maxima were. A network of classes other than torch's, torchvision's, timm's and
-        this package's is only copied.
+        not also work out where the maxima were. What is not made of classes of torch, torchvision, timm and this
+        package alone, or was scripted, compiled or given another forward pass, is returned itself, mode and all.
     """
+    if not all(map(_is_known, module.modules())):
+        return module
     copied = _copy_tree(module, {}).eval()
-    if any(type(part).__module__.partition(".")[0] not in _KNOWN for part in module.modules()):
-        return copied
     for conv_name, norm_name in _pairs(copied):
         conv, norm = copied.get_submodule(conv_name), copied.get_submodule(norm_name)
         with torch.no_grad():
@@ -50,6 +53,14 @@ def folded(module: nn.Module) -> nn.Module:
         if name and _halves(part):
             _replace(copied, name, _MaxPool2x2().eval())
     return copied
+
+
+def _is_known(part: nn.Module) -> bool:
+    """Whether a module does what its class does, and all of its class is known."""
+    # What an instance was given for itself is bound to it: in a copy it would go on with the original's parts.
+    own = "forward" in vars(part) or vars(part).get("_compiled_call_impl") is not None
+    known = all(kind.__module__.partition(".")[0] in _KNOWN for kind in type(part).__mro__)
+    return known and not own and not isinstance(part, torch.jit.ScriptModule)
 
 
 def _copy_tree(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
@@ -71,9 +82,12 @@ def _replace(root: nn.Module, name: str, part: nn.Module) -> None:
 
 def _pairs(module: nn.Module) -> list[tuple[str, str]]:
     """Names of convolutions and of the BatchNorms that alone read what these give."""
-    tracer = fx.Tracer()
+    if any(_hooked(part) for name, part in module.named_modules() if name and any(part.children())):
+        # Tracing would run the hooks of what holds other modules, and they may change what goes on to the next.
+        return []
     try:
-        graph = tracer.trace(module)
+        with _turn:
+            graph = _Tracer().trace(module)
     except Exception:  # noqa: BLE001 - control flow that depends on the data fails in many ways; then nothing is folded
         return []
     parts = dict(module.named_modules(remove_duplicate=False))
@@ -84,8 +98,7 @@ def _pairs(module: nn.Module) -> list[tuple[str, str]]:
         if not isinstance(node, fx.Node) or node.op != "call_module" or calls[node.target] != 1:
             return False
         part = parts[str(node.target)]
-        hooked = part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part)
-        return type(part) is kind and names[id(part)] == 1 and not hooked
+        return type(part) is kind and names[id(part)] == 1 and not _hooked(part)
 
     found = []
     for node in graph.nodes:
@@ -96,9 +109,32 @@ def _pairs(module: nn.Module) -> list[tuple[str, str]]:
     return found
 
 
+def _hooked(part: nn.Module) -> bool:
+    return bool(part._forward_hooks or part._forward_pre_hooks)
+
+
+class _Tracer(fx.Tracer):
+    """Traces in its own thread; networks that run in others meanwhile run as ever."""
+
+    def __init__(self) -> None:
+        # No functions wrapped: that would be undone while other threads look for more of them.
+        super().__init__(autowrap_modules=())  # type: ignore[arg-type]
+        self._owner = threading.get_ident()
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        if threading.get_ident() != self._owner:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if threading.get_ident() != self._owner:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+
 def _halves(part: nn.Module) -> bool:
     """Whether this is a plain 2x2 max pooling on the CPU."""
-    if type(part) is not nn.MaxPool2d or part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part):
+    if type(part) is not nn.MaxPool2d or _hooked(part):
         return False
     sizes = [(size, size) if isinstance(size, int) else tuple(size) for size in (part.kernel_size, part.stride)]
     return (

@@ -746,9 +746,12 @@ class ImageClassifier(NeuralNetClassifier):
         """
         if n_images < _FOLDED_IMAGES or hasattr(self.module_, "_orig_mod"):
             return self
+        module = folded(self.module_)
+        if module is self.module_:
+            return self
         net = object.__new__(type(self))
         net.__dict__.update(vars(self))
-        net.__dict__["module_"] = folded(self.module_)
+        net.__dict__["module_"] = module
         return net
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Networks folded for scoring: the same numbers, and nothing of the network itself is changed."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from al_sklearn.estimators import ImageClassifier
 from al_sklearn.estimators import _image_classifier as image_classifier
 from al_sklearn.estimators._folding import _MaxPool2x2, folded
 from al_sklearn.estimators.networks import resnet20, small_cnn
+from al_sklearn.estimators.networks._options import freeze
 
 
 def _stirred(net):
@@ -50,10 +53,11 @@ class _Counting(nn.Module):
     def __init__(self):
         super().__init__()
         self.conv, self.norm = nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)
+        self.linear = nn.Linear(2, 3)
 
     def forward(self, x):
         self.calls += 1
-        return self.norm(self.conv(x))
+        return self.linear(self.norm(self.conv(x)).mean((2, 3)))
 
 
 @pytest.mark.parametrize("build", [small_cnn, resnet20])
@@ -96,11 +100,57 @@ def test_a_layer_with_a_hook_keeps_what_the_hook_sees():
     assert torch.equal(seen[0], seen[1])
 
 
-def test_ones_own_network_is_not_traced():
+@pytest.mark.parametrize("frozen", [False, True])
+def test_ones_own_network_is_not_traced(frozen):
     net = _Counting().eval()
-    fast = folded(net)
-    assert net.calls == 0
-    assert _kinds(fast) == _kinds(net)
+    if frozen:  # which makes it of a class of this package's
+        freeze(net, (1, 8, 8))
+    calls = net.calls
+    assert folded(net) is net
+    assert net.calls == calls
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_a_forward_pass_of_the_instances_own_is_the_one_that_runs():
+    scripted = torch.jit.script(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).eval())
+    replaced = small_cnn(1, 3).eval()
+    replaced.features.forward = lambda x: torch.zeros(len(x), 64, 1, 1)
+    compiled = small_cnn(1, 3).eval()
+    compiled.compile(backend="eager")
+    for net in (scripted, replaced, compiled):
+        assert folded(net) is net
+
+
+def test_hooks_of_blocks_see_tensors_alone_and_what_they_give_goes_on():
+    block = nn.Sequential(nn.Conv2d(1, 2, 3))
+    net = _stirred(nn.Sequential(block, nn.BatchNorm2d(2))).eval()
+    seen = []
+
+    def double(_, __, out):
+        seen.append(type(out))
+        return 2 * out
+
+    block.register_forward_hook(double)
+    x = torch.rand(2, 1, 8, 8)
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(net)(x), net(x))
+    assert seen == [torch.Tensor] * 2
+
+
+def test_threads_that_score_at_once_do_not_meet():
+    nets = [_stirred(resnet20(1, 3)).eval() for _ in range(2)]
+    x = torch.rand(4, 1, 8, 8)
+    call = nn.Module.__call__
+
+    def score(net):
+        with torch.inference_mode():
+            return folded(net)(x)
+
+    alone = [score(net) for net in nets]
+    with ThreadPoolExecutor(4) as threads:
+        for expected, found in zip(alone * 10, threads.map(score, nets * 10), strict=True):
+            assert torch.equal(expected, found)
+    assert nn.Module.__call__ is call
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (1, 3, 5, 7), (2, 1, 2, 3)])
