@@ -1,0 +1,11 @@
+"""The command ``al-sklearn``."""
+
+from al_sklearn.cli import _compare, _lists, _results, _run, _splits  # noqa: F401  each adds its commands
+from al_sklearn.cli._console import app
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

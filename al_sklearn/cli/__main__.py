@@ -1,0 +1,5 @@
+"""``python -m al_sklearn.cli``."""
+
+from al_sklearn.cli import main
+
+main()

@@ -1,0 +1,187 @@
+"""``report``, ``plot`` and ``stats``: what stores have to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from al_sklearn.cli._console import app, console, errors_in_one_line, escape, say, show_summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Kind(StrEnum):
+    """What can be drawn."""
+
+    curves = "curves"
+    gain = "gain"
+    classes = "classes"
+    bought = "bought"
+    images = "images"
+    pairwise = "pairwise"
+    critical_difference = "critical-difference"
+    profile = "profile"
+
+
+_ONE_RUN = {Kind.gain, Kind.classes, Kind.bought, Kind.images}
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of a grid of them.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page; FOLDER/report.html by default.")
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(help="What is compared: accuracy, balanced_accuracy, macro_f1, nll, ece …")
+    ] = "accuracy",
+    title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
+) -> None:
+    """Write the HTML report of a run again, also of one that is not finished."""
+    with errors_in_one_line():
+        from al_sklearn.experiments import load_results
+        from al_sklearn.experiments._run_folders import find_runs
+
+        runs = find_runs([folder])
+        if output is not None and len(runs) > 1:
+            raise ValueError(f"{folder} holds {len(runs)} runs; without --output each gets a report in its own folder.")
+        for name, path in runs.items():
+            results = _checked(load_results(path), metric, path)
+            page = results.report(
+                output or path / "report.html", metric=metric, title=title or f"Query strategies: {name}"
+            )
+            say(f"Report: {Path(page).resolve()}")
+
+
+@app.command()
+def plot(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of runs, or of grids of them.")],
+    kind: Annotated[Kind, typer.Option(help="What is drawn.")] = Kind.curves,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture: .png, .svg or .pdf.")] = Path("plot.png"),
+    metric: Annotated[str, typer.Option(help="A column of the results.")] = "accuracy",
+    x: Annotated[str, typer.Option(help="Of curves: n_labelled, or seconds.")] = "n_labelled",
+    strategies: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
+    dpi: Annotated[int, typer.Option(min=20, help="Pixels an inch, of .png.")] = 150,
+) -> None:
+    """Draw one picture of one or several runs."""
+    with errors_in_one_line():
+        from al_sklearn.experiments import load_results, plots
+        from al_sklearn.experiments._run_folders import find_runs
+
+        formats = (".png", ".svg", ".pdf")
+        if output.suffix not in formats:
+            raise ValueError(f"--output must end with {', '.join(formats)}; got {output}.")
+        runs = {name: _checked(load_results(path), metric, path) for name, path in find_runs(folders).items()}
+        if kind in _ONE_RUN and len(runs) > 1:
+            raise ValueError(f"--kind {kind.value} draws one run, got {len(runs)}: {', '.join(runs)}.")
+        kept = _chosen(runs, strategies)
+        first = next(iter(kept.values()))
+        all_or_one = first if len(kept) == 1 else kept
+        draw: dict[Kind, Callable[[], Any]] = {
+            Kind.curves: lambda: plots.learning_curves(all_or_one, metric, x=x),
+            Kind.gain: lambda: plots.gain_over_baseline(first, metric),
+            Kind.classes: lambda: plots.class_curves(first, next(iter(runs.values())).classes),
+            Kind.bought: lambda: plots.bought_histogram(first, next(iter(runs.values())).classes),
+            Kind.images: lambda: plots.bought_images(_thumbnails(next(iter(runs.values())))),
+            Kind.pairwise: lambda: plots.pairwise_matrix(all_or_one, metric),
+            Kind.critical_difference: lambda: plots.critical_difference(_scores(kept, metric)),
+            Kind.profile: lambda: plots.performance_profile(_scores(kept, metric), metric=metric),
+        }
+        axes = draw[kind]()
+        figure = getattr(axes, "figure", None) or axes.flat[0].figure
+        output.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(output, dpi=dpi, bbox_inches="tight")
+        say(f"{output}: {kind.value} of {len(runs)} {'run' if len(runs) == 1 else 'runs'}")
+
+
+@app.command()
+def stats(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of runs, or of folders of them.")],
+    metric: Annotated[
+        str, typer.Option(help="What is compared: accuracy, balanced_accuracy, macro_f1, nll, ece …")
+    ] = "accuracy",
+    csv: Annotated[Path | None, typer.Option(help="Write the table of every run and strategy here.")] = None,
+    all_runs: Annotated[bool, typer.Option("--all", help="Print every run; by default the first forty lines.")] = False,
+) -> None:
+    """Say what runs have found: one run in full, many in a line a strategy and then together."""
+    with errors_in_one_line():
+        from al_sklearn.experiments import load_results
+        from al_sklearn.experiments._run_folders import find_runs, overall, summarize_runs
+
+        runs = find_runs(folders)
+        if len(runs) == 1 and csv is None:
+            [(name, path)] = runs.items()
+            show_summary(_checked(load_results(path), metric, path).summary(metric), metric, name)
+            return
+        table = summarize_runs(runs, metric)
+        if csv is not None:
+            csv.parent.mkdir(parents=True, exist_ok=True)
+            table.to_csv(csv, index=False)
+            say(f"{csv}: {len(table)} lines")
+        _print(table if all_runs else table.head(40), f"{metric}: {len(runs)} runs, means over seeds")
+        if len(table) > 40 and not all_runs:
+            say(f"… {len(table) - 40} lines more: --all prints them, --csv FILE keeps them.")
+        _print(overall(table), f"Together: strategies over {len(runs)} runs, by mean rank (1 is best)")
+
+
+def _checked(results: Any, metric: str, path: Path) -> Any:
+    """Say which metrics there are, where this is none, and that there is nothing yet, where there is nothing."""
+    from al_sklearn._errors import unknown_name
+
+    if results.table.empty:
+        raise ValueError(f"{path} has no finished round yet.")
+    numbers = results.table.select_dtypes("number").columns
+    if metric not in numbers:
+        raise unknown_name("metric", metric, [name for name in numbers if name not in ("seed", "round")])
+    return results
+
+
+def _chosen(runs: dict[str, Any], strategies: str | None) -> dict[str, pd.DataFrame]:
+    from al_sklearn._errors import unknown_name
+
+    names = None if strategies is None else [name.strip() for name in strategies.split(",")]
+    known = {name for results in runs.values() for name in results.table["strategy"]}
+    for name in names or ():
+        if name not in known:
+            raise unknown_name("strategy of these runs", name, known)
+    tables = {name: results.table for name, results in runs.items()}
+    return tables if names is None else {k: table[table["strategy"].isin(names)] for k, table in tables.items()}
+
+
+def _thumbnails(results: Any) -> Any:
+    if not results.thumbnails:
+        raise ValueError("This run keeps no images: its data are no pictures, or it is not finished.")
+    return results.thumbnails
+
+
+def _scores(tables: dict[str, pd.DataFrame], metric: str) -> pd.DataFrame:
+    """Areas under the curves: a row a run, or of a single run a row a seed."""
+    import pandas as pd
+
+    from al_sklearn.experiments.statistics import task_scores
+
+    if len(tables) == 1:
+        return task_scores(next(iter(tables.values())), metric, by="seed")
+    return task_scores(pd.concat([table.assign(dataset=name) for name, table in tables.items()]), metric)
+
+
+def _print(frame: pd.DataFrame, title: str) -> None:
+    table = Table(title=escape(title), box=SIMPLE_HEAD)
+    for name in frame.columns:
+        table.add_column(str(name), justify="left" if frame[name].dtype.kind not in "iuf" else "right", no_wrap=True)
+    for row in frame.itertuples(index=False):
+        table.add_row(*[escape(_cell(value)) for value in row])
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "–" if value != value else f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"
+    return str(value)

@@ -1,0 +1,93 @@
+"""``run`` and ``resume``: experiments from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from al_sklearn.cli._console import app, console, errors_in_one_line, option_from_text, say, show_summary
+
+if TYPE_CHECKING:
+    from al_sklearn.experiments._file import ExperimentFile
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="The experiment, as docs/experiment-files.md describes it.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the results; by default the file's output, else runs/NAME.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="In small, to see that it runs: numbers mean nothing.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what is wrong, and which runs there would be.")
+    ] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another value for a key, as comparison.n_seeds=3; can be given again."),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Worker processes; -1 for one a core.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")] = False,
+    report: Annotated[bool, typer.Option(help="Write pictures and HTML reports.")] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Run an experiment file: every comparison of its grid, each in a folder of its own."""
+    folder = output
+    with errors_in_one_line():
+        from al_sklearn.experiments._file import read_experiment
+
+        put_in = _changes(changes or [])
+        if jobs is not None:
+            put_in["comparison.n_jobs"] = jobs
+        experiment = read_experiment(file, put_in)
+        folder = output or Path(experiment.spec.get("output") or f"runs/{file.stem}")
+        if check:
+            chosen = experiment.quick() if quick else experiment
+            say(f"{file} is right: {len(chosen.runs)} {'run' if len(chosen.runs) == 1 else 'runs'}.")
+            for one in chosen.runs:
+                say(f"  {one.name or folder}")
+            return
+    execute(experiment, folder, quick=quick, resume=resume, report=report, quiet=quiet)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run that was stopped.")],
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Go on with a run that was stopped, however it was stopped; finished rounds are not done again."""
+    with errors_in_one_line():
+        from al_sklearn.experiments._file_runs import read_record
+
+        experiment, quick, report = read_record(folder)
+    execute(experiment, folder, quick=quick, resume=True, report=report, quiet=quiet)
+
+
+def execute(experiment: ExperimentFile, folder: Path, *, quick: bool, resume: bool, report: bool, quiet: bool) -> None:
+    """Run an experiment, and print what it found."""
+    with errors_in_one_line(resume=folder):
+        from al_sklearn.experiments._file_runs import run_experiment
+
+        outcomes = run_experiment(
+            experiment, folder, quick=quick, resume=resume, report=report, verbose=0 if quiet else 1, say=say
+        )
+        for outcome in outcomes:
+            show_summary(outcome.comparison.summary(), name=outcome.run.name)
+        say(f"Results: {folder}")
+        if report:
+            pages = [outcome.folder / "report.html" for outcome in outcomes]
+            for page in pages:
+                console.print(f"Report:  {page.resolve()}", soft_wrap=True, highlight=False)
+
+
+def _changes(texts: list[str]) -> dict[str, Any]:
+    changes = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes key=value, as comparison.n_seeds=3; got {text!r}.")
+        changes[key.strip()] = option_from_text(value, f"--set {key}")
+    return changes

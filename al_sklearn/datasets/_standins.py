@@ -1,0 +1,143 @@
+"""Small files in the true formats of data sets that are not at hand, made of scikit-learn's digits.
+
+They show that an experiment runs from its files to its report; what it finds on them says nothing of the real data.
+"""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from al_sklearn.datasets._mnist import Emnist
+from al_sklearn.datasets._optional import require
+
+_NAMES = ("cifar10", "cifar100", "mnist", "fashion-mnist", "emnist", "droughtwatch")
+
+
+def has_standin(name: str) -> bool:
+    """Whether there is a stand-in for a data set."""
+    return name in _NAMES
+
+
+def make_standin(name: str, folder: Path, n_train: int = 600, n_test: int = 200, **options: Any) -> Path:
+    """Write a stand-in's files.
+
+    Parameters
+    ----------
+    name : str
+        ``cifar10``, ``cifar100``, ``mnist``, ``fashion-mnist``, ``emnist`` or ``droughtwatch``.
+    folder : Path
+    n_train, n_test : int
+        Images.
+    **options
+        Of the data set: ``split`` of ``emnist``.
+
+    Returns
+    -------
+    Path
+        The folder, as ``data_dir``.
+    """
+    if not has_standin(name):
+        raise ValueError(f"There is no stand-in for {name!r}; there are for {', '.join(_NAMES)}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    if name.startswith("cifar"):
+        _cifar(name, folder, n_train, n_test)
+    elif name == "droughtwatch":
+        _droughtwatch(folder, n_train, n_test)
+    else:
+        split = options.get("split", "balanced")
+        files = Emnist._files(split) if name == "emnist" else _IDX
+        _idx(files, folder, n_train, n_test, n_classes=47 if split in ("balanced", "bymerge") else 10)
+    return folder
+
+
+_IDX = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def _digits(side: int, n: int, n_classes: int, offset: int) -> tuple[np.ndarray, np.ndarray]:
+    """Digits of ``side`` x ``side`` pixels, (n, side, side) uint8; beyond ten classes a class is a digit and a turn."""
+    from sklearn.datasets import load_digits
+
+    images, digits = load_digits(return_X_y=True)
+    y = (np.arange(n) + offset) % n_classes
+    rng = np.random.default_rng(offset)
+    found = np.empty((n, side, side), dtype=np.uint8)
+    rows = np.arange(side) * 8 // side
+    for i, label in enumerate(y):
+        chosen = rng.choice(np.flatnonzero(digits == label % 10))
+        turned = np.rot90(images[chosen].reshape(8, 8), k=label // 10 % 4)
+        image = turned[np.ix_(rows, rows)] * (255 / 16)
+        # A fifth ten of classes is the first, dark on bright.
+        found[i] = 255 - image if label // 40 % 2 else image
+    return found, y.astype(np.uint8)
+
+
+def _idx(files: tuple[str, ...], folder: Path, n_train: int, n_test: int, n_classes: int) -> None:
+    for (images, labels), (n, offset) in zip((files[:2], files[2:]), ((n_train, 0), (n_test, 1)), strict=True):
+        X, y = _digits(28, n, n_classes, offset)
+        if images.startswith("emnist"):
+            # Stored column by column; the letters alone begin at 1.
+            X = X.swapaxes(1, 2)
+            y = y + ("letters" in images)
+        for file, array in ((images, X), (labels, y.astype(np.uint8))):
+            header = struct.pack(">HBB", 0, 0x08, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+            (folder / f"{file}.gz").write_bytes(gzip.compress(header + np.ascontiguousarray(array).tobytes(), 1))
+
+
+def _cifar(name: str, folder: Path, n_train: int, n_test: int) -> None:
+    n_classes = 10 if name == "cifar10" else 100
+    folder = folder / ("cifar-10-batches-py" if name == "cifar10" else "cifar-100-python")
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = (
+        [(f"data_batch_{i}", n_train // 5, i) for i in range(1, 6)] + [("test_batch", n_test, 6)]
+        if name == "cifar10"
+        else [("train", n_train, 0), ("test", n_test, 1)]
+    )
+    for file, n, offset in parts:
+        X, y = _digits(32, n, n_classes, offset)
+        # Planes of red, green and blue: a digit in one colour of its own.
+        tint = np.random.default_rng(offset).uniform(0.4, 1, (n, 3, 1, 1))
+        data = (X[:, None] * tint).astype(np.uint8).reshape(n, 3072)
+        labels = (
+            {"labels": y.tolist()}
+            if name == "cifar10"
+            else {"fine_labels": y.tolist(), "coarse_labels": (y % 20).tolist()}
+        )
+        (folder / file).write_bytes(pickle.dumps({"data": data, **labels}, protocol=2))
+    if name == "cifar10":
+        meta: dict[str, Any] = {"label_names": [f"digit {i}" for i in range(10)]}
+        (folder / "batches.meta").write_bytes(pickle.dumps(meta, protocol=2))
+    else:
+        meta = {
+            "fine_label_names": [f"class {i}" for i in range(100)],
+            "coarse_label_names": [f"group {i}" for i in range(20)],
+        }
+        (folder / "meta").write_bytes(pickle.dumps(meta, protocol=2))
+
+
+def _droughtwatch(folder: Path, n_train: int, n_test: int) -> None:
+    """TFRecord files: the digits 0 to 3 in 11 bands, some of them darker."""
+    writer_module = require("tfrecord.writer", "DroughtWatch's stand-in is written by tfrecord")
+    from al_sklearn.datasets._droughtwatch import BANDS
+
+    for split, n, offset in (("train", n_train, 0), ("val", n_test, 1)):
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        path = folder / split / "part-r-00000"
+        if path.exists():
+            continue
+        X, y = _digits(65, n, 4, offset)
+        writer = writer_module.TFRecordWriter(str(path))
+        for image, label in zip(X, y, strict=True):
+            record = {band: ((image // (1 + i % 3)).astype(np.uint8).tobytes(), "byte") for i, band in enumerate(BANDS)}
+            writer.write({**record, "label": (int(label), "int")})
+        writer.close()

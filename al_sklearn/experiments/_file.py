@@ -1,0 +1,405 @@
+"""An experiment as a YAML file: what it may say, what is wrong with it, and the runs that it asks for."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import inspect
+import itertools
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from al_sklearn.experiments import _objects
+from al_sklearn.experiments._comparison import StrategyComparison
+from al_sklearn.experiments._problems import ExperimentFileError, Key, Problem, Problems, unknown_key
+from al_sklearn.experiments._store import slug
+from al_sklearn.experiments._yaml import read_yaml
+
+__all__ = ["ExperimentFile", "ExperimentFileError", "Run", "read_experiment"]
+
+# What a run itself says of a comparison has sections of its own, or flags of the command line.
+_NOT_COMPARISON: Final = frozenset({"self", "estimator", "strategies", "store", "resume", "verbose"})
+COMPARISON_KEYS: Final = tuple(
+    name for name in inspect.signature(StrategyComparison).parameters if name not in _NOT_COMPARISON
+)
+
+# What --quick leaves of each size; see docs/experiment-files.md.
+QUICK_POOL: Final = 300
+QUICK_TEST: Final = 100
+QUICK_COMPARISON: Final = {"n_initial": 20, "n_instances": 20, "n_rounds": 2, "n_seeds": 2}
+QUICK_OPTIONS: Final = {
+    "max_epochs": 1,
+    "n_trials": 2,
+    "image_size": 32,
+    "module__resize": 32,
+    "n_members": 2,
+    "n_snapshots": 2,
+}
+
+
+class _Rule(NamedTuple):
+    accepts: Callable[[Any], bool]
+    allowed: str
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+_TEXT: Final = _Rule(lambda value: isinstance(value, str) and bool(value), "text")
+_SECTIONS: Final = {
+    "title": _TEXT,
+    "output": _TEXT,
+    "data": _Rule(lambda value: isinstance(value, Mapping), "a mapping with name, dir, options …"),
+    "estimator": _Rule(
+        lambda value: isinstance(value, str | Mapping | list),
+        "a classifier's name, that name with its options, or a list of steps",
+    ),
+    "strategies": _Rule(lambda value: isinstance(value, list | Mapping), "a list of strategies, or names for them"),
+    "comparison": _Rule(lambda value: isinstance(value, Mapping), "a mapping of StrategyComparison's parameters"),
+    "grid": _Rule(lambda value: isinstance(value, Mapping), "a mapping of keys to lists of values"),
+}
+_DATA: Final = {
+    "name": _TEXT,
+    "dir": _TEXT,
+    "options": _Rule(lambda value: isinstance(value, Mapping), "a mapping of the data set's options"),
+    "download": _Rule(lambda value: isinstance(value, bool), "true or false"),
+    "on_corrupt": _Rule(lambda value: value in ("raise", "skip", None), "raise, skip or null"),
+    "import": _Rule(lambda value: isinstance(value, str) and value.endswith(".py"), "a Python file"),
+    "pool_size": _Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null for all"),
+    "test_size": _Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null for all"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One comparison that a file asks for.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder; empty where there is no grid.
+    settings : dict
+        What differs within the grid, by key.
+    spec : dict
+        The file's content with the settings put in, without ``grid``.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    spec: dict[str, Any]
+
+    def data(self) -> dict[str, Any]:
+        """Return the section ``data``, complete."""
+        empty: dict[str, Any] = {"dir": None, "options": {}, "download": False, "on_corrupt": None, "import": None}
+        return empty | {"pool_size": None, "test_size": None} | self.spec["data"]
+
+    def estimator(self) -> Any:
+        """Make the classifier."""
+        return _objects.build_estimator(self.spec["estimator"], ("estimator",))
+
+    def strategies(self) -> Any:
+        """Make the strategies."""
+        return _objects.build_strategies(self.spec["strategies"], ("strategies",))
+
+    def comparison(self, **more: Any) -> StrategyComparison:
+        """Make the comparison, without the store and its like, which ``more`` may name."""
+        section = self.spec.get("comparison") or {}
+        options = {name: _comparison_value(name, value) for name, value in section.items()}
+        return StrategyComparison(self.estimator(), self.strategies(), **options, **more)
+
+
+class ExperimentFile:
+    """What an experiment file asks for.
+
+    Parameters
+    ----------
+    spec : dict
+        The content: ``data``, ``estimator``, ``strategies``, ``comparison``, ``grid``, ``title``, ``output``.
+    name : str
+        What messages call it.
+    lines : dict, optional
+        The line of each key.
+
+    Raises
+    ------
+    ExperimentFileError
+        With everything that is wrong: each line names the key, what was given and what is allowed.
+    """
+
+    def __init__(self, spec: Any, name: str = "experiment", lines: Mapping[Key, int] | None = None):
+        self.name = name
+        self.spec = spec
+        problems = Problems(name, lines or {})
+        _check_sections(spec, problems)
+        problems.raise_if_any()
+        self.runs: list[Run] = _expand(spec, problems)
+        problems.raise_if_any()
+        for run in self.runs:
+            _check_run(run, problems)
+        problems.raise_if_any()
+
+    @property
+    def title(self) -> str:
+        """The heading of reports."""
+        return str(self.spec.get("title") or self.name)
+
+    def quick(self) -> ExperimentFile:
+        """Return the same experiment in small: the first and the last run of the grid, cut down.
+
+        Notes
+        -----
+        The pool has at most 300 images and the test set 100; at most 20 labels to begin with, 20 in a batch, 2 rounds,
+        2 seeds (shares stay shares); 1 epoch, 2 trials of tuning, images of at most 32 pixels, ensembles of 2.
+        Strategies, networks and all other options stay.
+        """
+        small = copy.copy(self)
+        kept = self.runs if len(self.runs) < 3 else [self.runs[0], self.runs[-1]]
+        small.runs = [Run(run.name, run.settings, _shrunk(run.spec)) for run in kept]
+        return small
+
+
+def read_experiment(path: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) -> ExperimentFile:
+    """Read and check an experiment file.
+
+    Parameters
+    ----------
+    path : path
+    changes : dict, optional
+        Values by key, as ``{"comparison.n_seeds": 3}``, put in before anything is checked.
+
+    Returns
+    -------
+    ExperimentFile
+
+    Raises
+    ------
+    ExperimentFileError
+        With everything that is wrong in it.
+    FileNotFoundError
+        When there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no experiment file {path}.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ExperimentFileError(f"{path} is no text in UTF-8: {error}.") from error
+    spec, lines = read_yaml(text, str(path))
+    problems = Problems(str(path), lines)
+    for key, value in (changes or {}).items():
+        with problems.collecting():
+            spec = _with(spec, key, value, ("--set",))
+    problems.raise_if_any()
+    return ExperimentFile(spec, str(path), lines)
+
+
+def _check_sections(spec: Any, problems: Problems) -> None:
+    if not isinstance(spec, Mapping):
+        problems.add((), f"must be a mapping with data, estimator and strategies; got {spec!r}.")
+        return
+    _check_keys(spec, _SECTIONS, (), problems)
+    for name in ("data", "estimator", "strategies"):
+        if name not in spec:
+            problems.add((name,), f"is missing: it must be {_SECTIONS[name].allowed}.")
+
+
+def _check_keys(section: Mapping[Any, Any], rules: Mapping[str, _Rule], key: Key, problems: Problems) -> None:
+    for name, value in section.items():
+        where = (*key, name)
+        if name not in rules:
+            error = unknown_key(where, rules)
+            problems.add(where, error.text)
+        elif not rules[name].accepts(value):
+            problems.add(where, f"must be {rules[name].allowed}; got {value!r}.")
+
+
+def _check_run(run: Run, problems: Problems) -> None:
+    _check_sections(run.spec, problems)
+    data, section = run.spec.get("data"), run.spec.get("comparison") or {}
+    if isinstance(data, Mapping):
+        _check_keys(data, _DATA, ("data",), problems)
+        with problems.collecting():
+            _check_data(data)
+    for name in section:
+        if name not in COMPARISON_KEYS:
+            problems.add(("comparison", name), unknown_key(("comparison", name), COMPARISON_KEYS).text)
+    with problems.collecting():
+        _objects.build_estimator(run.spec.get("estimator"), ("estimator",))
+    with problems.collecting():
+        _check_names(run.strategies())
+    known = {name: value for name, value in section.items() if name in COMPARISON_KEYS}
+    with problems.collecting():
+        options = {name: _comparison_value(name, value) for name, value in known.items()}
+        # Only its own parameters: the others were looked at where they stand.
+        _objects.check_constraints(StrategyComparison(_Anything(), ["random_sampling"], **options), ("comparison",))
+
+
+class _Anything:
+    """Stands for a classifier while the other parameters are looked at."""
+
+    def fit(self) -> None:
+        """Be there."""
+
+    def predict(self) -> None:
+        """Be there."""
+
+
+def _check_names(strategies: Any) -> None:
+    from al_sklearn.experiments._comparison import name_strategies
+
+    try:
+        name_strategies(strategies)
+    except ValueError as error:
+        raise Problem(("strategies",), f"is wrong: {error}") from error
+
+
+def _check_data(data: Mapping[str, Any]) -> None:
+    from al_sklearn.datasets import dataset_names
+    from al_sklearn.datasets._base import find_source, options_of
+
+    if "name" not in data:
+        raise Problem(
+            ("data", "name"), "is missing: it must be the name of a data set; al-sklearn datasets lists them."
+        )
+    name = data["name"]
+    if name not in dataset_names():
+        if "import" in data:
+            # Registered by that file, which is not run for a check.
+            return
+        close = difflib.get_close_matches(str(name), dataset_names(), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        allowed = ", ".join(dataset_names())
+        raise Problem(("data", "name"), f"must be a data set, got {name!r}.{hint} Allowed: {allowed}.")
+    options = data.get("options")
+    for option in options if isinstance(options, Mapping) else ():
+        if option not in options_of(find_source(name)):
+            raise unknown_key(("data", "options", option), options_of(find_source(name)))
+
+
+def _comparison_value(name: str, value: Any) -> Any:
+    key: Key = ("comparison", name)
+    if name == "n_instances" and isinstance(value, Mapping):
+        return _objects.build_option(value, ("comparison", "labelling_rate"))
+    return _objects.build_option(value, key)
+
+
+def _expand(spec: Mapping[str, Any], problems: Problems) -> list[Run]:
+    """Make a run of each combination of the grid's values."""
+    base = {name: value for name, value in spec.items() if name != "grid"}
+    axes: list[list[tuple[str, dict[str, Any]]]] = []
+    for axis, values in (spec.get("grid") or {}).items():
+        with problems.collecting():
+            axes.append(_axis(str(axis), values))
+    runs = []
+    for point in itertools.product(*axes):
+        settings: dict[str, Any] = {}
+        content: Any = copy.deepcopy(base)
+        for _, changes in point:
+            for key, value in changes.items():
+                with problems.collecting():
+                    content = _with(content, key, value, ("grid",))
+                settings[key] = value
+        runs.append(Run(",".join(label for label, _ in point), settings, content))
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        problems.add(("grid",), f"has two runs called {double!r}; every value of a key must be another one.")
+    return [Run(slug(run.name) if run.name else "", run.settings, run.spec) for run in runs]
+
+
+def _axis(axis: str, values: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Return an axis of the grid: for each value a label and what it changes."""
+    if isinstance(values, list) and values:
+        word = axis.rpartition(".")[2]
+        return [(f"{word}={_short(value)}", {axis: value}) for value in values]
+    if isinstance(values, Mapping) and values and all(isinstance(part, Mapping) for part in values.values()):
+        return [(f"{axis}={name}", {str(key): value for key, value in part.items()}) for name, part in values.items()]
+    raise Problem(
+        ("grid", axis),
+        f"must be a list of values for that key, or names for sets of changes (name: {{key: value}}); got {values!r}.",
+    )
+
+
+def _short(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, Mapping):
+        return "+".join(f"{name}-{_short(part)}" if part is not None else str(name) for name, part in value.items())
+    return "+".join(map(_short, value)) if isinstance(value, list) else str(value)
+
+
+def _with(spec: Any, path: str, value: Any, named_by: Key) -> Any:
+    """Return the content with a value put in at ``section.name.option``; steps of a list go by number or by name."""
+    words = path.split(".")
+    if words[0] not in _SECTIONS or words[0] == "grid":
+        error = unknown_key((*named_by, path), [name for name in _SECTIONS if name != "grid"])
+        raise Problem(error.key, f"begins with no section that exists. {error.text}")
+    return _put(spec, words, value, (*named_by, path))
+
+
+def _put(here: Any, words: list[str], value: Any, key: Key) -> Any:
+    if not words:
+        return value
+    if isinstance(here, list):
+        return _put_into_list(here, words, value, key)
+    if isinstance(here, str) and words[0] == here:
+        # The bare name of an object gets its first option.
+        here = {here: None}
+    if here is None:
+        here = {}
+    if not isinstance(here, Mapping):
+        raise Problem(key, f"leads to {words[0]!r} of {here!r}, which has no keys.")
+    # An import path has dots of its own.
+    n = next((n for n in range(len(words), 0, -1) if ".".join(words[:n]) in here), 1)
+    name = ".".join(words[:n])
+    return {**here, name: _put(here.get(name), words[n:], value, key)}
+
+
+def _put_into_list(here: list[Any], words: list[str], value: Any, key: Key) -> list[Any]:
+    for i, part in enumerate(here):
+        if words[0] in (str(i), part) or (isinstance(part, Mapping) and words[0] in part):
+            rest = words[1:] if words[0] == str(i) else words
+            return [*here[:i], _put(part, rest, value, key), *here[i + 1 :]]
+    names = [str(next(iter(part)) if isinstance(part, Mapping) else part) for part in here]
+    raise Problem(key, f"leads to {words[0]!r}, which is not in the list; allowed: {', '.join(names)}.")
+
+
+def _shrunk(spec: Mapping[str, Any]) -> dict[str, Any]:
+    data = {**spec["data"]}
+    data["pool_size"] = min(data.get("pool_size") or QUICK_POOL, QUICK_POOL)
+    data["test_size"] = min(data.get("test_size") or QUICK_TEST, QUICK_TEST)
+    comparison = {**(spec.get("comparison") or {})}
+    defaults = inspect.signature(StrategyComparison).parameters
+    for name, most in QUICK_COMPARISON.items():
+        value = comparison.get(name, defaults[name].default)
+        if isinstance(value, int):
+            comparison[name] = min(value, most)
+    return {**spec, "data": data, "comparison": comparison, "estimator": _small_object(spec["estimator"])}
+
+
+def _small_object(spec: Any) -> Any:
+    networks = {"ImageClassifier", "LossPredictionClassifier"}
+    if isinstance(spec, list):
+        return [_small_object(part) for part in spec]
+    if isinstance(spec, str):
+        return {spec: {"max_epochs": QUICK_OPTIONS["max_epochs"]}} if spec in networks else spec
+    if not isinstance(spec, Mapping):
+        return spec
+    small = {}
+    for name, value in spec.items():
+        if name in networks:
+            options = value if isinstance(value, Mapping) else {} if value is None else {"module": value}
+            value = {"max_epochs": QUICK_OPTIONS["max_epochs"], **options}
+        if name == "TunedClassifier" and isinstance(value, Mapping):
+            value = {"n_trials": QUICK_OPTIONS["n_trials"], **value}
+        if name in QUICK_OPTIONS and isinstance(value, int):
+            small[name] = min(value, QUICK_OPTIONS[name])
+        else:
+            small[name] = _small_object(value)
+    return small
