@@ -189,7 +189,9 @@ class _Coverage:
         # off by less than 2^-15 of them.
         error = self.scale * (rows.shape[1] + 16) * 2.0**-23 + 2.0**-20
         self.inflation = float(np.exp(min(error, 1.0)) * (1 + 2.0**-20))
-        self.reference32, self.shares32 = self.reference.float(), self.shares.float()
+        # Of their sum: weights themselves may be too small or too large for float32.
+        self.total = float(shares.sum())
+        self.reference32, self.shares32 = self.reference.float(), (self.shares / self.total).float()
         self.offset32 = self.shares32.new_tensor([error - self.scale])
         self.best = torch.zeros(len(reference), dtype=torch.float64, device=device)
         for tile in tiles(len(rows) - n, step):
@@ -206,7 +208,7 @@ class _Coverage:
     def choose(self, n_instances: int, rank: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Greedy choices, then by `rank` what adds nothing."""
         gains, state = np.full(self.n, np.inf), np.full(self.n, _STALE, dtype=np.int8)
-        least = _ROUNDING * float(self.shares.sum())
+        least = _ROUNDING * self.total
         is_free = np.ones(self.n, dtype=bool)
         chosen: list[int] = []
         scores: list[float] = []
@@ -278,7 +280,7 @@ class _Coverage:
                 kernel = exponents.exp_().clamp_(max=self.inflation)
                 total += kernel.sub_(low[part]).clamp_(min=0).mv(self.shares32[part]).double()
             out[tile] = total.cpu().numpy()
-        return out * (1 + 2.0**-14)
+        return out * (self.total * (1 + 2.0**-14))
 
 
 def _highest(candidates: NDArray[np.int64], gains: NDArray[np.float64], size: int) -> NDArray[np.int64]:

@@ -261,6 +261,15 @@ def test_max_herding_is_its_definition(pool, bandwidth, weighted):
         np.testing.assert_array_equal(selectors.max_herding(X, n_instances, chunk_rows=5, **options)[0], indices)
 
 
+@pytest.mark.parametrize("scale", [1e-46, 1e42])
+def test_max_herding_of_weights_that_float32_cannot_hold(scale):
+    X, weights = RNG.normal(size=(60, 4)), RNG.random(60)
+    expected, gains = selectors.max_herding(X, 10, weights=weights)
+    indices, scores = selectors.max_herding(X, 10, weights=weights * scale)
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_allclose(scores, gains * scale, rtol=1e-9)
+
+
 def test_max_herding_picks_are_those_of_the_definition_and_masked():
     X, L = RNG.normal(size=(120, 6)), RNG.normal(size=(10, 6))
     for labelled in (None, L):
