@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import mmap
 import os
+import pickle
 import sys
 import tempfile
+import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
-from joblib.hashing import NumpyHasher
+import torch
 
-from al_sklearn._fingerprint import WHOLE_BYTES, describe, fingerprint
+from al_sklearn._fingerprint import WHOLE_BYTES, ObjectHasher, describe, fingerprint
 from al_sklearn._prefetch import read_ahead
 from al_sklearn._row_cache import cache_key, open_or_compute
 from al_sklearn.config import current
@@ -232,9 +234,19 @@ def _data_hash(X: Any) -> Any:
         return X.token()
     if are_files(X):
         return [fingerprint(X), [_stamp(path) for path in X]]
+    if type(X).__name__ == "SliceDataset" or isinstance(X, torch.utils.data.Dataset):
+        return _dataset_hash(X)
     file = getattr(X, "filename", None) or getattr(getattr(X, "file", None), "filename", None)
     large = file is not None and int(np.prod(X.shape, dtype=np.int64)) * X.dtype.itemsize > WHOLE_BYTES
     return [fingerprint(X), _stamp(file)] if large else fingerprint(X)
+
+
+def _dataset_hash(X: Any) -> Any:
+    """Know a torch data set again: what it holds and a sample of its items, or else all its items."""
+    try:
+        return [state_hash(X), fingerprint(X)]
+    except (pickle.PicklingError, TypeError, AttributeError):  # it holds a lambda, an open file …
+        return [state_hash(X[i]) for i in range(len(X))]
 
 
 def _stamp(path: Any) -> list[int]:
@@ -247,14 +259,16 @@ def state_hash(estimator: Any) -> str:
     return _StateHasher("md5").hash(estimator)
 
 
-class _StateHasher(NumpyHasher):
+class _StateHasher(ObjectHasher):
     """joblib's hash, with networks known by their weights: torch pickles them differently in every process."""
 
     def save(self, obj: Any) -> None:
-        torch, skorch_net = sys.modules.get("torch"), sys.modules.get("skorch.net")
+        skorch_net = sys.modules.get("skorch.net")
         if skorch_net is not None and isinstance(obj, skorch_net.NeuralNet):
             learnt = getattr(obj, "classes_", None), getattr(obj, "image_shape_", None)
             obj = "net", type(obj).__qualname__, describe(obj.get_params(deep=False)), learnt, describe(obj.module_)
-        elif torch is not None and isinstance(obj, torch.nn.Module):
+        elif isinstance(obj, torch.nn.Module):
             obj = describe(obj)
+        elif isinstance(obj, types.FunctionType):
+            obj = describe(obj)  # a lambda, or a notebook's function, by its code
         super().save(obj)

@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 import scipy.sparse as sp
 import torch
+from joblib.hashing import NumpyHasher
 from sklearn.base import BaseEstimator
 
 from al_sklearn.pool import RowView, iter_chunks, n_rows, take_rows
@@ -53,7 +54,7 @@ def describe(value: Any) -> Any:
     if isinstance(value, BaseEstimator) or (hasattr(value, "get_params") and not isinstance(value, type)):
         return {"class": describe(type(value)), **describe(value.get_params(deep=False))}
     if isinstance(value, torch.nn.Module):
-        state = {name: _hash(tensor.detach().cpu().numpy()) for name, tensor in value.state_dict().items()}
+        state = {name: _hash(tensor) for name, tensor in value.state_dict().items()}
         return {"class": describe(type(value)), "module": repr(value), "state": state}
     if isinstance(value, (np.ndarray, torch.Tensor)) or sp.issparse(value):
         return fingerprint(value)
@@ -85,10 +86,10 @@ def fingerprint(X: Any) -> dict[str, Any]:
         for part in (matrix.indptr, matrix.indices, matrix.data):
             digest.update(_bytes_of(part))
     elif isinstance(X, (list, tuple)) or hasattr(X, "iloc") or _holds_objects(X):
-        digest.update(joblib.hash(list(X) if isinstance(X, tuple) else X).encode())
+        digest.update(_hash_object(list(X) if isinstance(X, tuple) else X).encode())
     elif isinstance(X, torch.utils.data.Dataset) or type(X).__name__ == "SliceDataset":
         for i in _spread(n):
-            digest.update(joblib.hash(X[int(i)]).encode())
+            digest.update(_hash_object(X[int(i)]).encode())
     elif _bytes(X) > WHOLE_BYTES and not _in_memory(X):
         digest.update(_bytes_of(take_rows(X, _spread(n))))
     else:
@@ -151,14 +152,30 @@ def _code_hash(code: types.CodeType) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _hash(array: np.ndarray) -> str:
+def _hash(array: np.ndarray | torch.Tensor) -> str:
     return hashlib.blake2b(_bytes_of(array), digest_size=8).hexdigest()
+
+
+class ObjectHasher(NumpyHasher):
+    """joblib's hash, with tensors known by their values: torch pickles them differently in every process."""
+
+    def save(self, obj: Any) -> None:
+        """Take in an object, and whatever it holds."""
+        if isinstance(obj, torch.Tensor):
+            obj = "tensor", str(obj.dtype), tuple(obj.shape), _hash(obj)
+        super().save(obj)
+
+
+def _hash_object(value: Any) -> str:
+    return ObjectHasher("md5").hash(value)
 
 
 def _bytes_of(rows: Any) -> memoryview:
     """Look at an array's bytes without copying them, where they lie in order."""
     if isinstance(rows, torch.Tensor):
-        rows = rows.detach().cpu().numpy()
+        rows = rows.detach().cpu()
+        # numpy has no bfloat16.
+        rows = (rows.contiguous().view(torch.int16) if rows.dtype == torch.bfloat16 else rows).numpy()
     return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
 
 

@@ -66,7 +66,9 @@ def set_config(**settings: Any) -> None:
     cache : path, optional
         Folder in which probabilities, embeddings, predicted losses and input gradients are kept, piece by piece: a
         query that was killed goes on where it was, and the same question is answered from the file. What is asked of
-        another model or of other data gets files of its own; nothing is ever deleted. ``None`` keeps nothing.
+        another model or of other data gets files of its own; nothing is ever deleted. Data is known by its values;
+        files of images and arrays in files above 1 GiB by time and size too, these and torch data sets by what they
+        hold and 256 of their items; whatever has a method ``token()`` by what that returns. ``None`` keeps nothing.
     prefetch : bool, default=True
         Read the next piece in a thread while the classifier works on the one before.
 

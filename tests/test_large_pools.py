@@ -16,6 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from skorch.helper import SliceDataset
 
 from al_sklearn import _chunks, inference
 from al_sklearn._image_files import ImageFiles
@@ -295,6 +299,79 @@ def test_models_are_known_in_other_processes(net, digits, tmp_path):
     (tmp_path / "models").write_bytes(pickle.dumps(models))
     done = subprocess.run([sys.executable, "-c", HASH, tmp_path / "models"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str([_chunks.state_hash(model) for model in models])
+
+
+class Items(torch.utils.data.Dataset):
+    """A data set as people write them: an array, and something done to each item."""
+
+    def __init__(self, X, transform=None):
+        self.X, self.transform = X, transform
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, i):
+        return self.X[i] if self.transform is None else self.transform(self.X[i])
+
+
+@pytest.mark.parametrize("make", [Items, lambda X: Items(X, lambda x: x), lambda X: SliceDataset(Items(X))])
+def test_a_data_set_with_one_other_item_is_other_data(net, digits, tmp_path, make):
+    # More items than are sampled: 256 of 1797, and not the second.
+    changed = digits[0].copy()
+    changed[1] = changed[900][::-1]
+    with config_context(cache=tmp_path / "cache"):
+        inference.predict_proba(net, make(digits[0]))
+        proba = inference.predict_proba(net, make(changed))
+    np.testing.assert_allclose(proba, inference.predict_proba(net, changed), atol=2e-6)
+
+
+def test_two_subsets_of_one_data_set_are_other_data(net, digits, tmp_path):
+    base = Items(digits[0])
+    with config_context(cache=tmp_path / "cache"):
+        for left_out in (2, 1):
+            rest = np.delete(np.arange(len(base)), left_out)
+            proba = inference.predict_proba(net, torch.utils.data.Subset(base, rest.tolist()))
+            np.testing.assert_allclose(proba, inference.predict_proba(net, digits[0][rest]), atol=2e-6)
+
+
+class Unpicklable(Items):
+    def __reduce__(self):
+        raise TypeError("it holds an open file")
+
+
+def test_a_data_set_that_cannot_be_pickled_is_known_by_all_its_items(digits):
+    changed = digits[0].copy()
+    changed[1] = changed[900]
+    first, same, other = (_chunks._data_hash(Unpicklable(X)) for X in (digits[0], digits[0].copy(), changed))
+    assert first == same != other
+
+
+DATA_HASH = """
+import torch
+from al_sklearn._chunks import _data_hash, state_hash
+tensors = torch.arange(12.0).reshape(3, 4), torch.tensor([1, 0, 1])
+print(_data_hash(torch.utils.data.TensorDataset(*tensors)), _data_hash(list(tensors[0])), state_hash(tensors[1][0]))
+print(_data_hash(tensors[0].bfloat16()), state_hash({"a": torch.ones(2, 2, dtype=torch.bfloat16)}))
+"""
+
+
+def test_tensors_are_known_in_other_processes():
+    first, second = (
+        subprocess.run([sys.executable, "-c", DATA_HASH], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert first == second
+
+
+def test_a_pipeline_with_a_lambda_can_be_cached(digits, tmp_path):
+    def fitted(factor):
+        model = make_pipeline(FunctionTransformer(lambda X: factor * X.reshape(len(X), -1)), GaussianNB())
+        return model.fit(digits[0][:100], digits[1][:100])
+
+    with config_context(cache=tmp_path / "cache"):
+        inference.predict_proba(fitted(1.0), digits[0])
+        assert _chunks.state_hash(fitted(1.0)) == _chunks.state_hash(fitted(1.0))
+        assert _chunks.state_hash(fitted(1.0)) != _chunks.state_hash(fitted(2.0))
 
 
 def test_files_that_change_are_other_data(net, tmp_path):

@@ -37,6 +37,11 @@ class Hdf5Rows:
         self.chunks = data.chunks
 
     @property
+    def filename(self) -> str:
+        """The file, as a memory map says it."""
+        return str(self.path)
+
+    @property
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
