@@ -35,7 +35,7 @@ class Members(Wrapper):
         X : images or features
             What the members take.
         n_samples : int, optional
-            Number of members, drawn without replacement; all by default.
+            Number of members, drawn without replacement; all by default, and where there are not more.
         random_state : int, Generator, RandomState or None
             Which members, when not all.
 
@@ -49,13 +49,13 @@ class Members(Wrapper):
         NotFittedError
             Before ``fit``.
         ValueError
-            When ``n_samples`` is not from 1 to the number of members.
+            When ``n_samples`` is below 1.
         """
         check_is_fitted(self, "estimators_")
         X = self._prepare(X)
         members = self.estimators_
-        if n_samples is not None and not 1 <= n_samples <= len(members):
-            raise ValueError(f"n_samples must be from 1 to {len(members)} (the number of members), got {n_samples}.")
+        if n_samples is not None and n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
         if n_samples is not None and n_samples < len(members):
             chosen = as_generator(random_state).choice(len(members), n_samples, replace=False)
             members = [members[i] for i in np.sort(chosen)]

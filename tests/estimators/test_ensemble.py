@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Checkpoint
 
-from al_sklearn import StrategyComparison
+from al_sklearn import StrategyComparison, strategies
 from al_sklearn.estimators import (
     DeepEnsemble,
     ImageClassifier,
@@ -66,9 +66,16 @@ def test_some_members(flat):
     np.testing.assert_array_equal(two, ensemble.sample_proba(X[300:], n_samples=2, random_state=0))
     rows = [next(i for i in range(6) if np.array_equal(everyone[i], sample)) for sample in two]
     assert len(set(rows)) == 2
-    for wrong in (0, 7):
-        with pytest.raises(ValueError, match="n_samples must be from 1 to 6"):
-            ensemble.sample_proba(X[300:], n_samples=wrong)
+    np.testing.assert_array_equal(ensemble.sample_proba(X[300:], n_samples=7), everyone)
+    with pytest.raises(ValueError, match="n_samples must be at least 1"):
+        ensemble.sample_proba(X[300:], n_samples=0)
+
+
+def test_measures_of_many_samples_take_the_members_there_are(flat):
+    X, y = flat
+    ensemble = DeepEnsemble(DecisionTreeClassifier(max_features=4), n_members=3, random_state=0).fit(X[:200], y[:200])
+    chosen, scores = strategies.entropy_mc(ensemble, X[300:400], 5)
+    np.testing.assert_allclose(scores, strategies.measures.entropy(ensemble.predict_proba(X[300:400]))[chosen])
 
 
 def test_parallel_members_are_the_serial_ones(flat, digits, quick):
