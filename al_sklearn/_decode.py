@@ -12,8 +12,10 @@ What is decided here, for every file:
 from __future__ import annotations
 
 import os
+import struct
 import sys
 import threading
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -34,6 +36,9 @@ _UPRIGHT = {
 }
 _ORIENTATION = 0x0112
 _SIDEWAYS = {5, 6, 7, 8}
+
+# What Pillow's decoders raise on bad bytes.
+DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error, zlib.error)
 
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _lock = threading.Lock()
@@ -68,6 +73,7 @@ def decode(path: Any, image_size: Size = None, mode: str | None = None) -> np.nd
         raise ImportError("Reading image files needs Pillow: pip install pillow.") from error
     try:
         with Image.open(path) as image:
+            check_mode(image)
             orientation = image.getexif().get(_ORIENTATION, 1)
             size = _height_width(image_size)
             if size is not None and orientation in _SIDEWAYS:
@@ -76,18 +82,22 @@ def decode(path: Any, image_size: Size = None, mode: str | None = None) -> np.nd
                 # Never below twice the size wanted: the filter then sees what it would have seen.
                 image.draft(None, (2 * size[1], 2 * size[0]))
             pixels = to_pixels(image, size, mode, _UPRIGHT.get(orientation))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        # Pillow's word for a broken PNG is SyntaxError.
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         raise ValueError(f"X names a file that cannot be read as an image: {path} ({error}).") from error
     return pixels
+
+
+def check_mode(image: Any) -> None:
+    """Refuse what has no known range."""
+    if image.mode in ("I", "F"):
+        raise ValueError(f"Image files of mode {image.mode!r} have no known range; save them with 8 or 16 bits.")
 
 
 def to_pixels(image: Any, image_size: Size = None, mode: str | None = None, turn: str | None = None) -> np.ndarray:
     """Turn an open Pillow image into an array; see :func:`decode`. ``turn`` is done after resizing."""
     from PIL import Image
 
-    if image.mode in ("I", "F"):
-        raise ValueError(f"Image files of mode {image.mode!r} have no known range; save them with 8 or 16 bits.")
+    check_mode(image)
     deep = image.mode.startswith("I;16")
     see_through = image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
     if not deep:
@@ -146,4 +156,4 @@ def _cores() -> int:
 
 
 def _height_width(size: Size) -> tuple[int, int] | None:
-    return (size, size) if isinstance(size, int) else size
+    return (int(size), int(size)) if isinstance(size, (int, np.integer)) else size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -128,32 +129,45 @@ class _Kept:
         self.folder, self.row_shape = folder, row_shape
         self._slots: dict[bytes, int] = {}
         self._known = 0
+        self._file, self._last = 0, b""
+        self._looking = threading.Lock()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __reduce__(self) -> Any:
         # A worker process looks for itself.
-        return {**vars(self), "_slots": {}, "_known": 0}
+        return _Kept, (self.folder, self.row_shape)
 
     def read(self, paths: list[str], decode: Any) -> np.ndarray:
+        if not paths:
+            return np.empty((0, *self.row_shape), np.uint8)
         keys = [_key(path) for path in paths]
         self._look()
         new = {key: path for key, path in zip(keys, paths, strict=True) if key not in self._slots}
         if new:
             self._append(list(new), decode(list(new.values())))
-        rows = np.memmap(self.folder / "rows.bin", np.uint8, "r").reshape(-1, *self.row_shape)
+        # Not all that is in the file: somebody may be in the middle of writing more.
+        rows = np.memmap(self.folder / "rows.bin", np.uint8, "r", shape=(self._known, *self.row_shape))
         return np.asarray(rows[[self._slots[key] for key in keys]])
 
     def _look(self) -> None:
         """Learn the keys that are there and not known yet, whoever wrote them."""
-        file = self.folder / "keys.bin"
-        if not file.exists():
-            self._slots, self._known = {}, 0
-            return
-        with file.open("rb") as handle:
-            handle.seek(self._known * _KEY_BYTES)
-            found = handle.read()
-        for start in range(0, len(found) - _KEY_BYTES + 1, _KEY_BYTES):
-            self._slots[found[start : start + _KEY_BYTES]] = self._known
-            self._known += 1
+        with self._looking:
+            try:
+                handle = (self.folder / "keys.bin").open("rb")
+            except FileNotFoundError:
+                self._slots, self._known, self._last = {}, 0, b""
+                return
+            with handle:
+                inode = os.fstat(handle.fileno()).st_ino
+                handle.seek(max(self._known - 1, 0) * _KEY_BYTES)
+                if (inode, handle.read(len(self._last))) != (self._file, self._last):
+                    # The folder was deleted, and begun anew: its rows come in another order.
+                    self._slots, self._known, self._file, self._last = {}, 0, inode, b""
+                    handle.seek(0)
+                found = handle.read()
+            for start in range(0, len(found) - _KEY_BYTES + 1, _KEY_BYTES):
+                self._last = found[start : start + _KEY_BYTES]
+                self._slots[self._last] = self._known
+                self._known += 1
 
     def _append(self, keys: list[bytes], rows: np.ndarray) -> None:
         with locked(self.folder / ".lock"):

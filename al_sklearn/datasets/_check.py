@@ -6,9 +6,7 @@ import csv
 import dataclasses
 import io
 import os
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
+from al_sklearn._decode import DAMAGED, check_mode
 from al_sklearn._files import replacing
 from al_sklearn.datasets._base import ImageData, Skipped
 
@@ -116,22 +115,11 @@ def _problem(file: str | os.PathLike[str]) -> str | None:
 
     try:
         with Image.open(file) as image:
+            check_mode(image)
             # JPEG is then decoded at an eighth of its size: every byte is read, a third of the time is needed.
             image.draft(None, (1, 1))
             image.load()
-    # What Pillow's decoders raise on bad bytes.
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        TypeError,
-        LookupError,
-        EOFError,
-        OverflowError,
-        struct.error,
-        zlib.error,
-        Image.DecompressionBombError,
-    ) as error:
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         return str(error) or type(error).__name__
     return None
 

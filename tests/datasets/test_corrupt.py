@@ -103,3 +103,9 @@ def test_what_was_found_is_kept_after_ctrl_c(photos, monkeypatch):
 
 def test_data_in_arrays_has_nothing_to_check():
     assert load_dataset("digits", on_corrupt="skip").skipped == ()
+
+
+def test_what_no_decoder_here_takes_is_found(tmp_path):
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")
+    ((position, problem),) = check_images([tmp_path / "float.tif"], progress=False)
+    assert position == 0 and "no known range" in problem.problem

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -467,3 +468,47 @@ def test_a_view_of_files_is_scored_like_the_files(digits, quick, tmp_path):
     net = quick().fit(X[:40], y[:40])
     learner_view = RowView(paths, np.arange(59, 19, -1))
     np.testing.assert_array_equal(net.predict_proba(learner_view), net.predict_proba(X[59:19:-1]))
+
+
+def test_kept_rows_are_read_while_another_process_writes(files, tmp_path):
+    images = ImageFiles(files, 16, cache=tmp_path)
+    whole = images[:]
+    with (tmp_path / "16x16-RGB" / "rows.bin").open("ab") as pixels:
+        pixels.write(b"half an image")
+    np.testing.assert_array_equal(images[:], whole)
+    np.testing.assert_array_equal(ImageFiles(files, 16, cache=tmp_path)[[3]], whole[[3]])
+    assert images[[]].shape == (0, 16, 16, 3)
+
+
+def test_a_folder_of_kept_rows_that_was_begun_anew(files, tmp_path):
+    images = ImageFiles(files, 16, cache=tmp_path)
+    whole = images[:]
+    # In the same files, as where a file system gives an inode to the next that asks.
+    for name in ("keys.bin", "rows.bin"):
+        (tmp_path / "16x16-RGB" / name).write_bytes(b"")
+    ImageFiles(files[::-1], 16, cache=tmp_path)[:]
+    np.testing.assert_array_equal(images[:], whole)
+
+
+def test_kept_rows_in_threads(files, tmp_path):
+    whole = ImageFiles(files, 16)[:]
+    images = ImageFiles(files, 16, cache=tmp_path)
+    images[:6]
+    for _ in range(20):
+        fresh = pickle.loads(pickle.dumps(images))
+        with ThreadPoolExecutor(8) as threads:
+            for rows in threads.map(lambda i, X=fresh: X[[i, 11 - i]], range(12)):
+                assert rows.shape == (2, 16, 16, 3)
+        np.testing.assert_array_equal(fresh[:], whole)
+
+
+def test_damaged_headers_and_unknown_ranges_are_named(tmp_path):
+    (tmp_path / "letters.ppm").write_bytes(b"P6 4x 4 255 " + bytes(48))
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")
+    for name in ("letters.ppm", "float.tif"):
+        with pytest.raises(ValueError, match=name):
+            decode(tmp_path / name)
+
+
+def test_image_size_from_a_grid_of_numpy(files):
+    np.testing.assert_array_equal(decode(files[0], np.int64(16)), decode(files[0], 16))
