@@ -135,8 +135,8 @@ def read_splits(path: str | os.PathLike[str]) -> dict[int, dict[str, np.ndarray]
     Returns
     -------
     dict of dicts
-        By seed: ``train``, ``test`` (empty where the run had a test set of its own), and ``initial``, part of
-        ``train``.
+        By seed: ``train``, ``test`` (empty where the run had a test set of its own), ``initial``, part of ``train``,
+        and ``validation`` where there was one.
 
     Raises
     ------
@@ -152,6 +152,8 @@ def read_splits(path: str | os.PathLike[str]) -> dict[int, dict[str, np.ndarray]
         if missing:
             raise ValueError(f"{path} has no {missing[0]}_{seed}: it is no whole splits.npz of a run.")
         sets = {part: content[f"{part}_{seed}"] for part in _SPLIT_PARTS}
+        if f"validation_{seed}" in content:
+            sets["validation"] = content[f"validation_{seed}"]
         splits[seed] = check_index_sets(sets, nested={"initial": "train"}, where=f"{path}, seed {seed}")
     if not splits:
         raise ValueError(f"{path} is no splits.npz of a run; it has {', '.join(content)}.")

@@ -83,7 +83,8 @@ def set_config(**settings: Any) -> None:
 
     Notes
     -----
-    Worker processes of joblib do not inherit the settings.
+    The workers of a :class:`al_sklearn.StrategyComparison` have the settings that hold where its ``fit`` is called;
+    other worker processes of joblib do not inherit them.
     """
     global _everywhere
     _everywhere = _changed(_everywhere, settings)

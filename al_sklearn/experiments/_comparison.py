@@ -6,10 +6,11 @@ import os
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,16 +19,22 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from tqdm.auto import tqdm
 
-from al_sklearn._fingerprint import describe, fingerprint, versions
+from al_sklearn._fingerprint import describe, differences, fingerprint, versions
 from al_sklearn._random import RandomState
+from al_sklearn.config import config_context, current
 from al_sklearn.experiments import _data
+from al_sklearn.experiments._checkpoints import check_checkpoints
 from al_sklearn.experiments._experiment import PROTOCOL_CONSTRAINTS
 from al_sklearn.experiments._images import bought_thumbnails
-from al_sklearn.experiments._loop import Loop, Problem, Round, check_training
+from al_sklearn.experiments._loop import Loop, Problem, Round
+from al_sklearn.experiments._protocol import LATER_OPTIONS, check_protocol, known_classes, make_problem
 from al_sklearn.experiments._results import BASELINE, ComparisonResults, few_seeds, read_rounds, tidy_table
+from al_sklearn.experiments._retraining import Retraining
 from al_sklearn.experiments._store import FIRST, RunStore
 from al_sklearn.experiments._streams import Streams, entropy_of
 from al_sklearn.experiments._threads import limit_threads, threads_per_job
+from al_sklearn.experiments._training import check_training
+from al_sklearn.experiments.hard_pools import PoolTransform
 from al_sklearn.experiments.labelling_rate import LabellingRate
 from al_sklearn.experiments.stopping import StoppingCriterion
 from al_sklearn.experiments.tracking import Callback, Callbacks, ExperimentState, check_callbacks, new_run_id, run_id_of
@@ -48,12 +55,12 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
     strategies : list of str or callable, or dict of name to str or callable
         What is compared. A list takes the strategies' own names.
     n_initial : int or float, default=20
-        Images labelled from the start, or their share of the pool.
+        Images labelled from the start, or their share of the pool; with ``initial="per_class"`` of each class.
     n_instances : int, float or LabellingRate, default=20
         Images bought in each round, or their share of the pool, or a rule from
         :mod:`al_sklearn.experiments.labelling_rate`. The last batch is what is left.
-    n_rounds : int, default=10
-        Batches bought after the initial set, at most.
+    n_rounds : int or None, default=10
+        Batches bought after the initial set, at most. None needs a ``budget`` or a stopping criterion.
     n_seeds : int, default=5
         Repetitions. Fewer than five give a warning: they cannot tell a strategy from luck.
     n_jobs : int, default=None
@@ -65,8 +72,8 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         Folder that keeps every finished round. A run that was killed goes on from it, and ends with the same numbers.
     resume : bool, default=True
         False refuses a folder that holds a run already.
-    initial : {"stratified", "random"}, default="stratified"
-        Whether the initial set follows the classes' shares.
+    initial : {"stratified", "random", "per_class"}, or a strategy, default="stratified"
+        As in :class:`ActiveLearningExperiment`.
     test_size : float or int, default=0.25
         Held out of X anew for each seed, stratified, where ``fit`` gets no ``X_test``.
     training : {"from_scratch", "fine_tune", "only_new"}, default="from_scratch"
@@ -79,6 +86,27 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
     callbacks : list of Callback or None, default=None
         Told of every round of every strategy and seed, in the worker that runs it; those of
         :mod:`al_sklearn.experiments.tracking` write each to a run of its own.
+    splits : path, optional
+        Another run's folder, or its ``splits.npz``: each seed has that seed's test set, validation set and initial set
+        (``n_initial``, ``initial`` and ``test_size`` then say nothing).
+    budget : int or float, optional
+        Labels in all, at most, or their share of the pool; the initial and the validation set count. With
+        ``n_rounds=None`` the rounds go on until it is spent.
+    validation_size : int or float, optional
+        Images labelled for validation, or their share of the pool, drawn at random, the same for all strategies of a
+        seed. They count as labelled, and no weights are learnt from them. A net gets them as its validation data
+        (early stopping, the best checkpoint), :class:`al_sklearn.TunedClassifier` and whatever else has a
+        ``fit(X, y, X_val=, y_val=)`` as that, the last step of a pipeline likewise; a column
+        ``validation_accuracy`` is what stopping criteria and labelling rates may look at.
+    first_params, later_params : dict, optional
+        Parameters of the estimator for the first training, and for those after it, as ``{"max_epochs": 50}`` and
+        ``{"max_epochs": 5}``; names as for ``set_params``, at any depth.
+    pool : PoolTransform or list of them, optional
+        Makes the pool hard on purpose: wrong labels, rare classes, near-duplicates, images of no class; see
+        :mod:`al_sklearn.experiments.hard_pools`.
+    checkpoints : bool, default=False
+        Keep each round's model beside its record in the store: a torch network's weights as safetensors (extra
+        ``checkpoints``), other models by joblib. :func:`al_sklearn.experiments.load_checkpoint` reads them.
     random_state : int, Generator, RandomState or None, default=0
         What all seeds grow from.
     verbose : int, default=1
@@ -122,6 +150,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         "threads_per_job": [Interval(Integral, 1, None, closed="left"), None],
         "store": [str, os.PathLike, None],
         "resume": ["boolean"],
+        "checkpoints": ["boolean"],
         "random_state": ["random_state", np.random.Generator, np.random.SeedSequence],
         "verbose": ["verbose"],
     }
@@ -133,18 +162,25 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         *,
         n_initial: int | float = 20,
         n_instances: int | float | LabellingRate = 20,
-        n_rounds: int = 10,
+        n_rounds: int | None = 10,
         n_seeds: int = 5,
         n_jobs: int | None = None,
         threads_per_job: int | None = None,
         store: str | os.PathLike[str] | None = None,
         resume: bool = True,
-        initial: str = "stratified",
+        initial: str | Callable[..., Any] = "stratified",
         test_size: float | int = 0.25,
         training: str = "from_scratch",
         scoring: str | Callable[..., float] | None = None,
         stopping: StoppingCriterion | None = None,
         callbacks: Sequence[Callback] | None = None,
+        splits: str | os.PathLike[str] | None = None,
+        budget: int | float | None = None,
+        validation_size: int | float | None = None,
+        first_params: Mapping[str, Any] | None = None,
+        later_params: Mapping[str, Any] | None = None,
+        pool: PoolTransform | list[PoolTransform] | None = None,
+        checkpoints: bool = False,
         random_state: RandomState = 0,
         verbose: int = 1,
     ):
@@ -164,6 +200,13 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         self.scoring = scoring
         self.stopping = stopping
         self.callbacks = callbacks
+        self.splits = splits
+        self.budget = budget
+        self.validation_size = validation_size
+        self.first_params = first_params
+        self.later_params = later_params
+        self.pool = pool
+        self.checkpoints = checkpoints
         self.random_state = random_state
         self.verbose = verbose
 
@@ -194,12 +237,10 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         """
         self.strategies_ = name_strategies(self.strategies)
         check_training(self.estimator, self.training)
-        X = _data.check_rows(X, self.estimator)
-        y = _data.check_labels(y, n_rows(X))
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        has_test = X_test is not None or y_test is not None
-        if has_test:
-            X_test, y_test = _data.check_test_set(X_test, y_test, self.classes_, self.estimator)
+        check_protocol(self)
+        if self.checkpoints:
+            check_checkpoints(self.estimator, self.store)
+        X, y, X_test, y_test = self._check_data(X, y, X_test, y_test)
         if self.n_seeds < 5:
             # The caller's line is beyond scikit-learn's wrapper of fit.
             warnings.warn(few_seeds(self.n_seeds), stacklevel=3)
@@ -216,15 +257,17 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             threads = self.threads_per_job or begun.get("threads_per_job")
             threads = threads or threads_per_job(effective_n_jobs(self.n_jobs))
             problems = [
-                self._problem(X, y, codes, X_test, y_test, Streams(entropy, seed)) for seed in range(self.n_seeds)
+                make_problem(self, X, y, self.classes_, X_test, y_test, Streams(entropy, seed))
+                for seed in range(self.n_seeds)
             ]
-            config = self._config(problems[0], entropy, threads, X_test if has_test else None)
+            config = self._config(_data_of(X, y, X_test, y_test), entropy, threads)
             store.open(config, _splits(problems), resume=self.resume)
             self._run(problems, store, threads)
             self._collect(store)
+            store.finish(self.strategies_, self.n_seeds)
             self.thumbnails_ = store.thumbnails()
             if not self.thumbnails_:
-                self.thumbnails_ = bought_thumbnails(X, codes, self.queries_)
+                self.thumbnails_ = bought_thumbnails(problems[0].X, self._codes(problems[0]), self.queries_)
                 store.write_thumbnails(self.thumbnails_)
             self._results = ComparisonResults(self.results_, self.classes_, self.thumbnails_, store.config())
         return self
@@ -310,6 +353,83 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         """
         return self._finished().report(path, metric=metric, class_names=class_names, title=title)
 
+    def retrain(
+        self,
+        X: Any,
+        y: Any,
+        X_test: Any = None,
+        y_test: Any = None,
+        *,
+        estimators: Mapping[str, Any] | None = None,
+        n_repeats: int = 5,
+        rounds: str = "last",
+    ) -> pd.DataFrame:
+        """Train fresh models on the sets that the strategies bought, several times, and other models too.
+
+        Two questions: how much of a difference is the luck of one training, and does a set that one model has chosen
+        serve another (transfer)?
+
+        Parameters
+        ----------
+        X, y, X_test, y_test
+            What ``fit`` was given.
+        estimators : dict of str to classifier, optional
+            Who is trained, by name. By default the comparison's own, as ``"same"``.
+        n_repeats : int, default=5
+            Trainings of each set, from weights and data orders of their own.
+        rounds : {"last", "all"}, default="last"
+            Each strategy's final set, or that of every round.
+
+        Returns
+        -------
+        DataFrame
+            One row a training: ``estimator``, ``strategy``, ``seed``, ``round``, ``repeat``, ``n_labelled``, and the
+            metrics. With a store, each is kept under ``retrained``, and one that is there is not trained again.
+
+        Raises
+        ------
+        ValueError
+            For other data than those of ``fit``.
+        """
+        stored = self._finished().config
+        if rounds not in ("last", "all"):
+            raise ValueError(f"rounds must be 'last' or 'all', got {rounds!r}.")
+        if n_repeats < 1:
+            raise ValueError(f"n_repeats must be at least 1, got {n_repeats}.")
+        X, y, X_test, y_test = self._check_data(X, y, X_test, y_test)
+        entropy, threads = stored["configuration"]["random_state"], stored["configuration"]["threads_per_job"]
+        found = differences(stored["data"], self._config(_data_of(X, y, X_test, y_test), entropy, threads)["data"])
+        if found:
+            raise ValueError(f"These are not the data that fit was given: {'; '.join(found)}.")
+        estimators = {"same": self.estimator} if estimators is None else estimators
+        store = None if self.store is None else RunStore(self.store)
+        jobs = []
+        for seed in range(self.n_seeds):
+            problem = make_problem(self, X, y, self.classes_, X_test, y_test, Streams(entropy, seed))
+            for name in self.strategies_:
+                batches = self.queries_[name, seed]
+                for number in range(len(batches)) if rounds == "all" else [len(batches) - 1]:
+                    bought = np.concatenate(batches[: number + 1])
+                    jobs += [
+                        Retraining(label, estimator, name, number, repeat, problem, bought)
+                        for label, estimator in estimators.items()
+                        for repeat in range(n_repeats)
+                    ]
+        settings = (threads, asdict(current()), False)
+        with limit_threads(threads):
+            answers = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+                delayed(_retrain)(job, store, settings) for job in jobs
+            )
+            return pd.DataFrame(tqdm(answers, total=len(jobs), unit="training", disable=not self.verbose))
+
+    def _check_data(self, X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[Any, np.ndarray, Any, Any]:
+        X = _data.check_rows(X, self.estimator)
+        y = _data.check_labels(y, n_rows(X))
+        self.classes_ = known_classes(y, self.pool)
+        if X_test is not None or y_test is not None:
+            X_test, y_test = _data.check_test_set(X_test, y_test, self.classes_, self.estimator)
+        return X, y, X_test, y_test
+
     def _finished(self) -> ComparisonResults:
         if not hasattr(self, "_results"):
             from sklearn.exceptions import NotFittedError
@@ -317,32 +437,15 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             raise NotFittedError("This StrategyComparison has no results yet; call fit first.")
         return self._results
 
-    def _problem(self, X: Any, y: Any, codes: np.ndarray, X_test: Any, y_test: Any, streams: Streams) -> Problem:
-        train, test, initial = _data.make_split(
-            codes, X_test is not None, self.test_size, self.n_initial, self.initial, streams
-        )
-        return Problem(
-            estimator=self.estimator,
-            X=X,
-            y=y,
-            classes=self.classes_,
-            train=train,
-            initial=initial,
-            X_test=_data.select(X, test) if X_test is None else X_test,
-            y_test=y[test] if X_test is None else y_test,
-            n_instances=_data.check_n_instances(self.n_instances, len(train)),
-            n_rounds=self.n_rounds,
-            training=self.training,
-            scoring=self.scoring,
-            streams=streams,
-            stopping=self.stopping,
-        )
+    def _codes(self, problem: Problem) -> np.ndarray:
+        """Columns of the classes; of no class, any."""
+        return np.minimum(np.searchsorted(self.classes_, problem.y), len(self.classes_) - 1)
 
-    def _config(self, problem: Problem, entropy: int, threads: int, X_test: Any) -> dict[str, Any]:
+    def _config(self, data: dict[str, Any], entropy: int, threads: int) -> dict[str, Any]:
         protocol = ("n_initial", "n_instances", "n_rounds", "n_seeds", "initial", "training")
         configuration = {name: describe(getattr(self, name)) for name in protocol}
         configuration |= {
-            "test_size": describe(self.test_size) if X_test is None else None,
+            "test_size": describe(self.test_size) if "X_test" not in data else None,
             "scoring": describe(self.scoring),
             "random_state": entropy,
             "threads_per_job": threads,
@@ -352,10 +455,12 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         if self.stopping is not None:
             # Only where there is one: runs that were begun without stay the same runs.
             configuration["stopping"] = describe(self.stopping)
-        data = {"X": fingerprint(problem.X), "y": fingerprint(problem.y), "classes": describe(self.classes_.tolist())}
-        if X_test is not None:
-            data |= {"X_test": fingerprint(X_test), "y_test": fingerprint(problem.y_test)}
-        return {"configuration": configuration, "data": data, "versions": versions()}
+        for name in LATER_OPTIONS:
+            if getattr(self, name) is not None:
+                configuration[name] = describe(getattr(self, name))
+        known = {name: fingerprint(part) for name, part in data.items()}
+        known["classes"] = describe(self.classes_.tolist())
+        return {"configuration": configuration, "data": known, "versions": versions()}
 
     def _run(self, problems: list[Problem], store: RunStore, threads: int) -> None:
         """Train the first models, then run every strategy of every seed from where it stands."""
@@ -366,11 +471,12 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         left = [run for run in runs if not _is_done(problems[run[1]], [*begun[run[1]], *done[run]])]
         needs_model = {seed for name, seed in left if self.training != "from_scratch" or not done[name, seed]}
         first = sorted({seed for seed, records in enumerate(begun) if not records} | needs_model)
-        total = sum(1 + len(self.strategies_) * _n_batches(problem) for problem in problems)
+        total = sum(1 + len(self.strategies_) * problem.n_batches for problem in problems)
         watched = [(FIRST, seed) for seed in range(len(problems))] + runs
         bar = _Progress(store, watched, total, disable=not self.verbose)
         with bar, limit_threads(threads), Parallel(n_jobs=self.n_jobs) as parallel:
-            trained = parallel(delayed(_train_first)(problems[seed], store, threads) for seed in first)
+            settings = (threads, asdict(current()), self.checkpoints)
+            trained = parallel(delayed(_train_first)(problems[seed], store, settings) for seed in first)
             models = dict(zip(first, trained, strict=True))
             begun = [store.read(FIRST, seed) for seed in range(len(problems))]
             parallel(
@@ -381,7 +487,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                     models.get(seed),
                     [*begun[seed], *done[name, seed]],
                     store,
-                    threads,
+                    settings,
                     os.getpid(),
                     told,
                 )
@@ -430,35 +536,44 @@ def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
     return named
 
 
-def _n_batches(problem: Problem) -> int:
-    """Return how many batches there can be; fewer where a criterion stops or a rate asks for much."""
-    left = len(problem.train) - len(problem.initial)
-    smallest = problem.n_instances if isinstance(problem.n_instances, int) else 1
-    return min(problem.n_rounds, -(-left // smallest))
-
-
 def _is_done(problem: Problem, records: list[Round]) -> bool:
     """Whether these rounds, the first among them, are all there will be."""
     if not records:
         return False
-    n_labelled = sum(len(record.indices) for record in records)
+    n_labelled = len(problem.validation) + sum(len(record.indices) for record in records)
     return bool(records[-1].metrics.get("stopped")) or problem.is_over(len(records) - 1, n_labelled)
 
 
 def _splits(problems: list[Problem]) -> dict[str, np.ndarray]:
     splits: dict[str, np.ndarray] = {}
     for seed, problem in enumerate(problems):
-        n = len(problem.y)
-        held_out = len(problem.train) < n
-        test = np.setdiff1d(np.arange(n), problem.train) if held_out else np.empty(0, dtype=np.int64)
-        splits |= {f"train_{seed}": problem.train, f"test_{seed}": test, f"initial_{seed}": problem.initial}
+        splits |= {f"train_{seed}": problem.train, f"test_{seed}": problem.test, f"initial_{seed}": problem.initial}
+        if len(problem.validation):
+            splits[f"validation_{seed}"] = problem.validation
     return splits
 
 
-def _train_first(problem: Problem, store: RunStore, threads: int) -> Any:
-    with limit_threads(threads):
+def _data_of(X: Any, y: Any, X_test: Any, y_test: Any) -> dict[str, Any]:
+    """Name what a run is known by."""
+    return {"X": X, "y": y} | ({} if X_test is None else {"X_test": X_test, "y_test": y_test})
+
+
+# Threads of a worker, the package's settings, whether models are kept.
+_Settings: TypeAlias = tuple[int, dict[str, Any], bool]
+
+
+@contextmanager
+def _in_worker(settings: _Settings) -> Iterator[None]:
+    """Give a worker its threads and the settings of whoever called ``fit``; it inherits neither."""
+    with limit_threads(settings[0]), config_context(**settings[1]):
+        yield
+
+
+def _train_first(problem: Problem, store: RunStore, settings: _Settings) -> Any:
+    with _in_worker(settings):
         loop = Loop(problem, None, FIRST)
-        store.write(FIRST, problem.streams.seed, loop.begin())
+        record = loop.begin()
+        store.write(FIRST, problem.streams.seed, record, loop.model if settings[2] else None)
         return loop.model
 
 
@@ -469,13 +584,13 @@ def _run_strategy(
     model: Any,
     records: list[Round],
     store: RunStore,
-    threads: int,
+    settings: _Settings,
     main: int,
     told: _Told,
 ) -> None:
     """Run one strategy on one seed from where it stands; every finished round goes to the store."""
     parent = os.getppid()
-    with limit_threads(threads):
+    with _in_worker(settings):
         loop = Loop(problem, strategy, name)
         loop.share(model, records[0])
         loop.replay(records[1:])
@@ -485,11 +600,16 @@ def _run_strategy(
                 listeners.round_end(records[0])
             while not loop.finished:
                 record = loop.step()
-                store.write(name, problem.streams.seed, record)
+                store.write(name, problem.streams.seed, record, loop.model if settings[2] else None)
                 listeners.round_end(record)
                 if os.getpid() != main and os.getppid() != parent:
                     # The process that wanted this was killed: leave the rest to whoever resumes it.
                     return
+
+
+def _retrain(job: Retraining, store: RunStore | None, settings: _Settings) -> dict[str, Any]:
+    with _in_worker(settings):
+        return job.run(store)
 
 
 class _Told:

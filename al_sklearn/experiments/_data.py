@@ -14,8 +14,6 @@ from sklearn.utils import assert_all_finite, check_array, column_or_1d, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 
 from al_sklearn._errors import check_same_length
-from al_sklearn.experiments._splits import hold_out, initial_set
-from al_sklearn.experiments._streams import Streams
 from al_sklearn.experiments.labelling_rate import LabellingRate
 from al_sklearn.pool import RowView, n_rows, take_rows, view_rows
 
@@ -94,20 +92,6 @@ def check_share(value: float | int, n: int) -> int:
 def check_n_instances(value: float | int | LabellingRate, n: int) -> int | LabellingRate:
     """Turn a share of ``n`` into a count; a labelling rate stays one."""
     return value if isinstance(value, LabellingRate) else check_share(value, n)
-
-
-def make_split(
-    codes: np.ndarray, has_test: bool, test_size: float | int, n_initial: float | int, initial: str, streams: Streams
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return one seed's training, test and initial positions; no test positions where a test set was given."""
-    n = len(codes)
-    train, test = np.arange(n, dtype=np.int64), np.empty(0, dtype=np.int64)
-    if not has_test:
-        if n < 2:
-            raise ValueError(f"A test set cannot be held out of n_samples = {n}; give X_test and y_test.")
-        train, test = hold_out(codes, test_size, streams.generator("split"))
-    chosen = initial_set(codes, train, check_share(n_initial, len(train)), initial, streams.generator("initial"))
-    return train, test, chosen
 
 
 def select(X: Any, positions: np.ndarray) -> Any:

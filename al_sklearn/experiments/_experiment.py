@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -19,9 +20,12 @@ from tqdm.auto import tqdm
 from al_sklearn._fingerprint import describe
 from al_sklearn._random import RandomState
 from al_sklearn.experiments import _data
-from al_sklearn.experiments._loop import TRAINING, Loop, Problem, Round, check_training, tidy_row
+from al_sklearn.experiments._loop import TRAINING, Loop, Round, tidy_row
 from al_sklearn.experiments._metrics import align_columns
+from al_sklearn.experiments._protocol import check_protocol, known_classes, make_problem
 from al_sklearn.experiments._streams import Streams, entropy_of
+from al_sklearn.experiments._training import check_training
+from al_sklearn.experiments.hard_pools import PoolTransform
 from al_sklearn.experiments.labelling_rate import LabellingRate
 from al_sklearn.experiments.stopping import StoppingCriterion
 from al_sklearn.experiments.tracking import Callback, Callbacks, ExperimentState, check_callbacks, new_run_id
@@ -38,13 +42,19 @@ PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
         Interval(Real, 0, 1, closed="neither"),
         LabellingRate,
     ],
-    "n_rounds": [Interval(Integral, 0, None, closed="left")],
-    "initial": [StrOptions({"stratified", "random"})],
+    "n_rounds": [Interval(Integral, 0, None, closed="left"), None],
+    "initial": [str, callable],
     "test_size": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither")],
     "training": [StrOptions(set(TRAINING))],
     "scoring": [StrOptions(set(get_scorer_names())), callable, None],
     "stopping": [StoppingCriterion, None],
     "callbacks": [list, tuple, None],
+    "splits": [str, os.PathLike, None],
+    "budget": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither"), None],
+    "validation_size": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither"), None],
+    "first_params": [Mapping, None],
+    "later_params": [Mapping, None],
+    "pool": [PoolTransform, list, tuple, None],
 }
 
 
@@ -62,14 +72,16 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     query_strategy : str or callable, default="random_sampling"
         A name from :func:`al_sklearn.strategies.catalogue`, or a function ``(classifier, X, n_instances)``.
     n_initial : int or float, default=20
-        Images labelled from the start, or their share of the pool.
+        Images labelled from the start, or their share of the pool; with ``initial="per_class"`` of each class.
     n_instances : int, float or LabellingRate, default=20
         Images bought in each round, or their share of the pool, or a rule from
         :mod:`al_sklearn.experiments.labelling_rate`. The last batch is what is left.
-    n_rounds : int, default=10
-        Batches bought after the initial set, at most.
-    initial : {"stratified", "random"}, default="stratified"
-        Whether the initial set follows the classes' shares (at least one image a class where that is possible).
+    n_rounds : int or None, default=10
+        Batches bought after the initial set, at most. None needs a ``budget`` or a stopping criterion.
+    initial : {"stratified", "random", "per_class"}, or a strategy, default="stratified"
+        The initial set follows the classes' shares (at least one image a class where that is possible), is drawn at
+        random, has ``n_initial`` of each class, or is chosen by a strategy that needs no labels, as ``"typiclust"``,
+        from the images, or from what a pipeline's transformers make of them.
     test_size : float or int, default=0.25
         Held out of X, stratified, where ``fit`` gets no ``X_test``.
     training : {"from_scratch", "fine_tune", "only_new"}, default="from_scratch"
@@ -82,6 +94,24 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         test set's: a rule for practice looks at predictions, or at a validation set.
     callbacks : list of Callback or None, default=None
         Told of every round, as those of :mod:`al_sklearn.experiments.tracking` are.
+    splits : path, optional
+        Another run's folder, or its ``splits.npz``: each seed has that seed's test set, validation set and initial set
+        (``n_initial``, ``initial`` and ``test_size`` then say nothing).
+    budget : int or float, optional
+        Labels in all, at most, or their share of the pool; the initial and the validation set count. With
+        ``n_rounds=None`` the rounds go on until it is spent.
+    validation_size : int or float, optional
+        Images labelled for validation, or their share of the pool, drawn at random, the same for all strategies of a
+        seed. They count as labelled, and no weights are learnt from them. A net gets them as its validation data
+        (early stopping, the best checkpoint), :class:`al_sklearn.TunedClassifier` and whatever else has a
+        ``fit(X, y, X_val=, y_val=)`` as that, the last step of a pipeline likewise; a column
+        ``validation_accuracy`` is what stopping criteria and labelling rates may look at.
+    first_params, later_params : dict, optional
+        Parameters of the estimator for the first training, and for those after it, as ``{"max_epochs": 50}`` and
+        ``{"max_epochs": 5}``; names as for ``set_params``, at any depth.
+    pool : PoolTransform or list of them, optional
+        Makes the pool hard on purpose: wrong labels, rare classes, near-duplicates, images of no class; see
+        :mod:`al_sklearn.experiments.hard_pools`.
     random_state : int, Generator, RandomState or None, default=None
         Of split, initial set, weights, data order and acquisition, a stream each.
     verbose : int, default=0
@@ -95,13 +125,16 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         All labels; a model that has not met one of them yet gives it probability 0.
     history_ : DataFrame
         One row a round: ``round``, ``n_labelled``, ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``nll``,
-        ``ece``, (``score``,) ``batch_accuracy`` (of the model before on the batch just bought), ``accuracy_<class>``,
-        ``bought_<class>``, ``query_seconds``, ``training_seconds``, ``peak_memory_mb`` (of the process, so far), and,
-        where runs may end early, ``stopped`` (why, in the last row; else empty).
+        ``ece``, (``score``, ``validation_accuracy``,) ``batch_accuracy`` (of the model before on the batch just
+        bought), (``bought_outside``, ``bought_wrong``: images of no class, images with a wrong label,)
+        ``accuracy_<class>``, ``bought_<class>``, ``query_seconds``, ``training_seconds``, ``peak_memory_mb`` (of the
+        process, so far), and, where runs may end early, ``stopped`` (why, in the last row; else empty).
     stopped_ : str
         Why the rounds ended early; empty where they did not.
     labelled_indices_ : int64 array
-        Positions in X, in the order in which they were labelled.
+        Positions in X, in the order in which they were labelled; without those for validation.
+    validation_indices_ : int64 array
+        Positions labelled for validation.
     queries_ : list of int64 arrays
         The initial set and each round's batch.
     test_indices_ : int64 array
@@ -152,13 +185,19 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         *,
         n_initial: int | float = 20,
         n_instances: int | float | LabellingRate = 20,
-        n_rounds: int = 10,
-        initial: str = "stratified",
+        n_rounds: int | None = 10,
+        initial: str | Callable[..., Any] = "stratified",
         test_size: float | int = 0.25,
         training: str = "from_scratch",
         scoring: str | Callable[..., float] | None = None,
         stopping: StoppingCriterion | None = None,
         callbacks: Sequence[Callback] | None = None,
+        splits: str | os.PathLike[str] | None = None,
+        budget: int | float | None = None,
+        validation_size: int | float | None = None,
+        first_params: Mapping[str, Any] | None = None,
+        later_params: Mapping[str, Any] | None = None,
+        pool: PoolTransform | list[PoolTransform] | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
     ):
@@ -173,6 +212,12 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.scoring = scoring
         self.stopping = stopping
         self.callbacks = callbacks
+        self.splits = splits
+        self.budget = budget
+        self.validation_size = validation_size
+        self.first_params = first_params
+        self.later_params = later_params
+        self.pool = pool
         self.random_state = random_state
         self.verbose = verbose
 
@@ -201,32 +246,15 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         """
         strategy = get_strategy(self.query_strategy)
         check_training(self.estimator, self.training)
+        check_protocol(self)
         X, y = self._check_training_data(X, y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        self.classes_ = known_classes(y, self.pool)
         streams = Streams(entropy_of(self.random_state))
         has_test = X_test is not None or y_test is not None
         if has_test:
             X_test, y_test = _data.check_test_set(X_test, y_test, self.classes_, self.estimator)
-        train, test, initial = _data.make_split(codes, has_test, self.test_size, self.n_initial, self.initial, streams)
-        if not has_test:
-            X_test, y_test = _data.select(X, test), y[test]
-        self.test_indices_ = test
-        problem = Problem(
-            estimator=self.estimator,
-            X=X,
-            y=y,
-            classes=self.classes_,
-            train=train,
-            initial=initial,
-            X_test=X_test,
-            y_test=y_test,
-            n_instances=_data.check_n_instances(self.n_instances, len(train)),
-            n_rounds=self.n_rounds,
-            training=self.training,
-            scoring=self.scoring,
-            streams=streams,
-            stopping=self.stopping,
-        )
+        problem = make_problem(self, X, y, self.classes_, X_test, y_test, streams)
+        self.test_indices_ = problem.test
         loop = Loop(problem, strategy, strategy_name(strategy))
         listeners = check_callbacks(self.callbacks)
         parameters = describe(self.get_params(deep=False)) if listeners else {}
@@ -235,6 +263,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             records = self._run(loop, told)
         self.estimator_ = loop.model
         self.labelled_indices_ = loop.labelled
+        self.validation_indices_ = problem.validation
         self.stopped_ = loop.stopped
         self.queries_ = [record.indices for record in records]
         self.history_ = pd.DataFrame([tidy_row(record, self.classes_) for record in records])
@@ -327,7 +356,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return X
 
     def _run(self, loop: Loop, told: Callbacks) -> list[Round]:
-        total = loop.problem.n_rounds + 1
+        total = loop.problem.n_batches + 1
         with tqdm(total=total, desc=loop.name, unit="round", disable=not self.verbose) as bar:
             records = [loop.begin()]
             told.round_end(records[-1])

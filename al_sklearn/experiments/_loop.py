@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.metrics import get_scorer
-from sklearn.pipeline import Pipeline
 
 from al_sklearn._random import preserve_global_rng
 from al_sklearn.experiments._metrics import METRICS, Predicted, align_columns, evaluate
 from al_sklearn.experiments._streams import Streams, seeded_clone
+from al_sklearn.experiments._training import fit, partial_fit, warm_start_parameter
 from al_sklearn.experiments.labelling_rate import LabellingRate
 from al_sklearn.experiments.stopping import StoppingCriterion
 from al_sklearn.inference import classes_of, predict_proba
@@ -36,12 +36,14 @@ if sys.platform != "win32":
 
 # numpy's, torch's and Python's global generators are one for all threads of a process, and networks draw from them:
 # under a threading backend the loops take turns. Workers in processes of their own never wait.
-_global_generators = threading.RLock()
+global_generators = threading.RLock()
 
 TRAINING: Final = ("from_scratch", "fine_tune", "only_new")
 # Enough to see one prediction in a thousand change.
 _N_STOP: Final = 1000
 _USED_UP: Final = "pool used up"
+# Columns that a round has where there is something to say.
+_SOMETIMES: Final = ("score", "validation_accuracy", "batch_accuracy", "bought_outside", "bought_wrong")
 
 
 @dataclass
@@ -74,6 +76,18 @@ class Problem:
         The seed's randomness.
     stopping : StoppingCriterion or None
         Ends the rounds early; each loop has its own clone.
+    test : int64 array
+        Positions of X that were held out; empty where the test set came from elsewhere.
+    validation : int64 array
+        Positions labelled for validation: they count, and no model learns its weights from them.
+    budget : int or None
+        Labels in all, at most; those for validation count.
+    truth : array or None
+        The right labels, where some of ``y`` are wrong on purpose.
+    outside : bool array or None
+        Images of no class: they can be bought, and nobody learns from them.
+    first_params, later_params : dict or None
+        Parameters of the estimator in the first training and in the later ones.
     """
 
     estimator: Any
@@ -90,6 +104,13 @@ class Problem:
     scoring: str | Callable[..., float] | None
     streams: Streams
     stopping: StoppingCriterion | None = None
+    test: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    validation: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    budget: int | None = None
+    truth: np.ndarray | None = None
+    outside: np.ndarray | None = None
+    first_params: Mapping[str, Any] | None = None
+    later_params: Mapping[str, Any] | None = None
 
     @property
     def ends_early(self) -> bool:
@@ -103,13 +124,47 @@ class Problem:
         return np.sort(generator.permutation(self.train)[:_N_STOP])
 
     def is_over(self, n_rounds: int, n_labelled: int) -> bool:
-        """Whether the rounds or the pool are used up."""
-        return n_rounds >= self.n_rounds or n_labelled >= len(self.train)
+        """Whether the rounds, the budget or the pool are used up; ``n_labelled`` counts those for validation."""
+        return n_rounds >= self.n_rounds or n_labelled >= self.most
+
+    @property
+    def most(self) -> int:
+        """Labels there can be, those for validation among them."""
+        n = len(self.train) + len(self.validation)
+        return n if self.budget is None else min(n, self.budget)
+
+    @property
+    def n_batches(self) -> int:
+        """Batches there can be; fewer where a criterion stops or a rate asks for much."""
+        smallest = self.n_instances if isinstance(self.n_instances, int) else 1
+        return min(self.n_rounds, -(-(self.most - len(self.initial) - len(self.validation)) // smallest))
+
+    def n_paid(self, labelled: np.ndarray) -> int:
+        """Count the labels paid for, those for validation among them."""
+        return len(labelled) + len(self.validation)
+
+    def learnable(self, positions: np.ndarray) -> np.ndarray:
+        """Those of the positions that have a class."""
+        return positions if self.outside is None else positions[~self.outside[positions]]
+
+    def params_of(self, number: int) -> dict[str, Any]:
+        """Return what the estimator's parameters are set to in a round."""
+        first = dict(self.first_params or {})
+        if number == 0 or not (first or self.later_params):
+            return first
+        # A model that goes on from the first round still has that one's.
+        usual = self.estimator.get_params(deep=True)
+        return {name: usual[name] for name in first} | dict(self.later_params or {})
+
+    def sizes(self, positions: np.ndarray) -> list[int]:
+        """Count the images of each class, by the labels that were given."""
+        codes = np.searchsorted(self.classes, self.y[self.learnable(positions)])
+        return np.bincount(codes, minlength=len(self.classes)).tolist()
 
     def next_batch(self, history: Sequence[Mapping[str, Any]]) -> int:
         """Return how many images come next, after rounds with these metrics."""
         n_labelled = history[-1]["n_labelled"]
-        counts = [len(self.train) - n_labelled]
+        counts = [self.most - n_labelled]
         if isinstance(self.n_instances, LabellingRate):
             name = self.n_instances.metric
             values = [metrics[name] for metrics in history] if name is not None else []
@@ -127,6 +182,11 @@ class Problem:
         process, the last bits of every sum are the same.
         """
         return np.asarray(self.X_test) if isinstance(self.X_test, np.memmap) else self.X_test
+
+    @cached_property
+    def validation_rows(self) -> Any:
+        """The validation images; None where there are none."""
+        return take_rows(self.X, self.validation) if len(self.validation) else None
 
     @cached_property
     def test_codes(self) -> np.ndarray:
@@ -186,14 +246,19 @@ class Loop:
         return np.setdiff1d(self.problem.train, self.labelled, assume_unique=True)
 
     @property
+    def n_labelled(self) -> int:
+        """How many labels have been paid for."""
+        return self.problem.n_paid(self.labelled)
+
+    @property
     def finished(self) -> bool:
-        """Whether the rounds or the pool are used up, or a criterion has said stop."""
-        return bool(self.stopped) or self.problem.is_over(self.round, len(self.labelled))
+        """Whether the rounds, the budget or the pool are used up, or a criterion has said stop."""
+        return bool(self.stopped) or self.problem.is_over(self.round, self.n_labelled)
 
     def begin(self) -> Round:
         """Train the first model, on the initial set, and measure it."""
         initial = self.problem.initial
-        with _global_generators:
+        with global_generators:
             return self._learn(initial, np.full(len(initial), np.nan), {"query_seconds": 0.0, "batch_accuracy": np.nan})
 
     def share(self, model: Any, first: Round) -> None:
@@ -212,12 +277,12 @@ class Loop:
             self._recall(record.metrics)
             # From scratch, only the last model matters; else each has grown out of the one before.
             if self.problem.training != "from_scratch" or i == len(records) - 1:
-                with _global_generators:
+                with global_generators:
                     self.model = self._train(record.indices)
 
     def step(self) -> Round:
         """Ask for a batch, reveal its labels, train and measure."""
-        with _global_generators:
+        with global_generators:
             return self._step()
 
     def _step(self) -> Round:
@@ -225,9 +290,16 @@ class Loop:
         started = time.perf_counter()
         indices, scores = self.query(problem.next_batch(self._history))
         query_seconds = time.perf_counter() - started
-        before, _ = _proba(self.model, take_rows(problem.X, indices), problem.classes)
-        right = problem.classes[before.argmax(axis=1)] == problem.y[indices]
-        return self._learn(indices, scores, {"query_seconds": query_seconds, "batch_accuracy": float(right.mean())})
+        batch_accuracy = self._accuracy(problem.learnable(indices))
+        return self._learn(indices, scores, {"query_seconds": query_seconds, "batch_accuracy": batch_accuracy})
+
+    def _accuracy(self, positions: np.ndarray, rows: Any = None) -> float:
+        """Share of these images whose given label the model predicts; NaN of none."""
+        problem = self.problem
+        if len(positions) == 0:
+            return float("nan")
+        proba, _ = proba_of(self.model, take_rows(problem.X, positions) if rows is None else rows, problem.classes)
+        return float((problem.classes[proba.argmax(axis=1)] == problem.y[positions]).mean())
 
     def query(self, n_instances: int) -> tuple[np.ndarray, np.ndarray]:
         """Let the strategy choose among the unlabelled; positions in X and scores."""
@@ -236,14 +308,15 @@ class Loop:
         # Ours read rows as they need them; others expect an array.
         ours = follows_contract(self.strategy)
         pool = view_rows(problem.X, unlabelled) if ours else take_rows(problem.X, unlabelled)
-        learner.X_training = take_rows(problem.X, self.labelled)
-        learner.y_training = problem.y[self.labelled]
+        known = problem.learnable(self.labelled)
+        learner.X_training = take_rows(problem.X, known)
+        learner.y_training = problem.y[known]
         seed = problem.streams.integer("acquisition", self.name, self.round + 1)
         options = {"random_state": seed} if self._takes_random_state else {}
         with preserve_global_rng(), contextlib.nullcontext() if ours else warnings.catch_warnings():
             if not ours:
                 warnings.filterwarnings("ignore", "This query strategy returns no scores")
-            _seed_global(seed)
+            seed_global(seed)
             if "y_true" in self._parameters:
                 chosen, scores = self.strategy(self.model, pool, n_instances, **self._truth(unlabelled), **options)
             else:
@@ -261,12 +334,13 @@ class Loop:
     def _truth(self, unlabelled: np.ndarray) -> dict[str, Any]:
         """What an oracle, a strategy with a parameter ``y_true``, sees: upper bounds are bought with true labels."""
         problem = self.problem
+        labelled = problem.learnable(self.labelled)
         known = {
-            "y_true": problem.y[unlabelled],
+            "y_true": (problem.y if problem.truth is None else problem.truth)[unlabelled],
             "X_test": problem.test_rows,
             "y_test": problem.y_test,
-            "X_labelled": take_rows(problem.X, self.labelled),
-            "y_labelled": problem.y[self.labelled],
+            "X_labelled": take_rows(problem.X, labelled),
+            "y_labelled": problem.y[labelled],
         }
         return {name: value for name, value in known.items() if name in self._parameters}
 
@@ -277,14 +351,14 @@ class Loop:
         started = time.perf_counter()
         self.model = self._train(batch)
         training_seconds = time.perf_counter() - started
-        proba, calibrated = _proba(self.model, problem.test_rows, problem.classes)
-        measured = evaluate(problem.test_codes, proba, calibrated)
-        if problem.scoring is not None:
-            predicted = Predicted(problem.classes, proba)
-            measured["score"] = float(get_scorer(problem.scoring)(predicted, problem.test_rows, problem.y_test))
-        codes = np.searchsorted(problem.classes, problem.y[batch])
-        record = {"round": self.round, "n_labelled": len(self.labelled), **measured, **metrics}
-        record["bought"] = np.bincount(codes, minlength=len(problem.classes)).tolist()
+        record = {"round": self.round, "n_labelled": self.n_labelled, **measure(self.model, problem), **metrics}
+        if len(problem.validation):
+            record["validation_accuracy"] = self._accuracy(problem.validation, problem.validation_rows)
+        record["bought"] = problem.sizes(batch)
+        if problem.outside is not None:
+            record["bought_outside"] = int(problem.outside[batch].sum())
+        if problem.truth is not None:
+            record["bought_wrong"] = int((problem.y[batch] != problem.truth[batch]).sum())
         record["training_seconds"] = training_seconds
         record["peak_memory_mb"] = _peak_memory_mb()
         self._history.append(record)
@@ -304,7 +378,7 @@ class Loop:
                     self.model,
                     take_rows(problem.X, watched),
                     labelled=np.isin(watched, self.labelled),
-                    n_labelled=len(self.labelled),
+                    n_labelled=self.n_labelled,
                     metrics=record,
                 )
             record["stopping"] = self._criterion.get_state()
@@ -328,19 +402,34 @@ class Loop:
         fresh = model is None or problem.training == "from_scratch"
         if fresh:
             model = seeded_clone(problem.estimator, streams.integer("weights", self.round))
-        rows = batch if problem.training == "only_new" else self.labelled
+        params = problem.params_of(self.round)
+        if params:
+            model.set_params(**params)
+        rows = problem.learnable(batch if problem.training == "only_new" else self.labelled)
+        if len(rows) == 0:
+            # Nothing of this batch can be learnt from.
+            return model
         X, y = take_rows(problem.X, rows), problem.y[rows]
+        validation = problem.validation_rows, problem.y[problem.validation]
         with preserve_global_rng():
-            _seed_global(streams.integer("order", self.round))
-            if problem.training == "from_scratch":
-                model.fit(X, y)
-            elif problem.training == "only_new" and hasattr(model, "partial_fit"):
-                model.partial_fit(X, y, classes=problem.classes)
-            else:
-                if fresh:
-                    model.set_params(**{warm_start_parameter(model): True})
-                model.fit(X, y)
+            seed_global(streams.integer("order", self.round))
+            if problem.training == "only_new" and hasattr(model, "partial_fit"):
+                partial_fit(model, X, y, problem.classes, *validation)
+                return model
+            if fresh and problem.training != "from_scratch":
+                model.set_params(**{warm_start_parameter(model): True})
+            fit(model, X, y, *validation)
         return model
+
+
+def measure(model: Any, problem: Problem) -> dict[str, Any]:
+    """Measure a model on the problem's test set."""
+    proba, calibrated = proba_of(model, problem.test_rows, problem.classes)
+    measured = evaluate(problem.test_codes, proba, calibrated)
+    if problem.scoring is not None:
+        predicted = Predicted(problem.classes, proba)
+        measured["score"] = float(get_scorer(problem.scoring)(predicted, problem.test_rows, problem.y_test))
+    return measured
 
 
 def parameters_of(strategy: Any) -> frozenset[str]:
@@ -352,42 +441,18 @@ def parameters_of(strategy: Any) -> frozenset[str]:
         return frozenset()
 
 
-def warm_start_parameter(estimator: Any) -> str:
-    """Return the parameter that lets ``fit`` go on from the weights there are.
-
-    Raises
-    ------
-    ValueError
-        When the estimator has none.
-    """
-    if isinstance(estimator, Pipeline):
-        return f"{estimator.steps[-1][0]}__{warm_start_parameter(estimator.steps[-1][1])}"
-    if "warm_start" not in estimator.get_params(deep=False):
-        raise ValueError(
-            f"{type(estimator).__name__} has no warm_start, so its training cannot go on from the round before; use "
-            "training='from_scratch'."
-        )
-    return "warm_start"
-
-
-def check_training(estimator: Any, training: str) -> None:
-    """Raise a ``ValueError`` unless the estimator can be trained that way."""
-    if training == "fine_tune" or (training == "only_new" and not hasattr(estimator, "partial_fit")):
-        warm_start_parameter(estimator)
-
-
 def tidy_row(record: Round, classes: np.ndarray) -> dict[str, Any]:
     """Return a round as one row of the table: lists over classes become columns."""
     metrics = record.metrics
     row = {"round": metrics["round"], "n_labelled": metrics["n_labelled"]}
-    row |= {name: metrics[name] for name in (*METRICS, "score", "batch_accuracy") if name in metrics}
+    row |= {name: metrics[name] for name in (*METRICS, *_SOMETIMES) if name in metrics}
     row |= {f"accuracy_{name}": value for name, value in zip(classes, metrics["class_accuracy"], strict=True)}
     row |= {f"bought_{name}": value for name, value in zip(classes, metrics["bought"], strict=True)}
     row |= {name: metrics[name] for name in ("query_seconds", "training_seconds", "peak_memory_mb")}
     return row | ({"stopped": metrics["stopped"]} if "stopped" in metrics else {})
 
 
-def _proba(model: Any, X: Any, classes: np.ndarray) -> tuple[np.ndarray, bool]:
+def proba_of(model: Any, X: Any, classes: np.ndarray) -> tuple[np.ndarray, bool]:
     """Probabilities with a column for each class; (predicted classes, False) where the model gives none."""
     if hasattr(model, "predict_proba"):
         return align_columns(predict_proba(model, X), classes_of(model), classes), True
@@ -395,7 +460,7 @@ def _proba(model: Any, X: Any, classes: np.ndarray) -> tuple[np.ndarray, bool]:
     return np.eye(len(classes))[predicted], False
 
 
-def _seed_global(seed: int) -> None:
+def seed_global(seed: int) -> None:
     """Seed the generators of those who know no ``random_state``: plain networks, other packages' strategies."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - inside preserve_global_rng

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from al_sklearn.experiments import statistics
 from al_sklearn.experiments._loop import Round, tidy_row
@@ -95,8 +96,49 @@ def load_results(folder: str | os.PathLike[str]) -> ComparisonResults:
     store = RunStore(folder)
     config = store.config()
     classes = np.asarray(config["data"]["classes"])
-    rows = read_rounds(store, config["configuration"]["strategies"], config["configuration"]["n_seeds"])
+    strategies, n_seeds = config["configuration"]["strategies"], config["configuration"]["n_seeds"]
+    first = {seed: store.metrics(FIRST, seed) for seed in range(n_seeds)}
+    rows = [
+        (name, seed, record)
+        for name in strategies
+        for seed in range(n_seeds)
+        for record in [*first[seed], *store.metrics(name, seed)]
+    ]
     return ComparisonResults(tidy_table(rows, classes), classes, store.thumbnails(), config)
+
+
+def load_runs(folder: str | os.PathLike[str], *, verbose: int = 0) -> dict[str, ComparisonResults]:
+    """Read every run below a folder.
+
+    Parameters
+    ----------
+    folder : path
+        Runs may lie at any depth; what is inside a run is not searched.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    dict of str to ComparisonResults
+        By path below ``folder``, sorted; ``"."`` where the folder is a run itself. A finished run is read from one
+        file, so a thousand take seconds.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none.
+    """
+    root = Path(folder)
+    found = []
+    for path, folders, files in os.walk(root):
+        if "config.json" in files:
+            found.append(Path(path))
+            folders.clear()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    if not found:
+        raise FileNotFoundError(f"{root} holds no run: there is no config.json in it or below.")
+    bar = tqdm(sorted(found), unit="run", disable=not verbose)
+    return {path.relative_to(root).as_posix(): load_results(path) for path in bar}
 
 
 def read_rounds(store: RunStore, strategies: Iterable[str], n_seeds: int) -> list[tuple[str, int, Round]]:

@@ -8,12 +8,15 @@
       first/seed_000/round_000.json .npz   the first model of a seed, which all its strategies share
       rounds/margin/seed_000/round_001.json .npz
       thumbnails.npz                       images that were bought, for the report
+      metrics.jsonl                        a finished run's metrics, one line a round, so that it is read at once
+      retrained/…                          what models trained again on the sets that were bought reach
 
-A round counts once its JSON is there; its ``.npz`` is written before.
+A round counts once its JSON is there; its ``.npz`` is written before, and its model, where ``checkpoints=True``.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -21,6 +24,8 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -30,6 +35,7 @@ import numpy as np
 from al_sklearn._files import replacing
 from al_sklearn._fingerprint import differences
 from al_sklearn._index_sets import read_splits
+from al_sklearn.experiments._checkpoints import write_checkpoint
 from al_sklearn.experiments._loop import Round
 
 try:
@@ -39,6 +45,7 @@ except ImportError:  # Windows has no flock: there, two processes on one run are
 
 FORMAT: Final = 1
 FIRST: Final = "first"
+_FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
 
 class RunStore:
@@ -83,7 +90,8 @@ class RunStore:
         else:
             if self.folder.exists() and any(p for p in self.folder.iterdir() if not p.name.startswith(".")):
                 raise FileExistsError(f"{self.folder} is not empty and holds no run; name another folder.")
-            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._room():
+                self.folder.mkdir(parents=True, exist_ok=True)
             self._write(path, _to_json({"format": FORMAT, **config}, indent=1).encode())
         # What a kill left half-written.
         for leftover in self.folder.rglob(".*.tmp"):
@@ -104,9 +112,17 @@ class RunStore:
         path = self.folder / "config.json"
         if not self.exists():
             raise FileNotFoundError(f"{self.folder} holds no run: there is no config.json in it.")
-        config = json.loads(path.read_text())
-        if config.get("format") != FORMAT:
-            raise ValueError(f"{path} has format {config.get('format')!r}; this version reads format {FORMAT}.")
+        try:
+            config = json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged ({error}); begin the run anew in another folder.") from error
+        found = config.get("format") if isinstance(config, dict) else None
+        if found != FORMAT:
+            made = config.get("versions", {}).get("al-sklearn") if isinstance(config, dict) else None
+            raise ValueError(
+                f"{path} has format {found!r}; this version reads format {FORMAT}. "
+                + (f"It was written by al-sklearn {made}: read it with that." if made else "No version is named in it.")
+            )
         return config
 
     def splits(self) -> dict[str, np.ndarray]:
@@ -120,28 +136,65 @@ class RunStore:
         splits = read_splits(self.folder / "splits.npz")
         return {f"{part}_{seed}": positions for seed, sets in splits.items() for part, positions in sets.items()}
 
-    def write(self, strategy: str, seed: int, record: Round) -> None:
-        """Write one round; one that is there already stays as it is."""
+    def write(self, strategy: str, seed: int, record: Round, model: Any = None) -> None:
+        """Write one round, and its model where one is given; one that is there already stays as it is."""
         folder = self._run_folder(strategy, seed)
         metrics = folder / f"round_{record.round:03d}.json"
         if metrics.exists():
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        with self._room():
+            folder.mkdir(parents=True, exist_ok=True)
+            if model is not None:
+                write_checkpoint(metrics.with_suffix(""), model, self.durable)
         # Both files are in one folder: its second synchronisation serves the first file too.
         arrays = {"indices": record.indices, "scores": record.scores}
         self._write_arrays(metrics.with_suffix(".npz"), arrays, sync_folder=False)
         self._write(metrics, _to_json(record.metrics).encode())
 
-    def read(self, strategy: str, seed: int) -> list[Round]:
-        """Read the finished rounds of a run, in order, up to the first that is missing."""
+    def read(self, strategy: str, seed: int, arrays: bool = True) -> list[Round]:
+        """Read the finished rounds of a run, in order, up to the first that is missing; without images at will."""
         folder = self._run_folder(strategy, seed)
         number = 0 if strategy == FIRST else 1
         records = []
         while (path := folder / f"round_{number:03d}.json").exists():
-            with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-                records.append(Round(number, file["indices"], file["scores"], _from_json(path.read_text())))
+            metrics = _from_json(path.read_text())
+            if arrays:
+                with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
+                    records.append(Round(number, file["indices"], file["scores"], metrics))
+            else:
+                records.append(Round(number, np.empty(0, dtype=np.int64), np.empty(0), metrics))
             number += 1
         return records
+
+    def finish(self, strategies: Iterable[str], n_seeds: int) -> None:
+        """Join the metrics of a run that is over in one file; see :meth:`metrics`."""
+        path = self.folder / "metrics.jsonl"
+        if path.exists():
+            return
+        runs = [(FIRST, seed) for seed in range(n_seeds)]
+        runs += [(name, seed) for name in strategies for seed in range(n_seeds)]
+        lines = [
+            _to_json({"strategy": name, "seed": seed, "metrics": record.metrics})
+            for name, seed in runs
+            for record in self.read(name, seed, arrays=False)
+        ]
+        self._write(path, "".join(f"{line}\n" for line in lines).encode())
+
+    def metrics(self, strategy: str, seed: int) -> list[Round]:
+        """Read the metrics of the finished rounds, from one file where the run is over, without the images."""
+        return self._joined.get((strategy, seed), []) if self._joined else self.read(strategy, seed, arrays=False)
+
+    @cached_property
+    def _joined(self) -> dict[tuple[str, int], list[Round]]:
+        path = self.folder / "metrics.jsonl"
+        found: dict[tuple[str, int], list[Round]] = {}
+        if path.exists():
+            for line in path.read_text().splitlines():
+                item = json.loads(line)
+                metrics = _with_nan(item["metrics"])
+                record = Round(metrics["round"], np.empty(0, dtype=np.int64), np.empty(0), metrics)
+                found.setdefault((item["strategy"], item["seed"]), []).append(record)
+        return found
 
     def count(self, runs: Iterable[tuple[str, int]]) -> int:
         """Count the finished rounds of several runs."""
@@ -164,6 +217,19 @@ class RunStore:
             return {}
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
+
+    def read_json(self, *parts: str) -> dict[str, Any] | None:
+        """Read a file of metrics beside the rounds; None where it is not there."""
+        path = self.folder.joinpath(*parts)
+        return _from_json(path.read_text()) if path.exists() else None
+
+    def write_json(self, metrics: Mapping[str, Any], *parts: str) -> None:
+        """Write a file of metrics beside the rounds; one that is there stays as it is."""
+        path = self.folder.joinpath(*parts)
+        if not path.exists():
+            with self._room():
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._write(path, _to_json(metrics).encode())
 
     def lock(self) -> _Lock:
         """Context manager that lets only one process at a time write to the run; the system frees it at a kill."""
@@ -191,12 +257,27 @@ class RunStore:
         return parent / f"seed_{seed:03d}"
 
     def _write_arrays(self, path: Path, arrays: Mapping[str, np.ndarray], sync_folder: bool = True) -> None:
-        with replacing(path, durable=self.durable, sync_folder=sync_folder) as file:
+        with self._room(), replacing(path, durable=self.durable, sync_folder=sync_folder) as file:
             np.savez(file, **dict[str, Any](arrays))
 
     def _write(self, path: Path, data: bytes) -> None:
-        with replacing(path, durable=self.durable) as file:
+        with self._room(), replacing(path, durable=self.durable) as file:
             file.write(data)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Say of a full disk what to do; what was written before it is whole."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise OSError(
+                error.errno,
+                f"{error.strerror}. All finished rounds are kept in {self.folder}: make room and run the same again, "
+                "it goes on from them",
+                error.filename,
+            ) from error
 
 
 class _Lock:
@@ -253,8 +334,10 @@ def _to_json(value: Any, indent: int | None = None) -> str:
 
 
 def _from_json(text: str) -> dict[str, Any]:
-    metrics = json.loads(text)
+    return _with_nan(json.loads(text))
 
+
+def _with_nan(metrics: dict[str, Any]) -> dict[str, Any]:
     def numbers(item: Any) -> Any:
         if isinstance(item, list):
             return [numbers(part) for part in item]

@@ -10,7 +10,19 @@ from sklearn.base import BaseEstimator, clone
 
 from al_sklearn._random import RandomState, as_seed
 
-PURPOSES: Final = ("split", "initial", "weights", "order", "acquisition", "oracle", "stopping")
+# In this order for ever: a stream's number is its place here.
+PURPOSES: Final = (
+    "split",
+    "initial",
+    "weights",
+    "order",
+    "acquisition",
+    "oracle",
+    "stopping",
+    "pool",
+    "validation",
+    "retraining",
+)
 
 
 class Streams:
@@ -40,8 +52,8 @@ class Streams:
 
         Parameters
         ----------
-        purpose : {"split", "initial", "weights", "order", "acquisition", "oracle", "stopping"}
-            What the stream is for.
+        purpose : str
+            What the stream is for, one of ``PURPOSES``.
         *keys : int or str
             The round, the strategy's name: whatever should have a stream of its own.
         """

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from al_sklearn.experiments import StrategyComparison, load_results
+from al_sklearn.estimators import ImageClassifier
+from al_sklearn.experiments import StrategyComparison, load_checkpoint, load_results, load_runs
 from al_sklearn.experiments._store import RunStore, slug
 from tests.experiments._killable import comparison
 
@@ -225,6 +227,101 @@ def test_a_full_disk_leaves_only_whole_files(setting, tmp_path, monkeypatch):
     again = make(tmp_path / "full").fit(X, y)
     assert again.results_.drop(columns=list(CLOCK)).equals(expected.results_.drop(columns=list(CLOCK)))
     assert contents(tmp_path / "full") == contents(tmp_path / "whole")
+
+
+def test_a_full_disk_says_what_to_do(setting, tmp_path, monkeypatch):
+    make, X, y = setting
+    monkeypatch.setattr("os.fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match=r"finished rounds are kept in .*run: make room and run the same again") as error:
+        make(tmp_path / "run").fit(X, y)
+    assert error.value.errno == 28
+
+
+def test_a_damaged_or_older_config_is_refused_by_name(setting, tmp_path):
+    make, X, y = setting
+    make(tmp_path / "run").fit(X, y)
+    path = tmp_path / "run" / "config.json"
+    whole = path.read_text()
+    path.write_text(whole[:100])
+    with pytest.raises(ValueError, match=r"config\.json is damaged .*begin the run anew"):
+        load_results(tmp_path / "run")
+    path.write_text(json.dumps({**json.loads(whole), "format": 0, "versions": {"al-sklearn": "0.1"}}))
+    with pytest.raises(ValueError, match=r"format 0; .*written by al-sklearn 0\.1: read it with that"):
+        make(tmp_path / "run").fit(X, y)
+    path.write_text("[]")
+    with pytest.raises(ValueError, match="has format None"):
+        load_results(tmp_path / "run")
+
+
+def test_a_finished_run_is_read_from_one_file_and_a_half_one_from_its_rounds(setting, tmp_path):
+    make, X, y = setting
+    made = make(tmp_path / "run").fit(X, y)
+    whole = load_results(tmp_path / "run")
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    assert load_results(tmp_path / "run").table.equals(whole.table)
+    assert whole.table.equals(made.results_)
+    next((tmp_path / "run" / "rounds" / "margin").rglob("round_001.json")).unlink()
+    assert len(load_results(tmp_path / "run").table) == len(whole.table) - 1
+
+
+def copies(source, folder, n):
+    for number in range(n):
+        shutil.copytree(source, folder / f"group_{number % 7}" / f"run_{number:04d}")
+
+
+def test_a_folder_of_runs_is_read_whole(setting, tmp_path):
+    make, X, y = setting
+    made = make(tmp_path / "one").fit(X, y)
+    copies(tmp_path / "one", tmp_path / "many", 20)
+    (tmp_path / "many" / "notes.txt").write_text("mine")
+    runs = load_runs(tmp_path / "many")
+    assert len(runs) == 20
+    assert next(iter(runs)) == "group_0/run_0000"
+    assert all(found.table.equals(made.results_) for found in runs.values())
+    assert list(load_runs(tmp_path / "one")) == ["."]
+    with pytest.raises(FileNotFoundError, match=r"no config\.json in it or below"):
+        load_runs(tmp_path / "one" / "rounds")
+
+
+@pytest.mark.filterwarnings("ignore:Models of LogisticRegression are kept by joblib")
+def test_models_are_kept_by_joblib_with_a_word_of_warning(setting, tmp_path):
+    make, X, y = setting
+    with pytest.warns(UserWarning, match="kept by joblib: such a file runs code"):
+        make(tmp_path / "run", checkpoints=True).fit(X, y)
+    files = sorted(path.relative_to(tmp_path / "run") for path in (tmp_path / "run").rglob("*.joblib"))
+    assert len(files) == 5 + 5 * 2
+    model = load_checkpoint(tmp_path / "run" / "rounds" / "margin" / "seed_003" / "round_001.joblib")
+    test = RunStore(tmp_path / "run").splits()["test_3"]
+    record = RunStore(tmp_path / "run").read("margin", 3)[0]
+    assert model.score(X[test], y[test]) == record.metrics["accuracy"]
+    # It changes no number: a run may go on without.
+    make(tmp_path / "run").fit(X, y)
+    with pytest.raises(ValueError, match="give store="):
+        make(None, checkpoints=True).fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore:1 seed cannot tell")
+def test_networks_are_kept_as_safetensors(digits, tmp_path):
+    X, y = digits
+    X, y = X[:150], y[:150]
+    net = ImageClassifier("small_cnn", max_epochs=1, random_state=0)
+    options = {"n_rounds": 1, "n_seeds": 1, "verbose": 0, "threads_per_job": 1}
+    StrategyComparison(net, ["margin"], store=tmp_path / "run", checkpoints=True, **options).fit(X, y)
+    path = tmp_path / "run" / "rounds" / "margin" / "seed_000" / "round_001.safetensors"
+    store = RunStore(tmp_path / "run")
+    splits, record = store.splits(), store.read("margin", 0)[0]
+    bought = np.concatenate([splits["initial_0"], record.indices])
+    loaded = load_checkpoint(path, net.initialize(X[bought], y[bought]))
+    test = splits["test_0"]
+    assert loaded.score(X[test], y[test]) == record.metrics["accuracy"]
+    with pytest.raises(ValueError, match="give model="):
+        load_checkpoint(path)
+    with pytest.raises(ValueError, match="do not fit"):
+        load_checkpoint(path, ImageClassifier("resnet20").initialize(X[:20], y[:20]))
+    with pytest.raises(ValueError, match="models are kept as"):
+        load_checkpoint(tmp_path / "run" / "config.json")
+    with pytest.raises(FileNotFoundError, match="There is no model"):
+        load_checkpoint(tmp_path / "no.joblib")
 
 
 def test_two_processes_on_one_run_are_refused(setting, tmp_path):

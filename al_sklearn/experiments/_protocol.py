@@ -1,0 +1,198 @@
+"""From a protocol's settings and data to what all strategies of one seed share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from numbers import Integral
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from al_sklearn._index_sets import read_splits
+from al_sklearn.experiments import _data
+from al_sklearn.experiments._loop import Problem
+from al_sklearn.experiments._splits import INITIAL, hold_out, initial_set
+from al_sklearn.experiments._streams import Streams
+from al_sklearn.experiments.hard_pools import HardPool, as_transforms, outside_classes
+from al_sklearn.pool import take_rows, view_rows
+from al_sklearn.strategies import get_strategy, takes_random_state
+
+# Options that came after the first stores: a run without them is described as it was then.
+LATER_OPTIONS: Final = ("budget", "validation_size", "pool", "splits", "first_params", "later_params")
+
+
+def known_classes(y: np.ndarray, pool: Any) -> np.ndarray:
+    """Return the sorted classes of the task: those of ``y`` but for what is out of distribution."""
+    classes = np.unique(y)
+    strange = outside_classes(pool)
+    if not strange:
+        return classes
+    missing = np.setdiff1d(np.asarray(strange), classes)
+    if len(missing):
+        raise ValueError(f"OutOfDistribution names {missing.tolist()}, which y does not hold: {classes.tolist()}.")
+    classes = np.setdiff1d(classes, np.asarray(strange))
+    if len(classes) == 0:
+        raise ValueError("OutOfDistribution leaves no class to learn.")
+    return classes
+
+
+def make_problem(
+    settings: Any, X: Any, y: np.ndarray, classes: np.ndarray, X_test: Any, y_test: Any, streams: Streams
+) -> Problem:
+    """Draw one seed's test set, hard pool, validation set and initial set.
+
+    Parameters
+    ----------
+    settings : ActiveLearningExperiment or StrategyComparison
+        Their shared parameters are read.
+    X, y, X_test, y_test
+        Checked; no test set is None twice.
+    classes : array
+        From :func:`known_classes`.
+    streams : Streams
+        The seed's.
+    """
+    n = len(y)
+    given = None if settings.splits is None else _given_splits(settings.splits, streams.seed, n, X_test is not None)
+    train, test = np.arange(n, dtype=np.int64), np.empty(0, dtype=np.int64)
+    strange = ~np.isin(y, classes)
+    if given is not None:
+        train, test = np.sort(np.concatenate([given["train"], given.get("validation", test)])), given["test"]
+    elif X_test is None:
+        if n < 2:
+            raise ValueError(f"A test set cannot be held out of n_samples = {n}; give X_test and y_test.")
+        # Only what has a class can be tested.
+        inside = np.flatnonzero(~strange)
+        codes = np.searchsorted(classes, y[inside])
+        test = inside[hold_out(codes, settings.test_size, streams.generator("split"))[1]]
+        train = np.setdiff1d(train, test)
+    if X_test is None:
+        X_test, y_test = _data.select(X, test), y[test]
+    pool = HardPool(X, y, train)
+    for number, transform in enumerate(as_transforms(settings.pool)):
+        pool = transform.apply(pool, streams.generator("pool", number))
+    validation, initial = _draw_labelled(settings, pool, classes, given, streams)
+    train = np.setdiff1d(pool.train, validation)
+    budget = None if settings.budget is None else _data.check_share(settings.budget, len(pool.train))
+    if budget is not None and budget < len(initial) + len(validation):
+        raise ValueError(
+            f"budget={settings.budget} is {budget} labels; the initial set has {len(initial)} and the validation set "
+            f"{len(validation)} already."
+        )
+    return Problem(
+        estimator=settings.estimator,
+        X=pool.X,
+        y=pool.y,
+        classes=classes,
+        train=train,
+        initial=initial,
+        X_test=X_test,
+        y_test=y_test,
+        n_instances=_data.check_n_instances(settings.n_instances, len(pool.train)),
+        n_rounds=n if settings.n_rounds is None else settings.n_rounds,
+        training=settings.training,
+        scoring=settings.scoring,
+        streams=streams,
+        stopping=settings.stopping,
+        test=test,
+        validation=validation,
+        budget=budget,
+        truth=pool.truth if pool.truth is not pool.y else None,
+        outside=pool.outside if pool.outside.any() else None,
+        first_params=settings.first_params,
+        later_params=settings.later_params,
+    )
+
+
+def check_protocol(settings: Any) -> None:
+    """Raise a ``ValueError`` for settings that say too little or contradict each other."""
+    if settings.n_rounds is None and settings.budget is None and settings.stopping is None:
+        raise ValueError("n_rounds=None goes on until the budget is spent or a criterion says stop; give one of them.")
+    for name in ("first_params", "later_params"):
+        unknown = set(getattr(settings, name) or {}) - set(settings.estimator.get_params(deep=True))
+        if unknown:
+            raise ValueError(
+                f"{name} names {sorted(unknown)[0]!r}, which is no parameter of {type(settings.estimator).__name__}."
+            )
+
+
+def _draw_labelled(
+    settings: Any, pool: HardPool, classes: np.ndarray, given: dict[str, np.ndarray] | None, streams: Streams
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions for validation and those labelled from the start."""
+    inside = pool.inside
+    if given is not None:
+        validation, initial = given.get("validation", np.empty(0, dtype=np.int64)), given["initial"]
+        lost = np.setdiff1d(np.concatenate([validation, initial]), inside)
+        if len(lost):
+            raise ValueError(f"splits={settings.splits!r} begins with image {lost[0]}, which pool= has taken out.")
+        if settings.validation_size is None or len(validation):
+            return validation, initial
+        free = np.setdiff1d(inside, initial)
+        return _draw_validation(settings.validation_size, len(inside), free, streams), initial
+    validation = np.empty(0, dtype=np.int64)
+    if settings.validation_size is not None:
+        validation = _draw_validation(settings.validation_size, len(inside), inside, streams)
+    free = np.setdiff1d(inside, validation)
+    codes = np.zeros(len(pool.y), dtype=np.int64)
+    codes[free] = np.searchsorted(classes, pool.y[free])
+    how = settings.initial
+    if isinstance(how, str) and how in INITIAL:
+        n_initial: int | float = settings.n_initial
+        if how != "per_class":
+            n_initial = _data.check_share(n_initial, len(inside))
+        return validation, initial_set(codes, free, n_initial, how, streams.generator("initial"))
+    n_initial = _data.check_share(settings.n_initial, len(inside))
+    if n_initial > len(free):
+        raise ValueError(f"n_initial={n_initial} is more than the {len(free)} images there are to learn from.")
+    return validation, _cold_start(get_strategy(how), settings.estimator, pool.X, free, n_initial, streams)
+
+
+def _draw_validation(size: float | int, n_pool: int, free: np.ndarray, streams: Streams) -> np.ndarray:
+    """Draw at random: nobody knows the classes of a pool before they pay for them."""
+    n = int(size) if isinstance(size, Integral) else max(1, round(size * n_pool))
+    if n >= len(free):
+        raise ValueError(f"validation_size={size} takes {n} of {len(free)} images and leaves none to learn from.")
+    return np.sort(streams.generator("validation").permutation(free)[:n])
+
+
+def _cold_start(
+    strategy: Callable[..., Any], estimator: Any, X: Any, free: np.ndarray, n_initial: int, streams: Streams
+) -> np.ndarray:
+    """Let a strategy that needs no labels choose the initial set.
+
+    It sees what a pipeline's transformers make of the images (fitted without labels), else the images themselves.
+    """
+    rows: Any = view_rows(X, free)
+    if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+        rows = clone(estimator[:-1]).fit_transform(take_rows(X, free))
+    options = {"random_state": streams.integer("initial")} if takes_random_state(strategy) else {}
+    try:
+        chosen, _ = strategy(None, rows, n_instances=n_initial, **options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"initial={getattr(strategy, '__name__', strategy)!r} cannot choose an initial set: it must be a strategy "
+            f"that needs no labels and no model, such as 'typiclust', 'probcover' or 'kmeans_sampling' ({error})"
+        ) from error
+    return free[np.asarray(chosen)].astype(np.int64)
+
+
+def _given_splits(path: str | os.PathLike[str], seed: int, n: int, has_test: bool) -> dict[str, np.ndarray]:
+    """Read the sets that another run's seed began with."""
+    path = Path(path)
+    file = path / "splits.npz" if path.is_dir() else path
+    splits = read_splits(file)
+    if seed not in splits:
+        raise ValueError(f"{file} has {len(splits)} seeds; this run wants number {seed}, counted from 0.")
+    sets = splits[seed]
+    largest = max(int(positions.max(initial=-1)) for positions in sets.values())
+    if largest >= n:
+        raise ValueError(f"{file} speaks of image {largest}; X has {n} images.")
+    if has_test == bool(len(sets["test"])):
+        wanted = "no X_test: its test sets are part of X" if has_test else "X_test and y_test: it has no test set"
+        raise ValueError(f"The run of {file} had {wanted}.")
+    return sets
