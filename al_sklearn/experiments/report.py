@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 import os
 from collections.abc import Iterable
@@ -14,9 +12,10 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from al_sklearn.experiments import plots, statistics
+from al_sklearn.experiments import statistics
 from al_sklearn.experiments._images import png_data_uri
 from al_sklearn.experiments._metrics import METRICS
+from al_sklearn.experiments._report_figures import ReportData, figures
 
 _BASELINE = "random_sampling"
 _ALPHA = 0.05
@@ -58,6 +57,8 @@ def write_report(
     metric: str = "accuracy",
     class_names: Iterable[Any] | None = None,
     title: str | None = None,
+    data: ReportData | None = None,
+    command: str | None = None,
 ) -> Path:
     """Write the report of a comparison.
 
@@ -73,6 +74,10 @@ def write_report(
         Readable names, in the order of the classes.
     title : str, optional
         Heading of the page.
+    data : ReportData, optional
+        What only the data and the models can give: the classes of the pool, a map of it, probabilities.
+    command : str, optional
+        What the run was made with, to be shown.
 
     Returns
     -------
@@ -96,19 +101,31 @@ def write_report(
     text = environment.get_template("report.html.j2").render(
         title=title or "Which query strategy saves labels?",
         headline=headline(summary, metric),
-        notes=results.notes,
+        notes=list(dict.fromkeys([*results.notes, *summary.attrs.get("notes", [])])),
         protocol=_protocol(results),
         metric=_WORDS.get(metric, metric),
         summary=_summary_rows(summary, metric),
         savings=_saving_rows(results.table, metric, list(summary.index)),
         pairs=_pair_rows(results.pairwise(metric), metric),
         others=_other_metrics(results.table, list(summary.index)),
-        figures=_figures(results, metric, names),
+        figures=figures(
+            results.table,
+            results.classes,
+            names,
+            metric,
+            _WORDS.get(metric, metric),
+            summary,
+            data if data is not None else ReportData(),
+        ),
         galleries=_galleries(results.thumbnails, list(summary.index), names),
-        versions=results.config["versions"],
+        versions=results.config.get("versions", {}),
+        settings=_settings(results.config["configuration"]),
+        call=_call(results.config["configuration"]),
+        command=command,
         n_seeds=n_seeds,
+        in_points=metric not in _ABSOLUTE,
         smallest_p=f"{2.0 ** (1 - n_seeds):.3g}",
-        fingerprint=results.config["data"]["X"].get("hash", ""),
+        fingerprint=results.config["data"].get("X", {}).get("hash", ""),
     )
     target.write_text(text, encoding="utf-8")
     return target
@@ -264,60 +281,6 @@ def _other_metrics(table: pd.DataFrame, order: list[str]) -> dict[str, Any]:
     }
 
 
-def _figures(results: Results, metric: str, names: list[str]) -> list[dict[str, str]]:
-    table = results.table
-    drawn = [
-        (
-            "Learning curves",
-            "Each line is a mean over seeds; the band is its 95 % interval. Random sampling is grey and dashed.",
-            7.6,
-            4.6,
-            lambda ax: plots.learning_curves(table, metric, ax=ax),
-        ),
-        (
-            "Gain over random sampling",
-            "The same, as differences within each seed. Where a band is clear of zero, luck hardly explains it.",
-            7.6,
-            4.2,
-            lambda ax: plots.gain_over_baseline(table, metric, ax=ax),
-        ),
-        (
-            "What was bought",
-            "What a strategy buys more often than random sampling does, it finds harder.",
-            7.6,
-            3.6,
-            lambda ax: plots.bought_histogram(table, list(results.classes), class_names=names, ax=ax),
-        ),
-    ]
-    if results.table["seed"].nunique() > 1:
-        drawn.append(
-            (
-                "Who beats whom",
-                "Share of checkpoints at which the row is significantly better than the column (paired t-test at 5 %). "
-                "The last row is each column's mean: its penalty, lower is better.",
-                7.6,
-                1.6 + 0.42 * table["strategy"].nunique(),
-                lambda ax: plots.pairwise_matrix(table, metric, ax=ax),
-            )
-        )
-    return [{"title": title, "caption": caption, "src": _svg(draw, w, h)} for title, caption, w, h, draw in drawn]
-
-
-def _svg(draw: Any, width: float, height: float) -> str:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("The report's pictures need matplotlib: pip install al-sklearn[plots].") from error
-    figure = Figure(figsize=(width, height), layout="constrained")
-    ax = figure.subplots()
-    draw(ax)
-    # The HTML around it has the heading.
-    ax.set_title("", loc="left")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
 def _galleries(thumbnails: dict[str, np.ndarray], strategies: list[str], names: list[str]) -> list[dict[str, Any]]:
     galleries = []
     for strategy in strategies:
@@ -337,32 +300,87 @@ def _galleries(thumbnails: dict[str, np.ndarray], strategies: list[str], names: 
 
 
 def _protocol(results: Results) -> list[tuple[str, str]]:
+    """Say in words how the run was made; what an older store does not know is left out."""
     setting, data = results.config["configuration"], results.config["data"]
     table = results.table
-    estimator = setting["estimator"]
-    kind = estimator["class"].rpartition(".")[2] if isinstance(estimator, dict) else str(estimator)
-    if isinstance(estimator, dict) and isinstance(estimator.get("module"), str):
-        kind += f" ({estimator['module'].rpartition('.')[2]})"
-    budgets = sorted(table["n_labelled"].unique())
-    shape = data["X"].get("shape")
-    images = f"{data['X']['rows']:,}" + (f" of shape {' × '.join(map(str, shape[1:]))}" if shape else "")
-    given = "X_test" in data
-    held_out = setting["test_size"]
-    share = f"{held_out * 100:.0f} % of the images" if isinstance(held_out, float) else f"{held_out} images"
-    test = f"{data['X_test']['rows']:,} images, given" if given else f"{share}, held out anew for each seed"
+    found = [("Model", f"{_estimator(setting.get('estimator'))}{_training(setting.get('training'))}")]
+    X = data.get("X", {})
+    if "rows" in X:
+        shape = X.get("shape")
+        rows = f"{X['rows']:,}" + (f" of shape {' × '.join(map(str, shape[1:]))}" if shape and len(shape) > 1 else "")
+        found.append(("Images" if results.thumbnails else "Rows", f"{rows}, {len(results.classes)} classes"))
+    held_out = setting.get("test_size")
+    if "X_test" in data:
+        found.append(("Test set", f"{data['X_test']['rows']:,}, given"))
+    elif held_out is not None:
+        share = f"{held_out * 100:.0f} %" if isinstance(held_out, float) else str(held_out)
+        found.append(("Test set", f"{share}, held out anew for each seed"))
+    runs = table.groupby(["strategy", "seed"])
+    first, last = runs["n_labelled"].min(), runs["n_labelled"].max()
+    # The rounds of each run: with stopping or an adaptive rate, budgets differ from run to run.
+    batches = runs["round"].max()
+    initial = f" ({setting['initial']})" if isinstance(setting.get("initial"), str) else ""
+    up_to = f"and {_range(batches)} {'batch' if batches.max() == 1 else 'batches'}, up to {_range(last)} labels"
+    found.append(("Budget", f"{_range(first)} labels to begin with{initial}, {up_to}"))
+    if "stopped" in table.columns:
+        n_stopped = int(runs["stopped"].last().astype(bool).sum())
+        found.append(("Ended early", f"{n_stopped} of {len(last)} runs"))
+    n_seeds = table["seed"].nunique()
+    found.append(("Seeds", f"{n_seeds}; in each, all strategies share split, initial set and first model"))
+    if setting.get("threads_per_job"):
+        found.append(("Threads", f"{setting['threads_per_job']} for each job"))
+    return found
+
+
+def _range(values: pd.Series) -> str:
+    low, high = int(values.min()), int(values.max())
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def _estimator(estimator: Any) -> str:
+    """Return an estimator's short name; a pipeline's steps by theirs."""
+    if not isinstance(estimator, dict) or "class" not in estimator:
+        return str(estimator)
+    kind = str(estimator["class"]).rpartition(".")[2]
+    steps = estimator.get("steps")
+    if kind == "Pipeline" and isinstance(steps, list):
+        return " → ".join(_estimator(step[1]) for step in steps if isinstance(step, list) and len(step) == 2)
+    module = estimator.get("module")
+    return f"{kind} ({module.rpartition('.')[2]})" if isinstance(module, str) else kind
+
+
+def _training(training: Any) -> str:
     how = {
         "from_scratch": "fresh weights every round",
         "fine_tune": "each round goes on from the weights before, on all labels",
         "only_new": "each round goes on from the weights before, on the new batch",
-    }[setting["training"]]
-    return [
-        ("Model", f"{kind}, {how}"),
-        ("Images", f"{images}, {len(results.classes)} classes"),
-        ("Test set", test),
-        ("Budget", f"{budgets[0]} labels ({setting['initial']}) and {len(budgets) - 1} batches up to {budgets[-1]}"),
-        ("Seeds", f"{table['seed'].nunique()}; in each, all strategies share split, initial set and first model"),
-        ("Threads", f"{setting['threads_per_job']} for each job"),
-    ]
+    }
+    return f", {how.get(training, training)}" if isinstance(training, str) else ""
+
+
+def _settings(configuration: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Return the whole configuration, one line a value: ``estimator.max_epochs``."""
+    if isinstance(configuration, dict) and configuration:
+        return [
+            line
+            for key, value in configuration.items()
+            for line in _settings(value, f"{prefix}.{key}" if prefix else str(key))
+        ]
+    return [(prefix, str(configuration))]
+
+
+def _call(configuration: dict[str, Any]) -> str:
+    """Return the comparison as somebody would write it; what is not plain is in the whole configuration."""
+    plain = {
+        name: value
+        for name, value in configuration.items()
+        if name not in ("estimator", "strategies") and isinstance(value, (bool, int, float, str))
+    }
+    options = "".join(f"    {name}={value!r},\n" for name, value in plain.items())
+    strategies = [str(name) for name in configuration.get("strategies", ())]
+    parts = [f"{name.partition(' ')[0]}(…)" for name in _estimator(configuration.get("estimator")).split(" → ")]
+    kind = parts[0] if len(parts) == 1 else f"make_pipeline({', '.join(parts)})"
+    return f"StrategyComparison(\n    {kind},\n    {strategies!r},\n{options})"
 
 
 def _value(value: float, metric: str) -> str:

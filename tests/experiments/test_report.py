@@ -1,5 +1,6 @@
 """The report stands alone, says what matters first, and shows the images; the plots return axes."""
 
+import html
 import re
 from html.parser import HTMLParser
 
@@ -14,9 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from al_sklearn.experiments import StrategyComparison, load_results, plots
+from al_sklearn.experiments import ComparisonResults, StrategyComparison, load_results, plots
 from al_sklearn.experiments._images import thumbnails
-from al_sklearn.experiments.report import headline
+from al_sklearn.experiments.report import ReportData, headline, write_report
 from al_sklearn.experiments.statistics import summarize
 
 mpl.use("Agg")
@@ -38,12 +39,17 @@ def comparison(digits, tmp_path_factory):
 class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
-        self.sources, self.open, self.problems = [], [], []
+        self.sources, self.open, self.problems, self.alts, self.ids, self.levels = [], [], [], [], [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
         self.sources += [value for key, value in attributes.items() if key in ("src", "href")]
+        if tag == "img":
+            self.alts.append(attributes.get("alt"))
+        if re.fullmatch("h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        self.ids += [attributes["id"]] if "id" in attributes else []
         if tag not in ("img", "meta", "link", "br"):
             self.open.append(tag)
 
@@ -57,7 +63,17 @@ def test_one_file_that_needs_nothing_else(comparison, tmp_path):
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert page.sources
-    assert all(source.startswith("data:image/") for source in page.sources)
+    links = [source[1:] for source in page.sources if source.startswith("#")]
+    assert set(links) <= set(page.ids)
+    assert len(set(page.ids)) == len(page.ids)
+    assert all(source.startswith(("data:image/", "#")) for source in page.sources)
+    assert None not in page.alts
+    # No level is left out.
+    assert page.levels[0] == 1
+    assert max(np.diff(page.levels)) == 1
+    drawn = [alt for alt in page.alts if alt]
+    assert len(drawn) == 7
+    assert re.match(r"Line chart of accuracy over the number of labels\. In the end: .*margin 0\.\d{3}", drawn[0])
     assert not re.search(r"https?://(?!www\.w3\.org)", text)
     assert not page.open
     assert not page.problems
@@ -83,6 +99,103 @@ def test_the_report_can_be_made_again_from_the_store(comparison, tmp_path):
     assert "The images that were bought" in again
     for metric in ("macro_f1", "nll"):
         read.report(tmp_path / "other.html", metric=metric)
+
+
+def words(path):
+    """What a report says, without its pictures and its style."""
+    text = re.sub(r"<style>.*?</style>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert not Page(text).open
+    text = html.unescape(re.sub(r"<[^>]+>", " ", text))
+    assert "nan" not in text.lower().split()
+    return re.sub(r"\s+", " ", text)
+
+
+def made_up(table, classes=(0, 1), configuration=None):
+    """Results of a store that says as little as a report needs."""
+    configuration = {"strategies": {}} if configuration is None else configuration
+    return ComparisonResults(table, np.asarray(classes), {}, {"configuration": configuration, "data": {}})
+
+
+def test_what_was_stopped_and_left_out_is_said(tmp_path):
+    table = results({"random_sampling": 0, "margin": 0.05})
+    table["stopped"] = ""
+    # Margin stops two rounds early in seed 0; seed 4 of random has lost its last round.
+    table = table.drop(table.query("strategy == 'margin' and seed == 0 and round > 6").index)
+    table.loc[table.eval("strategy == 'margin' and seed == 0 and round == 6"), "stopped"] = "target reached"
+    table = table.drop(table.query("strategy == 'random_sampling' and seed == 4 and round == 8").index)
+    found = made_up(table)
+    notes = found.summary().attrs["notes"]
+    assert len(notes) >= 2
+    text = words(write_report(found, tmp_path / "r.html"))
+    for note in notes:
+        assert " ".join(note.split()) in text
+    assert "20 labels to begin with, and 6–8 batches, up to 140–180 labels" in text
+    assert "Ended early 1 of 10 runs" in text
+
+
+def test_budgets_of_an_adaptive_rate_are_not_added_up(tmp_path):
+    table = results({"random_sampling": 0, "margin": 0.05})
+    own = table["strategy"] == "margin"
+    table.loc[own, "n_labelled"] += table.loc[own, "round"] * 3
+    text = words(write_report(made_up(table), tmp_path / "r.html"))
+    assert "20 labels to begin with, and 8 batches, up to 180–204 labels" in text
+
+
+@pytest.mark.parametrize("gains", [{"random_sampling": 0}, {"random_sampling": 0, "margin": 0.05}])
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_one_strategy_and_one_seed(tmp_path, gains, n_seeds):
+    text = words(write_report(made_up(results(gains, n_seeds)), tmp_path / "r.html"))
+    assert ("Only random sampling was run" in text) == (len(gains) == 1)
+    assert "Learning curves" in text
+    assert ("Who beats whom" in text) == (len(gains) == n_seeds == 2)
+
+
+def test_odd_names(tmp_path):
+    odd = ["a/b $x_$ 50 %", "<b>&amp;</b>", "_private", "n" * 90, "$unclosed"]
+    table = results({"random_sampling": 0} | {name: 0.01 * i for i, name in enumerate(odd)})
+    table = table.assign(**{"accuracy_$c$": 0.5, "accuracy_d": 0.5, "bought_$c$": 3, "bought_d": 4})
+    text = words(write_report(made_up(table, ["$c$", "d"]), tmp_path / "r.html", metric="accuracy"))
+    for name in odd:
+        assert " ".join(name.split()) in text
+    assert "What was bought" in text
+
+
+def test_rows_that_are_no_images(digits, tmp_path):
+    X, y = digits
+    model = LogisticRegression(max_iter=300)
+    options = {"n_rounds": 1, "n_seeds": 5, "verbose": 0, "threads_per_job": 1}
+    comparison = StrategyComparison(model, ["margin"], **options).fit(X.reshape(len(X), -1) / 255, y)
+    text = words(comparison.report(tmp_path / "r.html"))
+    assert "The images that were bought" not in text
+    assert "Rows 1,797 of shape 64, 10 classes" in text
+    assert "and 1 batch, up to 40 labels" in text
+
+
+def test_what_the_data_add(comparison, digits, tmp_path):
+    _, y = digits
+    generator = np.random.default_rng(0)
+    proba = generator.dirichlet(np.ones(10), 200)
+    data = ReportData(
+        pool=np.bincount(y),
+        coordinates=generator.normal(size=(len(y), 2)),
+        queries={name: comparison.queries_[name, 0] for name in ("random_sampling", "margin")},
+        y=y,
+        test_codes=y[:200],
+        proba={"margin": proba},
+    )
+    path = write_report(load_results(comparison.store), tmp_path / "r.html", data=data, command="python <mine>.py")
+    text = words(path)
+    assert "The black line is what buying blindly would give." in text
+    for title in ("Map of the pool", "Calibration", "Precision and recall: margin"):
+        assert title in text
+    assert "python <mine>.py" in text
+    assert "make_pipeline(FunctionTransformer(…), LogisticRegression(…))" in text
+    assert path.stat().st_size < 1_500_000
+
+
+def test_the_same_run_gives_the_same_file(comparison, tmp_path):
+    read = load_results(comparison.store)
+    assert read.report(tmp_path / "a.html").read_bytes() == read.report(tmp_path / "b.html").read_bytes()
 
 
 def results(gains, n_seeds=5, noise=0.004):

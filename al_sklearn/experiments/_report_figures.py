@@ -1,0 +1,338 @@
+"""The report's pictures: which of them a run allows, what each says in words, and each as text for ``<img src=…>``."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from al_sklearn.experiments import plots, statistics
+
+# Beyond these a picture has more in it than anybody reads.
+_MOST_CLASSES: Final = 20
+_MOST_BARS: Final = 120
+_COLUMNS: Final = 5
+_LONGEST_NAME: Final = 30
+
+
+@dataclass
+class ReportData:
+    """What only the data and the models can give; every part adds its pictures to the report.
+
+    Parameters
+    ----------
+    pool : sequence of float, optional
+        Images of each class in the pool, or their shares.
+    coordinates : array of shape (n, 2), optional
+        From :func:`al_sklearn.experiments.plots.pool_coordinates`: a map of the pool, drawn with ``queries``.
+    queries : mapping of str to list of int arrays, optional
+        For each strategy the initial set and each round's batch, as positions in X.
+    positions : int array of shape (n,), optional
+        Positions in X of the rows of ``coordinates``; all of X by default.
+    y : array of shape (n,), optional
+        Classes of the rows of ``coordinates``.
+    test_codes : int array of shape (n_test,), optional
+        Positions, among the sorted classes, of the test images' labels; with ``proba``.
+    proba : mapping of str to array of shape (n_test, C), optional
+        Probabilities of the test images by each strategy's last model: calibration and PR curves.
+    """
+
+    pool: Sequence[float] | None = None
+    coordinates: Any = None
+    queries: Mapping[str, Sequence[Any]] | None = None
+    positions: Any = None
+    y: Any = None
+    test_codes: Any = None
+    proba: Mapping[str, Any] | None = None
+
+
+@dataclass
+class _Picture:
+    """One picture: what stands over and under it, and how it is drawn."""
+
+    title: str
+    caption: str
+    alt: str
+    size: tuple[float, float]
+    draw: Callable[[Any], Any]
+    # Rows and columns of axes.
+    grid: tuple[int, int] = (1, 1)
+    n_axes: int = 1
+    # Thousands of dots are smaller as pixels.
+    pixels: bool = False
+
+
+def figures(
+    table: pd.DataFrame,
+    classes: np.ndarray,
+    names: Sequence[str],
+    metric: str,
+    word: str,
+    summary: pd.DataFrame,
+    data: ReportData,
+) -> list[dict[str, str]]:
+    """Draw what the run allows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row for each strategy, seed and round.
+    classes : array of shape (C,)
+        The labels.
+    names : sequence of str
+        Their readable names.
+    metric, word : str
+        The column that is compared, and what people call it.
+    summary : DataFrame
+        One row a strategy.
+    data : ReportData
+        What else is known.
+
+    Returns
+    -------
+    list of dict
+        ``title``, ``caption``, ``alt`` and ``src`` of each picture.
+    """
+    labels = _labels(list(table["strategy"].unique()))
+    plain = table.assign(strategy=table["strategy"].map(labels))
+    shown = [_text(name) for name in names]
+    drawn = [
+        *_curves(plain, metric, word, summary),
+        *_pairs(plain, metric, word, summary),
+        *_classes(plain, classes, shown, data),
+        *_from_data(shown, data, labels),
+    ]
+    return [{"title": one.title, "caption": one.caption, "alt": one.alt, "src": _source(one)} for one in drawn]
+
+
+def _curves(table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame) -> list[_Picture]:
+    several = table["seed"].nunique() > 1
+    band = "Each line is a mean over seeds; the band is its 95 % interval." if several else "One seed: no interval."
+    ends = ", ".join(f"{name} {value:.3f}" for name, value in summary["final"].items())
+    found = [
+        _Picture(
+            "Learning curves",
+            f"{band} Random sampling is grey and dashed; a cross is a seed that a stopping criterion ended.",
+            f"Line chart of {word} over the number of labels. In the end: {ends}.",
+            (7.6, 4.6),
+            lambda ax: plots.learning_curves(table, metric, ax=ax),
+        )
+    ]
+    if {"query_seconds", "training_seconds"} <= set(table.columns):
+        found.append(
+            _Picture(
+                "Learning curves over computing time",
+                "The same over the seconds of queries and training, on the machine that ran it. Labels usually cost "
+                "more than seconds.",
+                f"Line chart of {word} over the seconds used, a line for each strategy.",
+                (7.6, 4.2),
+                lambda ax: plots.learning_curves(table, metric, x="seconds", ax=ax),
+            )
+        )
+    if table["strategy"].nunique() > 1:
+        gains = ", ".join(
+            f"{name} {value:+.3f}" for name, value in summary["difference"].items() if name != "random_sampling"
+        )
+        found.append(
+            _Picture(
+                "Gain over random sampling",
+                "Differences within each seed. Where a band is clear of zero, luck hardly explains it.",
+                f"Line chart of the difference in {word} to random sampling over the number of labels. "
+                f"On average over the budget: {gains}.",
+                (7.6, 4.2),
+                lambda ax: plots.gain_over_baseline(table, metric, ax=ax),
+            )
+        )
+    return found
+
+
+def _pairs(table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame) -> list[_Picture]:
+    n_strategies = table["strategy"].nunique()
+    if table["seed"].nunique() < 2 or n_strategies < 2:
+        return []
+    order = ", ".join(str(name) for name in summary.index)
+    found = [
+        _Picture(
+            "Who beats whom",
+            "Share of checkpoints at which the row is significantly better than the column (paired t-test at 5 %), and "
+            "the smallest of its p-values after Holm's adjustment. The last row is each column's mean: its penalty, "
+            "lower is better.",
+            f"Matrix of {n_strategies} by {n_strategies} strategies; the table of every pair has the numbers.",
+            (7.6, 1.6 + 0.5 * n_strategies),
+            lambda ax: plots.pairwise_matrix(table, metric, ax=ax),
+        ),
+        _Picture(
+            "How often near the best",
+            "In which share of the seeds a strategy's area under the curve is within a gap of that seed's best. A line "
+            "further up and to the left is better.",
+            f"Step chart, a line for each strategy. By mean area, best first: {order}.",
+            (7.6, 4.0),
+            lambda ax: plots.performance_profile(
+                statistics.task_scores(table, metric, by="seed"), metric=metric, ax=ax
+            ),
+        ),
+    ]
+    if "dataset" in table.columns and table["dataset"].nunique() > 1 and n_strategies > 2:
+        scores = statistics.task_scores(table, metric)
+        found.append(
+            _Picture(
+                "Mean ranks over data sets",
+                "A bar joins strategies that cannot be told apart (Nemenyi's test at 5 %).",
+                f"Critical difference diagram of {word} over {len(scores)} data sets.",
+                (7.6, 2.0 + 0.3 * n_strategies),
+                lambda ax: plots.critical_difference(scores, ax=ax),
+            )
+        )
+    return found
+
+
+def _classes(table: pd.DataFrame, classes: np.ndarray, names: list[str], data: ReportData) -> list[_Picture]:
+    found = []
+    n = len(classes)
+    if n <= _MOST_CLASSES and all(f"accuracy_{label}" in table.columns for label in classes):
+        columns = min(_COLUMNS, n)
+        rows = math.ceil(n / columns)
+        last = table[table["round"] == table.groupby(["strategy", "seed"])["round"].transform("max")]
+        ends = last[[f"accuracy_{label}" for label in classes]].mean()
+        found.append(
+            _Picture(
+                "Accuracy of each class",
+                "Means over seeds. A strategy can gain on the whole and lose a class.",
+                "A small line chart for each class, accuracy over labels. Mean of all strategies in the end: "
+                + ", ".join(f"{name} {value:.2f}" for name, value in zip(names, ends, strict=True))
+                + ".",
+                (max(7.6, 2.0 * columns, _legend_width(list(table["strategy"].unique()), 5)), 2.1 * rows + 0.5),
+                lambda ax: _class_curves(table, classes, names, ax),
+                (rows, columns),
+                n,
+            )
+        )
+    shown = list(table["strategy"].unique())
+    bars = n * len(shown)
+    known = all(f"bought_{label}" in table.columns for label in classes)
+    if known and (table["round"] > 0).any() and bars <= _MOST_BARS:
+        against = (
+            "The black line is what buying blindly would give."
+            if data.pool is not None
+            else "What a strategy buys more often than random sampling does, it finds harder."
+        )
+        found.append(
+            _Picture(
+                "What was bought",
+                against,
+                "Bar chart of the images bought of each class, a bar for each strategy.",
+                (max(7.6, 0.08 * bars + 1, _legend_width(shown, min(6, len(shown) + 1))), 3.8),
+                lambda ax: plots.bought_histogram(table, list(classes), class_names=names, pool=data.pool, ax=ax),
+            )
+        )
+    return found
+
+
+def _class_curves(table: pd.DataFrame, classes: np.ndarray, names: list[str], ax: Any) -> None:
+    axes = np.atleast_1d(plots.class_curves(table, list(classes), class_names=names, ax=ax))
+    for one in axes:
+        legend = one.get_legend()
+        if legend is not None:
+            # Over the pictures, where it covers no curve.
+            legend.remove()
+            one.figure.legend(
+                *one.get_legend_handles_labels(), loc="outside upper left", ncols=5, frameon=False, fontsize=8
+            )
+
+
+def _from_data(names: list[str], data: ReportData, labels: Mapping[Any, str]) -> list[_Picture]:
+    found = []
+    if data.coordinates is not None and data.queries:
+        queries = {labels.get(name, _text(str(name))): batches for name, batches in data.queries.items()}
+        columns = min(3, len(queries))
+        rows = math.ceil(len(queries) / columns)
+        coloured = "coloured by class" if data.y is not None else "in the colours of what is known"
+        found.append(
+            _Picture(
+                "Map of the pool",
+                "Images that look alike lie together. Small: never labelled. Outlined: labelled "
+                f"before the last round. Stars: bought in the last round. One seed, {coloured}. Distances between far "
+                "groups mean little.",
+                f"Scatter plots of the pool in two dimensions, one for each of {', '.join(queries)}.",
+                (3.5 * columns, 3.4 * rows),
+                lambda ax: plots.pool_map(
+                    data.coordinates, queries, positions=data.positions, y=data.y, class_names=names, ax=ax
+                ),
+                (rows, columns),
+                len(queries),
+                pixels=True,
+            )
+        )
+    if data.proba and data.test_codes is not None:
+        models = {labels.get(name, _text(str(name))): proba for name, proba in data.proba.items()}
+        found.append(
+            _Picture(
+                "Calibration",
+                "Accuracy against confidence: on the dashed line a model is as sure as it is right. The area of a dot "
+                "is the share of the images in its bin.",
+                f"Reliability diagram of the last models of {', '.join(models)}.",
+                (8.4, 4.6),
+                lambda ax: plots.calibration(data.test_codes, models, ax=ax),
+            )
+        )
+        if len(names) <= _MOST_CLASSES:
+            found += [_pr_picture(name, data.test_codes, proba, names) for name, proba in models.items()]
+    return found
+
+
+def _pr_picture(name: str, codes: Any, proba: Any, names: list[str]) -> _Picture:
+    return _Picture(
+        f"Precision and recall: {name.replace(chr(92) + '$', '$')}",
+        "Each class against the rest, by the last model of one seed.",
+        f"Precision over recall for {len(names)} classes and all together.",
+        (7.6, 4.2),
+        lambda ax: plots.pr_curves(codes, proba, class_names=names, ax=ax),
+    )
+
+
+def _labels(names: Sequence[Any]) -> dict[Any, str]:
+    """Return what each strategy is called in pictures: cut where that leaves names apart."""
+    given = [str(name) for name in names]
+    cut = [name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…" for name in given]
+    chosen = cut if len(set(cut)) == len(set(given)) else given
+    return {name: _text(label) for name, label in zip(names, chosen, strict=True)}
+
+
+def _legend_width(names: Sequence[str], n_columns: int) -> float:
+    """Return the inches that a legend of small letters needs."""
+    return 1.0 + min(n_columns, len(names) + 1) * (0.5 + 0.075 * max(map(len, names)))
+
+
+def _text(name: str) -> str:
+    """Return a name as matplotlib writes it out: a dollar would begin a formula, and what begins with _ is hidden."""
+    plain = name.replace("$", r"\$")
+    return f"\u2009{plain}" if plain.startswith("_") else plain
+
+
+def _source(picture: _Picture) -> str:
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("The report's pictures need matplotlib: pip install al-sklearn[plots].") from error
+    buffer = io.BytesIO()
+    kind = "png" if picture.pixels else "svg"
+    # With a salt of its own, the same run gives the same file.
+    with rc_context({"svg.hashsalt": "al_sklearn"}):
+        figure = Figure(figsize=picture.size, layout="constrained")
+        axes = figure.subplots(*picture.grid, squeeze=False).ravel()
+        for unused in axes[picture.n_axes :]:
+            unused.set_visible(False)
+        picture.draw(axes[0] if picture.grid == (1, 1) else axes[: picture.n_axes])
+        if picture.grid == (1, 1):
+            # The HTML around it has the heading.
+            axes[0].set_title("", loc="left")
+        figure.savefig(buffer, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None)
+    text = base64.b64encode(buffer.getvalue()).decode()
+    return f"data:image/{'png' if picture.pixels else 'svg+xml'};base64,{text}"
