@@ -1,5 +1,6 @@
 """The command, as a user runs it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from typer.testing import CliRunner
 
 import al_sklearn
 from al_sklearn.cli import app
+from al_sklearn.datasets import read_index_sets
+from al_sklearn.experiments import load_results
 from al_sklearn.strategies import catalogue
 
 QUICK = ["compare", "--seeds", "1", "--rounds", "1", "--epochs", "2", "--quiet", "--strategies", "margin"]
@@ -102,3 +105,147 @@ def test_import_is_light():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         al_sklearn.nothing
     assert {"ActiveLearner", "StrategyComparison"} <= set(dir(al_sklearn))
+
+
+EXPERIMENT = """
+data: {name: digits, flat: true, pool_size: 300, test_size: 100}
+estimator: {LogisticRegression: {max_iter: 300}}
+strategies: [margin, entropy]
+comparison: {n_initial: 20, n_instances: 20, n_rounds: 2, n_seeds: 5}
+grid: {estimator.LogisticRegression.C: [0.1, 1.0]}
+"""
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("grid")
+    (folder / "grid.yaml").write_text(EXPERIMENT)
+    result = run("run", folder / "grid.yaml", "--output", folder / "out", "--quiet", "--no-report")
+    assert result.exit_code == 0, result.output
+    assert "C=0.1: Accuracy" in result.output and "C=1.0: Accuracy" in result.output
+    return folder / "out"
+
+
+def test_check_says_the_runs_or_the_errors(tmp_path):
+    (tmp_path / "x.yaml").write_text(EXPERIMENT)
+    result = run("run", tmp_path / "x.yaml", "--check")
+    assert result.exit_code == 0 and "2 runs" in result.output and "C=1.0" in result.output
+    (tmp_path / "x.yaml").write_text(EXPERIMENT.replace("n_rounds", "n_round"))
+    wrong = run("run", tmp_path / "x.yaml", "--check")
+    assert (
+        wrong.exit_code == 2 and "line 5: comparison.n_round is no key here. Did you mean 'n_rounds'?" in wrong.output
+    )
+    changed = run("run", tmp_path / "x.yaml", "--check", "--set", "comparison.n_rounds")
+    assert changed.exit_code == 2 and "--set takes key=value" in changed.output
+
+
+def test_resume_goes_on_with_a_grid(grid):
+    refused = run("run", grid.parent / "grid.yaml", "--output", grid, "--quiet")
+    assert refused.exit_code == 2 and "al-sklearn resume" in refused.output
+    lost = grid / "C=1.0" / "rounds" / "margin" / "seed_002" / "round_001.json"
+    before = lost.read_text()
+    lost.unlink()
+    assert run("resume", grid, "--quiet").exit_code == 0
+    assert json.loads(lost.read_text())["accuracy"] == json.loads(before)["accuracy"]
+    nothing = run("resume", grid.parent)
+    assert nothing.exit_code == 2 and "no experiment to resume" in nothing.output
+
+
+def test_ctrl_c_says_how_to_go_on(grid, monkeypatch):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("al_sklearn.experiments._file_runs.run_experiment", interrupted)
+    result = run("resume", grid)
+    assert result.exit_code == 130 and f"al-sklearn resume {grid} goes on" in result.output.replace("\n", "")
+
+
+def test_stats_agree_with_the_statistics(grid, tmp_path):
+    one = run("stats", grid / "C=0.1")
+    assert one.exit_code == 0 and "margin" in one.output and "vs random" in one.output
+    many = run("stats", grid, "--csv", tmp_path / "stats.csv")
+    assert many.exit_code == 0 and "2 runs" in many.output and "Together" in many.output
+    table = pd.read_csv(tmp_path / "stats.csv").set_index(["run", "strategy"])
+    for name in ("C=0.1", "C=1.0"):
+        summary = load_results(grid / name).summary()
+        for strategy, row in summary.iterrows():
+            ours = table.loc[(name, strategy)]
+            assert ours["aubc"] == pytest.approx(row["aubc"]) and ours["final"] == pytest.approx(row["final"])
+            if strategy != "random_sampling":
+                assert ours["vs_random"] == pytest.approx(row["difference"])
+                assert ours["wins"] == f"{row['wins']:.0f}/5"
+    unknown = run("stats", grid, "--metric", "accuracies")
+    assert unknown.exit_code == 2 and "Did you mean 'accuracy'" in unknown.output
+    empty = run("stats", tmp_path)
+    assert empty.exit_code == 2 and "holds no run" in empty.output
+
+
+@pytest.mark.parametrize("kind", ["curves", "profile", "critical-difference"])
+def test_several_runs_in_one_picture(grid, kind, tmp_path):
+    result = run("plot", grid, "--kind", kind, "-o", tmp_path / "plot.png")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "plot.png").stat().st_size > 5_000
+
+
+@pytest.mark.parametrize("kind", ["gain", "classes", "bought", "pairwise"])
+def test_one_run_in_a_picture(grid, kind, tmp_path):
+    result = run("plot", grid / "C=0.1", "--kind", kind, "-o", tmp_path / "plot.svg")
+    assert result.exit_code == 0 and (tmp_path / "plot.svg").read_text().count("<svg") == 1
+    several = run("plot", grid, "--kind", kind, "-o", tmp_path / "plot.svg")
+    assert several.exit_code == 2 and "draws one run, got 2" in several.output
+    wrong = run("plot", grid / "C=0.1", "--strategies", "margn", "-o", tmp_path / "plot.svg")
+    assert wrong.exit_code == 2 and "Did you mean 'margin'" in wrong.output
+
+
+def test_report_again(grid, tmp_path):
+    result = run("report", grid / "C=0.1", "-o", tmp_path / "page.html", "--title", "Once more")
+    assert result.exit_code == 0 and "Once more" in (tmp_path / "page.html").read_text()
+    assert run("report", grid, "-o", tmp_path / "page.html").exit_code == 2
+
+
+def test_splits_are_made_and_checked(tmp_path):
+    sizes = ["--initial", 0.05, "--validation", 100, "--test", 0.2, "--seeds", 2]
+    made = run("splits", "make", tmp_path / "sets.npz", *sizes)
+    assert made.exit_code == 0, made.output
+    first, second = (read_index_sets(tmp_path / f"sets_{seed}.npz", 1437) for seed in (0, 1))
+    assert {name: len(part) for name, part in first.items()} == {
+        "labelled": 72,
+        "unlabelled": 1437 - 72 - 100 - 287,
+        "validation": 100,
+        "test": 287,
+    }
+    np.testing.assert_array_equal(first["test"], second["test"])
+    assert set(first["labelled"]) != set(second["labelled"])
+    assert run("splits", "make", tmp_path / "sets.npz", *sizes).exit_code == 2
+    assert run("splits", "make", tmp_path / "torchal", "--validation", 50).exit_code == 0
+    for path in ("sets_0.npz", "torchal"):
+        checked = run("splits", "check", tmp_path / path, "--dataset", "digits")
+        assert checked.exit_code == 0 and "is right" in checked.output, checked.output
+    (tmp_path / "bad.json").write_text('{"labelled": [1, 2], "test": [2]}')
+    bad = run("splits", "check", tmp_path / "bad.json")
+    assert bad.exit_code == 2 and "share positions" in bad.output
+
+
+def test_splits_of_a_run(grid):
+    checked = run("splits", "check", grid / "C=0.1" / "splits.npz")
+    assert checked.exit_code == 0 and "seed 4 initial" in checked.output
+
+
+def test_flags_reach_the_comparison(tmp_path):
+    flags = ["--strategy", "coreset: {metric: cosine}", "--stopping", "Budget: 30", "--labelling-rate", "FixedRate: 5"]
+    network = ["--augment", "flip,crop", "--schedule", "cosine", "--weight-decay", "1e-4", "--dropout", "0.1", "--swa"]
+    sizes = ["--pool-size", 150, "--test-size", 60, "--output", tmp_path / "run", "--no-report"]
+    result = run(*QUICK, *flags, *network, "--optimizer", "SGD", "--momentum", 0.9, *sizes)
+    assert result.exit_code == 0, result.output
+    results = pd.read_csv(tmp_path / "run" / "results.csv")
+    assert results["n_labelled"].max() == 25 and "coreset(metric='cosine')" in set(results["strategy"])
+    estimator = json.loads((tmp_path / "run" / "config.json").read_text())["configuration"]["estimator"]
+    assert "cosine" in str(estimator) and "SGD" in str(estimator) and "0.0001" in str(estimator)
+    wrong = run(*QUICK, "--stopping", "Budgt: 3", *sizes)
+    assert wrong.exit_code == 2 and "Did you mean 'Budget'" in wrong.output
+
+
+def test_any_classifier_can_be_compared(tmp_path):
+    args = ["--flat", "--estimator", "[StandardScaler, LogisticRegression: {C: 0.1}]", "--pool-size", 200]
+    result = run(*QUICK, *args, "--output", tmp_path / "run", "--no-report")
+    assert result.exit_code == 0, result.output

@@ -94,6 +94,9 @@ def compare(
     estimator: Annotated[
         str | None, typer.Option(help="Any classifier instead of a network, as 'LogisticRegression: {C: 0.1}'.")
     ] = None,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="Each image a row of numbers from 0 to 1, as scikit-learn's own want it.")
+    ] = False,
     training: Annotated[str, typer.Option(help="from_scratch, fine_tune or only_new.")] = "from_scratch",
     scoring: Annotated[str | None, typer.Option(help="A scikit-learn scorer, for one more column.")] = None,
     settings: Annotated[
@@ -179,6 +182,7 @@ def compare(
             "download": download or None,
             "on_corrupt": on_corrupt,
             "import": None if plugin is None else str(plugin),
+            "flat": flat or None,
             "pool_size": pool_size,
             "test_size": test_size,
         }

@@ -76,9 +76,10 @@ def show_summary(summary: pd.DataFrame, metric: str = "accuracy", name: str = ""
         "best first; differences from random sampling are paired by seed",
         box=SIMPLE_HEAD,
     )
-    table.add_column("strategy", no_wrap=True)
-    for column in ("final", "AUBC", "vs random", "won", "saved", "p", "query s"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("strategy", no_wrap=True, max_width=28)
+    columns = {"final": 5, "AUBC": 5, "vs random": 12, "won": 4, "saved": 5, "p": 5, "query s": 7}
+    for column, width in columns.items():
+        table.add_column(column, justify="right", no_wrap=True, min_width=width)
     for strategy, row in summary.iterrows():
         cells = [escape(str(strategy)), f"{factor * row['final']:.1f}", f"{factor * row['aubc']:.1f}"]
         if np.isnan(row["p_holm"]):

@@ -30,7 +30,7 @@ class Kind(StrEnum):
     profile = "profile"
 
 
-_ONE_RUN = {Kind.gain, Kind.classes, Kind.bought, Kind.images}
+_ONE_RUN = {Kind.gain, Kind.classes, Kind.bought, Kind.images, Kind.pairwise}
 
 
 @app.command()
@@ -90,7 +90,7 @@ def plot(
             Kind.classes: lambda: plots.class_curves(first, next(iter(runs.values())).classes),
             Kind.bought: lambda: plots.bought_histogram(first, next(iter(runs.values())).classes),
             Kind.images: lambda: plots.bought_images(_thumbnails(next(iter(runs.values())))),
-            Kind.pairwise: lambda: plots.pairwise_matrix(all_or_one, metric),
+            Kind.pairwise: lambda: plots.pairwise_matrix(first, metric),
             Kind.critical_difference: lambda: plots.critical_difference(_scores(kept, metric)),
             Kind.profile: lambda: plots.performance_profile(_scores(kept, metric), metric=metric),
         }

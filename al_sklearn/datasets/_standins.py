@@ -50,9 +50,10 @@ def make_standin(name: str, folder: Path, n_train: int = 600, n_test: int = 200,
     elif name == "droughtwatch":
         _droughtwatch(folder, n_train, n_test)
     else:
-        split = options.get("split", "balanced")
+        split = options.get("split", "balanced") if name == "emnist" else "mnist"
         files = Emnist._files(split) if name == "emnist" else _IDX
-        _idx(files, folder, n_train, n_test, n_classes=47 if split in ("balanced", "bymerge") else 10)
+        n_classes = {"balanced": 47, "bymerge": 47, "byclass": 62, "letters": 26}.get(split, 10)
+        _idx(files, folder, n_train, n_test, n_classes)
     return folder
 
 
@@ -75,7 +76,7 @@ def _digits(side: int, n: int, n_classes: int, offset: int) -> tuple[np.ndarray,
     rows = np.arange(side) * 8 // side
     for i, label in enumerate(y):
         chosen = rng.choice(np.flatnonzero(digits == label % 10))
-        turned = np.rot90(images[chosen].reshape(8, 8), k=label // 10 % 4)
+        turned = np.rot90(images[chosen].reshape(8, 8), k=int(label) // 10 % 4)
         image = turned[np.ix_(rows, rows)] * (255 / 16)
         # A fifth ten of classes is the first, dark on bright.
         found[i] = 255 - image if label // 40 % 2 else image

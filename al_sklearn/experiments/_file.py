@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from al_sklearn.experiments import _objects
 from al_sklearn.experiments._comparison import StrategyComparison
 from al_sklearn.experiments._problems import ExperimentFileError, Key, Problem, Problems, unknown_key
+from al_sklearn.experiments._splits import INITIAL
 from al_sklearn.experiments._store import slug
 from al_sklearn.experiments._yaml import read_yaml
 
@@ -28,9 +29,10 @@ COMPARISON_KEYS: Final = tuple(
 )
 
 # What --quick leaves of each size; see docs/experiment-files.md.
-QUICK_POOL: Final = 300
-QUICK_TEST: Final = 100
-QUICK_COMPARISON: Final = {"n_initial": 20, "n_instances": 20, "n_rounds": 2, "n_seeds": 2}
+QUICK_POOL: Final = 100
+QUICK_TEST: Final = 50
+QUICK_COMPARISON: Final = {"n_initial": 20, "n_instances": 10, "n_rounds": 1, "n_seeds": 2}
+QUICK_TRAINING: Final = {"max_epochs": 1, "iterator_train__min_batches": 1}
 QUICK_OPTIONS: Final = {
     "max_epochs": 1,
     "n_trials": 2,
@@ -38,6 +40,8 @@ QUICK_OPTIONS: Final = {
     "module__resize": 32,
     "n_members": 2,
     "n_snapshots": 2,
+    "iterator_train__min_batches": 1,
+    "n_steps": 5,
 }
 
 
@@ -70,6 +74,7 @@ _DATA: Final = {
     "download": _Rule(lambda value: isinstance(value, bool), "true or false"),
     "on_corrupt": _Rule(lambda value: value in ("raise", "skip", None), "raise, skip or null"),
     "import": _Rule(lambda value: isinstance(value, str) and value.endswith(".py"), "a Python file"),
+    "flat": _Rule(lambda value: isinstance(value, bool), "true (each image a row of numbers from 0 to 1) or false"),
     "pool_size": _Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null for all"),
     "test_size": _Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null for all"),
 }
@@ -96,7 +101,7 @@ class Run:
     def data(self) -> dict[str, Any]:
         """Return the section ``data``, complete."""
         empty: dict[str, Any] = {"dir": None, "options": {}, "download": False, "on_corrupt": None, "import": None}
-        return empty | {"pool_size": None, "test_size": None} | self.spec["data"]
+        return empty | {"flat": False, "pool_size": None, "test_size": None} | self.spec["data"]
 
     def estimator(self) -> Any:
         """Make the classifier."""
@@ -153,9 +158,9 @@ class ExperimentFile:
 
         Notes
         -----
-        The pool has at most 300 images and the test set 100; at most 20 labels to begin with, 20 in a batch, 2 rounds,
-        2 seeds (shares stay shares); 1 epoch, 2 trials of tuning, images of at most 32 pixels, ensembles of 2.
-        Strategies, networks and all other options stay.
+        The pool has at most 100 images and the test set 50; at most 20 labels to begin with, 10 in a batch, 1 round,
+        2 seeds (shares stay shares); 1 epoch of as many batches as the labels fill, 2 trials of tuning, images of at
+        most 32 pixels, ensembles of 2, 5 steps of VAAL. Strategies, networks and all other options stay.
         """
         small = copy.copy(self)
         kept = self.runs if len(self.runs) < 3 else [self.runs[0], self.runs[-1]]
@@ -286,6 +291,8 @@ def _comparison_value(name: str, value: Any) -> Any:
     key: Key = ("comparison", name)
     if name == "n_instances" and isinstance(value, Mapping):
         return _objects.build_option(value, ("comparison", "labelling_rate"))
+    if name == "initial" and value not in INITIAL:
+        return _objects.build_strategy(value, key)
     return _objects.build_option(value, key)
 
 
@@ -305,7 +312,7 @@ def _expand(spec: Mapping[str, Any], problems: Problems) -> list[Run]:
                 with problems.collecting():
                     content = _with(content, key, value, ("grid",))
                 settings[key] = value
-        runs.append(Run(",".join(label for label, _ in point), settings, content))
+        runs.append(Run("+".join(label for label, _ in point), settings, content))
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
@@ -330,8 +337,8 @@ def _short(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, Mapping):
-        return "+".join(f"{name}-{_short(part)}" if part is not None else str(name) for name, part in value.items())
-    return "+".join(map(_short, value)) if isinstance(value, list) else str(value)
+        return "_".join(f"{name}-{_short(part)}" if part is not None else str(name) for name, part in value.items())
+    return "_".join(map(_short, value)) if isinstance(value, list) else str(value)
 
 
 def _with(spec: Any, path: str, value: Any, named_by: Key) -> Any:
@@ -380,26 +387,39 @@ def _shrunk(spec: Mapping[str, Any]) -> dict[str, Any]:
         value = comparison.get(name, defaults[name].default)
         if isinstance(value, int):
             comparison[name] = min(value, most)
-    return {**spec, "data": data, "comparison": comparison, "estimator": _small_object(spec["estimator"])}
+    if "later_params" in comparison:
+        comparison["later_params"] = _small_object(comparison["later_params"])
+    if "first_params" in comparison:
+        comparison["first_params"] = _small_object(comparison["first_params"])
+    objects = {name: _small_object(spec[name]) for name in ("estimator", "strategies")}
+    return {**spec, "data": data, "comparison": comparison, **objects}
+
+
+# What has a size by default, where the file does not say it.
+_SIZED: Final[dict[str, dict[str, int]]] = {
+    "ImageClassifier": QUICK_TRAINING,
+    "LossPredictionClassifier": QUICK_TRAINING,
+    "TunedClassifier": {"n_trials": 2},
+    "vaal": {"n_steps": 5},
+    "vaal_distance": {"n_steps": 5},
+}
 
 
 def _small_object(spec: Any) -> Any:
-    networks = {"ImageClassifier", "LossPredictionClassifier"}
     if isinstance(spec, list):
         return [_small_object(part) for part in spec]
     if isinstance(spec, str):
-        return {spec: {"max_epochs": QUICK_OPTIONS["max_epochs"]}} if spec in networks else spec
+        return {spec: dict(_SIZED[spec])} if spec in _SIZED else spec
     if not isinstance(spec, Mapping):
         return spec
     small = {}
     for name, value in spec.items():
-        if name in networks:
-            options = value if isinstance(value, Mapping) else {} if value is None else {"module": value}
-            value = {"max_epochs": QUICK_OPTIONS["max_epochs"], **options}
-        if name == "TunedClassifier" and isinstance(value, Mapping):
-            value = {"n_trials": QUICK_OPTIONS["n_trials"], **value}
+        if name in _SIZED and not isinstance(value, list):
+            # One value that is no mapping is the first option, which for these is the network.
+            options = value if isinstance(value, Mapping) else {} if value in (None, name) else {"module": value}
+            value = _SIZED[name] | options
         if name in QUICK_OPTIONS and isinstance(value, int):
             small[name] = min(value, QUICK_OPTIONS[name])
         else:
-            small[name] = _small_object(value)
+            small[name] = value if isinstance(value, str) and name in ("module", "select") else _small_object(value)
     return small

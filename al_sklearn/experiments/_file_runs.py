@@ -90,7 +90,7 @@ def run_experiment(
         _check_images(comparison.estimator, data)
         n_seeds = comparison.n_seeds
         say(
-            f"{of}{data!r}; {len(comparison.strategies)} strategies, {n_seeds} seeds, {comparison.n_initial} + "
+            f"{of}{data!r}; {len(run.strategies())} strategies, {n_seeds} seeds, {comparison.n_initial} + "
             f"{comparison.n_rounds} × {comparison.n_instances} labels"
         )
         with warnings.catch_warnings():
@@ -183,7 +183,8 @@ def _load(run: Run, output: Path, quick: bool, say: Callable[[str], None]) -> Im
         )
         data = load_dataset(name, make_standin(name, output / STANDIN / name, **options), **options)
     seed = run.spec.get("comparison", {}).get("random_state", 0) or 0
-    return _limited(data, section["pool_size"], section["test_size"], seed, quick)
+    data = _limited(data, section["pool_size"], section["test_size"], seed, quick)
+    return _flat(data) if section["flat"] else data
 
 
 def _limited(data: ImageData, pool_size: int | None, test_size: int | None, seed: int, quick: bool) -> ImageData:
@@ -198,6 +199,20 @@ def _limited(data: ImageData, pool_size: int | None, test_size: int | None, seed
         chosen = chosen[np.isin(y_test[chosen], y)]
         X_test, y_test = take_rows(X_test, chosen), y_test[chosen]
     return ImageData(data.name, X, y, X_test, y_test, data.class_names)
+
+
+def _flat(data: ImageData) -> ImageData:
+    """Make each image a row of numbers, as scikit-learn's classifiers want it."""
+
+    def rows(X: Any) -> Any:
+        if X is None:
+            return None
+        if not isinstance(X, np.ndarray):
+            raise ValueError(f"data.flat needs images in memory, {data.name} has {type(X).__name__}.")
+        scale = 255 if X.dtype == np.uint8 else 1
+        return X.reshape(len(X), -1).astype(np.float32) / np.float32(scale)
+
+    return ImageData(data.name, rows(data.X_train), data.y_train, rows(data.X_test), data.y_test, data.class_names)
 
 
 def _subset(y: np.ndarray, size: int, seed: int, name: str, kind: str) -> np.ndarray:

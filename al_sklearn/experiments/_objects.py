@@ -132,7 +132,7 @@ def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
         and option not in _RESERVED
         and not option.startswith(("X_", "y_"))
     }
-    built = {}
+    built: dict[str, Any] = {}
     for option, value in options.items():
         where = (*inner, option)
         if option not in allowed:

@@ -1,0 +1,344 @@
+"""Experiment files: what they may say, what is said of what they may not, and that ours run."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from al_sklearn.datasets import load_dataset
+from al_sklearn.datasets._standins import _NAMES, make_standin
+from al_sklearn.experiments import load_results
+from al_sklearn.experiments._file import ExperimentFile, ExperimentFileError, read_experiment
+from al_sklearn.experiments._file_runs import read_record, run_experiment
+from al_sklearn.experiments._problems import Problem
+from al_sklearn.experiments._yaml import read_yaml
+from al_sklearn.strategies import Mix, coreset, strategy_name
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "experiments").glob("*.yaml"))
+BASE = {
+    "data": {"name": "digits"},
+    "estimator": {"LogisticRegression": {"C": 0.1, "max_iter": 200}},
+    "strategies": ["margin"],
+    "comparison": {"n_rounds": 2, "n_seeds": 2},
+}
+
+
+def text(**sections):
+    lines = {
+        "data": "data: {name: digits}",
+        "estimator": "estimator: LogisticRegression",
+        "strategies": "strategies: [margin]",
+    } | sections
+    return "\n".join(lines.values()) + "\n"
+
+
+def errors(tmp_path, content):
+    path = tmp_path / "experiment.yaml"
+    path.write_text(content)
+    with pytest.raises(ExperimentFileError) as found:
+        read_experiment(path)
+    return str(found.value).replace(str(path), "FILE")
+
+
+# YAML
+
+
+def test_scalars_are_those_of_yaml_1_2():
+    value = read_yaml("[1e-3, 5e-4, 1.5, -2, 010, no, on, true, null, ~, 1:30, 2020-01-01, .inf, '1']", "f").value
+    numbers = [1e-3, 5e-4, 1.5, -2, "010", "no", "on", True, None, None, "1:30", "2020-01-01", np.inf, "1"]
+    assert value == numbers and [type(v) for v in value] == [type(v) for v in numbers]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("abc:#- 0", max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("xyz", min_size=1), inner, max_size=3),
+        max_leaves=8,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_what_yaml_writes_is_read_back(value):
+    import yaml
+
+    assert read_yaml(yaml.safe_dump(value), "f").value == value
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "f, line 3: the key 'a' comes twice"),
+        ("a: [1, 2\nb: 3\n", "f, line 2"),
+        ("a: !!python/object/apply:os.system [echo]\n", "f"),
+        ("a: &x [*x]\n", "an alias that holds itself"),
+        ("? [1, 2]\n: 3\n", "a key must be one word"),
+    ],
+)
+def test_what_is_no_plain_yaml_is_refused(content, message):
+    if "python/object" in content:
+        # Nothing is called: the tag is a list's that is not looked at.
+        assert read_yaml(content, "f").value == {"a": ["echo"]}
+        return
+    with pytest.raises(ExperimentFileError, match=message.replace("[", r"\[")):
+        read_yaml(content, "f")
+
+
+# Messages
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ({"data": "data: {nam: digits}"}, ["FILE, line 1: data.nam is no key here. Did you mean 'name'?"]),
+        (
+            {"data": "data: {name: digit}"},
+            ["line 1: data.name must be a data set, got 'digit'. Did you mean 'digits'?"],
+        ),
+        ({"data": "data: {name: emnist, options: {splits: x}}"}, ["data.options.splits is no key", "'split'"]),
+        ({"data": "data: {name: digits, pool_size: 0}"}, ["data.pool_size must be a whole number from 1", "got 0"]),
+        ({"data": "data: {name: digits, download: maybe}"}, ["data.download must be true or false; got 'maybe'"]),
+        (
+            {"more": "estimators: x"},
+            ["line 4: estimators is no key here. Did you mean 'estimator'? Allowed: comparison"],
+        ),
+        (
+            {"strategies": "strategies:\n - margin\n - marginn"},
+            ["line 5: strategies[1] is wrong", "Did you mean 'margin'"],
+        ),
+        (
+            {"strategies": "strategies:\n - coreset:\n    metrc: cosine"},
+            ["line 5: strategies[0].coreset.metrc is no key here. Did you mean 'metric'?"],
+        ),
+        (
+            {"strategies": "strategies: [{bald: {n_samples: many}}]"},
+            ["strategies[0].bald.n_samples must be int or None, got 'many'"],
+        ),
+        ({"strategies": "strategies: [{mix: [0.5, margin]}]"}, ["strategies[0].mix[0] must be a pair"]),
+        ({"strategies": "strategies: [{mix: [[0.5, margn]]}]"}, ["strategies[0].mix[0][1] is wrong"]),
+        ({"strategies": "strategies: [margin, margin]"}, ["strategies is wrong: Two strategies are called 'margin'"]),
+        ({"strategies": "strategies: []"}, ["strategies must be a list of strategies"]),
+        (
+            {"estimator": "estimator: LogisticRegresion"},
+            ["line 2: estimator names", "Did you mean 'LogisticRegression'?"],
+        ),
+        (
+            {"estimator": "estimator: {LogisticRegression: {c: 1}}"},
+            ["line 2: estimator.LogisticRegression.c is no key here.", "C, class_weight"],
+        ),
+        (
+            {"estimator": "estimator: {LogisticRegression: {C: -1}}"},
+            ["estimator.LogisticRegression.C must be a float in the range (0", "Got -1"],
+        ),
+        (
+            {"estimator": "estimator: {ImageClassifier: {module: resnet19}}"},
+            ["module must be a network", "Did you mean"],
+        ),
+        ({"estimator": "estimator: {ImageClassifier: {augmnt: flip}}"}, ["augmnt is no key", "'augment'"]),
+        ({"estimator": "estimator: sklearn.linear_model.Logistic"}, ["sklearn.linear_model has no 'Logistic'"]),
+        ({"estimator": "estimator: no_such_package.Thing"}, ["there is no module 'no_such_package'"]),
+        ({"estimator": "estimator: {A: 1, B: 2}"}, ["estimator must be the name of an object"]),
+        ({"c": "comparison: {n_seed: 3}"}, ["line 4: comparison.n_seed is no key here. Did you mean 'n_seeds'?"]),
+        ({"c": "comparison: {n_rounds: -3}"}, ["line 4: comparison.n_rounds must be", "Got -3"]),
+        ({"c": "comparison: {training: scratch}"}, ["comparison.training must be", "from_scratch"]),
+        ({"c": "comparison: {stopping: {Budgt: 100}}"}, ["comparison.stopping names 'Budgt'", "Did you mean 'Budget'"]),
+        ({"c": "comparison: {pool: {LabelNoise: {rat: 0.1}}}"}, ["comparison.pool.LabelNoise.rat is no key", "'rate'"]),
+        ({"g": "grid: {comparison.n_initial: 5}"}, ["line 4: grid.comparison.n_initial must be a list of values"]),
+        ({"g": "grid: {comparisn.n_initial: [5]}"}, ["grid.comparisn.n_initial begins with no section", "comparison"]),
+        ({"g": "grid: {comparison.n_initial: [5, 5]}"}, ["grid has two runs called 'n_initial=5'"]),
+        ({"g": "grid: {comparison.n_initial: [5, -5]}"}, ["comparison.n_initial must be", "Got -5"]),
+    ],
+)
+def test_each_error_names_the_key_and_what_is_allowed(tmp_path, sections, expected):
+    message = errors(tmp_path, text(**sections))
+    assert message.startswith("FILE") and all(part in message for part in expected), message
+
+
+def test_all_errors_are_said_at_once(tmp_path):
+    message = errors(
+        tmp_path, text(data="data: {name: digit}", estimator="estimator: Nothing", c="comparison: {n_seeds: 0}")
+    )
+    assert len(message.splitlines()) == 3
+    assert "is missing" in errors(tmp_path, "data: {name: digits}\n")
+    assert "must be a mapping" in errors(tmp_path, "- 1\n")
+    with pytest.raises(FileNotFoundError, match="no experiment file"):
+        read_experiment(tmp_path / "none.yaml")
+
+
+# Objects
+
+
+def test_strategies_with_options_and_compositions():
+    spec = [
+        "margin",
+        {"coreset": {"metric": "cosine"}},
+        {"mix": [[0.7, "margin"], [0.3, {"bald": {"n_samples": 3}}]]},
+        {"two_stage": {"prefilter": "margin", "select": "coreset", "factor": 5}},
+        {"subsample": {"strategy": "badge", "n_candidates": 50}},
+    ]
+    [run] = ExperimentFile(BASE | {"strategies": spec}).runs
+    built = run.strategies()
+    assert isinstance(built[1], partial) and built[1].keywords == {"metric": "cosine"}
+    assert isinstance(built[2], Mix) and "bald(n_samples=3)" in strategy_name(built[2])
+    assert "two_stage" in strategy_name(built[3]) and "subsample" in strategy_name(built[4])
+    [run] = ExperimentFile(BASE | {"strategies": {"far": {"coreset": {"metric": "cosine"}}, "near": "margin"}}).runs
+    assert list(run.strategies()) == ["far", "near"] and run.strategies()["far"].func is coreset
+
+
+def test_estimators_pipelines_and_nested_objects():
+    spec = {
+        "TunedClassifier": {
+            "estimator": {"ImageClassifier": {"module": "resnet20", "optimizer": {"import": "torch.optim.SGD"}}},
+            "space": {"lr": {"range": [1e-4, 1e-2, "log"]}, "batch_size": [16, 32]},
+        }
+    }
+    tuned = ExperimentFile(BASE | {"estimator": spec}).runs[0].estimator()
+    assert tuned.estimator.optimizer.__name__ == "SGD" and tuned.estimator.module == "resnet20"
+    assert tuned.space == {"lr": (1e-4, 1e-2, "log"), "batch_size": [16, 32]}
+    steps = ["StandardScaler", {"PCA": 5}, {"sklearn.linear_model.LogisticRegression": {"C": 2}}]
+    pipeline = ExperimentFile(BASE | {"estimator": steps}).runs[0].estimator()
+    assert list(pipeline.named_steps) == ["standardscaler", "pca", "logisticregression"]
+    assert pipeline["pca"].n_components == 5 and pipeline["logisticregression"].C == 2
+    split = {
+        "ImageClassifier": {"train_split": {"ValidSplit": {"cv": 0.2, "stratified": True}}, "module__dropout": 0.2}
+    }
+    net = ExperimentFile(BASE | {"estimator": split}).runs[0].estimator()
+    assert net.train_split.cv == 0.2 and net.get_params()["module__dropout"] == 0.2
+
+
+def test_criteria_rates_hard_pools_and_cold_starts():
+    section = {
+        "stopping": {"AnyOf": [{"Budget": 100}, "StabilizingPredictions"]},
+        "n_instances": {"AdaptiveRate": {"gain": 0.05}},
+        "pool": [{"LabelNoise": 0.1}, {"ClassImbalance": {"ratio": 10}}],
+        "initial": "typiclust",
+        "first_params": {"max_iter": 300},
+    }
+    comparison = ExperimentFile(BASE | {"comparison": section}).runs[0].comparison()
+    assert comparison.stopping.criteria[0].n_labels == 100 and comparison.n_instances.gain == 0.05
+    assert [type(part).__name__ for part in comparison.pool] == ["LabelNoise", "ClassImbalance"]
+    assert comparison.initial.__name__ == "typiclust" and comparison.first_params == {"max_iter": 300}
+
+
+# Grids and sizes
+
+
+def test_grid_is_every_combination_each_with_its_settings():
+    grid = {
+        "estimator.LogisticRegression.C": [0.1, 1],
+        "size": {"small": {"comparison.n_initial": 10}, "large": {"comparison.n_initial": 50, "data.pool_size": 500}},
+    }
+    runs = ExperimentFile(BASE | {"grid": grid}).runs
+    assert [run.name for run in runs] == [f"C={C}+size={size}" for C in ("0.1", "1") for size in ("small", "large")]
+    assert [run.estimator().C for run in runs] == [0.1, 0.1, 1, 1]
+    assert [run.comparison().n_initial for run in runs] == [10, 50, 10, 50]
+    assert [run.data()["pool_size"] for run in runs] == [None, 500, None, 500]
+    assert runs[3].settings == {"estimator.LogisticRegression.C": 1, "comparison.n_initial": 50, "data.pool_size": 500}
+    steps = {"estimator": ["StandardScaler", {"LogisticRegression": {"C": 1}}], "grid": {}}
+    steps["grid"] = {"estimator.LogisticRegression.C": [2], "estimator.0": ["MinMaxScaler"]}
+    pipeline = ExperimentFile(BASE | steps).runs[0].estimator()
+    assert list(pipeline.named_steps) == ["minmaxscaler", "logisticregression"] and pipeline[-1].C == 2
+
+
+def test_quick_cuts_sizes_and_nothing_else():
+    spec = BASE | {
+        "estimator": {"DeepEnsemble": {"estimator": {"ImageClassifier": {"module": "resnet18"}}, "n_members": 5}},
+        "comparison": {"n_initial": 0.1, "n_instances": 500, "training": "from_scratch"},
+        "grid": {"comparison.random_state": [1, 2, 3]},
+    }
+    small = ExperimentFile(spec).quick()
+    assert [run.name for run in small.runs] == ["random_state=1", "random_state=3"]
+    comparison, data = small.runs[0].comparison(), small.runs[0].data()
+    sizes = (comparison.n_initial, comparison.n_instances, comparison.n_rounds, comparison.n_seeds)
+    assert sizes == (0.1, 10, 1, 2) and (data["pool_size"], data["test_size"]) == (100, 50)
+    assert comparison.estimator.n_members == 2 and comparison.estimator.estimator.max_epochs == 1
+    assert comparison.estimator.estimator.module == "resnet18"
+
+
+def test_changes_go_in_before_the_check(tmp_path):
+    path = tmp_path / "experiment.yaml"
+    path.write_text(text())
+    changed = read_experiment(path, {"comparison.n_seeds": 3, "estimator.LogisticRegression.C": 5})
+    assert changed.runs[0].comparison().n_seeds == 3 and changed.runs[0].estimator().C == 5
+    with pytest.raises(ExperimentFileError, match=r"comparison\.n_seeds must be"):
+        read_experiment(path, {"comparison.n_seeds": 0})
+
+
+# Running
+
+
+def test_a_grid_runs_resumes_and_refuses_another(tmp_path):
+    spec = BASE | {"title": "A grid", "grid": {"estimator.LogisticRegression.C": [0.1, 1]}}
+    spec = spec | {"data": {"name": "digits", "flat": True, "pool_size": 200, "test_size": 100}}
+    said = []
+    outcomes = run_experiment(
+        ExperimentFile(spec, "x.yaml"), tmp_path / "out", report=False, verbose=0, say=said.append
+    )
+    assert [outcome.folder.name for outcome in outcomes] == ["C=0.1", "C=1"] and len(said) == 2
+    table = load_results(tmp_path / "out" / "C=1").table
+    assert len(table) == 2 * 2 * 3 and table["accuracy"].between(0, 1).all()
+    together = pd.read_csv(tmp_path / "out" / "summary.csv")
+    assert set(together["run"]) == {"C=0.1", "C=1"}
+    with pytest.raises(FileExistsError, match="al-sklearn resume"):
+        run_experiment(ExperimentFile(spec), tmp_path / "out", verbose=0, say=said.append)
+    # One round is lost: resume does that one alone, and finds the same.
+    lost = tmp_path / "out" / "C=1" / "rounds" / "margin" / "seed_001" / "round_002.json"
+    kept = tmp_path / "out" / "C=0.1" / "rounds" / "margin" / "seed_001" / "round_002.json"
+    before = os.stat(kept).st_mtime_ns
+    lost.unlink()
+    again, quick, report = read_record(tmp_path / "out")
+    assert (again.spec, quick, report) == (spec, False, False)
+    run_experiment(again, tmp_path / "out", resume=True, report=False, verbose=0, say=said.append)
+    resumed = load_results(tmp_path / "out" / "C=1").table
+    columns = ["strategy", "seed", "round", "n_labelled", "accuracy", "nll"]
+    pd.testing.assert_frame_equal(resumed[columns], table[columns])
+    assert os.stat(kept).st_mtime_ns == before
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="not empty"):
+        run_experiment(ExperimentFile(spec), tmp_path / "other", verbose=0, say=said.append)
+    with pytest.raises(FileNotFoundError, match="no experiment to resume"):
+        read_record(tmp_path / "other")
+
+
+def test_missing_files_are_only_stood_in_for_when_quick(tmp_path):
+    spec = BASE | {"data": {"name": "cifar10", "dir": str(tmp_path / "none")}}
+    with pytest.raises(FileNotFoundError, match="cifar10"):
+        run_experiment(ExperimentFile(spec), tmp_path / "out", verbose=0, say=str)
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_standins_are_read_by_the_true_readers(name, tmp_path):
+    data = load_dataset(name, make_standin(name, tmp_path, 100, 100))
+    n_classes = {"cifar100": 100, "emnist": 47, "droughtwatch": 4}.get(name, 10)
+    assert set(np.unique(data.y_train)) == set(range(n_classes)) and len(data.y_test) == 100
+    # Real digits, the right way up: a nearest neighbour knows most of them.
+    X, X_test = (np.asarray(part[:], dtype=np.float32).reshape(100, -1) for part in (data.X_train, data.X_test))
+    nearest = ((X_test[:, None] - X[None]) ** 2).sum(axis=2).argmin(axis=1)
+    if n_classes == 10 and not name.startswith("cifar"):
+        assert np.mean(data.y_train[nearest] == data.y_test) > 0.7
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_is_right(path):
+    experiment = read_experiment(path)
+    assert experiment.runs and experiment.quick().runs and experiment.spec["title"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["first_steps", "noisy_and_imbalanced"])
+@pytest.mark.filterwarnings("ignore")
+def test_examples_run_in_small(name, tmp_path):
+    [path] = [path for path in EXAMPLES if path.stem == name]
+    experiment = read_experiment(path, {"data.download": False})
+    outcomes = run_experiment(experiment, tmp_path / "out", quick=True, verbose=0, say=str)
+    for outcome in outcomes:
+        assert (outcome.folder / "report.html").stat().st_size > 10_000
+        assert set(outcome.comparison.results_["strategy"]) == set(outcome.comparison.strategies_)
+
+
+def test_a_problem_knows_its_key():
+    assert Problem(("a", 1), "is wrong").key == ("a", 1)
