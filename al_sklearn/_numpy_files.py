@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import os
+import struct
+import tokenize
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
+
+# What numpy and zipfile raise on bad bytes; OSError where they are sent to a place outside the file.
+_DAMAGED = (
+    ValueError,
+    EOFError,
+    OSError,
+    KeyError,
+    OverflowError,
+    SyntaxError,
+    TypeError,
+    RuntimeError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_numpy(path: str | os.PathLike[str], mmap_mode: Any = None) -> Any:
@@ -28,7 +47,9 @@ def read_numpy(path: str | os.PathLike[str], mmap_mode: Any = None) -> Any:
         with open(path, "rb") as file:
             content = np.load(file, allow_pickle=False)
             return content if isinstance(content, np.ndarray) else {key: content[key] for key in content.files}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except _DAMAGED as error:
         if "Object arrays" in str(error) or "Python objects" in str(error):
             raise ValueError(
                 f"{path} holds Python objects, which only pickle can read, and a pickle can run any command. If you "

@@ -267,3 +267,24 @@ def test_a_pool_of_a_later_version_is_refused(tmp_path):
     np.savez(tmp_path / "new.npz", state=np.full(3, 77, np.uint8), labelled=np.empty(0, np.int64))
     with pytest.raises(ValueError, match="does not know"):
         Pool.load(tmp_path / "new.npz")
+
+
+@pytest.mark.parametrize("indices", [slice(None, None, -1), slice(8, 2, -2), PICK[::-1], slice(2, 5)])
+def test_tensors_are_taken_backwards_too(indices):
+    np.testing.assert_array_equal(take_rows(torch.from_numpy(BASE), indices).numpy(), BASE[indices])
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "array", "square", "signed"])
+def test_a_damaged_pool_is_named(tmp_path, damage):
+    path = tmp_path / "pool.npz"
+    Pool(5).save(path)
+    if damage == "array":
+        with path.open("wb") as file:
+            np.save(file, np.arange(3))
+    elif damage in ("square", "signed"):
+        state = np.zeros((2, 2), np.uint8) if damage == "square" else np.array([0, -1, 1])
+        np.savez(path, state=state, labelled=np.flatnonzero(state == 1))
+    else:
+        path.write_bytes(path.read_bytes()[: {"empty": 0, "cut": 100}[damage]])
+    with pytest.raises(ValueError, match=r"pool\.npz is"):
+        Pool.load(path)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from al_sklearn._files import replacing
+from al_sklearn._numpy_files import read_numpy
 from al_sklearn._random import RandomState, as_generator
 from al_sklearn.pool._rows import RowView, as_positions, n_rows
 
@@ -203,11 +204,14 @@ class Pool:
         ValueError
             When the file is not a pool, or its labelled positions contradict its states.
         """
-        with np.load(path, allow_pickle=False) as file:
-            if set(file.files) != {"state", "labelled"}:
-                raise ValueError(f"{path} is not a saved pool: it holds {sorted(file.files)}.")
-            state, order = file["state"], file["labelled"].astype(np.int64)
-        if state.max(initial=0) >= len(STATES):
+        content = read_numpy(path)
+        if not isinstance(content, dict) or set(content) != {"state", "labelled"}:
+            held = sorted(content) if isinstance(content, dict) else "one array"
+            raise ValueError(f"{path} is not a saved pool: it holds {held}.")
+        state, order = content["state"], content["labelled"].astype(np.int64)
+        if state.dtype != np.uint8 or state.ndim != 1 or len(state) == 0 or order.ndim != 1:
+            raise ValueError(f"{path} is not a saved pool: its states are {state.dtype} of shape {state.shape}.")
+        if state.max() >= len(STATES):
             raise ValueError(f"{path} holds a state that this version does not know.")
         pool = cls(len(state))
         pool._state[:] = state

@@ -136,9 +136,10 @@ def take_rows(X: Any, indices: Any) -> Any:
         return type(X)([X[i] for i in positions.tolist()])
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(X, torch.Tensor):
-        if isinstance(indices, slice):
+        # Torch knows no negative strides, neither of slices nor of positions.
+        if isinstance(indices, slice) and (indices.step or 1) > 0:
             return X[indices]
-        return X[torch.as_tensor(positions, device=X.device)]
+        return X[torch.as_tensor(np.ascontiguousarray(positions), device=X.device)]
     # Anything else that can be indexed by an array (Zarr, pandas' own arrays, …).
     return X[positions]
 
