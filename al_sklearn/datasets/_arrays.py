@@ -54,7 +54,7 @@ class _Arrays(DataSource):
         names, read, class_names = self._open(data_dir, labels)
         chosen = _choose(data_dir, names, images, labels, test_images, test_labels)
         X_train, X_test = read(chosen[0]), read(chosen[2]) if chosen[2] else None
-        parts = [np.asarray(read(name)[:]) for name in (chosen[1], chosen[3]) if name]
+        parts = [_whole(data_dir, name, read) for name in (chosen[1], chosen[3]) if name]
         arrays, found_names = labels_and_names(*parts)
         if class_names and arrays[0].dtype.kind == "i" and len(class_names) < len(found_names):
             raise ValueError(f"{data_dir}: {len(class_names)} class names for labels up to {len(found_names) - 1}.")
@@ -85,7 +85,7 @@ class Hdf5(_Arrays):
             with h5py.File(path, "r") as file:
                 file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
                 class_names = _texts(file.attrs.get("class_names", ()))
-        except OSError as error:
+        except (OSError, RuntimeError, KeyError) as error:
             raise ValueError(f"{path} is no whole HDF5 file ({error}): make or fetch it again.") from error
         return names, lambda name: Hdf5Rows(path, name), class_names
 
@@ -149,6 +149,13 @@ class Npy(_Arrays):
                 raise ValueError(f"npy: {data_dir.name} holds the images; name the file beside it with labels=.")
             images = data_dir.stem
         return super().load(data_dir, images=images, labels=labels, test_images=test_images, test_labels=test_labels)
+
+
+def _whole(path: Path, name: str, read: Callable[[str], Any]) -> np.ndarray:
+    try:
+        return np.asarray(read(name)[:])
+    except (OSError, RuntimeError) as error:  # Zarr's codecs raise the latter
+        raise ValueError(f"{path}: {name!r} is damaged ({error}): make or fetch it again.") from error
 
 
 def _choose(

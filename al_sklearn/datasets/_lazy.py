@@ -52,12 +52,17 @@ class Hdf5Rows:
     def __getitem__(self, key: Any) -> Any:
         """Read rows by a slice, a mask, positions in any order, or one of them."""
         data = self._data()
-        if isinstance(key, (int, np.integer)):
-            rows = data[range(len(self))[key]]
-        elif isinstance(key, slice) and (key.step is None or key.step > 0):
-            rows = data[key]
-        else:
-            rows = self._positions(data, np.arange(len(self))[key])
+        try:
+            if isinstance(key, (int, np.integer)):
+                rows = data[range(len(self))[key]]
+            elif isinstance(key, slice) and (key.step is None or key.step > 0):
+                rows = data[key]
+            else:
+                rows = self._positions(data, np.arange(len(self))[key])
+        except OSError as error:
+            raise ValueError(
+                f"{self.path}: {self.key!r} is damaged ({error}): make or fetch the file again."
+            ) from error
         return rows if self.channels is None else rows[..., self.channels]
 
     def _positions(self, data: Any, positions: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import multiprocessing
 import pickle
 import sys
+import warnings
 
 import h5py
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_sklearn import ImageClassifier, StrategyComparison
+from al_sklearn._numpy_files import read_numpy
 from al_sklearn.datasets import Hdf5Rows, load_dataset
 from al_sklearn.pool import n_rows, take_rows, view_rows
 from tests.datasets.files import sum_of_two
@@ -141,6 +143,45 @@ def test_damaged_files_are_named(tmp_path, digits):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="is no Zarr group"):
         load_dataset("zarr", tmp_path / "empty")
+
+
+def test_damaged_parts_of_files_are_named(tmp_path, digits):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("X", data=digits[0][:20], chunks=(20, 8, 8), compression="gzip")
+        file["y"] = digits[1][:20]
+        start = file["X"].id.get_chunk_info(0).byte_offset
+    whole = bytearray((tmp_path / "x.h5").read_bytes())
+    whole[start : start + 40] = bytes(40)
+    (tmp_path / "x.h5").write_bytes(whole)
+    images = load_dataset("hdf5", tmp_path / "x.h5").X_train
+    for key in (0, slice(0, 3), [5, 2]):
+        with pytest.raises(ValueError, match=r"x\.h5: 'X' is damaged"):
+            images[key]
+
+    path = write("zarr", tmp_path, {"X": digits[0][:20], "y": digits[1][:20]})
+    for chunk in (path / "y" / "c").rglob("*"):
+        if chunk.is_file():
+            chunk.write_bytes(b"no chunk")
+    with pytest.raises(ValueError, match=r"x\.zarr: 'y' is damaged"):
+        load_dataset("zarr", path)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+@given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=5), st.integers(0, 2000))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_are_an_array_or_a_clear_error(tmp_path_factory, name, changes, cut):
+    path = tmp_path_factory.getbasetemp() / name
+    (np.save if name == "x.npy" else np.savez_compressed)(path, np.arange(50))
+    content = bytearray(path.read_bytes())
+    for position, byte in changes:
+        content[position % len(content)] = byte
+    path.write_bytes(content[: max(cut, 1) if cut < 200 else None])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy's of headers that Python 2 wrote
+        try:
+            read_numpy(path)
+        except ValueError as error:
+            assert name in str(error)
 
 
 def test_a_missing_library_is_named(tmp_path, monkeypatch):
