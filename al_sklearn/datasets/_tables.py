@@ -190,8 +190,8 @@ def _check_columns(path: Path, wanted: list[str], found: list[str]) -> None:
 
 
 def _numbers(labels: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """Labels as whole numbers where each of them is written as one."""
+    """Labels as whole numbers where each of them is written as one, and is no longer than 64 bits hold."""
     values = np.unique(labels[labelled]).tolist()
-    if all(value.removeprefix("-").isdecimal() and str(int(value)) == value for value in values):
+    if all(len(value) < 19 and value.removeprefix("-").isdecimal() and str(int(value)) == value for value in values):
         return np.where(labelled, labels, "0").astype(np.int64)
     return labels

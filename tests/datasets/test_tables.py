@@ -71,6 +71,12 @@ def test_what_a_spreadsheet_saves(tmp_path):
     assert data.X_train[0] == str(tmp_path / "a.png") and data.class_names == ("blau", "red, dark")
 
 
+def test_long_numbers_are_names(tmp_path):
+    (tmp_path / "x.csv").write_text("path,label\na.png,99999999999999999999\nb.png,1\n")
+    data = load_dataset("csv", tmp_path / "x.csv")
+    assert data.y_train.tolist() == ["99999999999999999999", "1"]
+
+
 def test_mistakes_are_named(tmp_path):
     path = save(pd.DataFrame({"path": ["a", ""], "label": [1, 2]}), tmp_path / "x.csv")
     with pytest.raises(ValueError, match=r"x\.csv: row 2 has no 'path'"):
