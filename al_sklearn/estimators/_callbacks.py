@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from numbers import Integral
 from typing import Any
 
@@ -265,8 +266,11 @@ def renew_batchnorm(net: Any, dataset: Any) -> None:
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # an average in which all batches count the same
-        for images, _ in loader:
-            net.infer(images)
+        # Compiling a network anew for one pass would take longer than the pass.
+        compiled = hasattr(net.module_, "_orig_mod")
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+            for images, _ in loader:
+                net.infer(images)
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum

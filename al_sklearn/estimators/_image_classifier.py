@@ -583,7 +583,8 @@ class ImageClassifier(NeuralNetClassifier):
 
     def get_loss(self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the loss of logits against labels as the caller wrote them."""
-        if y_pred.ndim == 2 and y_pred.shape[1] != len(self.classes_):
+        # A network of several outputs gives a tuple, which its own criterion understands.
+        if getattr(y_pred, "ndim", None) == 2 and y_pred.shape[1] != len(self.classes_):
             raise ValueError(f"The network has {y_pred.shape[1]} outputs for {len(self.classes_)} classes.")
         codes = torch.from_numpy(_encode(y_true, self.classes_))
         return super().get_loss(y_pred, codes, *args, **kwargs)

@@ -440,6 +440,28 @@ def test_compile(digits, quick):
         np.testing.assert_allclose(compiled, net.predict_proba(X[:20]), atol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_averaged_weights_compile_nothing_anew(digits, quick):
+    X, y = digits
+    compiled = []
+
+    def backend(graph, inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    counts = []
+    for swa in (False, True):
+        torch.compiler.reset()
+        compiled.clear()
+        net = quick(compile=True, compile__backend=backend, swa=swa, max_epochs=1).fit(X[:40], y[:40])
+        counts.append(len(compiled))
+    assert counts[0] == counts[1] > 0
+    np.testing.assert_allclose(
+        net.predict_proba(X[:20]), quick(swa=True, max_epochs=1).fit(X[:40], y[:40]).predict_proba(X[:20]), atol=1e-5
+    )
+
+
 class Gained(nn.Module):
     """Its forward pass takes one more argument, which skorch hands on from fit."""
 
@@ -462,3 +484,32 @@ def test_metadata_routing(digits):
         assert len(cross_val_score(net, X[:60], y[:60], params={"gain": 3.0}, cv=2)) == 2
         with pytest.raises(TypeError, match="'gain'"):
             make_pipeline(FunctionTransformer(), ImageClassifier(Gained)).fit(X[:60], y[:60], gain=2.0)
+
+
+class TwoHeads(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.first, self.second = nn.Linear(64, n_classes), nn.Linear(64, n_classes)
+
+    def forward(self, X):
+        return self.first(X.flatten(1)), self.second(X.flatten(1))
+
+
+class SumOfLosses(nn.CrossEntropyLoss):
+    def forward(self, outputs, y):
+        return sum(nn.functional.cross_entropy(output, y) for output in outputs)
+
+
+def test_several_outputs_go_to_a_criterion_of_ones_own(digits, quick):
+    X, y = digits
+    X = X[:, None].astype(np.float32) / 16
+    net = quick(module=TwoHeads, criterion=SumOfLosses).fit(X[:60], y[:60])
+    expected = net.infer(torch.tensor(X[60:70]))[0].softmax(1).detach()
+    np.testing.assert_allclose(net.predict_proba(X[60:70]), expected, atol=1e-6)
+
+
+def test_too_small_for_a_network_is_said(digits, quick):
+    X, y = digits
+    with pytest.raises(ValueError, match=r"small_cnn needs images of at least 4x4 pixels, got image_size=\(3, 8\)"):
+        quick().fit(X[:20, :3], y[:20])
+    assert quick(module__resize=8).fit(X[:20, :3], y[:20]).predict(X[:2, :3]).shape == (2,)

@@ -42,6 +42,11 @@ def small_cnn(
         ``features`` and ``head``; images (n, in_channels, H, W) float in, logits (n, n_classes) out. H and W must
         be at least 4.
 
+    Raises
+    ------
+    ValueError
+        For smaller images.
+
     Examples
     --------
     >>> import torch
@@ -49,6 +54,11 @@ def small_cnn(
     torch.Size([2, 5])
     """
     shorter = min(image_size) if isinstance(image_size, tuple) else image_size
+    if shorter is not None and shorter < 4:
+        raise ValueError(
+            f"small_cnn needs images of at least 4x4 pixels, got image_size={image_size}: enlarge them by "
+            "module__resize=, or take another network."
+        )
     pooled = 2 if shorter is not None and shorter < 16 else 4
     # Pooling before ReLU gives the same numbers as after it, on a quarter of the values.
     features = nn.Sequential(
