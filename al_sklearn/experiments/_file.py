@@ -412,12 +412,12 @@ def _small_object(spec: Any) -> Any:
         return {spec: dict(_SIZED[spec])} if spec in _SIZED else spec
     if not isinstance(spec, Mapping):
         return spec
-    small = {}
+    small: dict[Any, Any] = {}
     for name, value in spec.items():
         if name in _SIZED and not isinstance(value, list):
             # One value that is no mapping is the first option, which for these is the network.
-            options = value if isinstance(value, Mapping) else {} if value in (None, name) else {"module": value}
-            value = _SIZED[name] | options
+            options = value if isinstance(value, Mapping) else {} if value is None else {"module": value}
+            value = {**_SIZED[name], **options}
         if name in QUICK_OPTIONS and isinstance(value, int):
             small[name] = min(value, QUICK_OPTIONS[name])
         else:
