@@ -464,7 +464,11 @@ def seed_global(seed: int) -> None:
     """Seed the generators of those who know no ``random_state``: plain networks, other packages' strategies."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - inside preserve_global_rng
-    torch.manual_seed(seed)
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        torch.manual_seed(seed)
+    else:
+        # The same, without the stack traces (milliseconds) that torch keeps for devices that may come to life later.
+        torch.default_generator.manual_seed(seed)
 
 
 def _peak_memory_mb() -> float:
