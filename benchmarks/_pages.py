@@ -83,3 +83,10 @@ def write_million(path: Path, text: str) -> None:
     page = path.read_text(encoding="utf-8").partition(MILLION)[0] if path.exists() else ""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"{page.rstrip()}\n\n{MILLION}{text}".lstrip(), encoding="utf-8")
+
+
+def old_rows(path: Path) -> dict[str, str]:
+    """The lines of the table of a million candidates, by the strategy in their first cell."""
+    section = path.read_text(encoding="utf-8").partition(MILLION)[2] if path.exists() else ""
+    lines = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    return {line.split("|")[1].strip(): line for line in lines}

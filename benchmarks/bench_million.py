@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _pages import write_million
+from _pages import old_rows, write_million
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -187,7 +187,9 @@ def cells(name: str, result: dict[str, Any], reading: float | None, mb: float) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="20,000 candidates of 32 features")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="some strategies alone")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="some strategies alone; the other rows of the page stay"
+    )
     parser.add_argument(
         "--limit", type=float, default=600, help="seconds for one strategy, its imports and fit included"
     )
@@ -211,19 +213,21 @@ def main() -> None:
     if arguments.quick:
         n, d, b = 20_000, 32, 50
     header = ["strategy", "seconds", "CPU s", "peak MB", "of the file", "× reading", "note"]
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    rows: dict[str, str] = old_rows(arguments.out) if arguments.out and arguments.only else {}
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
         folder = Path(temporary)
         write_data(folder, n, d)
-        reading = None
+        reading = float(rows[READ].split("|")[2]) if READ in rows else None
         wanted = arguments.only or names()
         for name in wanted:
             result = run(name, folder, b, arguments.limit, arguments.threads)
             reading = result.get("seconds") if name == READ else reading
             line = cells(name, result, reading, n * d * 4 / 2**20)
             print("  ".join(text for text in line if text), flush=True)
-            lines.append("| " + " | ".join(line) + " |")
+            rows[name] = "| " + " | ".join(line) + " |"
     if arguments.out:
+        known = [rows[name] for name in names() if name in rows]
+        lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *known]
         write_million(arguments.out, page(lines, n, d, b, arguments.limit, arguments.threads))
 
 

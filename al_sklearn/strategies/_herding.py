@@ -21,7 +21,7 @@ _USEFUL = 1.05  # bounds from float32 that are higher than this by their slack a
 _FEW = 4  # gains made exact together
 _BLOCK = 16  # candidates brought up to date together, at first
 _LEAST_SAMPLE = 2000
-_TIE = 1e-9  # gains that differ by so small a share tie: rounding could be all there is between them
+_TIE = 1e-9  # gains that differ by so small a share tie
 _ROUNDING = 1e-12  # gains below this share of the largest possible are 0
 
 
@@ -185,6 +185,7 @@ class _Coverage:
         positions = torch.from_numpy(reference).to(device)
         self.reference = self.rows[positions] * (self.inverse_norms[positions] * self.scale)
         self.shares = torch.from_numpy(shares).to(device)
+        self.least = _ROUNDING * float(shares.sum())
         # For bounds in float32: the exponent may be off by so much, and the kernel by that factor. Sums of a tile are
         # off by less than 2^-15 of them.
         error = self.scale * (rows.shape[1] + 16) * 2.0**-23 + 2.0**-20
@@ -208,16 +209,15 @@ class _Coverage:
     def choose(self, n_instances: int, rank: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Greedy choices, then by `rank` what adds nothing."""
         gains, state = np.full(self.n, np.inf), np.full(self.n, _STALE, dtype=np.int8)
-        least = _ROUNDING * self.total
         is_free = np.ones(self.n, dtype=bool)
         chosen: list[int] = []
         scores: list[float] = []
         while len(chosen) < n_instances:
             top = self._refresh(gains, state)
-            if top <= least:
+            if top <= self.least:
                 break
             # What differs by rounding alone ties.
-            index = int(highest((gains >= top * (1 - _TIE)).astype(np.float64), 1, rank=rank)[0])
+            index = int(highest((gains >= self._tied(top)).astype(np.float64), 1, rank=rank)[0])
             chosen.append(index)
             scores.append(float(gains[index]))
             is_free[index] = False
@@ -238,21 +238,27 @@ class _Coverage:
         Coverage only grows, so that an old gain is an upper bound, and so is one from float32: what is below the
         highest exact one can wait.
         """
-        size = self.n if np.isinf(gains).all() else _BLOCK
+        by_bounds = self.inflation < _USEFUL
+        size, few = self.n if np.isinf(gains).all() else _BLOCK, _FEW
         while True:
             top = gains.max(where=state == _EXACT, initial=-1.0)
-            open_ = np.flatnonzero((state != _EXACT) & (gains >= top * (1 - _TIE)))
+            open_ = np.flatnonzero((state != _EXACT) & (gains >= self._tied(top)))
             if len(open_) == 0:
                 return float(top)
-            if self.inflation < _USEFUL and state[open_[gains[open_].argmax()]] == _STALE:
+            # After the first choices nearly all are stale, and where gains are flat many bounds are on top: in larger
+            # and larger blocks they are soon seen to.
+            if by_bounds and state[open_[gains[open_].argmax()]] == _STALE:
                 some = _highest(open_[state[open_] == _STALE], gains, size)
                 gains[some], state[some] = np.minimum(self._upper(some), gains[some]), _BOUND
-                # After the first choices nearly all are stale: in larger and larger blocks they are soon seen to.
                 size *= 2
             else:
-                some = _highest(open_, gains, size if self.inflation >= _USEFUL else _FEW)
+                some = _highest(open_, gains, few if by_bounds else size)
                 gains[some], state[some] = self._gains(some), _EXACT
-                size = 2 * size if self.inflation >= _USEFUL else size
+                few, size = 2 * few, size if by_bounds else 2 * size
+
+    def _tied(self, top: float) -> float:
+        """From where on gains tie with the highest: rounding could be all there is between them."""
+        return top - max(_TIE * top, self.least)
 
     def _gains(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
         """What each of some candidates would add to the weighted coverage."""
