@@ -306,7 +306,7 @@ def _labels(names: Sequence[Any]) -> dict[Any, str]:
 
 def _legend_width(names: Sequence[str], n_columns: int) -> float:
     """Return the inches that a legend of small letters needs."""
-    return 1.0 + min(n_columns, len(names) + 1) * (0.5 + 0.075 * max(map(len, names)))
+    return 1.0 + min(n_columns, len(names) + 1) * (0.4 + 0.062 * max(map(len, names)))
 
 
 def _text(name: str) -> str:

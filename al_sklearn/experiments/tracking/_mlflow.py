@@ -33,6 +33,7 @@ class MLflow(Tracker):
     -----
     Needs ``pip install al-sklearn[track]``. The step is the number of labels. A run that is resumed goes on in the run
     of MLflow that carries its tag; what a killed process had written of a round is not written again.
+    MLflow takes plain folders only where ``MLFLOW_ALLOW_FILE_STORE=true`` is set.
 
     Examples
     --------
