@@ -158,8 +158,8 @@ class ExperimentFile:
 
         Notes
         -----
-        The pool has at most 100 images and the test set 50; at most 20 labels to begin with, 10 in a batch, 1 round,
-        2 seeds (shares stay shares); 1 epoch of as many batches as the labels fill, 2 trials of tuning, images of at
+        The pool has at most 100 images and the test set 50; at most 20 labels to begin with, 10 in a batch (a share
+        of the pool stays one), 1 round, 2 seeds; 1 epoch of as many batches as the labels fill, 2 trials of tuning, images of at
         most 32 pixels, ensembles of 2, 5 steps of VAAL. Strategies, networks and all other options stay.
         """
         small = copy.copy(self)
@@ -387,6 +387,9 @@ def _shrunk(spec: Mapping[str, Any]) -> dict[str, Any]:
         value = comparison.get(name, defaults[name].default)
         if isinstance(value, int):
             comparison[name] = min(value, most)
+        elif name == "n_initial":
+            # A share of so few images may be one a class, of which nothing can be held out.
+            comparison[name] = most
     if "later_params" in comparison:
         comparison["later_params"] = _small_object(comparison["later_params"])
     if "first_params" in comparison:

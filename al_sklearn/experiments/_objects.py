@@ -292,18 +292,13 @@ def _import(path: str, key: Key) -> Any:
 
 
 def _check_option(factory: Any, option: str, parameters: Mapping[str, Any], key: Key) -> None:
-    if option in parameters:
-        return
-    prefix, double, _ = option.partition("__")
-    # skorch's prefixes reach the parts: module__dropout, optimizer__weight_decay, iterator_train__min_batches.
-    known = {*parameters, *(("module", "criterion", "optimizer") if hasattr(factory, "initialize_module") else ())}
-    signature = inspect.signature(factory).parameters.values()
-    if double and prefix in known and any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature):
-        return
     inherited = _inherited(factory) if hasattr(factory, "initialize_module") else {}
-    if option in inherited:
-        return
-    raise unknown_key(key, {*parameters, *inherited})
+    known = {*parameters, *inherited}
+    # skorch's prefixes reach the parts: module__dropout, optimizer__weight_decay, iterator_train__min_batches.
+    prefix, double, _ = option.partition("__")
+    passes_on = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in inspect.signature(factory).parameters.values())
+    if option not in known and not (double and prefix in known and passes_on):
+        raise unknown_key(key, known)
 
 
 def _inherited(factory: Any) -> dict[str, Any]:
@@ -312,7 +307,8 @@ def _inherited(factory: Any) -> dict[str, Any]:
     for base in inspect.getmro(factory):
         if "__init__" in vars(base) and hasattr(base, "initialize_module"):
             named = inspect.signature(base).parameters.values()
-            found |= {p.name: p for p in named if p.kind is not inspect.Parameter.VAR_KEYWORD}
+            variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+            found |= {p.name: p for p in named if p.kind not in variadic and p.name != "self"}
     return found
 
 

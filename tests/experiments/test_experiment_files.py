@@ -253,7 +253,7 @@ def test_quick_cuts_sizes_and_nothing_else():
     assert [run.name for run in small.runs] == ["random_state=1", "random_state=3"]
     comparison, data = small.runs[0].comparison(), small.runs[0].data()
     sizes = (comparison.n_initial, comparison.n_instances, comparison.n_rounds, comparison.n_seeds)
-    assert sizes == (0.1, 10, 1, 2) and (data["pool_size"], data["test_size"]) == (100, 50)
+    assert sizes == (20, 10, 1, 2) and (data["pool_size"], data["test_size"]) == (100, 50)
     assert comparison.estimator.n_members == 2 and comparison.estimator.estimator.max_epochs == 1
     assert comparison.estimator.estimator.module == "resnet18"
 
@@ -325,7 +325,10 @@ def test_standins_are_read_by_the_true_readers(name, tmp_path):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_is_right(path):
     experiment = read_experiment(path)
-    assert experiment.runs and experiment.quick().runs and experiment.spec["title"]
+    assert experiment.runs and experiment.spec["title"]
+    for small in experiment.quick().runs:
+        comparison = small.comparison()
+        assert comparison.n_rounds == 1 and len(comparison.strategies) == len(small.spec["strategies"])
 
 
 @pytest.mark.slow
