@@ -159,8 +159,8 @@ class ExperimentFile:
         Notes
         -----
         The pool has at most 100 images and the test set 50; at most 20 labels to begin with, 10 in a batch (a share
-        of the pool stays one), 1 round, 2 seeds; 1 epoch of as many batches as the labels fill, 2 trials of tuning, images of at
-        most 32 pixels, ensembles of 2, 5 steps of VAAL. Strategies, networks and all other options stay.
+        of the pool stays one), 1 round, 2 seeds; 1 epoch of as many batches as the labels fill, 2 trials of tuning,
+        images of at most 32 pixels, ensembles of 2, 5 steps of VAAL. Strategies, networks and all other options stay.
         """
         small = copy.copy(self)
         kept = self.runs if len(self.runs) < 3 else [self.runs[0], self.runs[-1]]
