@@ -440,28 +440,6 @@ def test_compile(digits, quick):
         np.testing.assert_allclose(compiled, net.predict_proba(X[:20]), atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")
-def test_averaged_weights_compile_nothing_anew(digits, quick):
-    X, y = digits
-    compiled = []
-
-    def backend(graph, inputs):
-        compiled.append(graph)
-        return graph.forward
-
-    counts = []
-    for swa in (False, True):
-        torch.compiler.reset()
-        compiled.clear()
-        net = quick(compile=True, compile__backend=backend, swa=swa, max_epochs=1).fit(X[:40], y[:40])
-        counts.append(len(compiled))
-    assert counts[0] == counts[1] > 0
-    np.testing.assert_allclose(
-        net.predict_proba(X[:20]), quick(swa=True, max_epochs=1).fit(X[:40], y[:40]).predict_proba(X[:20]), atol=1e-5
-    )
-
-
 class Gained(nn.Module):
     """Its forward pass takes one more argument, which skorch hands on from fit."""
 
