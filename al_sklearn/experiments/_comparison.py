@@ -36,6 +36,7 @@ from al_sklearn.experiments._threads import limit_threads, threads_per_job
 from al_sklearn.experiments._training import check_training
 from al_sklearn.experiments.hard_pools import PoolTransform
 from al_sklearn.experiments.labelling_rate import LabellingRate
+from al_sklearn.experiments.report import ReportData
 from al_sklearn.experiments.stopping import StoppingCriterion
 from al_sklearn.experiments.tracking import Callback, Callbacks, ExperimentState, check_callbacks, new_run_id, run_id_of
 from al_sklearn.pool import n_rows
@@ -333,6 +334,8 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         metric: str = "accuracy",
         class_names: Iterable[Any] | None = None,
         title: str | None = None,
+        data: ReportData | None = None,
+        command: str | None = None,
     ) -> Any:
         """Write one HTML file that somebody who did not run the comparison can read.
 
@@ -346,12 +349,18 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             Readable names, in the order of ``classes_``.
         title : str, optional
             Heading of the page.
+        data : ReportData, optional
+            What some pictures need beside the results: the pool's classes, coordinates, predictions.
+        command : str, optional
+            How the run was made, if not by this call.
 
         Returns
         -------
         pathlib.Path
         """
-        return self._finished().report(path, metric=metric, class_names=class_names, title=title)
+        return self._finished().report(
+            path, metric=metric, class_names=class_names, title=title, data=data, command=command
+        )
 
     def retrain(
         self,

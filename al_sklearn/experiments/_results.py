@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from al_sklearn.experiments import statistics
 from al_sklearn.experiments._loop import Round, tidy_row
 from al_sklearn.experiments._store import FIRST, RunStore
-from al_sklearn.experiments.report import write_report
+from al_sklearn.experiments.report import ReportData, write_report
 
 BASELINE: Final = "random_sampling"
 
@@ -70,9 +70,13 @@ class ComparisonResults:
         metric: str = "accuracy",
         class_names: Iterable[Any] | None = None,
         title: str | None = None,
+        data: ReportData | None = None,
+        command: str | None = None,
     ) -> Path:
         """Write one HTML file; see :meth:`StrategyComparison.report`."""
-        return write_report(self, path, metric=metric, class_names=class_names, title=title)
+        return write_report(
+            self, path, metric=metric, class_names=class_names, title=title, data=data, command=command
+        )
 
 
 def load_results(folder: str | os.PathLike[str]) -> ComparisonResults:
