@@ -14,6 +14,7 @@ import functools
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -234,7 +235,7 @@ def main() -> None:
 def page(lines: list[str], n: int, d: int, b: int, limit: float, threads: int) -> str:
     """The section: how it was made, and the table."""
     made = (
-        f"Made {datetime.date.today()} by `python benchmarks/{Path(__file__).name} {' '.join(sys.argv[1:])}` with "
+        f"Made {datetime.date.today()} by `python benchmarks/{Path(__file__).name} {shlex.join(sys.argv[1:])}` with "
         f"{threads} threads of {os.cpu_count()} cores on {platform.machine()} {platform.system()}."
     )
     remarks = REMARKS.format(
