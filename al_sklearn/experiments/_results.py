@@ -74,9 +74,7 @@ class ComparisonResults:
         command: str | None = None,
     ) -> Path:
         """Write one HTML file; see :meth:`StrategyComparison.report`."""
-        return write_report(
-            self, path, metric=metric, class_names=class_names, title=title, data=data, command=command
-        )
+        return write_report(self, path, metric=metric, class_names=class_names, title=title, data=data, command=command)
 
 
 def load_results(folder: str | os.PathLike[str]) -> ComparisonResults:
