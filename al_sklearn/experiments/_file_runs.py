@@ -172,10 +172,13 @@ def _load(run: Run, output: Path, quick: bool, say: Callable[[str], None]) -> Im
         runpy.run_path(section["import"])
     name, folder = section["name"], section["dir"]
     options = dict(section["options"])
+    # For a hundred images nobody waits for gigabytes.
+    stands_in = quick and has_standin(name)
+    download = section["download"] and not stands_in
     try:
-        data = load_dataset(name, folder, download=section["download"], on_corrupt=section["on_corrupt"], **options)
+        data = load_dataset(name, folder, download=download, on_corrupt=section["on_corrupt"], **options)
     except FileNotFoundError:
-        if not quick or not has_standin(name):
+        if not stands_in:
             raise
         say(
             f"The files of {name} are not there: --quick takes stand-ins in their format, made of scikit-learn's "
