@@ -24,6 +24,7 @@ from al_sklearn.strategies._blocks import (
     tile_rows,
     tiles,
 )
+from al_sklearn.strategies._labelled_bounds import LabelledBounds
 from al_sklearn.strategies._top_k import highest
 
 _SPACES: dict[str, type[Space]] = {"euclidean": Space, "manhattan": CityBlockSpace, "cosine": CosineSpace}
@@ -80,9 +81,9 @@ def k_center(
     -----
     The same choices as the textbook loop in float64, in O((n + l + b) d) memory at most and without going over the
     pool for each choice [1]_. Distances to the nearest centre only shrink as centres are added, so an old one is an
-    upper bound. One blocked GEMM bounds the distances to `labelled`; then the thousand candidates of largest bound
-    are brought up to date and the greedy runs among them until the best falls below the largest bound outside.
-    Float32 filters, float64 decides.
+    upper bound. Blocked GEMMs bound the distances to `labelled`, to all of them only where the bound by some of them
+    is still high; then the thousand candidates of largest bound are brought up to date and the greedy runs among them
+    until the best falls below the largest bound outside. Float32 filters, float64 decides.
 
     References
     ----------
@@ -148,13 +149,12 @@ class _Greedy:
         self.chosen: list[int] = []
         self.keys: list[float] = []
         self.free = np.ones(n, dtype=bool)
+        self.labelled = None if L is None else LabelledBounds(space, X, L, self.upper, self.factor, self.step)
 
     def choose(self, n_instances: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The greedy selection."""
-        if self.L is not None:
-            # Labelled rows are converted once for many tiles of the pool, and are never all in memory twice.
-            for group in tiles(len(self.L), 4 * tile_rows(self.space.width)):
-                self._bound_by(self.space.rows((self.L,), group))
+        if self.labelled is not None:
+            self.labelled.start(n_instances)
         else:
             self._start_at_mean()
         while len(self.chosen) < n_instances:
@@ -165,10 +165,10 @@ class _Greedy:
         keys = np.array(self.keys[:n_instances]) * self.space.unit
         return indices, np.sqrt(keys) if self.space.squared else keys
 
-    def _bound_by(self, centres: Rows) -> None:
-        for tile in tiles(len(self.X), self.step):
-            nearest = self.space.nearest_upper(self.space.rows((self.X,), tile), centres)
-            np.minimum(self.upper[tile], nearest.cpu().numpy(), out=self.upper[tile])
+    def _keys(self) -> NDArray[np.float64]:
+        """Bound of each row's (weighted) distance; -1 where it is chosen."""
+        keys = self.upper if self.factor is None else self.upper * self.factor
+        return np.where(self.free, keys, -1.0)
 
     def _start_at_mean(self) -> None:
         """Choose the row nearest the mean, and bound all distances by the one to it."""
@@ -190,7 +190,9 @@ class _Greedy:
         distances = np.where(distances <= distances.min() * (1 + 1e-9), -1.0, -2.0)
         first = int(highest(distances, 1, rank=self.rank)[0])
         self._take(first, 0.0)
-        self._bound_by(self.space.rows((self.X,), np.array([first])))
+        centre = self.space.rows((self.X,), np.array([first]))
+        for tile in tiles(n, self.step):
+            self.upper[tile] = self.space.nearest_upper(self.space.rows((self.X,), tile), centre).cpu().numpy()
         self.upper[first] = 0.0
         self.seen[:] = 0  # there are no labelled ones to know
 
@@ -209,11 +211,15 @@ class _Greedy:
 
     def _choose_some(self, n_instances: int) -> None:
         """Bring the candidates of largest bound up to date; choose among them while nothing outside can win."""
-        keys = self.upper if self.factor is None else self.upper * self.factor
-        keys = np.where(self.free, keys, -1.0)
         n_free = len(self.X) - len(self.chosen)
         size = min(n_free, max(64, min(1024, _BLOCK_VALUES // self.space.width)))
+        keys = self._keys()
         order = highest(keys, min(n_free, size + 1), rank=self.rank)
+        while self.labelled is not None and not self.labelled.are_met(order[:size]):
+            n_high = min(n_free, 8 * size)
+            self.labelled.tighten(float(np.partition(keys, -n_high)[-n_high]))
+            keys = self._keys()
+            order = highest(keys, min(n_free, size + 1), rank=self.rank)
         block, outside = order[:size], order[size:]
         outside_key = float(keys[outside[0]]) if len(outside) else -1.0
         outside_rank = self._ranks(outside)[0] if len(outside) else 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 
-from al_sklearn.strategies import _blocks, _k_center, _kmeans_plusplus
+from al_sklearn.strategies import _blocks, _k_center, _kmeans_plusplus, _labelled_bounds
 from al_sklearn.strategies.selectors import gradient_kmeans_plusplus, k_center, kmeans_plusplus, top_k
 
 from . import references_selectors as reference
@@ -153,6 +153,39 @@ def test_k_center_in_tiny_blocks(features, metric, n_labelled, weighted, small_b
     if weighted:  # what has weight 0 has score 0 and comes by position, as duplicates do
         assert (expected[1][-30:] == 0).all()
     assert_same_batch(k_center(X, 300, labelled=L, metric=metric, weights=w), expected)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("n_instances", [5, 120, 400])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_k_center_where_few_meet_all_labelled_ones(features, metric, n_instances, weighted, small_blocks, monkeypatch):
+    for name, value in {"_FIRST": 3, "_STEP": 8, "_SAMPLE": 10}.items():
+        monkeypatch.setattr(_labelled_bounds, name, value)
+    met = []
+    start = _labelled_bounds.LabelledBounds.start
+
+    def watched(self, n_instances):
+        start(self, n_instances)
+        met.append(np.mean(self.met == self.n_segments))
+
+    monkeypatch.setattr(_labelled_bounds.LabelledBounds, "start", watched)
+    X, L = features[:400], features[1000:1090]
+    w = np.random.default_rng(0).random(400) * (np.arange(400) % 3 > 0) if weighted else None
+    expected = reference.k_center(X, n_instances, L, metric, w)
+    assert_same_batch(k_center(X, n_instances, labelled=L, metric=metric, weights=w), expected)
+    assert n_instances > 5 or met[0] < 0.5  # the few that were wanted left most rows alone
+
+
+def test_k_center_of_many_reads_most_labelled_rows_for_few_of_them():
+    rng = np.random.default_rng(0)
+    X, L = rng.standard_normal((9000, 8)), rng.standard_normal((700, 8))
+    assert_same_batch(k_center(X, 40, labelled=L), reference.k_center(X, 40, L))
+    X[5000, 3] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        k_center(X, 40, labelled=L)
+    X[5000, 3], L[650, 0] = 0, np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        k_center(X, 40, labelled=L)
 
 
 @pytest.mark.parametrize("seed", range(3))
