@@ -404,3 +404,109 @@ def test_reliability_by_hand():
     assert gaps == pytest.approx(s.expected_calibration_error(np.array([0, 1, 0, 0]), proba, 10))
     with pytest.raises(ValueError, match="n_bins must be at least 1, got 0"):
         s.reliability_curve(np.array([0]), proba[:1], 0)
+
+
+def test_equal_areas_are_equal_whatever_rounding_makes_of_them():
+    # Two rounds change places: the same area, by sums in another order. Every seed alike, so that a difference of
+    # 1e-17 would be "significant".
+    generator = np.random.default_rng(0)
+    for _ in range(30):
+        curve = generator.integers(0, 200, (1, 6)) / 200
+        other = curve[:, [0, 1, 3, 2, 4, 5]]
+        curves = {"random_sampling": np.repeat(curve, 5, axis=0), "other": np.repeat(other, 5, axis=0)}
+        results = table(curves, [10, 20, 30, 40, 50, 60])
+        row = s.summarize(results).loc["other"]
+        assert row[["difference", "wins", "p_value", "p_wilcoxon", "rank"]].tolist() == [0, 0, 1, 1, 1.5]
+        assert s.win_rates(results).loc["other", "ties"] == 5
+        assert s.compare_pairs(results)["p_value"].tolist() == [1]
+
+
+def test_a_strategy_that_ends_where_random_ends_has_reached_it():
+    # The pool is used up: both end with the same model, whatever their rounds; so in every bootstrap sample.
+    generator = np.random.default_rng(1)
+    for _ in range(20):
+        random = np.sort(generator.integers(100, 200, (5, 6)) / 200, axis=1)
+        short = np.stack([random[:, 0], random[:, -1]], axis=1)
+        both = pd.concat(
+            [table({"random_sampling": random}, [10, 20, 30, 40, 50, 60]), table({"other": short}, [10, 60])],
+            ignore_index=True,
+        )
+        row = s.saving_table(both, levels=[1.0]).iloc[0]
+        assert np.isfinite(row[["label_saving", "low", "high"]].astype(float)).all()
+    assert s.labels_needed([10, 20], [0.1, 0.3 - 1e-16], 0.3) == 20
+
+
+def test_nothing_to_save_where_random_needs_no_label():
+    # A model that knows something before the first label.
+    random = [[0.6, 0.7], [0.6, 0.7]]
+    assert s.label_saving([0, 10], random, random, 0.8) == (0, 0, 0)
+    assert s.label_saving([0, 10], [[0.5, 0.7]] * 2, random, 0.8).estimate == -np.inf
+
+
+def test_the_race_is_over_when_random_first_reaches_its_end():
+    curves = {"random_sampling": [[0.5, 0.8, 0.7, 0.7, 0.8]] * 3, "other": [[0.5, 0.9, 0.9, 0.9, 0.9]] * 3}
+    matrix = s.pairwise_penalty(table(curves, [10, 20, 30, 40, 50]))
+    # At 20 labels random is at its end, at 30 below it again.
+    assert matrix.attrs["n_labelled"] == [10]
+    assert matrix.loc["other", "random_sampling"] == 0
+
+
+def test_without_a_checkpoint_there_is_no_penalty():
+    curves = {"random_sampling": [[0.9, 0.9]] * 3, "other": [[0.9, 0.7]] * 3}
+    matrix = s.pairwise_penalty(table(curves, [10, 20]))
+    assert np.isnan(matrix.loc["other", "random_sampling"])
+    assert matrix.loc["penalty"].isna().all()
+    assert "No checkpoint: random_sampling begins at 99 %" in matrix.attrs["notes"][0]
+    # A seed of random sampling that was stopped at once has no batch to read the step from.
+    runs = {
+        ("random_sampling", 0): ([10, 20, 30], [0.5, 0.6, 0.7], ""),
+        ("random_sampling", 1): ([10], [0.5], "target reached"),
+        ("other", 0): ([10, 20, 30], [0.5, 0.6, 0.7], ""),
+        ("other", 1): ([10, 20, 30], [0.5, 0.6, 0.7], ""),
+    }
+    assert s.pairwise_penalty(ragged(runs)).attrs["n_labelled"] == [10, 20]
+
+
+def test_seconds_of_a_query_are_of_queries():
+    whole = table(CURVES, BUDGETS)
+    timed = whole.assign(query_seconds=np.where(whole["round"] == 0, 0.0, 3.0), training_seconds=2.0)
+    # The initial set costs no query: two queries of three seconds, not six seconds over three rounds.
+    assert s.summarize(timed)[["query_seconds", "training_seconds"]].to_numpy().tolist() == [[3, 2]] * 3
+    # A strategy that chose the initial set has taken its time for it.
+    assert s.summarize(timed.assign(query_seconds=3.0))["query_seconds"].tolist() == [3] * 3
+    quick = s.summarize(timed.assign(query_seconds=0.0))
+    assert quick["query_seconds"].tolist() == [0] * 3
+
+
+def test_tables_that_are_none():
+    whole = table(CURVES, BUDGETS)
+    with pytest.raises(TypeError, match="a pandas DataFrame; got list"):
+        s.summarize([1, 2])
+    for column in ("strategy", "seed", "n_labelled"):
+        with pytest.raises(ValueError, match=f"{column} is missing in 1 of 27 rows"):
+            s.summarize(whole.assign(**{column: whole[column].where(whole.index > 0)}))
+    with pytest.raises(ValueError, match="n_labelled must hold numbers"):
+        s.summarize(whole.assign(n_labelled="many"))
+    assert s.summarize(whole.astype(object)).equals(s.summarize(whole))
+    one = whole.copy()
+    one.loc[0, "accuracy"] = np.inf
+    assert s.read_curves(one).seeds == [1, 2]
+
+
+def test_arguments_that_make_no_sense():
+    for wrong in (0, 1, 95):
+        for refuses in (s.mean_interval, s.bootstrap_interval):
+            with pytest.raises(ValueError, match=r"confidence is a share between 0 and 1, as 0.95"):
+                refuses([0.1, 0.2], confidence=wrong)
+    for refuses in (s.mean_interval, s.bootstrap_interval):
+        with pytest.raises(ValueError, match="There is no"):
+            refuses([])
+    with pytest.raises(ValueError, match=r"n at least 1, got share=0.5, n=0"):
+        s.wilson_interval(0.5, 0)
+    for wrong in ([1.5], [[0.1], [0.2]]):
+        with pytest.raises(ValueError, match="numbers from 0 to 1"):
+            s.holm(wrong)
+    for refuses in (s.aubc, lambda n, curve: s.labels_needed(n, curve, 0.5)):
+        for n, curve in [([1, 2], [0.1, 0.2, 0.3]), ([], [])]:
+            with pytest.raises(ValueError, match="a value at each of its budgets"):
+                refuses(n, curve)

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 LOWER_IS_BETTER: Final = frozenset({"nll", "ece"})
+# Sums of the same numbers in another order differ by less than this share of them: that is no difference.
+_ROUNDING: Final = 1e-12
 
 
 def aubc(n_labelled: Any, metric: Any) -> Any:
@@ -27,11 +29,9 @@ def aubc(n_labelled: Any, metric: Any) -> Any:
     float or array of shape (...)
         In the unit of the metric; the metric itself where there is only one budget.
     """
-    x, y = np.asarray(n_labelled, dtype=np.float64), np.asarray(metric, dtype=np.float64)
+    x, y = _checked(n_labelled, metric)
     if len(x) == 1:
         return y[..., 0]
-    if np.any(np.diff(x) <= 0):
-        raise ValueError(f"n_labelled must increase from round to round, got {x.tolist()}.")
     return np.trapezoid(y, x, axis=-1) / (x[-1] - x[0])
 
 
@@ -45,23 +45,23 @@ def labels_needed(n_labelled: Any, metric: Any, target: Any) -> Any:
     metric : array of shape (..., R)
         A metric that is better when higher. The curve is replaced by its running maximum.
     target : float or array of shape (...)
-        The value to be reached.
+        The value to be reached; what is closer to it than rounding reaches it.
 
     Returns
     -------
     float or array of shape (...)
         The first budget at which the curve reaches the target; NaN where it never does.
     """
-    x = np.asarray(n_labelled, dtype=np.float64)
-    y = np.maximum.accumulate(np.asarray(metric, dtype=np.float64), axis=-1)
+    x, values = _checked(n_labelled, metric)
+    y = np.maximum.accumulate(values, axis=-1)
     goal = np.asarray(target, dtype=np.float64)[..., None]
-    reached = y >= goal
+    reached = y >= goal - _ROUNDING * np.abs(goal)
     right = reached.argmax(axis=-1)[..., None]
     left = np.maximum(right - 1, 0)
     y_right, y_left = np.take_along_axis(y, right, -1), np.take_along_axis(y, left, -1)
     rise = y_right - y_left
     share = np.divide(goal - y_left, rise, out=np.zeros_like(rise), where=(rise > 0) & (right > 0))
-    needed = np.where(right > 0, x[left] + share * (x[right] - x[left]), x[0])
+    needed = np.where(right > 0, x[left] + np.minimum(share, 1) * (x[right] - x[left]), x[0])
     return np.where(reached.any(axis=-1), needed[..., 0], np.nan)[()]
 
 
@@ -133,7 +133,12 @@ class Curves:
                 raise ValueError(f"Seed {seed}: {', '.join(chosen)} have no budget in common.")
             for name, curve in zip(chosen, curves, strict=True):
                 found[name][i] = aubc(grid, curve.at(grid))
-        return found
+        return {name: rounded(areas) for name, areas in found.items()}
+
+    def differences(self, first: str, second: str) -> np.ndarray:
+        """Return the first's AUBC minus the second's of each seed, over the budgets that the two share in it."""
+        areas = self.areas([first, second])
+        return differences(areas[first], areas[second])
 
     def whole(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return a strategy's budgets (R,) and curves (n_seeds, R), to the end of the longest.
@@ -159,6 +164,20 @@ class Curves:
         return sum(bool(curve.stopped) for curve in self.by_strategy[name])
 
 
+def rounded(values: Any) -> np.ndarray:
+    """Return values to twelve digits, so that two that are equal but for rounding are equal."""
+    x = np.asarray(values, dtype=np.float64)
+    digits = np.maximum(np.floor(np.log10(np.abs(x), out=np.zeros_like(x), where=x != 0)), -290)
+    scale = 10.0 ** (11 - digits)
+    return np.round(x * scale) / scale
+
+
+def differences(first: Any, second: Any) -> np.ndarray:
+    """Return the first minus the second, 0 where rounding alone could part them."""
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    return np.where(np.abs(a - b) <= 1e-10 * np.maximum(np.abs(a), np.abs(b)), 0.0, rounded(a - b))
+
+
 def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
     """Read the curves of a tidy table.
 
@@ -168,7 +187,7 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
         Columns ``strategy``, ``seed``, ``n_labelled`` and ``metric``; ``round`` and ``stopped`` where there.
     metric : str, default="accuracy"
         A column. Rounds in which it is NaN for everybody are left out (as ``batch_accuracy`` in round 0); a seed that
-        has it NaN elsewhere is left out.
+        has it NaN or infinite elsewhere is left out.
 
     Returns
     -------
@@ -178,15 +197,23 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
 
     Raises
     ------
+    TypeError
+        When it is no table.
     ValueError
-        When a column is missing, the metric is NaN throughout, a budget comes twice, or no seed is finished by every
-        strategy.
+        When a column is missing, a strategy, seed or budget is, the metric or the budgets are no numbers, the metric
+        is NaN throughout, a budget comes twice, or no seed is finished by every strategy.
     """
+    if not isinstance(results, pd.DataFrame):
+        raise TypeError(f"results must be a tidy table, a pandas DataFrame; got {type(results).__name__}.")
     missing = {"strategy", "seed", "n_labelled", metric} - set(results.columns)
     if missing:
         raise ValueError(f"The table lacks {sorted(missing)}; it has {list(results.columns)}.")
     if results.empty:
         raise ValueError("The table has no rows: there is nothing to compare yet.")
+    for column in ("strategy", "seed", "n_labelled"):
+        if results[column].isna().any():
+            raise ValueError(f"{column} is missing in {int(results[column].isna().sum())} of {len(results)} rows.")
+    results = results.assign(**{column: _numbers(results[column]) for column in ("n_labelled", metric)})
     key = "round" if "round" in results.columns else "n_labelled"
     defined = results[metric].notna().groupby(results[key]).transform("any")
     if not defined.any():
@@ -203,7 +230,7 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
             curve = _curve(part, metric, f"{name}, seed {seed}")
             gaps = len(rounds[seed]) != rounds[seed].max() + 1
             early = rounds[seed].max() < last and not curve.stopped
-            if not (gaps or early or np.isnan(curve.values).any()):
+            if not (gaps or early) and np.isfinite(curve.values).all():
                 read[name][seed] = curve
     every = sorted(set(results["seed"]))
     seeds = [seed for seed in every if all(seed in curves for curves in read.values())]
@@ -253,6 +280,23 @@ def by_dataset(results: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     if "dataset" not in results.columns:
         return [("", results)]
     return [(name, results[results["dataset"] == name]) for name in dict.fromkeys(results["dataset"])]
+
+
+def _checked(n_labelled: Any, metric: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return budgets that increase, and a curve or curves with a value at each."""
+    x, y = np.asarray(n_labelled, dtype=np.float64), np.asarray(metric, dtype=np.float64)
+    if x.ndim != 1 or len(x) == 0 or y.shape[-1:] != x.shape:
+        raise ValueError(f"A curve has a value at each of its budgets, got shapes {x.shape} and {y.shape}.")
+    if np.any(np.diff(x) <= 0):
+        raise ValueError(f"n_labelled must increase from round to round, got {x.tolist()}.")
+    return x, y
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    try:
+        return column.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{column.name} must hold numbers. {error}") from error
 
 
 def _curve(part: pd.DataFrame, metric: str, whose: str) -> Curve:

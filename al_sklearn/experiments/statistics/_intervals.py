@@ -9,6 +9,12 @@ import numpy as np
 from scipy import special, stats
 
 
+def check_confidence(confidence: float) -> None:
+    """Raise a ``ValueError`` where a confidence is no share."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is a share between 0 and 1, as 0.95; got {confidence!r}.")
+
+
 class Interval(NamedTuple):
     """An estimate and the bounds of its confidence interval."""
 
@@ -19,7 +25,10 @@ class Interval(NamedTuple):
 
 def mean_interval(values: Any, confidence: float = 0.95) -> Interval:
     """Mean and its t interval, ``mean ± t · s / √n`` with ``ddof=1``; the bounds are NaN for one value."""
+    check_confidence(confidence)
     x = np.asarray(values, dtype=np.float64)
+    if len(x) == 0:
+        raise ValueError("There is no value to take the mean of.")
     mean = float(x.mean())
     if len(x) < 2:
         return Interval(mean, np.nan, np.nan)
@@ -51,7 +60,10 @@ def bootstrap_interval(
     Interval
         The statistic of the values themselves, and the percentiles; NaN bounds with one seed.
     """
+    check_confidence(confidence)
     rows = np.asarray(values)
+    if len(rows) == 0:
+        raise ValueError("There is no row to draw from.")
     estimate = float(rows.mean() if statistic is None else statistic(rows))
     if len(rows) < 2:
         return Interval(estimate, np.nan, np.nan)
@@ -101,6 +113,9 @@ def wilson_interval(share: float, n: int, confidence: float = 0.95) -> Interval:
     ----------
     Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
     """
+    check_confidence(confidence)
+    if n < 1 or not 0 <= share <= 1:
+        raise ValueError(f"A share of n trials is from 0 to 1 and n at least 1, got share={share}, n={n}.")
     z = float(special.ndtri((1 + confidence) / 2))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))

@@ -15,11 +15,18 @@ from al_sklearn.experiments.statistics._intervals import Interval, mean_interval
 def holm(p_values: Any) -> np.ndarray:
     """Holm's adjustment of p-values for how many there are; NaN stays NaN and counts for nothing.
 
+    Raises
+    ------
+    ValueError
+        When they are no list of numbers from 0 to 1.
+
     References
     ----------
     Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979.
     """
     p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or np.any((p < 0) | (p > 1)):
+        raise ValueError(f"p-values are a list of numbers from 0 to 1, got {p_values!r}.")
     adjusted = np.full(p.shape, np.nan)
     there = np.flatnonzero(~np.isnan(p))
     order = there[np.argsort(p[there], kind="stable")]
@@ -99,8 +106,7 @@ def compare_pairs(results: pd.DataFrame, metric: str = "accuracy", *, confidence
     rows = []
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
-            areas = curves.areas([first, second])
-            difference = areas[first] - areas[second]
+            difference = curves.differences(first, second)
             p_wilcoxon, p_t = paired_p_values(difference)
             wins = int((sign * difference > 0).sum())
             interval = mean_interval(difference, confidence)
@@ -166,8 +172,7 @@ def win_rates(
         curves.check_baseline(baseline)
         for name in curves.by_strategy:
             if name != baseline:
-                areas = curves.areas([name, baseline])
-                better = curves.sign * (areas[name] - areas[baseline])
+                better = curves.sign * curves.differences(name, baseline)
                 found = np.array([(better > 0).sum(), (better == 0).sum(), (better < 0).sum()])
                 counts[name] = counts.get(name, 0) + found
     rows = []

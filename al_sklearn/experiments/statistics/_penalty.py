@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, takewhile
 
 import numpy as np
 import pandas as pd
 
-from al_sklearn.experiments.statistics._curves import Curves, read_curves
+from al_sklearn.experiments.statistics._curves import Curves, differences, read_curves
 from al_sklearn.experiments.statistics._pairs import holm, t_test
 from al_sklearn.experiments.statistics._saving import target_of
 
@@ -35,15 +35,20 @@ def penalty_tests(
     """
     curves = read_curves(results, metric)
     curves.check_baseline(baseline)
+    checkpoints = _checkpoints(curves, baseline)
     rows = []
-    for n_labelled in _checkpoints(curves, baseline):
+    for n_labelled in checkpoints:
         for first, second in combinations(curves.by_strategy, 2):
             difference = _differences(curves, first, second, n_labelled)
             mean = float(difference.mean()) if len(difference) else np.nan
             rows.append((first, second, n_labelled, mean, len(difference), t_test(difference)))
     table = pd.DataFrame(rows, columns=["strategy", "other", "n_labelled", "difference", "n_seeds", "p_value"])
     table["p_holm"] = holm(table["p_value"])
-    table.attrs["notes"] = curves.notes
+    table.attrs["notes"] = list(curves.notes)
+    if not checkpoints:
+        table.attrs["notes"].append(
+            f"No checkpoint: {baseline} begins at 99 % of its final {metric} or above; nobody wins or loses."
+        )
     return table
 
 
@@ -78,8 +83,8 @@ def pairwise_penalty(
     -------
     DataFrame
         Entry (i, j) is the share of checkpoints at which i beats j (NaN where no test was possible, as with one
-        seed); the last row, ``penalty``, is the mean of each column: lower is better. ``attrs["n_labelled"]`` holds
-        the checkpoints.
+        seed or without a checkpoint); the last row, ``penalty``, is the mean of each column: lower is better.
+        ``attrs["n_labelled"]`` holds the checkpoints.
 
     See Also
     --------
@@ -92,7 +97,8 @@ def pairwise_penalty(
     tests = penalty_tests(results, metric, baseline=baseline)
     curves = read_curves(results, metric)
     names = list(curves.by_strategy)
-    matrix = pd.DataFrame(0.0, index=names, columns=names)
+    # NaN until tested: no test is not "nobody loses".
+    matrix = pd.DataFrame(np.where(np.eye(len(names), dtype=bool), 0.0, np.nan), index=names, columns=names)
     p_values = tests["p_holm" if adjusted else "p_value"]
     for (first, second), part in tests.assign(p=p_values).groupby(["strategy", "other"], sort=False):
         possible = part["p"].notna()
@@ -102,7 +108,7 @@ def pairwise_penalty(
             matrix.loc[winner, loser] = (sure & won)[possible].mean() if possible.any() else np.nan
     matrix.loc["penalty"] = matrix.mean(axis=0, skipna=False)
     matrix.attrs["n_labelled"] = sorted(set(tests["n_labelled"]))
-    matrix.attrs["notes"] = curves.notes
+    matrix.attrs["notes"] = tests.attrs["notes"]
     return matrix
 
 
@@ -112,12 +118,14 @@ def _checkpoints(curves: Curves, baseline: str) -> list[float]:
     target = target_of(mean[-1], 0.99)
     budgets = [float(grid[0])]
     if len(grid) > 1:
-        batch = min(float(np.diff(curve.n_labelled[:2])[0]) for curve in curves.by_strategy[baseline])
+        batches = [np.diff(curve.n_labelled[:2]) for curve in curves.by_strategy[baseline]]
+        batch = float(np.concatenate(batches).min())
         k = 1
         while grid[0] + 2 ** (k - 1) * batch <= grid[-1]:
             budgets.append(float(grid[0] + 2 ** (k - 1) * batch))
             k += 1
-    return [n for n in budgets if np.interp(n, grid, mean) < target]
+    # The race is over at the first that reaches the target, though a later one may fall below it again.
+    return list(takewhile(lambda n: np.interp(n, grid, mean) < target, budgets))
 
 
 def _differences(curves: Curves, first: str, second: str, n_labelled: float) -> np.ndarray:
@@ -128,4 +136,4 @@ def _differences(curves: Curves, first: str, second: str, n_labelled: float) -> 
         for a, b in pairs
         if max(a.n_labelled[0], b.n_labelled[0]) <= n_labelled <= min(a.n_labelled[-1], b.n_labelled[-1])
     ]
-    return np.array([float(a.at(n_labelled) - b.at(n_labelled)) for a, b in running])
+    return differences([a.at(n_labelled) for a, _ in running], [b.at(n_labelled) for _, b in running])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn.experiments.statistics._curves import Curves, labels_needed, read_curves
-from al_sklearn.experiments.statistics._intervals import Interval, percentiles, resampling_weights
+from al_sklearn.experiments.statistics._intervals import Interval, check_confidence, percentiles, resampling_weights
 
 SAVING_LEVELS: Final = (0.9, 0.95, 0.99, 1.0)
 
@@ -58,6 +58,7 @@ def label_saving(
     """
     if not 0 < level <= 1:
         raise ValueError(f"level is a share of random sampling's final metric, above 0 and at most 1, got {level!r}.")
+    check_confidence(confidence)
     ours, theirs = np.asarray(curves, dtype=np.float64), np.asarray(random_curves, dtype=np.float64)
     paired = len(ours) == len(theirs) if random_n_labelled is not None else ours.shape == theirs.shape
     if not paired:
@@ -70,7 +71,12 @@ def label_saving(
 
     def saving(mean_ours: np.ndarray, mean_theirs: np.ndarray) -> np.ndarray:
         target = target_of(mean_theirs[..., -1], level)
-        share = labels_needed(n_labelled, mean_ours, target) / labels_needed(random_budgets, mean_theirs, target)
+        needed = np.asarray(labels_needed(n_labelled, mean_ours, target))
+        random_needed = np.asarray(labels_needed(random_budgets, mean_theirs, target))
+        # Where random needs no label at all there is nothing to save.
+        share = np.divide(
+            needed, random_needed, out=np.where(needed == 0, 1.0, np.inf), where=(random_needed > 0) | np.isnan(needed)
+        )
         return np.where(np.isnan(share), -np.inf, 1 - share)
 
     estimate = float(saving(ours.mean(axis=0), theirs.mean(axis=0)))

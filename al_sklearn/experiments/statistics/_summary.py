@@ -52,8 +52,9 @@ def summarize(
         with an AUBC better than the baseline's), ``n_seeds``, ``label_saving``, ``label_saving_low``,
         ``label_saving_high`` (bootstrap), ``labels`` (used in the end, mean over seeds), ``n_stopped`` (seeds that a
         criterion ended), ``p_value``, ``p_holm`` (paired t-test on the AUBC, and Holm-adjusted), ``p_wilcoxon``,
-        ``p_wilcoxon_holm``, and, where the table has them, ``query_seconds`` and ``training_seconds`` (mean of a
-        round). ``attrs["notes"]`` says what was cut or left out.
+        ``p_wilcoxon_holm``, and, where the table has them, ``query_seconds`` (mean of a query: a run's
+        first row, where it says 0, was none) and ``training_seconds`` (mean of a training).
+        ``attrs["notes"]`` says what was cut or left out.
     """
     curves = read_curves(results, metric)
     curves.check_baseline(baseline)
@@ -67,8 +68,7 @@ def summarize(
         area = bootstrap_interval(areas[name], confidence=confidence)
         row["aubc"], row["aubc_low"], row["aubc_high"] = area
         row["rank"] = float(rank)
-        pair = curves.areas([name, baseline])
-        difference = pair[name] - pair[baseline]
+        difference = curves.differences(name, baseline)
         is_baseline = name == baseline
         gain = mean_interval(difference, confidence)
         row["difference"], row["difference_low"], row["difference_high"] = gain
@@ -87,7 +87,7 @@ def summarize(
     last = ["p_value", "p_holm", "p_wilcoxon", "p_wilcoxon_holm"]
     for seconds in ("query_seconds", "training_seconds"):
         if seconds in results.columns:
-            table[seconds] = results.groupby("strategy")[seconds].mean()
+            table[seconds] = _spent(results, seconds).groupby(results["strategy"]).mean()
             last.append(seconds)
     table = table[[column for column in table.columns if column not in last] + last]
     table = table.astype({"wins": int, "n_seeds": int, "n_stopped": int})
@@ -148,6 +148,15 @@ def gap_closed(
     table = pd.DataFrame(rows, columns=columns).set_index("strategy")
     table.attrs["notes"] = curves.notes
     return table
+
+
+def _spent(results: pd.DataFrame, column: str) -> pd.Series:
+    """Seconds of each round; NaN for the query of a run's first, whose labels nobody chose."""
+    seconds = results[column]
+    if column != "query_seconds":
+        return seconds
+    first = results["n_labelled"] == results.groupby(["strategy", "seed"])["n_labelled"].transform("min")
+    return seconds.mask(first & (seconds == 0))
 
 
 def _ratio(gain: Any, gap: Any) -> np.ndarray:

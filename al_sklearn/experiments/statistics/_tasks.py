@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from al_sklearn.experiments.statistics._curves import by_dataset, read_curves
+from al_sklearn.experiments.statistics._curves import by_dataset, read_curves, rounded
 
 
 def task_scores(results: pd.DataFrame, metric: str = "accuracy", *, by: str = "dataset") -> pd.DataFrame:
@@ -40,7 +40,7 @@ def task_scores(results: pd.DataFrame, metric: str = "accuracy", *, by: str = "d
         curves = read_curves(part, metric)
         areas = {name: curves.sign * area for name, area in curves.areas().items()}
         if by == "dataset":
-            rows[dataset] = {name: float(area.mean()) for name, area in areas.items()}
+            rows[dataset] = {name: float(rounded(area.mean())) for name, area in areas.items()}
         else:
             for i, seed in enumerate(curves.seeds):
                 rows[dataset, seed] = {name: float(area[i]) for name, area in areas.items()}
