@@ -7,15 +7,26 @@ import difflib
 import inspect
 import itertools
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from al_sklearn.experiments import _objects
 from al_sklearn.experiments._comparison import StrategyComparison
-from al_sklearn.experiments._problems import ExperimentFileError, Key, Problem, Problems, unknown_key
+from al_sklearn.experiments._loop import TRAINING
+from al_sklearn.experiments._problems import (
+    ExperimentFileError,
+    Key,
+    Lines,
+    Problem,
+    Problems,
+    overlaid,
+    shown,
+    unknown_key,
+)
 from al_sklearn.experiments._splits import INITIAL
 from al_sklearn.experiments._store import slug
 from al_sklearn.experiments._yaml import read_yaml
@@ -27,6 +38,9 @@ _NOT_COMPARISON: Final = frozenset({"self", "estimator", "strategies", "store", 
 COMPARISON_KEYS: Final = tuple(
     name for name in inspect.signature(StrategyComparison).parameters if name not in _NOT_COMPARISON
 )
+
+# More are a slip, not an experiment.
+MOST_RUNS: Final = 10_000
 
 # What --quick leaves of each size; see docs/experiment-files.md.
 QUICK_POOL: Final = 100
@@ -73,10 +87,50 @@ _DATA: Final = {
     "options": _Rule(lambda value: isinstance(value, Mapping), "a mapping of the data set's options"),
     "download": _Rule(lambda value: isinstance(value, bool), "true or false"),
     "on_corrupt": _Rule(lambda value: value in ("raise", "skip", None), "raise, skip or null"),
-    "import": _Rule(lambda value: isinstance(value, str) and value.endswith(".py"), "a Python file"),
+    "import": _Rule(
+        lambda value: isinstance(value, str) and value.endswith(".py") and Path(value).is_file(),
+        "a Python file that is there",
+    ),
     "flat": _Rule(lambda value: isinstance(value, bool), "true (each image a row of numbers from 0 to 1) or false"),
     "pool_size": _Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null for all"),
     "test_size": _Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null for all"),
+}
+
+_IN_COUNTS: Final = "a whole number from 1, or a share between 0 and 1"
+
+
+def _is_size(value: Any) -> bool:
+    return _is_count(value) or (isinstance(value, float) and 0 < value < 1)
+
+
+# What is plain is said in plain words; objects are looked at where they are made.
+_COMPARISON: Final = {
+    "n_initial": _Rule(_is_size, _IN_COUNTS),
+    "n_instances": _Rule(
+        lambda value: _is_size(value) or isinstance(value, str | Mapping), f"{_IN_COUNTS}, or a labelling rate"
+    ),
+    "n_rounds": _Rule(
+        lambda value: value is None or _is_count(value) or (value == 0 and isinstance(value, int)),
+        "a whole number from 0, or null (until the budget is spent, or stopping says so)",
+    ),
+    "n_seeds": _Rule(_is_count, "a whole number from 1"),
+    "n_jobs": _Rule(
+        lambda value: value is None or (isinstance(value, int) and not isinstance(value, bool) and value != 0),
+        "a whole number from 1, -1 for one a core, or null",
+    ),
+    "threads_per_job": _Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null"),
+    "test_size": _Rule(_is_size, _IN_COUNTS),
+    "validation_size": _Rule(lambda value: value is None or _is_size(value), f"{_IN_COUNTS}, or null"),
+    "budget": _Rule(lambda value: value is None or _is_size(value), f"{_IN_COUNTS}, or null"),
+    "training": _Rule(lambda value: value in TRAINING, ", ".join(TRAINING)),
+    "splits": _Rule(lambda value: value is None or (isinstance(value, str) and bool(value)), "a run's folder or file"),
+    "first_params": _Rule(lambda value: value is None or isinstance(value, Mapping), "a mapping of parameters"),
+    "later_params": _Rule(lambda value: value is None or isinstance(value, Mapping), "a mapping of parameters"),
+    "checkpoints": _Rule(lambda value: isinstance(value, bool), "true or false"),
+    "random_state": _Rule(
+        lambda value: value is None or ((_is_count(value) or value == 0) and value < 2**32),
+        "a whole number from 0 to 4294967295, or null",
+    ),
 }
 
 
@@ -92,11 +146,14 @@ class Run:
         What differs within the grid, by key.
     spec : dict
         The file's content with the settings put in, without ``grid``.
+    lines : dict
+        Where the grid says so, by key.
     """
 
     name: str
     settings: dict[str, Any]
     spec: dict[str, Any]
+    lines: dict[Key, int | str] = field(default_factory=dict, repr=False, compare=False)
 
     def data(self) -> dict[str, Any]:
         """Return the section ``data``, complete."""
@@ -128,7 +185,7 @@ class ExperimentFile:
     name : str
         What messages call it.
     lines : dict, optional
-        The line of each key.
+        The line of each key, or the flag that says it.
 
     Raises
     ------
@@ -136,16 +193,18 @@ class ExperimentFile:
         With everything that is wrong: each line names the key, what was given and what is allowed.
     """
 
-    def __init__(self, spec: Any, name: str = "experiment", lines: Mapping[Key, int] | None = None):
+    def __init__(self, spec: Any, name: str = "experiment", lines: Lines | None = None):
         self.name = name
         self.spec = spec
-        problems = Problems(name, lines or {})
+        self.lines: Lines = lines or {}
+        problems = Problems(name, self.lines)
         _check_sections(spec, problems)
         problems.raise_if_any()
-        self.runs: list[Run] = _expand(spec, problems)
+        self.runs: list[Run] = _expand(spec, self.lines, problems)
         problems.raise_if_any()
         for run in self.runs:
-            _check_run(run, problems)
+            with problems.at(run.lines):
+                _check_run(run, problems)
         problems.raise_if_any()
 
     @property
@@ -164,7 +223,7 @@ class ExperimentFile:
         """
         small = copy.copy(self)
         kept = self.runs if len(self.runs) < 3 else [self.runs[0], self.runs[-1]]
-        small.runs = [Run(run.name, run.settings, _shrunk(run.spec)) for run in kept]
+        small.runs = [Run(run.name, run.settings, _shrunk(run.spec), run.lines) for run in kept]
         return small
 
 
@@ -195,18 +254,24 @@ def read_experiment(path: str | os.PathLike[str], changes: Mapping[str, Any] | N
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ExperimentFileError(f"{path} is no text in UTF-8: {error}.") from error
-    spec, lines = read_yaml(text, str(path))
+    spec, found = read_yaml(text, str(path))
+    lines: dict[Key, int | str] = {**found}
     problems = Problems(str(path), lines)
+    if spec is not None and not isinstance(spec, Mapping):
+        _check_sections(spec, problems)
+        problems.raise_if_any()
     for key, value in (changes or {}).items():
         with problems.collecting():
             spec = _with(spec, key, value, ("--set",))
+            lines = overlaid(lines, {_as_key(key): "--set"})
     problems.raise_if_any()
     return ExperimentFile(spec, str(path), lines)
 
 
 def _check_sections(spec: Any, problems: Problems) -> None:
     if not isinstance(spec, Mapping):
-        problems.add((), f"must be a mapping with data, estimator and strategies; got {spec!r}.")
+        given = "this file is empty" if spec is None else f"got {shown(spec)}"
+        problems.add((), f"an experiment must be a mapping with data, estimator and strategies; {given}.")
         return
     _check_keys(spec, _SECTIONS, (), problems)
     for name in ("data", "estimator", "strategies"):
@@ -221,7 +286,7 @@ def _check_keys(section: Mapping[Any, Any], rules: Mapping[str, _Rule], key: Key
             error = unknown_key(where, rules)
             problems.add(where, error.text)
         elif not rules[name].accepts(value):
-            problems.add(where, f"must be {rules[name].allowed}; got {value!r}.")
+            problems.add(where, f"must be {rules[name].allowed}; got {shown(value)}.")
 
 
 def _check_run(run: Run, problems: Problems) -> None:
@@ -231,18 +296,27 @@ def _check_run(run: Run, problems: Problems) -> None:
         _check_keys(data, _DATA, ("data",), problems)
         with problems.collecting():
             _check_data(data)
-    for name in section:
+    for name, value in section.items():
+        where: Key = ("comparison", name)
         if name not in COMPARISON_KEYS:
-            problems.add(("comparison", name), unknown_key(("comparison", name), COMPARISON_KEYS).text)
+            problems.add(where, unknown_key(where, COMPARISON_KEYS).text)
+        elif name in _COMPARISON and not _COMPARISON[name].accepts(value):
+            problems.add(where, f"must be {_COMPARISON[name].allowed}; got {shown(value)}.")
     with problems.collecting():
         _objects.build_estimator(run.spec.get("estimator"), ("estimator",))
     with problems.collecting():
         _check_names(run.strategies())
-    known = {name: value for name, value in section.items() if name in COMPARISON_KEYS}
+    options: dict[str, Any] = {}
+    for name, value in section.items():
+        if name in COMPARISON_KEYS and (name not in _COMPARISON or _COMPARISON[name].accepts(value)):
+            with problems.collecting():
+                options[name] = _comparison_value(name, value)
     with problems.collecting():
-        options = {name: _comparison_value(name, value) for name, value in known.items()}
         # Only its own parameters: the others were looked at where they stand.
         _objects.check_constraints(StrategyComparison(_Anything(), ["random_sampling"], **options), ("comparison",))
+    ends = [options.get(name, default) for name, default in (("n_rounds", 0), ("budget", None), ("stopping", None))]
+    if all(end is None for end in ends):
+        problems.add(("comparison", "n_rounds"), "must be a whole number where neither budget nor stopping is given.")
 
 
 class _Anything:
@@ -273,6 +347,9 @@ def _check_data(data: Mapping[str, Any]) -> None:
             ("data", "name"), "is missing: it must be the name of a data set; al-sklearn datasets lists them."
         )
     name = data["name"]
+    if not isinstance(name, str):
+        # Said already.
+        return
     if name not in dataset_names():
         if "import" in data:
             # Registered by that file, which is not run for a check.
@@ -289,48 +366,82 @@ def _check_data(data: Mapping[str, Any]) -> None:
 
 def _comparison_value(name: str, value: Any) -> Any:
     key: Key = ("comparison", name)
-    if name == "n_instances" and isinstance(value, Mapping):
-        return _objects.build_option(value, ("comparison", "labelling_rate"))
-    if name == "initial" and value not in INITIAL:
-        return _objects.build_strategy(value, key)
+    if name == "initial":
+        return value if value in INITIAL else _objects.build_initial(value, key, INITIAL)
+    if name in _objects.KINDS and not (value is None or isinstance(value, int | float)):
+        return _objects.build_kind(value, key)
     return _objects.build_option(value, key)
 
 
-def _expand(spec: Mapping[str, Any], problems: Problems) -> list[Run]:
+class _Setting(NamedTuple):
+    """A value of an axis of the grid: what it is called, what it changes, and where each change is said."""
+
+    label: str
+    changes: dict[str, Any]
+    said: dict[str, Key]
+
+
+def _expand(spec: Mapping[str, Any], lines: Lines, problems: Problems) -> list[Run]:
     """Make a run of each combination of the grid's values."""
     base = {name: value for name, value in spec.items() if name != "grid"}
-    axes: list[list[tuple[str, dict[str, Any]]]] = []
+    axes: list[list[_Setting]] = []
     for axis, values in (spec.get("grid") or {}).items():
         with problems.collecting():
-            axes.append(_axis(str(axis), values))
+            axes.append(_axis(axis, values))
+    _check_size(axes, problems)
+    problems.raise_if_any()
     runs = []
     for point in itertools.product(*axes):
         settings: dict[str, Any] = {}
+        where: dict[Key, int | str] = {}
         content: Any = copy.deepcopy(base)
-        for _, changes in point:
-            for key, value in changes.items():
+        for setting in point:
+            for path, value in setting.changes.items():
+                said = setting.said[path]
                 with problems.collecting():
-                    content = _with(content, key, value, ("grid",))
-                settings[key] = value
-        runs.append(Run("+".join(label for label, _ in point), settings, content))
+                    content = _with(content, path, value, said[:-1] if said[-1] == path else said)
+                settings[path] = value
+                if said in lines:
+                    where[_as_key(path)] = lines[said]
+        runs.append(Run("+".join(setting.label for setting in point), settings, content, where))
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
         problems.add(("grid",), f"has two runs called {double!r}; every value of a key must be another one.")
-    return [Run(slug(run.name) if run.name else "", run.settings, run.spec) for run in runs]
+    return [replace(run, name=slug(run.name) if run.name else "") for run in runs]
 
 
-def _axis(axis: str, values: Any) -> list[tuple[str, dict[str, Any]]]:
-    """Return an axis of the grid: for each value a label and what it changes."""
+def _check_size(axes: list[list[_Setting]], problems: Problems) -> None:
+    n_runs = math.prod(map(len, axes))
+    if n_runs > MOST_RUNS:
+        problems.add(("grid",), f"asks for {n_runs:,} runs; at most {MOST_RUNS:,} go into one file.")
+
+
+def _axis(axis: Any, values: Any) -> list[_Setting]:
+    """Return an axis of the grid, a setting for each of its values."""
+    path = str(axis)
     if isinstance(values, list) and values:
-        word = axis.rpartition(".")[2]
-        return [(f"{word}={_short(value)}", {axis: value}) for value in values]
+        word = path.rpartition(".")[2]
+        return [_Setting(f"{word}={_short(value)}", {path: value}, {path: ("grid", axis)}) for value in values]
     if isinstance(values, Mapping) and values and all(isinstance(part, Mapping) for part in values.values()):
-        return [(f"{axis}={name}", {str(key): value for key, value in part.items()}) for name, part in values.items()]
+        return [
+            _Setting(
+                f"{axis}={name}",
+                {str(key): value for key, value in part.items()},
+                {str(key): ("grid", axis, name, key) for key in part},
+            )
+            for name, part in values.items()
+        ]
     raise Problem(
         ("grid", axis),
-        f"must be a list of values for that key, or names for sets of changes (name: {{key: value}}); got {values!r}.",
+        "must be a list of values for that key, or names for sets of changes (name: {key: value}); got "
+        f"{shown(values)}.",
     )
+
+
+def _as_key(path: str) -> Key:
+    """Return ``strategies.1.coreset`` as messages have it: positions are numbers."""
+    return tuple(int(word) if word.isdigit() else word for word in path.split("."))
 
 
 def _short(value: Any) -> str:
@@ -345,8 +456,10 @@ def _with(spec: Any, path: str, value: Any, named_by: Key) -> Any:
     """Return the content with a value put in at ``section.name.option``; steps of a list go by number or by name."""
     words = path.split(".")
     if words[0] not in _SECTIONS or words[0] == "grid":
-        error = unknown_key((*named_by, path), [name for name in _SECTIONS if name != "grid"])
-        raise Problem(error.key, f"begins with no section that exists. {error.text}")
+        allowed = [name for name in _SECTIONS if name != "grid"]
+        close = difflib.get_close_matches(words[0], allowed, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise Problem((*named_by, path), f"must begin with a section.{hint} Allowed: {', '.join(sorted(allowed))}.")
     return _put(spec, words, value, (*named_by, path))
 
 
@@ -361,7 +474,7 @@ def _put(here: Any, words: list[str], value: Any, key: Key) -> Any:
     if here is None:
         here = {}
     if not isinstance(here, Mapping):
-        raise Problem(key, f"leads to {words[0]!r} of {here!r}, which has no keys.")
+        raise Problem(key, f"leads to {words[0]!r} of {shown(here)}, which has no keys.")
     # An import path has dots of its own.
     n = next((n for n in range(len(words), 0, -1) if ".".join(words[:n]) in here), 1)
     name = ".".join(words[:n])

@@ -10,12 +10,15 @@ import difflib
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from al_sklearn.experiments._problems import Key, Problem, unknown_key
+from sklearn.base import BaseEstimator, is_regressor
+
+from al_sklearn.experiments._net_options import check_net_options
+from al_sklearn.experiments._problems import Key, Problem, shown, unknown_key
 from al_sklearn.strategies import get_strategy
 
 # Where a name without a dot is looked for, in this order.
@@ -50,10 +53,31 @@ _MODULES: Final = (
     "skorch.dataset",
     "skorch.callbacks",
 )
+
+
+class _Kind(NamedTuple):
+    """Where the objects of a key come from, and what they are."""
+
+    module: str
+    base: str
+    called: str
+
+
+_CRITERION: Final = _Kind("al_sklearn.experiments.stopping", "StoppingCriterion", "a stopping criterion")
+# What may stand under some keys; anything else there is an estimator, or an option of one.
+KINDS: Final = {
+    "stopping": _CRITERION,
+    "criteria": _CRITERION,
+    "n_instances": _Kind("al_sklearn.experiments.labelling_rate", "LabellingRate", "a labelling rate"),
+    "pool": _Kind("al_sklearn.experiments.hard_pools", "PoolTransform", "a hard pool"),
+    "callbacks": _Kind("al_sklearn.experiments.tracking", "Callback", "a callback"),
+}
 # Under these keys a plain word or list stands for an object; elsewhere it is text, or a list of values.
 _OBJECT_KEYS: Final = frozenset(
     {"estimator", "stopping", "criteria", "labelling_rate", "train_split", "pool", "callbacks"}
 )
+# Parts of networks' training, no classifiers.
+_HELPERS: Final = frozenset({"ImageDataset", "ImageLoader"})
 _LISTS: Final = frozenset({"criteria", "pool", "callbacks"})
 _COMPOSERS: Final = frozenset({"mix", "two_stage", "subsample", "weighted", "stochastic", "without_near_duplicates"})
 _RESERVED: Final = frozenset({"random_state", "random_tie_break"})
@@ -75,9 +99,47 @@ def build_estimator(spec: Any, key: Key) -> Any:
         At the key that is wrong.
     """
     estimator = _build(spec, key)
-    if not hasattr(estimator, "fit"):
-        raise Problem(key, f"must be a classifier, or a list of steps that ends with one; got {spec!r}.")
+    steps = getattr(estimator, "_validate_steps", None)
+    if steps is not None:
+        try:
+            steps()
+        except TypeError as error:
+            raise Problem(key, "must be a list of transformers that ends with a classifier.") from error
+    is_one = hasattr(estimator, "fit") and hasattr(estimator, "predict")
+    if not is_one or (isinstance(estimator, BaseEstimator) and is_regressor(estimator)):
+        raise Problem(key, f"must be a classifier, or a list of steps that ends with one; got {shown(spec)}.")
     return estimator
+
+
+def build_kind(spec: Any, key: Key) -> Any:
+    """Make the criterion, the labelling rate, the hard pools or the callbacks of a key of ``comparison``.
+
+    Raises
+    ------
+    Problem
+        At the key that is wrong.
+    """
+    kind = KINDS[str(key[-1])]
+    if key[-1] in _LISTS and isinstance(spec, list):
+        return [_of_kind(part, kind, (*key, i)) for i, part in enumerate(spec)]
+    thing = _of_kind(spec, kind, key)
+    return [thing] if key[-1] == "callbacks" else thing
+
+
+def _of_kind(spec: Any, kind: _Kind, key: Key) -> Any:
+    if isinstance(spec, list):
+        raise Problem(key, f"must be {kind.called}, not a list; several criteria go into AnyOf or AllOf.")
+    thing = _build(spec, key, kind)
+    if not isinstance(thing, getattr(importlib.import_module(kind.module), kind.base)):
+        raise Problem(key, f"must be {kind.called}, got {shown(spec)}. Allowed: {', '.join(_names_of(kind))}.")
+    return thing
+
+
+def build_initial(spec: Any, key: Key, words: Collection[str]) -> Any:
+    """Make the strategy that chooses the first images, where it is none of the words for drawing them."""
+    if isinstance(spec, str) and (close := difflib.get_close_matches(spec, words, n=1, cutoff=0.75)):
+        raise Problem(key, f"must be {', '.join(words)} or a strategy, got {spec!r}. Did you mean {close[0]!r}?")
+    return build_strategy(spec, key)
 
 
 def build_option(spec: Any, key: Key) -> Any:
@@ -93,11 +155,14 @@ def build_strategies(spec: Any, key: Key) -> list[Any] | dict[str, Any]:
     Problem
         At the key that is wrong.
     """
-    if isinstance(spec, Mapping):
+    if isinstance(spec, Mapping) and spec:
+        for name in spec:
+            if not str(name).strip():
+                raise Problem((*key, name), "must be a name.")
         return {str(name): build_strategy(part, (*key, name)) for name, part in spec.items()}
     if isinstance(spec, list) and spec:
         return [build_strategy(part, (*key, i)) for i, part in enumerate(spec)]
-    raise Problem(key, f"must be a list of strategies, or a mapping of names to them; got {spec!r}.")
+    raise Problem(key, f"must be a list of strategies, or a mapping of names to them; got {shown(spec)}.")
 
 
 def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
@@ -113,6 +178,8 @@ def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
     if name in _COMPOSERS:
         return _compose(name, options, inner)
     strategy = _import(name, key) if "." in name else None
+    if strategy is not None and not callable(strategy):
+        raise Problem(key, f"must be a strategy, {name} is {shown(strategy)}, which cannot be called.")
     if strategy is None:
         try:
             strategy = get_strategy(name)
@@ -123,7 +190,7 @@ def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
     if options is None:
         return strategy
     if not isinstance(options, Mapping):
-        raise Problem(inner, f"must be a mapping of the strategy's options, got {options!r}.")
+        raise Problem(inner, f"must be a mapping of the strategy's options, got {shown(options)}.")
     parameters = inspect.signature(strategy).parameters
     allowed = {
         option: parameter
@@ -154,7 +221,7 @@ def _compose(name: str, options: Any, key: Key) -> Callable[..., Any]:
         for i, pair in enumerate(pairs):
             where = (*key, i)
             if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], int | float):
-                raise Problem(where, f"must be a pair [share, strategy], got {pair!r}.")
+                raise Problem(where, f"must be a pair [share, strategy], got {shown(pair)}.")
             parts.append((pair[0], build_strategy(pair[1], (*where, 1))))
         return _call(compose, parts, {}, key)
     parameters = inspect.signature(compose).parameters
@@ -170,7 +237,7 @@ def _compose(name: str, options: Any, key: Key) -> Callable[..., Any]:
     return _call(compose, [], built, key)
 
 
-def _build(spec: Any, key: Key) -> Any:
+def _build(spec: Any, key: Key, kind: _Kind | None = None) -> Any:
     if isinstance(spec, list):
         from sklearn.pipeline import make_pipeline
 
@@ -179,7 +246,7 @@ def _build(spec: Any, key: Key) -> Any:
         return make_pipeline(*[_build(part, (*key, i)) for i, part in enumerate(spec)])
     name, options = _name_and_options(spec, key, "an object")
     inner = key if isinstance(spec, str) else (*key, name)
-    factory = _find(name, key)
+    factory = _find(name, key, kind)
     parameters = {
         option: parameter
         for option, parameter in inspect.signature(factory).parameters.items()
@@ -187,7 +254,7 @@ def _build(spec: Any, key: Key) -> Any:
     }
     if options is not None and not isinstance(options, Mapping):
         if not parameters:
-            raise Problem(inner, f"takes no options, got {options!r}.")
+            raise Problem(inner, f"takes no options, got {shown(options)}.")
         options = {next(iter(parameters)): options}
     built = {}
     for option, value in (options or {}).items():
@@ -195,7 +262,11 @@ def _build(spec: Any, key: Key) -> Any:
         _check_option(factory, str(option), parameters, where)
         if option == "module" and isinstance(value, str):
             value = _network(value, where)
+        if option == "optimizer" and isinstance(value, str):
+            value = {"import": value if "." in value else f"torch.optim.{value}"}
         built[str(option)] = _value(value, where)
+    if hasattr(factory, "initialize_module"):
+        check_net_options(built, _inherited(factory)["optimizer"].default, inner)
     thing = _call(factory, [], built, inner)
     _check_parameters(thing, inner)
     return thing
@@ -204,8 +275,9 @@ def _build(spec: Any, key: Key) -> Any:
 def _value(spec: Any, key: Key) -> Any:
     last = key[-1] if key else ""
     if last in _OBJECT_KEYS and (isinstance(spec, list | Mapping) or (isinstance(spec, str) and _is_object(spec))):
+        kind = KINDS[last] if last == "criteria" else None
         if last in _LISTS and isinstance(spec, list):
-            return [_build(part, (*key, i)) for i, part in enumerate(spec)]
+            return [_build(part, (*key, i), kind) for i, part in enumerate(spec)]
         return _build(spec, key)
     if isinstance(spec, list):
         return [_value(part, (*key, i)) for i, part in enumerate(spec)]
@@ -217,7 +289,7 @@ def _value(spec: Any, key: Key) -> Any:
             return _import(str(options), key)
         if name == "range":
             if not isinstance(options, list) or len(options) not in (2, 3):
-                raise Problem((*key, name), f"must be [low, high] or [low, high, log], got {options!r}.")
+                raise Problem((*key, name), f"must be [low, high] or [low, high, log], got {shown(options)}.")
             return tuple(options)
         if isinstance(name, str) and _is_object(name):
             return _build(spec, key)
@@ -231,7 +303,7 @@ def _name_and_options(spec: Any, key: Key, what: str) -> tuple[str, Any]:
         [(name, options)] = spec.items()
         return str(name), options
     raise Problem(
-        key, f"must be the name of {what}, or that name with its options (name: {{option: value}}); got {spec!r}."
+        key, f"must be the name of {what}, or that name with its options (name: {{option: value}}); got {shown(spec)}."
     )
 
 
@@ -239,20 +311,39 @@ def _is_object(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+", name) is not None or (name[:1].isupper() and name in _names())
 
 
-def _find(name: str, key: Key) -> Any:
+def _find(name: str, key: Key, kind: _Kind | None = None) -> Any:
     if "." in name:
-        return _import(name, key)
+        thing = _import(name, key)
+        if not callable(thing):
+            raise Problem(key, f"must be a class, {name} is {shown(thing)}.")
+        return thing
     module = _names().get(name)
     if module is None:
-        close = difflib.get_close_matches(name, _names(), n=1)
+        known = _names_of(kind) if kind is not None else [n for n in _names() if n not in _HELPERS]
+        close = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        ours = ", ".join(sorted(n for n, where in _names().items() if where.startswith("al_sklearn.")))
-        raise Problem(
-            key,
-            f"names {name!r}, which does not exist.{hint} Allowed: {ours}; scikit-learn's classes by name; any other "
-            "by its import path, as sklearn.linear_model.LogisticRegression.",
-        )
+        more = "; any other by its import path."
+        if kind is None:
+            known = sorted(n for n, where in _names().items() if where == _MODULES[0] and n not in _HELPERS)
+            more = (
+                "; scikit-learn's classes by name; any other by its import path, as "
+                "sklearn.linear_model.LogisticRegression."
+            )
+        raise Problem(key, f"names {name!r}, which does not exist.{hint} Allowed: {', '.join(known)}{more}")
     return getattr(importlib.import_module(module), name)
+
+
+def _names_of(kind: _Kind) -> list[str]:
+    """Names of the classes that may stand under a key."""
+    module = importlib.import_module(kind.module)
+    base = getattr(module, kind.base)
+    found = [getattr(module, name) for name in _classes(module)]
+    # Those that others are made of are no use by themselves.
+    return sorted(one.__name__ for one in found if issubclass(one, base) and not _is_base(one, found))
+
+
+def _is_base(one: type, others: list[type]) -> bool:
+    return any(issubclass(other, one) and other is not one for other in others)
 
 
 @cache
@@ -329,6 +420,11 @@ def _network(name: str, key: Key) -> Any:
 
 
 def _call(factory: Any, args: list[Any], options: dict[str, Any], key: Key) -> Any:
+    parameters = list(inspect.signature(factory).parameters.values())[len(args) :]
+    single = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    missing = [p.name for p in parameters if p.kind in single and p.default is p.empty and p.name not in options]
+    if missing:
+        raise Problem(key, f"needs {' and '.join(missing)}.")
     try:
         return factory(*args, **options)
     except (TypeError, ValueError) as error:
@@ -350,7 +446,19 @@ def check_constraints(thing: Any, key: Key) -> None:
         found = re.match(r"The '(\w+)' parameter of \w+ (.*)", str(error), re.DOTALL)
         if found is None:
             raise Problem(key, f"is wrong: {error}") from error
-        raise Problem((*key, found[1]), found[2]) from error
+        raise Problem((*key, found[1]), _in_plain_words(found[2], getattr(thing, found[1], None))) from error
+
+
+def _in_plain_words(text: str, value: Any) -> str:
+    """Sort the words that are allowed, which come in any order, and name classes by their names."""
+    text = re.sub(r"an instance of '(?:\w+\.)*(\w+)'", r"a \1", text)
+    words = re.search(r"among \{(.*?)\}", text)
+    if words is None:
+        return text
+    allowed = sorted(words[1].split(", "))
+    close = difflib.get_close_matches(repr(value), allowed, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f"{text.replace(words[1], ', '.join(allowed))}{hint}"
 
 
 def _checked(value: Any, annotation: Any, key: Key) -> Any:
@@ -359,5 +467,5 @@ def _checked(value: Any, annotation: Any, key: Key) -> Any:
     if all(kind in _PLAIN for kind in kinds):
         types = tuple(kind for name in kinds for kind in _PLAIN[name])
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise Problem(key, f"must be {' or '.join(kinds)}, got {value!r}.")
+            raise Problem(key, f"must be {' or '.join(kinds)}, got {shown(value)}.")
     return value

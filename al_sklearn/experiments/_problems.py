@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import json
+import reprlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 Key = tuple[str | int, ...]
+# Where each key stands: a line, or the flag that has put it in.
+Lines = Mapping[Key, int | str]
+
+# Whoever gave much knows what it was.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 80, 80
 
 
 class ExperimentFileError(ValueError):
@@ -33,10 +42,20 @@ class Problems:
         Where each key stands.
     """
 
-    def __init__(self, name: str, lines: Mapping[Key, int]):
+    def __init__(self, name: str, lines: Lines):
         self._name = name
         self._lines = lines
         self._found: dict[str, None] = {}
+
+    @contextmanager
+    def at(self, lines: Lines) -> Iterator[None]:
+        """Let keys stand elsewhere within the block: those that a grid has put in stand in the grid."""
+        before = self._lines
+        self._lines = overlaid(before, lines)
+        try:
+            yield
+        finally:
+            self._lines = before
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -48,14 +67,31 @@ class Problems:
 
     def add(self, key: Key, text: str) -> None:
         """Take note of what is wrong at a key; the same thing twice (in two runs of a grid) is said once."""
-        line = next((self._lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self._lines), None)
-        where = self._name if line is None else f"{self._name}, line {line}"
-        self._found[f"{where}: {written(key)}{text}"] = None
+        self._found[f"{place(self._name, self._lines, key)}: {written(key)}{text}"] = None
 
     def raise_if_any(self) -> None:
         """Raise an :class:`ExperimentFileError` with all that was found."""
         if self._found:
             raise ExperimentFileError("\n".join(self._found))
+
+
+def overlaid(lines: Lines, above: Lines) -> dict[Key, int | str]:
+    """Return where keys stand once others were put in over them; what those replace stands nowhere any more."""
+    kept = {key: line for key, line in lines.items() if not any(key[:n] in above for n in range(1, len(key)))}
+    return {**kept, **above}
+
+
+def place(name: str, lines: Lines, key: Key) -> str:
+    """Say where a key, or the part of it that is there, stands."""
+    line = next((lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in lines), None)
+    if line is None:
+        return name
+    return f"{name}, line {line}" if isinstance(line, int) else f"{name}, {line}"
+
+
+def shown(value: Any) -> str:
+    """Show what was given: words of YAML as they are written there, long things cut."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else _SHORT.repr(value)
 
 
 def written(key: Key) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import yaml
 
 from al_sklearn.experiments._problems import ExperimentFileError, Key
+
+# A few lines of aliases of aliases say billions of values.
+_MOST_VALUES: Final = 100_000
 
 
 class Document(NamedTuple):
@@ -52,7 +55,7 @@ def read_yaml(text: str, name: str) -> Document:
     Raises
     ------
     ExperimentFileError
-        When it is no YAML, a key comes twice, or it asks for objects of Python.
+        When it is no YAML, a key comes twice, it asks for objects of Python, or says more than a person can mean.
     """
     lines: dict[Key, int] = {}
     try:
@@ -61,15 +64,30 @@ def read_yaml(text: str, name: str) -> Document:
         value = None if node is None else _construct(loader, node, (), lines, ())
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
-        raise ExperimentFileError(f"{name}{line}: {error.problem or error.context}.") from None
+        raise ExperimentFileError(f"{name}{line}: {_said(error)}.") from None
     except yaml.YAMLError as error:
-        raise ExperimentFileError(f"{name} is no YAML: {error}.") from None
+        raise ExperimentFileError(f"{name} is no YAML: {' '.join(str(error).split())}.") from None
+    except RecursionError:
+        raise ExperimentFileError(f"{name} is nested too deeply.") from None
     return Document(value, lines)
+
+
+def _said(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or ""
+    if "'\\t'" in problem:
+        return "a tab; YAML is indented with spaces"
+    if "another document" in problem:
+        return "a second document; an experiment is one file"
+    if "<block" in problem or "<document" in problem:
+        return "indented otherwise than the lines before, or a list and keys side by side"
+    return ", ".join(part for part in (error.context, problem) if part)
 
 
 def _construct(loader: Any, node: Any, key: Key, lines: dict[Key, int], above: tuple[Any, ...]) -> Any:
     line = node.start_mark.line + 1
     lines.setdefault(key, line)
+    if len(lines) > _MOST_VALUES:
+        raise yaml.MarkedYAMLError(problem=f"more than {_MOST_VALUES:,} values", problem_mark=node.start_mark)
     if node in above:
         raise yaml.MarkedYAMLError(problem="an alias that holds itself", problem_mark=node.start_mark)
     if isinstance(node, yaml.SequenceNode):

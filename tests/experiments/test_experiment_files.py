@@ -142,14 +142,14 @@ def test_what_is_no_plain_yaml_is_refused(content, message):
         ({"estimator": "estimator: no_such_package.Thing"}, ["there is no module 'no_such_package'"]),
         ({"estimator": "estimator: {A: 1, B: 2}"}, ["estimator must be the name of an object"]),
         ({"c": "comparison: {n_seed: 3}"}, ["line 4: comparison.n_seed is no key here. Did you mean 'n_seeds'?"]),
-        ({"c": "comparison: {n_rounds: -3}"}, ["line 4: comparison.n_rounds must be", "Got -3"]),
+        ({"c": "comparison: {n_rounds: -3}"}, ["line 4: comparison.n_rounds must be a whole number from 0", "got -3"]),
         ({"c": "comparison: {training: scratch}"}, ["comparison.training must be", "from_scratch"]),
         ({"c": "comparison: {stopping: {Budgt: 100}}"}, ["comparison.stopping names 'Budgt'", "Did you mean 'Budget'"]),
         ({"c": "comparison: {pool: {LabelNoise: {rat: 0.1}}}"}, ["comparison.pool.LabelNoise.rat is no key", "'rate'"]),
         ({"g": "grid: {comparison.n_initial: 5}"}, ["line 4: grid.comparison.n_initial must be a list of values"]),
-        ({"g": "grid: {comparisn.n_initial: [5]}"}, ["grid.comparisn.n_initial begins with no section", "comparison"]),
+        ({"g": "grid: {comparisn.n_initial: [5]}"}, ["line 4: grid.comparisn.n_initial must begin with a section. Did you mean 'comparison'?"]),
         ({"g": "grid: {comparison.n_initial: [5, 5]}"}, ["grid has two runs called 'n_initial=5'"]),
-        ({"g": "grid: {comparison.n_initial: [5, -5]}"}, ["comparison.n_initial must be", "Got -5"]),
+        ({"g": "grid: {comparison.n_initial: [5, -5]}"}, ["line 4: comparison.n_initial must be", "got -5"]),
     ],
 )
 def test_each_error_names_the_key_and_what_is_allowed(tmp_path, sections, expected):
