@@ -99,5 +99,24 @@ def select(X: Any, positions: np.ndarray) -> Any:
     return view_rows(X, positions) if reads_lazily(X) else take_rows(X, positions)
 
 
+class WithoutLabels(torch.utils.data.Dataset):
+    """Items of a torch data set; the second part of a pair, its label, is 0.
+
+    Parameters
+    ----------
+    rows : torch Dataset
+    """
+
+    def __init__(self, rows: Any):
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, position: int) -> Any:
+        item = self._rows[position]
+        return (item[0], 0) if isinstance(item, (tuple, list)) and len(item) == 2 else item
+
+
 def _holds_paths(X: np.ndarray) -> bool:
     return X.dtype.kind in "US" or (X.dtype == object and X.size > 0 and isinstance(X[0], (str, os.PathLike)))

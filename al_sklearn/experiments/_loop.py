@@ -19,15 +19,26 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.metrics import get_scorer
+from sklearn.pipeline import Pipeline
+from skorch import NeuralNet
 
 from al_sklearn._random import preserve_global_rng
+from al_sklearn.experiments._data import WithoutLabels
 from al_sklearn.experiments._metrics import METRICS, Predicted, align_columns, evaluate
 from al_sklearn.experiments._streams import Streams, seeded_clone
-from al_sklearn.experiments._training import fit, partial_fit, warm_start_parameter
+from al_sklearn.experiments._training import (
+    fit,
+    goes_on,
+    learns_in_parts,
+    name_classes,
+    partial_fit,
+    warm_start_parameter,
+)
 from al_sklearn.experiments.labelling_rate import LabellingRate
 from al_sklearn.experiments.stopping import StoppingCriterion
 from al_sklearn.inference import classes_of, predict_proba
 from al_sklearn.learners import ActiveLearner
+from al_sklearn.learners._query import split_answer
 from al_sklearn.pool import RowView, take_rows, view_rows
 from al_sklearn.strategies import follows_contract, takes_random_state
 
@@ -181,12 +192,25 @@ class Problem:
         joblib hands large arrays to its workers as memmaps, which are read in pieces; in one piece, as in the main
         process, the last bits of every sum are the same.
         """
-        return np.asarray(self.X_test) if isinstance(self.X_test, np.memmap) else self.X_test
+        return self._unchanging(np.asarray(self.X_test) if isinstance(self.X_test, np.memmap) else self.X_test)
 
     @cached_property
     def validation_rows(self) -> Any:
         """The validation images; None where there are none."""
-        return take_rows(self.X, self.validation) if len(self.validation) else None
+        return self._unchanging(take_rows(self.X, self.validation)) if len(self.validation) else None
+
+    def _unchanging(self, rows: Any) -> Any:
+        """Look at rows that are used again and again so that a step that works in place (copy=False) copies them.
+
+        Networks change nothing in place, and torch warns of arrays that it cannot write to.
+        """
+        parts = [self.estimator, *self.estimator.get_params(deep=True).values()]
+        has_net = any(isinstance(part, NeuralNet) for part in parts)
+        if not isinstance(rows, np.ndarray) or (has_net and not isinstance(self.estimator, Pipeline)):
+            return rows
+        view = rows.view()
+        view.flags.writeable = False
+        return view
 
     @cached_property
     def test_codes(self) -> np.ndarray:
@@ -258,7 +282,7 @@ class Loop:
     def begin(self) -> Round:
         """Train the first model, on the initial set, and measure it."""
         initial = self.problem.initial
-        with global_generators:
+        with global_generators, preserve_global_rng():
             return self._learn(initial, np.full(len(initial), np.nan), {"query_seconds": 0.0, "batch_accuracy": np.nan})
 
     def share(self, model: Any, first: Round) -> None:
@@ -277,12 +301,13 @@ class Loop:
             self._recall(record.metrics)
             # From scratch, only the last model matters; else each has grown out of the one before.
             if self.problem.training != "from_scratch" or i == len(records) - 1:
-                with global_generators:
+                with global_generators, preserve_global_rng():
                     self.model = self._train(record.indices)
 
     def step(self) -> Round:
         """Ask for a batch, reveal its labels, train and measure."""
-        with global_generators:
+        # What a model draws when it predicts comes from the stream of the query or training before it.
+        with global_generators, preserve_global_rng():
             return self._step()
 
     def _step(self) -> Round:
@@ -307,26 +332,25 @@ class Loop:
         learner: Any = ActiveLearner(self.model, query_strategy=self.strategy)
         # Ours read rows as they need them; others expect an array.
         ours = follows_contract(self.strategy)
-        pool = view_rows(problem.X, unlabelled) if ours else take_rows(problem.X, unlabelled)
+        pool = view_rows(problem.X, unlabelled) if ours else _for_others(take_rows(problem.X, unlabelled))
         known = problem.learnable(self.labelled)
         learner.X_training = take_rows(problem.X, known)
         learner.y_training = problem.y[known]
         seed = problem.streams.integer("acquisition", self.name, self.round + 1)
         options = {"random_state": seed} if self._takes_random_state else {}
-        with preserve_global_rng(), contextlib.nullcontext() if ours else warnings.catch_warnings():
+        with contextlib.nullcontext() if ours else warnings.catch_warnings():
             if not ours:
                 warnings.filterwarnings("ignore", "This query strategy returns no scores")
             seed_global(seed)
             if "y_true" in self._parameters:
-                chosen, scores = self.strategy(self.model, pool, n_instances, **self._truth(unlabelled), **options)
+                truth = self._truth(unlabelled)
+                chosen, scores = split_answer(
+                    self.strategy(self.model, pool, n_instances, **truth, **options), len(unlabelled)
+                )
             else:
                 answer: Any = learner.query(pool, n_instances=n_instances, return_metrics=True, **options)
                 chosen, _, scores = answer
-        if len(chosen) != n_instances or len(np.unique(chosen)) != n_instances:
-            raise ValueError(
-                f"The strategy {self.name!r} was asked for {n_instances} different images and gave {len(chosen)} "
-                f"({len(np.unique(chosen))} different)."
-            )
+        check_choice(self.name, chosen, n_instances)
         if scores is None:
             scores = np.full(n_instances, np.nan)
         return unlabelled[chosen], np.asarray(scores, dtype=np.float64)
@@ -397,29 +421,66 @@ class Loop:
             self._criterion.set_state(metrics["stopping"])
 
     def _train(self, batch: np.ndarray) -> Any:
-        problem, streams = self.problem, self.problem.streams
-        model = self.model
-        fresh = model is None or problem.training == "from_scratch"
-        if fresh:
-            model = seeded_clone(problem.estimator, streams.integer("weights", self.round))
-        params = problem.params_of(self.round)
-        if params:
-            model.set_params(**params)
+        """Train on what is labelled; the caller puts the global generators back."""
+        problem = self.problem
         rows = problem.learnable(batch if problem.training == "only_new" else self.labelled)
         if len(rows) == 0:
             # Nothing of this batch can be learnt from.
-            return model
+            return self.model
         X, y = take_rows(problem.X, rows), problem.y[rows]
         validation = problem.validation_rows, problem.y[problem.validation]
-        with preserve_global_rng():
-            seed_global(streams.integer("order", self.round))
-            if problem.training == "only_new" and hasattr(model, "partial_fit"):
-                partial_fit(model, X, y, problem.classes, *validation)
-                return model
-            if fresh and problem.training != "from_scratch":
-                model.set_params(**{warm_start_parameter(model): True})
+        in_parts = problem.training == "only_new" and learns_in_parts(problem.estimator)
+        fresh = self.model is None or problem.training == "from_scratch"
+        if not fresh and not in_parts and not goes_on(self.model, y):
+            if problem.training == "only_new":
+                raise ValueError(
+                    f"{type(self.model).__name__} cannot go on from classes {classes_of(self.model).tolist()} with a "
+                    f"batch of {np.unique(y).tolist()}; training='only_new' needs a partial_fit then."
+                )
+            # On all labels it begins again where a class is new.
+            fresh = True
+        model = self._fresh_model() if fresh else self._model_so_far()
+        seed_global(problem.streams.integer("order", self.round))
+        if in_parts:
+            partial_fit(model, X, y, problem.classes, *validation, first=fresh)
+        else:
             fit(model, X, y, *validation)
         return model
+
+    def _fresh_model(self) -> Any:
+        problem = self.problem
+        estimator, params = problem.estimator, problem.params_of(self.round)
+        if params:
+            # Before it is cloned and seeded: an estimator among them is the caller's, and has a random_state.
+            estimator = clone(estimator).set_params(**params)
+        model = seeded_clone(estimator, problem.streams.integer("weights", self.round))
+        if problem.training != "from_scratch":
+            # What goes on has an output for each class from the beginning.
+            name_classes(model, problem.classes)
+            if problem.training == "fine_tune" or not learns_in_parts(model):
+                model.set_params(**{warm_start_parameter(model): True})
+        return model
+
+    def _model_so_far(self) -> Any:
+        params = self.problem.params_of(self.round)
+        # Clones: an estimator among them is the caller's. Its seeds are the streams'.
+        params = {name: clone(value, safe=False) for name, value in params.items() if not name.endswith("random_state")}
+        return self.model.set_params(**params) if params else self.model
+
+
+def check_choice(name: str, chosen: np.ndarray, n_instances: int) -> None:
+    """Raise a ``ValueError`` unless a strategy chose as many different images as it was asked for."""
+    different = len(np.unique(chosen))
+    if len(chosen) != n_instances or different != n_instances:
+        raise ValueError(
+            f"The strategy {name!r} was asked for {n_instances} different images and gave {len(chosen)} "
+            f"({different} different)."
+        )
+
+
+def _for_others(rows: Any) -> Any:
+    """Return rows as strategies of other packages get them: the items of a torch data set have no labels then."""
+    return WithoutLabels(rows) if isinstance(rows, torch.utils.data.Dataset) else rows
 
 
 def measure(model: Any, problem: Problem) -> dict[str, Any]:

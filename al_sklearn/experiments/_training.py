@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.ensemble import BaseEnsemble, HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
-from skorch import NeuralNet
+from skorch import NeuralNet, NeuralNetClassifier
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
+from al_sklearn._labelled_dataset import with_labels
+from al_sklearn.inference import classes_of
 from al_sklearn.pool import take_rows
 
 
@@ -31,13 +34,41 @@ def warm_start_parameter(estimator: Any) -> str:
             f"{type(estimator).__name__} has no warm_start, so its training cannot go on from the round before; use "
             "training='from_scratch'."
         )
+    if isinstance(estimator, (BaseEnsemble, HistGradientBoostingClassifier)):
+        raise ValueError(
+            f"The warm_start of {type(estimator).__name__} only adds members: those there are would never learn the "
+            "new labels; use training='from_scratch'."
+        )
     return "warm_start"
 
 
 def check_training(estimator: Any, training: str) -> None:
     """Raise a ``ValueError`` unless the estimator can be trained that way."""
-    if training == "fine_tune" or (training == "only_new" and not hasattr(estimator, "partial_fit")):
+    if training == "fine_tune" or (training == "only_new" and not learns_in_parts(estimator)):
         warm_start_parameter(estimator)
+
+
+def learns_in_parts(estimator: Any) -> bool:
+    """Whether an estimator, or the last step of a pipeline, has a ``partial_fit``."""
+    return hasattr(estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator, "partial_fit")
+
+
+def name_classes(model: Any, classes: np.ndarray) -> None:
+    """Tell each net in a model, however deep, all classes there are, where the user has not: it cannot grow outputs."""
+    for part in [model, *model.get_params(deep=True).values()]:
+        if isinstance(part, NeuralNetClassifier) and part.classes is None:
+            part.set_params(classes=classes)
+
+
+def goes_on(model: Any, y: np.ndarray) -> bool:
+    """Whether ``fit`` can go on from the weights there are, with these labels.
+
+    Networks know all classes, by :func:`name_classes`; for others the classes must be those that they have.
+    """
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    if any(isinstance(part, NeuralNet) for part in [last, *last.get_params(deep=True).values()]):
+        return True
+    return np.array_equal(classes_of(model), np.unique(y))
 
 
 def fit(model: Any, X: Any, y: np.ndarray, X_val: Any = None, y_val: np.ndarray | None = None) -> None:
@@ -47,7 +78,7 @@ def fit(model: Any, X: Any, y: np.ndarray, X_val: Any = None, y_val: np.ndarray 
     hands it on to its last step, transformed. Others are fitted without.
     """
     if X_val is None or y_val is None or not takes_validation(model):
-        model.fit(X, y)
+        model.fit(*with_labels(model, X, y))
     elif isinstance(model, Pipeline):
         before = model[:-1]
         X = before.fit_transform(X, y)
@@ -56,18 +87,38 @@ def fit(model: Any, X: Any, y: np.ndarray, X_val: Any = None, y_val: np.ndarray 
         fit(model.steps[-1][1], X, y, before.transform(X_val), y_val)
     else:
         with _validation(model, X_val, y_val, np.unique(y)) as options:
-            model.fit(X, y, **options)
+            model.fit(*with_labels(model, X, y), **options)
 
 
 def partial_fit(
-    model: Any, X: Any, y: np.ndarray, classes: np.ndarray, X_val: Any = None, y_val: np.ndarray | None = None
+    model: Any,
+    X: Any,
+    y: np.ndarray,
+    classes: np.ndarray,
+    X_val: Any = None,
+    y_val: np.ndarray | None = None,
+    *,
+    first: bool = True,
 ) -> None:
-    """Go on training on new images alone; see :func:`fit`."""
-    if X_val is None or y_val is None or not isinstance(model, NeuralNet):
-        model.partial_fit(X, y, classes=classes)
+    """Go on training on new images alone; see :func:`fit`.
+
+    The steps of a pipeline but the last are fitted the ``first`` time only: fitted on each batch, they would move the
+    space that the last one's weights live in.
+    """
+    if isinstance(model, Pipeline) and len(model.steps) == 1:
+        partial_fit(model.steps[-1][1], X, y, classes, X_val, y_val)
+    elif isinstance(model, Pipeline):
+        before = model[:-1]
+        X = before.fit_transform(X, y) if first else before.transform(X)
+        # With memory=, the steps that were fitted are copies.
+        model.steps[:-1] = before.steps
+        X_val = None if X_val is None else before.transform(X_val)
+        partial_fit(model.steps[-1][1], X, y, classes, X_val, y_val)
+    elif X_val is None or y_val is None or not isinstance(model, NeuralNet):
+        model.partial_fit(*with_labels(model, X, y), classes=classes)
     else:
         with _validation(model, X_val, y_val, classes):
-            model.partial_fit(X, y, classes=classes)
+            model.partial_fit(*with_labels(model, X, y), classes=classes)
 
 
 def takes_validation(estimator: Any) -> bool:
@@ -90,7 +141,8 @@ def _validation(model: Any, X_val: Any, y_val: np.ndarray, classes: np.ndarray) 
         yield {"X_val": X_val, "y_val": y_val}
         return
     before = model.train_split
-    model.set_params(train_split=predefined_split(Dataset(X_val, y_val)))
+    pairs, _ = with_labels(model, X_val, y_val)
+    model.set_params(train_split=predefined_split(Dataset(X_val, y_val) if pairs is X_val else pairs))
     try:
         yield {}
     finally:
