@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 _CHUNK = 4096  # values whose terms are made before they are summed: they stay in a first-level cache
+_SAMPLED_CHUNK = 16384  # the same of posterior samples, in a second-level one: long stretches of each are read
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,13 +75,22 @@ def _term(p: Any, series: Any, numbers: Any) -> Any:
 
 
 @_compiled
-def _sum_rows(values: Any, n_classes: int, divisor: float, out: Any) -> None:
-    """Sum of each of consecutive rows, in float64 and in order, divided."""
+def _sum_rows(values: Any, n_classes: int, divisor: float, numbers: Any, out: Any) -> None:
+    """Sum of each of consecutive rows, divided: groups of eight in their own precision, the groups in float64."""
+    zero = numbers[3]
     for row in range(len(out)):
         total = 0.0
-        for i in range(row * n_classes, (row + 1) * n_classes):
-            total += values[i]
-        out[row] = total / divisor
+        i = row * n_classes
+        end = i + n_classes
+        while i + 8 <= end:
+            left = (values[i] + values[i + 1]) + (values[i + 2] + values[i + 3])
+            total += left + ((values[i + 4] + values[i + 5]) + (values[i + 6] + values[i + 7]))
+            i += 8
+        rest = zero
+        while i < end:
+            rest += values[i]
+            i += 1
+        out[row] = (total + rest) / divisor
 
 
 @_compiled
@@ -93,7 +103,7 @@ def row_entropy(flat: Any, n_classes: int, series: Any, numbers: Any, out: Any) 
         p = flat[first * n_classes : last * n_classes]
         for i in range(len(p)):
             terms[i] = _term(p[i], series, numbers)
-        _sum_rows(terms, n_classes, 1.0, out[first:last])
+        _sum_rows(terms, n_classes, 1.0, numbers, out[first:last])
 
 
 @_compiled
@@ -113,11 +123,11 @@ def sampled_entropies(
     The terms of all samples are added value by value, and their rows once. Groups of eight are added in their own
     precision, the groups in float64.
     """
-    rows = max(_CHUNK // n_classes, 1)
+    rows = max(_SAMPLED_CHUNK // n_classes, 1)
     size = rows * n_classes
     sums, terms = np.empty(size, flat.dtype), np.empty(size, flat.dtype)
     all_sums, all_terms = np.empty(size), np.empty(size)
-    n = len(of_mean)
+    step = len(of_mean) * n_classes
     for first in range(start, stop, rows):
         last = min(first + rows, stop)
         used = (last - first) * n_classes
@@ -126,26 +136,52 @@ def sampled_entropies(
         for group in range(0, n_samples, 8):
             sums[:] = 0
             terms[:] = 0
-            for sample in range(group, min(group + 8, n_samples)):
-                begin = (sample * n + first) * n_classes
-                p = flat[begin : begin + used]
-                if len(mean):
-                    for i in range(used):
-                        terms[i] += _term(p[i], series, numbers)
-                        sums[i] += p[i]
+            sample, end = group, min(group + 8, n_samples)
+            while sample < end:
+                begin = sample * step + first * n_classes
+                if sample + 4 <= end:
+                    _add_four(flat[begin:], step, used, len(mean) > 0, series, numbers, sums, terms)
+                    sample += 4
                 else:
-                    for i in range(used):
-                        sums[i] += p[i]
+                    _add_one(flat[begin:], used, len(mean) > 0, series, numbers, sums, terms)
+                    sample += 1
             for i in range(used):
                 all_sums[i] += sums[i]
                 all_terms[i] += terms[i]
         if len(mean):
-            _sum_rows(all_terms, n_classes, float(n_samples), mean[first:last])
+            _sum_rows(all_terms, n_classes, float(n_samples), numbers, mean[first:last])
         for i in range(used):
             sums[i] = all_sums[i] / n_samples
         for i in range(used):
             terms[i] = _term(sums[i], series, numbers)
-        _sum_rows(terms, n_classes, 1.0, of_mean[first:last])
+        _sum_rows(terms, n_classes, 1.0, numbers, of_mean[first:last])
+
+
+@_compiled
+def _add_one(flat: Any, used: int, with_terms: bool, series: Any, numbers: Any, sums: Any, terms: Any) -> None:
+    """Add a sample's values to the sums, and their terms."""
+    p = flat[:used]
+    for i in range(used):
+        sums[i] += p[i]
+    if with_terms:
+        for i in range(used):
+            terms[i] += _term(p[i], series, numbers)
+
+
+@_compiled
+def _add_four(
+    flat: Any, step: int, used: int, with_terms: bool, series: Any, numbers: Any, sums: Any, terms: Any
+) -> None:
+    """`_add_one` of four samples that lie ``step`` apart: the sums are read and written once for all."""
+    p, q, r, s = flat[:used], flat[step : step + used], flat[2 * step : 2 * step + used], flat[3 * step :][:used]
+    if with_terms:
+        for i in range(used):
+            sums[i] += (p[i] + q[i]) + (r[i] + s[i])
+            left = _term(p[i], series, numbers) + _term(q[i], series, numbers)
+            terms[i] += left + (_term(r[i], series, numbers) + _term(s[i], series, numbers))
+    else:
+        for i in range(used):
+            sums[i] += (p[i] + q[i]) + (r[i] + s[i])
 
 
 @_compiled

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 
 _BLOCK_VALUES = 2**17  # a block stays in a second-level cache of 1 MB
+_LONG_BLOCK_VALUES = 2**20  # of what is read only once: the results of a block stay in that cache
 _THREAD_VALUES = 2**19  # fewer values than this per thread are not worth starting one
 _SHORT = 32  # numpy finds the largest value of longer rows faster than a loop
 
@@ -28,7 +29,7 @@ def row_entropy(proba: Floats) -> Floats:
     out = np.empty(n, dtype=proba.dtype)
 
     def span(start: int, stop: int) -> None:
-        for rows in _blocks(start, stop, n_classes):
+        for rows in _blocks(start, stop, n_classes, _LONG_BLOCK_VALUES):
             flat, constants = _flat(proba[rows])
             _compiled.row_entropy(flat, n_classes, *constants, out[rows])
 
@@ -95,7 +96,7 @@ def _by_block(proba: Floats, function: Callable[[Floats], Floats]) -> Floats:
     out = np.empty(n, dtype=proba.dtype)
 
     def span(start: int, stop: int) -> None:
-        for rows in _blocks(start, stop, n_classes):
+        for rows in _blocks(start, stop, n_classes, _LONG_BLOCK_VALUES):
             out[rows] = function(proba[rows])
 
     _in_threads(span, n, n_classes)
@@ -120,12 +121,8 @@ def _two_largest(block: Floats) -> tuple[Floats, Floats]:
     return first, second
 
 
-def _block_rows(n_classes: int) -> int:
-    return max(_BLOCK_VALUES // n_classes, 1)
-
-
-def _blocks(start: int, stop: int, n_classes: int) -> list[slice]:
-    rows = _block_rows(n_classes)
+def _blocks(start: int, stop: int, values_per_row: int, block_values: int = _BLOCK_VALUES) -> list[slice]:
+    rows = max(block_values // values_per_row, 1)
     return [slice(i, min(i + rows, stop)) for i in range(start, stop, rows)]
 
 

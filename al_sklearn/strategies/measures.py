@@ -115,7 +115,7 @@ def least_confidence(proba: Any, *, normalize: bool = False) -> Any:
     scale = n_classes / (n_classes - 1) if normalize and n_classes > 1 else 1
 
     def of(largest: Any) -> Any:
-        return (1 - largest) * scale
+        return 1 - largest if scale == 1 else (1 - largest) * scale
 
     return blocks.per_row(proba, lambda p: _kernels.of_largest(p, of), lambda p: of(p.amax(1)))
 
@@ -197,10 +197,16 @@ def entropy(proba: Any, *, normalize: bool = False) -> Any:
     n_classes = proba.shape[1]
     scale = 1 / float(np.log(n_classes)) if normalize and n_classes > 1 else 1
 
+    def on_host(p: Any) -> Any:
+        entropies = _kernels.row_entropy(p)
+        if scale != 1:
+            entropies *= p.dtype.type(scale)
+        return entropies
+
     def on_tensor(p: Any) -> Any:
         return (blocks.tensor_entropy(p) * scale).to(p.dtype)
 
-    return blocks.per_row(proba, lambda p: _kernels.row_entropy(p) * p.dtype.type(scale), on_tensor)
+    return blocks.per_row(proba, on_host, on_tensor)
 
 
 # The names that measures of tensors have elsewhere: every measure takes both, and answers on the tensor's device.

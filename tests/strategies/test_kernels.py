@@ -31,6 +31,7 @@ def threads(request, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: request.param)
     monkeypatch.setattr(_kernels, "_THREAD_VALUES", 1)
     monkeypatch.setattr(_kernels, "_BLOCK_VALUES", 64)
+    monkeypatch.setattr(_kernels, "_LONG_BLOCK_VALUES", 64)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -51,7 +52,9 @@ def test_rows(threads, dtype, n, n_classes):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(1, 1, 2), (20, 100, 10), (50, 30, 100), (7, 3, 1000), (3, 257, 1)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 2), (20, 100, 10), (50, 30, 100), (7, 3, 1000), (3, 257, 1), (13, 3000, 10), (4, 40, 1000)]
+)
 def test_samples(threads, dtype, shape):
     s = proba(*shape, dtype=dtype)
     tolerance = 2e-6 if dtype == np.float32 else 1e-12
@@ -73,6 +76,7 @@ def test_blocks_and_threads_change_no_bit(n_classes, monkeypatch):
     monkeypatch.setattr(_kernels, "_THREAD_VALUES", 1)
     for values, n_threads in [(1, 1), (7 * n_classes, 2), (2**16, 5)]:
         monkeypatch.setattr(_kernels, "_BLOCK_VALUES", values)
+        monkeypatch.setattr(_kernels, "_LONG_BLOCK_VALUES", values)
         monkeypatch.setattr(torch, "get_num_threads", lambda n_threads=n_threads: n_threads)
         for again, once in zip((_kernels.row_entropy(s[0]), *_kernels.sampled_entropies(s)), whole, strict=True):
             np.testing.assert_array_equal(again, once)
