@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import torch
 from skorch import NeuralNet
 
@@ -52,8 +54,10 @@ def write_checkpoint(path: Path, model: Any, durable: bool = True) -> Path:
         state = {
             name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.module_.state_dict().items()
         }
+        # Which output is which class: without, the weights would go into a net of as many other classes unseen.
+        metadata = {"classes": _classes_of(model)} if hasattr(model, "classes_") else None
         with replacing(path.with_name(path.name + ".safetensors"), durable=durable) as file:
-            file.write(save(state))
+            file.write(save(state, metadata))
         return path.with_name(path.name + ".safetensors")
     with replacing(path.with_name(path.name + ".joblib"), durable=durable) as file:
         joblib.dump(model, file)
@@ -79,7 +83,7 @@ def load_checkpoint(path: str | os.PathLike[str], model: Any = None) -> Any:
     Raises
     ------
     ValueError
-        When the weights do not fit, no net was given, or the file is neither of the two kinds.
+        When the weights or the classes do not fit, no net was given, or the file is neither of the two kinds.
     FileNotFoundError
         When there is no such file.
 
@@ -96,11 +100,23 @@ def load_checkpoint(path: str | os.PathLike[str], model: Any = None) -> Any:
         return joblib.load(path)
     if not isinstance(model, NeuralNet) or not hasattr(model, "module_"):
         raise ValueError(f"{path} holds weights alone; give model= a net of the same kind, fitted or initialised.")
+    from safetensors import safe_open
     from safetensors.torch import load_file
 
+    with safe_open(path, framework="pt") as file:
+        classes = (file.metadata() or {}).get("classes")
+    if classes is not None and hasattr(model, "classes_") and classes != _classes_of(model):
+        raise ValueError(
+            f"The weights in {path} do not fit: they are for the classes {classes}, {type(model).__name__} has "
+            f"{_classes_of(model)}."
+        )
     try:
         model.module_.load_state_dict(load_file(path))
     except RuntimeError as error:
         raise ValueError(f"The weights in {path} do not fit {type(model).__name__}: {error}") from error
     model.module_.to(torch.device(model.device))
     return model
+
+
+def _classes_of(model: Any) -> str:
+    return json.dumps(np.asarray(model.classes_).tolist(), default=str)

@@ -9,8 +9,9 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial
 from numbers import Integral
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,9 @@ from al_sklearn.experiments.stopping import StoppingCriterion
 from al_sklearn.experiments.tracking import Callback, Callbacks, ExperimentState, check_callbacks, new_run_id, run_id_of
 from al_sklearn.pool import n_rows
 from al_sklearn.strategies import get_strategy, strategy_name
+
+# What has a state that moves on with every draw.
+_GENERATORS: Final = (np.random.Generator, np.random.RandomState)
 
 
 class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
@@ -257,10 +261,12 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             entropy = entropy_of(self.random_state) if entropy is None else entropy
             threads = self.threads_per_job or begun.get("threads_per_job")
             threads = threads or threads_per_job(effective_n_jobs(self.n_jobs))
-            problems = [
-                make_problem(self, X, y, self.classes_, X_test, y_test, Streams(entropy, seed))
-                for seed in range(self.n_seeds)
-            ]
+            # A cold start's last bits depend on the threads too.
+            with limit_threads(threads):
+                problems = [
+                    make_problem(self, X, y, self.classes_, X_test, y_test, Streams(entropy, seed))
+                    for seed in range(self.n_seeds)
+                ]
             config = self._config(_data_of(X, y, X_test, y_test), entropy, threads)
             store.open(config, _splits(problems), resume=self.resume)
             self._run(problems, store, threads)
@@ -383,7 +389,8 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         X, y, X_test, y_test
             What ``fit`` was given.
         estimators : dict of str to classifier, optional
-            Who is trained, by name. By default the comparison's own, as ``"same"``.
+            Who is trained, by name. By default the comparison's own, as ``"same"``, with what ``first_params`` and
+            ``later_params`` say of a training from fresh weights in that round.
         n_repeats : int, default=5
             Trainings of each set, from weights and data orders of their own.
         rounds : {"last", "all"}, default="last"
@@ -410,18 +417,18 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         found = differences(stored["data"], self._config(_data_of(X, y, X_test, y_test), entropy, threads)["data"])
         if found:
             raise ValueError(f"These are not the data that fit was given: {'; '.join(found)}.")
-        estimators = {"same": self.estimator} if estimators is None else estimators
         store = None if self.store is None else RunStore(self.store)
         jobs = []
         for seed in range(self.n_seeds):
-            problem = make_problem(self, X, y, self.classes_, X_test, y_test, Streams(entropy, seed))
+            with limit_threads(threads):
+                problem = make_problem(self, X, y, self.classes_, X_test, y_test, Streams(entropy, seed))
             for name in self.strategies_:
                 batches = self.queries_[name, seed]
                 for number in range(len(batches)) if rounds == "all" else [len(batches) - 1]:
                     bought = np.concatenate(batches[: number + 1])
                     jobs += [
                         Retraining(label, estimator, name, number, repeat, problem, bought)
-                        for label, estimator in estimators.items()
+                        for label, estimator in (estimators or {"same": problem.estimator_of(number)}).items()
                         for repeat in range(n_repeats)
                     ]
         settings = (threads, asdict(current()), False)
@@ -535,6 +542,13 @@ def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
     for name, strategy in pairs:
         if name in named:
             raise ValueError(f"Two strategies are called {name!r}; give a dict of names to strategies.")
+        if isinstance(strategy, partial) and any(
+            isinstance(value, _GENERATORS) for value in strategy.keywords.values()
+        ):
+            raise ValueError(
+                f"The strategy {name!r} has a random generator bound to it, whose state would pass from one run to the "
+                "next; leave it out (each round of each run is given a random_state) or bind an integer."
+            )
         if " at 0x" in name:
             raise ValueError(f"The strategy {name} has no name that lasts; give a dict of names to strategies.")
         named[name] = strategy

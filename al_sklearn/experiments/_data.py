@@ -99,13 +99,13 @@ def select(X: Any, positions: np.ndarray) -> Any:
     return view_rows(X, positions) if reads_lazily(X) else take_rows(X, positions)
 
 
-class WithoutLabels(torch.utils.data.Dataset):
-    """Items of a torch data set; the second part of a pair, its label, is 0.
+def without_labels(rows: Any) -> Any:
+    """Return rows as strategies of others may see them: beside the items of a torch data set there are no labels."""
+    return _WithoutLabels(rows) if isinstance(rows, torch.utils.data.Dataset) else rows
 
-    Parameters
-    ----------
-    rows : torch Dataset
-    """
+
+class _WithoutLabels(torch.utils.data.Dataset):
+    """Items of a torch data set; the second part of a pair, its label, is 0."""
 
     def __init__(self, rows: Any):
         self._rows = rows

@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline
 from skorch import NeuralNet
 
 from al_sklearn._random import preserve_global_rng
-from al_sklearn.experiments._data import WithoutLabels
+from al_sklearn.experiments._data import without_labels
 from al_sklearn.experiments._metrics import METRICS, Predicted, align_columns, evaluate
 from al_sklearn.experiments._streams import Streams, seeded_clone
 from al_sklearn.experiments._training import (
@@ -166,6 +166,12 @@ class Problem:
         # A model that goes on from the first round still has that one's.
         usual = self.estimator.get_params(deep=True)
         return {name: usual[name] for name in first} | dict(self.later_params or {})
+
+    def estimator_of(self, number: int) -> Any:
+        """Return the estimator, unfitted, as a training from fresh weights in a round has it."""
+        params = self.params_of(number if self.training == "from_scratch" else 0)
+        # An estimator among the parameters is the caller's: whoever trains clones.
+        return clone(self.estimator).set_params(**params) if params else self.estimator
 
     def sizes(self, positions: np.ndarray) -> list[int]:
         """Count the images of each class, by the labels that were given."""
@@ -332,7 +338,7 @@ class Loop:
         learner: Any = ActiveLearner(self.model, query_strategy=self.strategy)
         # Ours read rows as they need them; others expect an array.
         ours = follows_contract(self.strategy)
-        pool = view_rows(problem.X, unlabelled) if ours else _for_others(take_rows(problem.X, unlabelled))
+        pool = view_rows(problem.X, unlabelled) if ours else without_labels(take_rows(problem.X, unlabelled))
         known = problem.learnable(self.labelled)
         learner.X_training = take_rows(problem.X, known)
         learner.y_training = problem.y[known]
@@ -449,11 +455,7 @@ class Loop:
 
     def _fresh_model(self) -> Any:
         problem = self.problem
-        estimator, params = problem.estimator, problem.params_of(self.round)
-        if params:
-            # Before it is cloned and seeded: an estimator among them is the caller's, and has a random_state.
-            estimator = clone(estimator).set_params(**params)
-        model = seeded_clone(estimator, problem.streams.integer("weights", self.round))
+        model = seeded_clone(problem.estimator_of(self.round), problem.streams.integer("weights", self.round))
         if problem.training != "from_scratch":
             # What goes on has an output for each class from the beginning.
             name_classes(model, problem.classes)
@@ -476,11 +478,6 @@ def check_choice(name: str, chosen: np.ndarray, n_instances: int) -> None:
             f"The strategy {name!r} was asked for {n_instances} different images and gave {len(chosen)} "
             f"({different} different)."
         )
-
-
-def _for_others(rows: Any) -> Any:
-    """Return rows as strategies of other packages get them: the items of a torch data set have no labels then."""
-    return WithoutLabels(rows) if isinstance(rows, torch.utils.data.Dataset) else rows
 
 
 def measure(model: Any, problem: Problem) -> dict[str, Any]:

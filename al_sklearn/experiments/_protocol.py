@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from al_sklearn._index_sets import read_splits
+from al_sklearn._random import preserve_global_rng
 from al_sklearn.experiments import _data
-from al_sklearn.experiments._loop import Problem
+from al_sklearn.experiments._loop import Problem, check_choice, seed_global
 from al_sklearn.experiments._splits import INITIAL, hold_out, initial_set
-from al_sklearn.experiments._streams import Streams
+from al_sklearn.experiments._streams import Streams, seeded_clone
 from al_sklearn.experiments.hard_pools import HardPool, as_transforms, outside_classes
+from al_sklearn.learners._query import split_answer
 from al_sklearn.pool import take_rows, view_rows
-from al_sklearn.strategies import get_strategy, takes_random_state
+from al_sklearn.strategies import follows_contract, get_strategy, strategy_name, takes_random_state
 
 # Options that came after the first stores: a run without them is described as it was then.
 LATER_OPTIONS: Final = ("budget", "validation_size", "pool", "splits", "first_params", "later_params")
@@ -61,7 +62,14 @@ def make_problem(
     train, test = np.arange(n, dtype=np.int64), np.empty(0, dtype=np.int64)
     strange = ~np.isin(y, classes)
     if given is not None:
-        train, test = np.sort(np.concatenate([given["train"], given.get("validation", test)])), given["test"]
+        test = given["test"]
+        if strange[test].any():
+            first = test[strange[test]][0]
+            raise ValueError(
+                f"splits={str(settings.splits)!r} tests on image {first}, of class {y[first]!s}, which pool= has "
+                "taken out of the task."
+            )
+        train = np.setdiff1d(train, test)
     elif X_test is None:
         if n < 2:
             raise ValueError(f"A test set cannot be held out of n_samples = {n}; give X_test and y_test.")
@@ -72,9 +80,12 @@ def make_problem(
         train = np.setdiff1d(train, test)
     if X_test is None:
         X_test, y_test = _data.select(X, test), y[test]
-    pool = HardPool(X, y, train)
-    for number, transform in enumerate(as_transforms(settings.pool)):
-        pool = transform.apply(pool, streams.generator("pool", number))
+    pool = _harden(HardPool(X, y, train, outside=strange), settings.pool, classes, streams)
+    if given is not None:
+        train = np.sort(np.concatenate([given["train"], given.get("validation", train[:0])]))
+        # The file has what that run's pool has left: where the same pool leaves the same, it is that run's.
+        if not np.array_equal(pool.train, train):
+            pool = _harden(HardPool(X, y, train, outside=strange), settings.pool, classes, streams)
     validation, initial = _draw_labelled(settings, pool, classes, given, streams)
     train = np.setdiff1d(pool.train, validation)
     budget = None if settings.budget is None else _data.check_share(settings.budget, len(pool.train))
@@ -129,7 +140,7 @@ def _draw_labelled(
         validation, initial = given.get("validation", np.empty(0, dtype=np.int64)), given["initial"]
         lost = np.setdiff1d(np.concatenate([validation, initial]), inside)
         if len(lost):
-            raise ValueError(f"splits={settings.splits!r} begins with image {lost[0]}, which pool= has taken out.")
+            raise ValueError(f"splits={str(settings.splits)!r} begins with image {lost[0]}, which pool= has taken out.")
         if settings.validation_size is None or len(validation):
             return validation, initial
         free = np.setdiff1d(inside, initial)
@@ -149,7 +160,23 @@ def _draw_labelled(
     n_initial = _data.check_share(settings.n_initial, len(inside))
     if n_initial > len(free):
         raise ValueError(f"n_initial={n_initial} is more than the {len(free)} images there are to learn from.")
-    return validation, _cold_start(get_strategy(how), settings.estimator, pool.X, free, n_initial, streams)
+    return validation, _cold_start(how, settings.estimator, pool.X, free, n_initial, streams)
+
+
+def _harden(pool: HardPool, transforms: Any, classes: np.ndarray, streams: Streams) -> HardPool:
+    """Apply the transforms in order, each with a stream of its own, and check what they did."""
+    for number, transform in enumerate(as_transforms(transforms)):
+        harder = transform.apply(pool, streams.generator("pool", number))
+        name = type(transform).__name__
+        added = np.setdiff1d(harder.train, pool.train)
+        if len(added) or len(np.unique(harder.train)) != len(harder.train):
+            what = f"position {added[0]}, which is not in the pool" if len(added) else "a position more than once"
+            raise ValueError(f"{name} gave {what}.")
+        unknown = np.setdiff1d(harder.y[harder.inside], classes)
+        if len(unknown):
+            raise ValueError(f"{name} gave the label {unknown[0]!s}, which is no class; there are {classes.tolist()}.")
+        pool = harder
+    return pool
 
 
 def _draw_validation(size: float | int, n_pool: int, free: np.ndarray, streams: Streams) -> np.ndarray:
@@ -161,24 +188,37 @@ def _draw_validation(size: float | int, n_pool: int, free: np.ndarray, streams: 
 
 
 def _cold_start(
-    strategy: Callable[..., Any], estimator: Any, X: Any, free: np.ndarray, n_initial: int, streams: Streams
+    how: str | Callable[..., Any], estimator: Any, X: Any, free: np.ndarray, n_initial: int, streams: Streams
 ) -> np.ndarray:
     """Let a strategy that needs no labels choose the initial set.
 
     It sees what a pipeline's transformers make of the images (fitted without labels), else the images themselves.
     """
-    rows: Any = view_rows(X, free)
-    if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
-        rows = clone(estimator[:-1]).fit_transform(take_rows(X, free))
+    strategy, name = get_strategy(how), strategy_name(how)
     options = {"random_state": streams.integer("initial")} if takes_random_state(strategy) else {}
-    try:
-        chosen, _ = strategy(None, rows, n_instances=n_initial, **options)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"initial={getattr(strategy, '__name__', strategy)!r} cannot choose an initial set: it must be a strategy "
-            f"that needs no labels and no model, such as 'typiclust', 'probcover' or 'kmeans_sampling' ({error})"
-        ) from error
-    return free[np.asarray(chosen)].astype(np.int64)
+    with preserve_global_rng():
+        seed_global(streams.integer("initial", "order"))
+        if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+            steps = seeded_clone(estimator[:-1], streams.integer("initial", "weights"))
+            try:
+                rows = steps.fit_transform(take_rows(X, free))
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"initial={name!r} cannot choose an initial set: the steps of the pipeline before the last must be "
+                    f"fitted without labels ({error})"
+                ) from error
+        else:
+            rows = view_rows(X, free) if follows_contract(strategy) else _data.without_labels(take_rows(X, free))
+        try:
+            answer = strategy(None, rows, n_instances=n_initial, **options)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"initial={name!r} cannot choose an initial set: it must be a strategy that needs no labels and no "
+                f"model, such as 'typiclust', 'probcover' or 'kmeans_sampling' ({error})"
+            ) from error
+    chosen, _ = split_answer(answer, len(free))
+    check_choice(name, chosen, n_initial)
+    return free[chosen]
 
 
 def _given_splits(path: str | os.PathLike[str], seed: int, n: int, has_test: bool) -> dict[str, np.ndarray]:

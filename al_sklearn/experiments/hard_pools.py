@@ -112,6 +112,9 @@ class LabelNoise(PoolTransform):
             groups = [(inside, self.rate)]
         confused = dict(self.confused_with or {})
         _check_classes("confused_with", [*confused, *confused.values()], classes)
+        for label, other in confused.items():
+            if label == other:
+                raise ValueError(f"confused_with says {label!r} for {label!r}: that would not be wrong.")
         y = pool.y.copy()
         for positions, rate in groups:
             _check_share("rate", rate)
@@ -188,7 +191,10 @@ class NearDuplicates(PoolTransform):
                 f"NearDuplicates(noise={self.noise}) needs X as an array of numbers, got {type(pool.X).__name__}; "
                 "noise=0 copies rows of any kind."
             )
-        return replace(pool, X=X, y=pool.y[source], truth=pool.truth[source], outside=pool.outside[source])
+        y = pool.y[source]
+        # Where nothing was wrong nothing is: the truth is y itself.
+        truth = y if pool.truth is pool.y else pool.truth[source]
+        return replace(pool, X=X, y=y, truth=truth, outside=pool.outside[source])
 
 
 class OutOfDistribution(PoolTransform):
