@@ -238,6 +238,9 @@ class CityBlockSpace(Space):
         return np.abs(a[0] - b[0]).sum(axis=1)
 
 
+SPACES: dict[str, type[Space]] = {"euclidean": Space, "manhattan": CityBlockSpace, "cosine": CosineSpace}
+
+
 class OuterProductSpace(Space):
     """Squared distances between a_i ⊗ h_i, from the factors (a, h) alone."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +19,7 @@ _SAMPLE = 1024  # candidates that meet all labelled rows, to guess how high the 
 class LabelledBounds:
     """For each row at least its distance to the nearest labelled row; the closer, the more of those it has met.
 
-    A choice by largest distance needs good bounds where they are large alone: a row that is near some of the labelled
+    A choice by distance needs good bounds where they are large alone: a row that is near some of the labelled
     ones can stay with what these say.
 
     Parameters
@@ -29,8 +30,8 @@ class LabelledBounds:
         The candidates and the labelled rows.
     upper : ndarray of float64, shape (n,)
         The bounds, lowered in place.
-    factor : ndarray of float64, shape (n,), or None
-        A row's key is its bound, times this.
+    keys : callable
+        What the rows at some positions are chosen by, as their bounds are now: the highest first.
     step : int
         Rows of `X` looked at together.
     """
@@ -41,10 +42,10 @@ class LabelledBounds:
         X: Array,
         L: Array,
         upper: NDArray[np.float64],
-        factor: NDArray[np.float64] | None,
+        keys: Callable[[NDArray[np.int64]], NDArray[np.float64]],
         step: int,
     ) -> None:
-        self.space, self.X, self.L, self.upper, self.factor, self.step = space, X, L, upper, factor, step
+        self.space, self.X, self.L, self.upper, self.keys, self.step = space, X, L, upper, keys, step
         self.met = np.zeros(len(X), dtype=np.int32)  # how many of `segments` a row has met, in their order
         # Labelled rows are converted once for many tiles of the pool, and are never all in memory twice.
         self.groups = tiles(len(L), 4 * tile_rows(space.width))
@@ -61,7 +62,7 @@ class LabelledBounds:
             expected = n_instances * len(sample) / n
             rank = int(expected + 2 * expected**0.5 + 1)
             if rank < len(sample) // 2:
-                above = float(np.partition(self._keys(sample), -rank)[-rank])
+                above = float(np.partition(self.keys(sample), -rank)[-rank])
         self._tighten(np.arange(n), above)
 
     def tighten(self, above: float) -> None:
@@ -72,19 +73,13 @@ class LabelledBounds:
         """Whether these rows have met all labelled ones."""
         return bool((self.met[rows] == self.n_segments).all())
 
-    def _keys(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        if self.factor is None:
-            return self.upper[rows]
-        with np.errstate(invalid="ignore"):  # nothing met and no weight: infinity times 0
-            return self.upper[rows] * self.factor[rows]
-
     def _tighten(self, rows: NDArray[np.int64], above: float) -> None:
         first = 0
         for group, segments in zip(self.groups, self.segments, strict=True):
             last = first + len(segments)
             met = self.met[rows]
             # Where nothing was met yet there is no bound to look at.
-            todo = rows[(met < last) & ((met == 0) | (self._keys(rows) >= above))]
+            todo = rows[(met < last) & ((met == 0) | (self.keys(rows) >= above))]
             if len(todo):
                 self._meet(todo, group, segments, first, above)
             first = last
@@ -100,7 +95,7 @@ class LabelledBounds:
             rows = self.space.rows((self.X,), slice(start, stop) if stop - start == len(some) else some)
             for number, segment in enumerate(segments, first):
                 met = self.met[some]
-                open_ = np.flatnonzero((met == number) & ((met == 0) | (self._keys(some) >= above)))
+                open_ = np.flatnonzero((met == number) & ((met == 0) | (self.keys(some) >= above)))
                 if len(open_) == 0:
                     continue
                 at = some[open_]

@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from al_sklearn._errors import check_n_instances, unknown_name
 from al_sklearn._random import as_generator
 from al_sklearn.strategies._blocks import (
+    SPACES,
     Array,
-    CityBlockSpace,
-    CosineSpace,
     Rows,
     Rows64,
     Space,
@@ -23,7 +22,6 @@ from al_sklearn.strategies._blocks import (
     tiles,
 )
 
-_SPACES: dict[str, type[Space]] = {"euclidean": Space, "manhattan": CityBlockSpace, "cosine": CosineSpace}
 _SEEDS = 64  # seeds that meet the pool together
 
 
@@ -91,8 +89,8 @@ def k_nearest(
     """
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
-    if metric not in _SPACES:
-        raise unknown_name("metric", metric, _SPACES)
+    if metric not in SPACES:
+        raise unknown_name("metric", metric, SPACES)
     if labelled is None or len(labelled) == 0:
         raise ValueError("k_nearest looks for the neighbours of labelled rows, and there are none")
     L = as_rows(labelled, "labelled")
@@ -110,7 +108,7 @@ def k_nearest(
     rank = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
     seeds = np.lexsort((rng.permutation(len(L)) if random_tie_break else np.arange(len(L)), -u))
     with exact_float32():
-        search = _Search(_SPACES[metric](X), X, L, rank, chunk_rows)
+        search = _Search(SPACES[metric](X), X, L, rank, chunk_rows)
         indices, givers = search.choose(seeds, n_instances, n_neighbors)
     return indices, u[givers]
 
@@ -206,11 +204,11 @@ def distance_to_mean(features: Any, *, metric: str = "euclidean") -> NDArray[np.
     [2.0, 1.0, 3.0]
     """
     X = as_rows(features, "features")
-    if metric not in _SPACES:
-        raise unknown_name("metric", metric, _SPACES)
+    if metric not in SPACES:
+        raise unknown_name("metric", metric, SPACES)
     if len(X) == 0:
         return np.empty(0)
-    space = _SPACES[metric](X)
+    space = SPACES[metric](X)
     steps = tiles(len(X), tile_rows(space.width))
     total: Any = 0.0
     for tile in steps:

@@ -24,7 +24,8 @@ from al_sklearn.strategies import (
     _clue,
     _density,
     _falcun,
-    _ranked_batch,
+    _greedy,
+    _labelled_bounds,
     alfa_mix,
     bait,
     checks,
@@ -540,8 +541,10 @@ def test_density_weighted(taught):
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
 @pytest.mark.parametrize("n_labelled", [0, 1, 9])
 def test_ranked_batch_picks_what_the_naive_loop_picks(kind, metric, n_labelled, monkeypatch):
-    monkeypatch.setattr(_ranked_batch, "_BLOCK", 3)
-    monkeypatch.setattr(_ranked_batch, "_FEW", 2)
+    monkeypatch.setattr(_greedy, "_FEWEST", 3)
+    monkeypatch.setattr(_greedy, "_BLOCK_VALUES", 1)
+    for name, value in {"_FIRST": 2, "_STEP": 3, "_SAMPLE": 4}.items():
+        monkeypatch.setattr(_labelled_bounds, name, value)
     rng = np.random.default_rng(n_labelled)
     X, P = random_points(rng, 60, 3, 4, kind)
     labelled = X[:n_labelled] + 0.25
@@ -554,6 +557,18 @@ def test_ranked_batch_picks_what_the_naive_loop_picks(kind, metric, n_labelled, 
         if kind != "large":  # there 1 - 1 / (1 + d) differs by rounding alone
             np.testing.assert_array_equal(got[0], expected[0])
     np.testing.assert_array_equal(utilities, before)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_ranked_batch_of_any_utilities(seed):
+    """Scores of those left out may rise as α falls: utilities far above and below the dissimilarities."""
+    rng = np.random.default_rng(seed)
+    X, L = rng.standard_normal((300, 2)), rng.standard_normal((int(rng.integers(0, 40)), 2))
+    utilities = rng.normal(scale=[0.1, 1, 30][seed % 3], size=300)
+    got = selectors.ranked_batch(X, utilities, 120, labelled=L)
+    expected = reference.ranked_batch(X, utilities, 120, L if len(L) else None, "euclidean")
+    np.testing.assert_array_equal(got[0], expected[0])
+    np.testing.assert_allclose(got[1], expected[1], rtol=1e-12)
 
 
 def test_ranked_batch_is_modals(taught):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 
-from al_sklearn.strategies import _blocks, _k_center, _kmeans_plusplus, _labelled_bounds
+from al_sklearn.strategies import _blocks, _greedy, _kmeans_plusplus, _labelled_bounds
 from al_sklearn.strategies.selectors import gradient_kmeans_plusplus, k_center, kmeans_plusplus, top_k
 
 from . import references_selectors as reference
@@ -30,7 +30,8 @@ def small_blocks(monkeypatch):
     """Tiles and blocks so small that every path is taken on a small pool."""
     monkeypatch.setattr(_blocks, "TILE_VALUES", 64)
     monkeypatch.setattr(_blocks, "COLUMNS", 7)
-    monkeypatch.setattr(_k_center, "_BLOCK_VALUES", 1)
+    monkeypatch.setattr(_greedy, "_BLOCK_VALUES", 1)
+    monkeypatch.setattr(_greedy, "_FEWEST", 20)
 
 
 def assert_same_batch(got, expected, rtol=1e-9):
@@ -384,7 +385,7 @@ def test_k_center_never_makes_a_full_distance_matrix(features, monkeypatch):
 
     monkeypatch.setattr(_blocks.Space, "products", products)
     monkeypatch.setattr(_blocks, "TILE_VALUES", 64 * 64)
-    monkeypatch.setattr(_k_center, "_BLOCK_VALUES", 64)
+    monkeypatch.setattr(_greedy, "_BLOCK_VALUES", 64)
     k_center(features[:1200], 100, labelled=features[1200:])
     assert max(a * b for a, b in sizes) <= 64 * 128
 
