@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from al_sklearn.cli._console import app, errors_in_one_line, option_from_text
+from al_sklearn.cli._console import app, errors_in_one_line, option_from_text, typed_command
 from al_sklearn.cli._run import execute
 
 DEFAULT_STRATEGIES = "random,margin,entropy,bald,coreset,badge"
@@ -15,6 +15,7 @@ DEFAULT_STRATEGIES = "random,margin,entropy,bald,coreset,badge"
 
 @app.command()
 def compare(
+    context: typer.Context,
     dataset: Annotated[str, typer.Option(help="Name of a data set; al-sklearn datasets lists them.")] = "digits",
     data_dir: Annotated[Path | None, typer.Option(help="Folder of its files; the file itself for csv, hdf5 …")] = None,
     option: Annotated[
@@ -117,19 +118,18 @@ def compare(
 ) -> None:
     """Compare query strategies on a data set and write a report."""
     with errors_in_one_line():
-        import runpy
-
         from al_sklearn.datasets import options_from_text
         from al_sklearn.experiments._file import ExperimentFile
+        from al_sklearn.experiments._file_runs import run_plugin
 
         if plugin is not None:
-            runpy.run_path(str(plugin))
+            run_plugin(str(plugin))
         network: dict[str, Any] = {
             "module": model,
             "max_epochs": epochs,
             "lr": learning_rate,
             "batch_size": batch_size,
-            "optimizer": None if optimizer == "Adam" else {"import": f"torch.optim.{optimizer}"},
+            "optimizer": None if optimizer == "Adam" else optimizer,
             "optimizer__weight_decay": weight_decay,
             "optimizer__momentum": momentum,
             "schedule": schedule,
@@ -196,7 +196,8 @@ def compare(
             },
             "al-sklearn compare",
         )
-    execute(experiment, output, quick=False, resume=resume, report=report, quiet=quiet)
+    command = typed_command(context)
+    execute(experiment, output, quick=False, resume=resume, report=report, quiet=quiet, command=command)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

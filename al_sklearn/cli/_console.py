@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_COMMAND: Final = "al_sklearn.command"
+# A file has no edge that a table must keep to.
+_FILE_WIDTH: Final = 140
+
 # The heavy imports (torch, scikit-learn) wait inside the commands: --help answers at once.
 
+
+class _Commands(TyperGroup):
+    """Keeps the command as it was typed, which reports show."""
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
+        # Parsing takes the words away.
+        command = shlex.join(["al-sklearn", *args])
+        context = super().make_context(info_name, args, *more, **extra)
+        context.meta[_COMMAND] = command
+        return context
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="al-sklearn",
     help="Deep active learning for images: compare query strategies, and say honestly which one saves labels.",
     no_args_is_help=True,
@@ -26,7 +47,25 @@ app = typer.Typer(
     # Square brackets in help are keys and shells, no markup.
     rich_markup_mode=None,
 )
-console = Console()
+
+
+def _console(stderr: bool = False) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
+    return Console(stderr=stderr, width=width)
+
+
+console = _console()
+
+
+def typed_command(context: typer.Context) -> str | None:
+    """Return the command that is running, as it was typed."""
+    return context.meta.get(_COMMAND)
+
+
+def shows_bars() -> bool:
+    """Whether somebody is looking: in a log file a progress bar fills pages."""
+    return sys.stderr.isatty()
 
 
 @contextlib.contextmanager
@@ -35,20 +74,30 @@ def errors_in_one_line(resume: Path | None = None) -> Iterator[None]:
 
     The exit code is 2 for wrong input, 1 for what failed at work (another process has the run), 130 for Ctrl-C.
     """
-    stderr = Console(stderr=True)
+    stderr = _console(stderr=True)
     try:
         yield
     # OSError: missing files, failed downloads, full disks.
     except (ValueError, TypeError, OSError, ImportError) as error:
-        stderr.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        stderr.print(f"[bold red]Error:[/] {escape(_said(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(2) from error
-    except RuntimeError as error:
-        stderr.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+    # MemoryError: too large a pool for a strategy, or a batch for a network.
+    except (RuntimeError, MemoryError) as error:
+        stderr.print(f"[bold red]Error:[/] {escape(_said(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         kept = "" if resume is None else f" What was finished is kept: al-sklearn resume {escape(str(resume))} goes on."
         stderr.print(f"Interrupted.{kept}", soft_wrap=True, highlight=False)
         raise typer.Exit(130) from None
+
+
+def _said(error: BaseException) -> str:
+    """Return an error's sentence, after the key that it comes from where one was noted."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        # Without its number, which helps nobody.
+        text = f"{error.strerror}: {error.filename}"
+    return ": ".join([*getattr(error, "__notes__", []), text])
 
 
 def escape(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,6 +48,7 @@ def report(
     """Write the HTML report of a run again, also of one that is not finished."""
     with errors_in_one_line():
         from al_sklearn.experiments import load_results
+        from al_sklearn.experiments._report_facts import ReportFacts
         from al_sklearn.experiments._run_folders import find_runs
 
         runs = find_runs([folder])
@@ -54,10 +56,9 @@ def report(
             raise ValueError(f"{folder} holds {len(runs)} runs; without --output each gets a report in its own folder.")
         for name, path in runs.items():
             results = _checked(load_results(path), metric, path)
-            page = results.report(
-                output or path / "report.html", metric=metric, title=title or f"Query strategies: {name}"
-            )
-            say(f"Report: {Path(page).resolve()}")
+            facts = ReportFacts.read(path)
+            facts = replace(facts, title=title or facts.title or f"Query strategies: {name}")
+            say(f"Report: {facts.report(results, output or path / 'report.html', metric).resolve()}")
 
 
 @app.command()

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from al_sklearn.cli._console import app, console, errors_in_one_line, option_from_text, say, show_summary
+from al_sklearn.cli._console import (
+    app,
+    console,
+    errors_in_one_line,
+    option_from_text,
+    say,
+    show_summary,
+    shows_bars,
+    typed_command,
+)
 
 if TYPE_CHECKING:
     from al_sklearn.experiments._file import ExperimentFile
@@ -15,6 +24,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def run(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The experiment, as docs/experiment-files.md describes it.")],
     output: Annotated[
         Path | None, typer.Option(help="Folder of the results; by default the file's output, else runs/NAME.")
@@ -50,11 +60,13 @@ def run(
             for one in chosen.runs:
                 say(f"  {one.name or folder}")
             return
-    execute(experiment, folder, quick=quick, resume=resume, report=report, quiet=quiet)
+    command = typed_command(context)
+    execute(experiment, folder, quick=quick, resume=resume, report=report, quiet=quiet, command=command)
 
 
 @app.command()
 def resume(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of a run that was stopped.")],
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
@@ -62,17 +74,42 @@ def resume(
     with errors_in_one_line():
         from al_sklearn.experiments._file_runs import read_record
 
-        experiment, quick, report = read_record(folder)
-    execute(experiment, folder, quick=quick, resume=True, report=report, quiet=quiet)
+        record = read_record(folder)
+    execute(
+        record.experiment,
+        folder,
+        quick=record.quick,
+        resume=True,
+        report=record.report,
+        quiet=quiet,
+        command=typed_command(context),
+    )
 
 
-def execute(experiment: ExperimentFile, folder: Path, *, quick: bool, resume: bool, report: bool, quiet: bool) -> None:
+def execute(
+    experiment: ExperimentFile,
+    folder: Path,
+    *,
+    quick: bool,
+    resume: bool,
+    report: bool,
+    quiet: bool,
+    command: str | None,
+) -> None:
     """Run an experiment, and print what it found."""
     with errors_in_one_line(resume=folder):
         from al_sklearn.experiments._file_runs import run_experiment
 
         outcomes = run_experiment(
-            experiment, folder, quick=quick, resume=resume, report=report, verbose=0 if quiet else 1, say=say
+            experiment,
+            folder,
+            quick=quick,
+            resume=resume,
+            report=report,
+            verbose=0 if quiet else 1,
+            lines=not shows_bars(),
+            say=say,
+            command=command,
         )
         for outcome in outcomes:
             show_summary(outcome.comparison.summary(), name=outcome.run.name)

@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,8 +25,10 @@ from al_sklearn.experiments._problems import (
     Problem,
     Problems,
     overlaid,
+    place,
     shown,
     unknown_key,
+    written,
 )
 from al_sklearn.experiments._splits import INITIAL
 from al_sklearn.experiments._store import slug
@@ -43,8 +46,8 @@ COMPARISON_KEYS: Final = tuple(
 MOST_RUNS: Final = 10_000
 
 # What --quick leaves of each size; see docs/experiment-files.md.
-QUICK_POOL: Final = 100
-QUICK_TEST: Final = 50
+QUICK_POOL: Final = 60
+QUICK_TEST: Final = 30
 QUICK_COMPARISON: Final = {"n_initial": 20, "n_instances": 10, "n_rounds": 1, "n_seeds": 2}
 QUICK_TRAINING: Final = {"max_epochs": 1, "iterator_train__min_batches": 1}
 QUICK_OPTIONS: Final = {
@@ -212,12 +215,35 @@ class ExperimentFile:
         """The heading of reports."""
         return str(self.spec.get("title") or self.name)
 
+    def blame(self, message: str, run: Run, default: Key = ()) -> str:
+        """Say which key of the file an error comes from that running it gave; empty where that cannot be told.
+
+        Parameters
+        ----------
+        message : str
+            What the error says.
+        run : Run
+            Which run it was.
+        default : tuple, optional
+            A key that it comes from where no other can be told.
+        """
+        lines = overlaid(self.lines, run.lines)
+        marks = {key: mark for key in lines if (mark := _is_about(message, key, run.spec))}
+        found = [key for key, mark in marks.items() if mark == max(marks.values())]
+        if len(found) == 1:
+            key = found[0]
+        elif default in lines:
+            key = default
+        else:
+            return ""
+        return f"{place(self.name, lines, key)}: {written(key).strip()}"
+
     def quick(self) -> ExperimentFile:
         """Return the same experiment in small: the first and the last run of the grid, cut down.
 
         Notes
         -----
-        The pool has at most 100 images and the test set 50; at most 20 labels to begin with, 10 in a batch (a share
+        The pool has at most 60 images and the test set 30; at most 20 labels to begin with, 10 in a batch (a share
         of the pool stays one), 1 round, 2 seeds; 1 epoch of as many batches as the labels fill, 2 trials of tuning,
         images of at most 32 pixels, ensembles of 2, 5 steps of VAAL. Strategies, networks and all other options stay.
         """
@@ -266,6 +292,24 @@ def read_experiment(path: str | os.PathLike[str], changes: Mapping[str, Any] | N
             lines = overlaid(lines, {_as_key(key): "--set"})
     problems.raise_if_any()
     return ExperimentFile(spec, str(path), lines)
+
+
+def _is_about(message: str, key: Key, spec: Mapping[str, Any]) -> int:
+    """How surely an error is about a key: its name is quoted there, or its value is, or both."""
+    if key[:1] in ((), ("grid",), ("title",), ("output",)):
+        return 0
+    word = re.escape(str(key[-1]).rpartition("__")[2])
+    # Bare words are named by accident, those with an underscore are not.
+    bare = rf"|\b{word}\b" if "_" in word else ""
+    named = isinstance(key[-1], str) and re.search(rf"'{word}'|\b{word}(?:=| must ){bare}", message) is not None
+    value: Any = spec
+    for part in key:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            value = None
+    given = isinstance(value, str) and f"{value!r}" in message
+    return 2 * named + given
 
 
 def _check_sections(spec: Any, problems: Problems) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import runpy
+import traceback
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,6 +21,10 @@ from al_sklearn.datasets import ImageData, load_dataset
 from al_sklearn.datasets._standins import has_standin, make_standin
 from al_sklearn.experiments._comparison import StrategyComparison
 from al_sklearn.experiments._file import ExperimentFile, ExperimentFileError, Run
+from al_sklearn.experiments._problems import Key
+from al_sklearn.experiments._progress_lines import ProgressLines
+from al_sklearn.experiments._report_facts import FACTS, ReportFacts, pool_counts
+from al_sklearn.experiments._store import RunStore
 from al_sklearn.pool import n_rows, take_rows
 
 # Hidden, so that a store may be begun beside it.
@@ -43,7 +50,9 @@ def run_experiment(
     resume: bool = False,
     report: bool = True,
     verbose: int = 1,
+    lines: bool = False,
     say: Callable[[str], None] = print,
+    command: str | None = None,
 ) -> list[Outcome]:
     """Run every comparison of a file, each in its own folder below ``output`` where there is a grid.
 
@@ -58,9 +67,13 @@ def run_experiment(
     report : bool, default=True
         Write ``report.html`` and ``learning_curves.png`` beside each store.
     verbose : int, default=1
-        0 shows no progress bar.
+        0 shows no progress.
+    lines : bool, default=False
+        Progress as a line a minute, for a log, and not as a bar.
     say : callable, default=print
         Is told what is run, line by line.
+    command : str, optional
+        What asks for it, for the reports; a run that is resumed keeps the one that began it.
 
     Returns
     -------
@@ -75,7 +88,7 @@ def run_experiment(
     """
     small = experiment.quick() if quick else experiment
     output = Path(output)
-    _begin(experiment, output, quick, resume, report)
+    command = _begin(experiment, output, quick, resume, report, command)
     loaded: dict[str, ImageData] = {}
     outcomes = []
     for number, run in enumerate(small.runs, start=1):
@@ -83,26 +96,33 @@ def run_experiment(
         section = json.dumps(run.data(), sort_keys=True)
         if section not in loaded:
             # One at a time: a grid over data sets does not hold them all.
-            loaded = {section: _load(run, output, quick, say)}
+            with _said_where(small, run, ("data",)):
+                loaded = {section: _load(run, output, quick, say)}
         data = loaded[section]
         folder = output / run.name if run.name else output
-        comparison = run.comparison(store=folder, verbose=verbose, resume=resume)
-        _check_images(comparison.estimator, data)
-        n_seeds = comparison.n_seeds
-        say(
-            f"{of}{data!r}; {len(run.strategies())} strategies, {n_seeds} seeds, {comparison.n_initial} + "
-            f"{comparison.n_rounds} × {comparison.n_instances} labels"
-        )
-        with warnings.catch_warnings():
+        comparison = run.comparison(store=folder, verbose=0 if lines else verbose, resume=resume)
+        title = experiment.title + (f": {run.name}" if run.name else "") + (" (quick)" if quick else "")
+        # Before the run, so that one that is not finished has a report too.
+        facts = ReportFacts(title, command)
+        facts.write(folder)
+        say(f"{of}{data!r}; {_sizes(comparison, len(run.strategies()))}")
+        with _said_where(small, run), warnings.catch_warnings():
+            _check_images(comparison.estimator, data)
             # Said beside the table instead.
             warnings.filterwarnings("ignore", message=".*use at least 5", category=UserWarning)
-            comparison.fit(data.X_train, data.y_train, data.X_test, data.y_test)
+            if quick:
+                # Of so few images, of course.
+                warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
+            with ProgressLines(comparison, folder, say) if lines and verbose else contextlib.nullcontext():
+                comparison.fit(data.X_train, data.y_train, data.X_test, data.y_test)
         summary = comparison.summary()
         summary.to_csv(folder / "summary.csv")
         comparison.results_.to_csv(folder / "results.csv", index=False)
-        title = experiment.title + (f": {run.name}" if run.name else "") + (" (quick)" if quick else "")
+        names = _names(data, comparison.classes_)
+        facts = replace(facts, class_names=names, pool=pool_counts(comparison, data, folder))
+        facts.write(folder)
         if report:
-            write_report(comparison, folder, title, _names(data, comparison.classes_))
+            write_report(comparison, folder, facts)
         outcomes.append(Outcome(run, folder, comparison, data))
     if len(small.runs) > 1:
         parts = [outcome.comparison.summary().reset_index().assign(run=outcome.run.name) for outcome in outcomes]
@@ -110,24 +130,34 @@ def run_experiment(
     return outcomes
 
 
-def read_record(folder: Path) -> tuple[ExperimentFile, bool, bool]:
-    """Read which experiment a folder holds, whether it ran in small, and whether it writes reports.
+class Record(NamedTuple):
+    """Which experiment a folder holds, whether it ran in small, and whether it writes reports."""
+
+    experiment: ExperimentFile
+    quick: bool
+    report: bool
+
+
+def read_record(folder: Path) -> Record:
+    """Read which experiment a folder holds.
 
     Raises
     ------
     FileNotFoundError
         When it holds none that can be resumed.
+    ValueError
+        When what it says of it is damaged.
     """
     path = Path(folder) / RECORD
     if not path.is_file():
         raise FileNotFoundError(
             f"{folder} holds no experiment to resume: al-sklearn run and al-sklearn compare make such folders."
         )
-    record = json.loads(path.read_text())
-    return ExperimentFile(record["experiment"], record["name"]), bool(record["quick"]), bool(record["report"])
+    record = _read(path)
+    return Record(ExperimentFile(record["experiment"], record["name"]), bool(record["quick"]), bool(record["report"]))
 
 
-def write_report(results: Any, folder: Path, title: str, class_names: list[str] | None = None) -> Path:
+def write_report(results: Any, folder: Path, facts: ReportFacts) -> Path:
     """Write ``learning_curves.png`` and ``report.html`` beside a store.
 
     Raises
@@ -145,34 +175,89 @@ def write_report(results: Any, folder: Path, title: str, class_names: list[str] 
     import matplotlib.pyplot as plt
 
     plt.close(axes.figure)
-    return Path(results.report(folder / "report.html", class_names=class_names, title=title))
+    return facts.report(results, folder / "report.html")
 
 
-def _begin(experiment: ExperimentFile, output: Path, quick: bool, resume: bool, report: bool) -> None:
+def _begin(
+    experiment: ExperimentFile, output: Path, quick: bool, resume: bool, report: bool, command: str | None
+) -> str | None:
+    """Make the folder, or see whether it holds the same; return the command that began it."""
     path = output / RECORD
     record = {"experiment": experiment.spec, "name": experiment.name, "quick": quick, "report": report}
+    record["command"] = command
     if path.is_file():
-        if not resume:
+        if not resume and any(output.rglob("round_*.json")):
             raise FileExistsError(
                 f"{output} holds a run already: al-sklearn resume {output} goes on with it; else name another folder."
             )
-        if json.loads(path.read_text())["quick"] != quick:
-            raise ValueError(f"{output} holds a run {'without' if quick else 'with'} --quick; name another folder.")
-        return
+        if resume:
+            begun = _read(path)
+            if begun["quick"] != quick:
+                raise ValueError(f"{output} holds a run {'without' if quick else 'with'} --quick; name another folder.")
+            return begun.get("command")
+        # What was wrong with it is put right by now: nobody should have to tidy up first.
+        _clear(output)
+    if output.exists() and not output.is_dir():
+        raise NotADirectoryError(f"{output} is a file; name a folder.")
     if output.is_dir() and any(part for part in output.iterdir() if not part.name.startswith(".")):
         raise FileExistsError(f"{output} is not empty, and holds no run of this command; name another folder.")
     output.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         file.write(json.dumps(record, indent=1).encode())
+    return command
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text())
+        if not {"experiment", "name", "quick", "report"} <= record.keys():
+            raise ValueError("keys are missing")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); begin the run anew in another folder.") from error
+    return record
+
+
+def _clear(output: Path) -> None:
+    """Take away what runs leave that never finished a round; what is of others stays."""
+    for here, _, files in os.walk(output, topdown=False):
+        if "config.json" not in files:
+            continue
+        folder = Path(here)
+        with RunStore(folder).lock():
+            for name in ("config.json", "splits.npz", FACTS, ".lock"):
+                (folder / name).unlink(missing_ok=True)
+        if folder != output and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+@contextlib.contextmanager
+def _said_where(experiment: ExperimentFile, run: Run, default: Key = ()) -> Iterator[None]:
+    """Add to an error the key that it comes from, where that can be told."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError) as error:
+        where = experiment.blame(str(error), run, default)
+        if where:
+            error.add_note(where)
+        raise
+
+
+def _sizes(comparison: StrategyComparison, n_strategies: int) -> str:
+    strategies = "1 strategy" if n_strategies == 1 else f"{n_strategies} strategies"
+    seeds = "1 seed" if comparison.n_seeds == 1 else f"{comparison.n_seeds} seeds"
+    batch = comparison.n_instances
+    if comparison.n_rounds is None:
+        return f"{strategies}, {seeds}, {comparison.n_initial} labels and {batch} a round until it is told to stop"
+    return f"{strategies}, {seeds}, {comparison.n_initial} + {comparison.n_rounds} × {batch} labels"
 
 
 def _load(run: Run, output: Path, quick: bool, say: Callable[[str], None]) -> ImageData:
     section = run.data()
     if section["import"] is not None:
-        runpy.run_path(section["import"])
+        run_plugin(section["import"])
     name, folder = section["name"], section["dir"]
     options = dict(section["options"])
-    # For a hundred images nobody waits for gigabytes.
+    # For sixty images nobody waits for gigabytes.
     stands_in = quick and has_standin(name)
     download = section["download"] and not stands_in
     try:
@@ -196,12 +281,32 @@ def _limited(data: ImageData, pool_size: int | None, test_size: int | None, seed
     if pool_size is not None:
         chosen = _subset(y, min(pool_size, len(y)) if quick else pool_size, seed, "pool_size", "training")
         X, y = take_rows(X, chosen), y[chosen]
-    if test_size is not None and X_test is not None and y_test is not None:
-        chosen = _subset(y_test, min(test_size, len(y_test)) if quick else test_size, seed, "test_size", "test")
+        if len(np.unique(y)) < 2:
+            raise ExperimentFileError(f"pool_size must leave two classes to learn; {pool_size} leaves one.")
+    if X_test is not None and y_test is not None and (pool_size is not None or test_size is not None):
+        size = len(y_test) if test_size is None else test_size
+        chosen = _subset(y_test, min(size, len(y_test)) if quick else size, seed, "test_size", "test")
         # What the pool does not have can be neither learnt nor measured.
         chosen = chosen[np.isin(y_test[chosen], y)]
         X_test, y_test = take_rows(X_test, chosen), y_test[chosen]
     return ImageData(data.name, X, y, X_test, y_test, data.class_names)
+
+
+def run_plugin(path: str) -> None:
+    """Run the Python file that registers data sets.
+
+    Raises
+    ------
+    ExperimentFileError
+        When it fails; the line is named.
+    """
+    try:
+        runpy.run_path(path)
+    # Whatever somebody's code may raise.
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+        where = f"{path}, line {lines[-1]}" if lines else path
+        raise ExperimentFileError(f"{where}: {type(error).__name__}: {error}") from error
 
 
 def _flat(data: ImageData) -> ImageData:

@@ -253,7 +253,7 @@ def test_quick_cuts_sizes_and_nothing_else():
     assert [run.name for run in small.runs] == ["random_state=1", "random_state=3"]
     comparison, data = small.runs[0].comparison(), small.runs[0].data()
     sizes = (comparison.n_initial, comparison.n_instances, comparison.n_rounds, comparison.n_seeds)
-    assert sizes == (20, 10, 1, 2) and (data["pool_size"], data["test_size"]) == (100, 50)
+    assert sizes == (20, 10, 1, 2) and (data["pool_size"], data["test_size"]) == (60, 30)
     assert comparison.estimator.n_members == 2 and comparison.estimator.estimator.max_epochs == 1
     assert comparison.estimator.estimator.module == "resnet18"
 
