@@ -58,7 +58,12 @@ def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
     """Return labels as a 1-D array of ``n`` classes."""
     labels = column_or_1d(y, warn=True)
     assert_all_finite(labels, input_name=name)
-    check_classification_targets(labels)
+    try:
+        check_classification_targets(labels)
+        np.unique(labels)
+    except TypeError as error:
+        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
+        raise ValueError(f"{name} must hold labels of one kind, got {kinds}.") from error
     check_same_length(n, len(labels))
     return labels
 

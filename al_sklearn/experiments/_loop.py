@@ -456,11 +456,10 @@ class Loop:
     def _fresh_model(self) -> Any:
         problem = self.problem
         model = seeded_clone(problem.estimator_of(self.round), problem.streams.integer("weights", self.round))
-        if problem.training != "from_scratch":
-            # What goes on has an output for each class from the beginning.
-            name_classes(model, problem.classes)
-            if problem.training == "fine_tune" or not learns_in_parts(model):
-                model.set_params(**{warm_start_parameter(model): True})
+        grows = problem.training != "from_scratch"
+        name_classes(model, problem.classes, grows)
+        if grows and not (problem.training == "only_new" and learns_in_parts(model)):
+            model.set_params(**{warm_start_parameter(model): True})
         return model
 
     def _model_so_far(self) -> Any:

@@ -54,12 +54,20 @@ def evaluate(y_true: np.ndarray, proba: np.ndarray, calibrated: bool = True) -> 
 
 
 def align_columns(proba: np.ndarray, known: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return probabilities with one column for each of ``classes``; 0 where the model has not met the class."""
+    """Return probabilities with one column for each of ``classes``; 0 where the model has not met the class.
+
+    Columns of what is no class of the task, which a net may have outputs for, are left out.
+    """
+    if proba.shape[1] != len(known):
+        raise ValueError(
+            f"The model gives probabilities of {proba.shape[1]} columns for {len(known)} classes, {known.tolist()}; a "
+            "net with other outputs than there are classes needs classes=, which says what each is."
+        )
     if len(known) == len(classes) and np.array_equal(known, classes):
         return proba
-    columns = np.searchsorted(classes, known)
+    ours = np.isin(known, classes)
     aligned = np.zeros((len(proba), len(classes)), dtype=proba.dtype)
-    aligned[:, columns] = proba
+    aligned[:, np.searchsorted(classes, known[ours])] = proba[:, ours]
     return aligned
 
 

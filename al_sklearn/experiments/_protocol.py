@@ -94,6 +94,11 @@ def make_problem(
             f"budget={settings.budget} is {budget} labels; the initial set has {len(initial)} and the validation set "
             f"{len(validation)} already."
         )
+    truth = None if pool.truth is pool.y else pool.truth
+    outside = pool.outside if pool.outside.any() else None
+    for name, column in (("wrong", truth), ("outside", outside)):
+        if column is not None and name in classes.astype(str):
+            raise ValueError(f"A class is called {name!r}, and so is the column bought_{name}; rename the class.")
     return Problem(
         estimator=settings.estimator,
         X=pool.X,
@@ -112,8 +117,8 @@ def make_problem(
         test=test,
         validation=validation,
         budget=budget,
-        truth=pool.truth if pool.truth is not pool.y else None,
-        outside=pool.outside if pool.outside.any() else None,
+        truth=truth,
+        outside=outside,
         first_params=settings.first_params,
         later_params=settings.later_params,
     )

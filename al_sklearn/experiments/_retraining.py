@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import joblib
@@ -14,7 +14,7 @@ from al_sklearn._random import preserve_global_rng
 from al_sklearn.experiments._loop import Problem, global_generators, measure, seed_global
 from al_sklearn.experiments._store import RunStore, slug
 from al_sklearn.experiments._streams import seeded_clone
-from al_sklearn.experiments._training import fit
+from al_sklearn.experiments._training import fit, name_classes
 from al_sklearn.pool import take_rows
 
 
@@ -69,10 +69,12 @@ class Retraining:
         }
 
     def _train(self) -> dict[str, Any]:
-        problem, keys = self.problem, (self.label, self.round, self.repeat)
+        # The sets are read for this estimator, which may want them otherwise than the one that bought.
+        problem, keys = replace(self.problem, estimator=self.estimator), (self.label, self.round, self.repeat)
         rows = problem.learnable(self.bought)
         with global_generators, preserve_global_rng():
             model = seeded_clone(self.estimator, problem.streams.integer("retraining", "weights", *keys))
+            name_classes(model, problem.classes, goes_on=False)
             seed_global(problem.streams.integer("retraining", "order", *keys))
             started = time.perf_counter()
             labels, for_validation = problem.y[rows], problem.y[problem.validation]

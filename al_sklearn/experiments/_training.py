@@ -53,10 +53,14 @@ def learns_in_parts(estimator: Any) -> bool:
     return hasattr(estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator, "partial_fit")
 
 
-def name_classes(model: Any, classes: np.ndarray) -> None:
-    """Tell each net in a model, however deep, all classes there are, where the user has not: it cannot grow outputs."""
+def name_classes(model: Any, classes: np.ndarray, goes_on: bool) -> None:
+    """Tell the nets in a model, however deep, all classes there are, where the user has not.
+
+    A net whose module has its outputs from the user needs it always; one that finds out how many it needs only where
+    training ``goes_on``: it cannot grow outputs for classes met late.
+    """
     for part in [model, *model.get_params(deep=True).values()]:
-        if isinstance(part, NeuralNetClassifier) and part.classes is None:
+        if isinstance(part, NeuralNetClassifier) and part.classes is None and (goes_on or _is_plain(part)):
             part.set_params(classes=classes)
 
 
@@ -126,6 +130,11 @@ def takes_validation(estimator: Any) -> bool:
     if isinstance(estimator, Pipeline):
         return len(estimator.steps) > 1 and takes_validation(estimator.steps[-1][1])
     return isinstance(estimator, NeuralNet) or "X_val" in inspect.signature(estimator.fit).parameters
+
+
+def _is_plain(net: NeuralNetClassifier) -> bool:
+    """Whether it is skorch's own, or a subclass that reads data as that does."""
+    return type(net).get_dataset is NeuralNet.get_dataset
 
 
 @contextmanager
