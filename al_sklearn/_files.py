@@ -11,16 +11,14 @@ from typing import Any
 
 
 @contextmanager
-def replacing(path: Path, *, durable: bool = True, sync_folder: bool = True) -> Iterator[Any]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Any]:
     """Write to a temporary file beside ``path``, which takes its place only once it is whole.
 
     Parameters
     ----------
     path : Path
     durable : bool, default=True
-        Wait until the disk has the bytes: a file that is there then survives a power cut.
-    sync_folder : bool, default=True
-        With ``durable``, wait for the folder's entry too.
+        Wait until the disk has the bytes and the folder's entry: a file that is there then survives a power cut.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
@@ -34,7 +32,7 @@ def replacing(path: Path, *, durable: bool = True, sync_folder: bool = True) -> 
         # Ctrl-C and a full disk too: nothing half-written stays, and the error goes on.
         temporary.unlink(missing_ok=True)
         raise
-    if sync_folder and durable and hasattr(os, "O_DIRECTORY"):
+    if durable and hasattr(os, "O_DIRECTORY"):
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import threading
@@ -29,10 +30,11 @@ from al_sklearn.experiments._experiment import PROTOCOL_CONSTRAINTS
 from al_sklearn.experiments._images import bought_thumbnails
 from al_sklearn.experiments._loop import Loop, Problem, Round
 from al_sklearn.experiments._protocol import LATER_OPTIONS, check_protocol, known_classes, make_problem
-from al_sklearn.experiments._results import BASELINE, ComparisonResults, few_seeds, read_rounds, tidy_table
+from al_sklearn.experiments._results import BASELINE, ComparisonResults, few_seeds
 from al_sklearn.experiments._retraining import Retraining
 from al_sklearn.experiments._store import FIRST, RunStore
 from al_sklearn.experiments._streams import Streams, entropy_of
+from al_sklearn.experiments._tables import tidy_table
 from al_sklearn.experiments._threads import limit_threads, threads_per_job
 from al_sklearn.experiments._training import check_training
 from al_sklearn.experiments.hard_pools import PoolTransform
@@ -268,10 +270,10 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                     for seed in range(self.n_seeds)
                 ]
             config = self._config(_data_of(X, y, X_test, y_test), entropy, threads)
+            config["pool"] = {"class_counts": [problem.pool_counts for problem in problems]}
             store.open(config, _splits(problems), resume=self.resume)
             self._run(problems, store, threads)
             self._collect(store)
-            store.finish(self.strategies_, self.n_seeds)
             self.thumbnails_ = store.thumbnails()
             if not self.thumbnails_:
                 self.thumbnails_ = bought_thumbnails(problems[0].X, self._codes(problems[0]), self.queries_)
@@ -481,6 +483,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
     def _run(self, problems: list[Problem], store: RunStore, threads: int) -> None:
         """Train the first models, then run every strategy of every seed from where it stands."""
         runs = [(name, seed) for seed in range(len(problems)) for name in self.strategies_]
+        n_jobs = effective_n_jobs(self.n_jobs)
         told = _Told(check_callbacks(self.callbacks), store)
         begun = [store.read(FIRST, seed) for seed in range(len(problems))]
         done = {run: store.read(*run) for run in runs}
@@ -490,7 +493,8 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         total = sum(1 + len(self.strategies_) * problem.n_batches for problem in problems)
         watched = [(FIRST, seed) for seed in range(len(problems))] + runs
         bar = _Progress(store, watched, total, disable=not self.verbose)
-        with bar, limit_threads(threads), Parallel(n_jobs=self.n_jobs) as parallel:
+        # Each task is a whole run of rounds: in batches, two long ones could wait for each other.
+        with bar, limit_threads(threads), Parallel(n_jobs=self.n_jobs, batch_size=1, pre_dispatch=n_jobs) as parallel:
             settings = (threads, asdict(current()), self.checkpoints)
             trained = parallel(delayed(_train_first)(problems[seed], store, settings) for seed in first)
             models = dict(zip(first, trained, strict=True))
@@ -507,7 +511,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                     os.getpid(),
                     told,
                 )
-                for name, seed in left
+                for name, seed in (left if n_jobs == 1 else _longest_first(left, store))
             )
         finished = [run for run in runs if run not in left] if told.listeners else []
         for name, seed in finished:
@@ -516,11 +520,15 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                 pass
 
     def _collect(self, store: RunStore) -> None:
-        rows = read_rounds(store, self.strategies_, self.n_seeds)
-        self.results_ = tidy_table(rows, self.classes_)
-        self.queries_: dict[tuple[str, int], list[np.ndarray]] = {}
-        for name, seed, record in rows:
-            self.queries_.setdefault((name, seed), []).append(record.indices)
+        runs = [(name, seed) for name in (FIRST, *self.strategies_) for seed in range(self.n_seeds)]
+        found = {run: store.read(*run) for run in runs}
+        store.finish(found)
+        curves = {
+            (name, seed): [*found[FIRST, seed], *records] for (name, seed), records in found.items() if name != FIRST
+        }
+        self.queries_ = {run: [record.indices for record in records] for run, records in curves.items()}
+        metrics = {run: [record.metrics for record in records] for run, records in curves.items()}
+        self.results_ = tidy_table(metrics, self.classes_)
 
 
 def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
@@ -557,6 +565,30 @@ def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
     if named[BASELINE] is not random:
         raise ValueError(f"{BASELINE!r} is the name of the baseline; call the other strategy something else.")
     return named
+
+
+def _longest_first(runs: list[tuple[str, int]], store: RunStore) -> Iterator[tuple[str, int]]:
+    """Yield runs as workers become free: one of each strategy, then those whose rounds take the longest.
+
+    A long run that begins last keeps one worker busy while the others have nothing left to do.
+    """
+    left = list(runs)
+    begun: dict[str, tuple[str, int]] = {}
+
+    def seconds(run: tuple[str, int]) -> float:
+        # Nothing yet of a run that has begun: its rounds are long.
+        metrics = store.last(*begun.get(run[0], run))
+        return math.inf if metrics is None else metrics["query_seconds"] + metrics["training_seconds"]
+
+    while left:
+        candidates: dict[str, tuple[str, int]] = {}
+        for run in left:
+            candidates.setdefault(run[0], run)
+        # The first of equals.
+        run = max(candidates.values(), key=lambda run: (run[0] not in begun, seconds(run)))
+        left.remove(run)
+        begun.setdefault(run[0], run)
+        yield run
 
 
 def _is_done(problem: Problem, records: list[Round]) -> bool:

@@ -20,10 +20,11 @@ from tqdm.auto import tqdm
 from al_sklearn._fingerprint import describe
 from al_sklearn._random import RandomState
 from al_sklearn.experiments import _data
-from al_sklearn.experiments._loop import TRAINING, Loop, Round, tidy_row
+from al_sklearn.experiments._loop import TRAINING, Loop, Round
 from al_sklearn.experiments._metrics import align_columns
 from al_sklearn.experiments._protocol import check_protocol, known_classes, make_problem
 from al_sklearn.experiments._streams import Streams, entropy_of
+from al_sklearn.experiments._tables import tidy_columns
 from al_sklearn.experiments._training import check_training
 from al_sklearn.experiments.hard_pools import PoolTransform
 from al_sklearn.experiments.labelling_rate import LabellingRate
@@ -266,7 +267,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.validation_indices_ = problem.validation
         self.stopped_ = loop.stopped
         self.queries_ = [record.indices for record in records]
-        self.history_ = pd.DataFrame([tidy_row(record, self.classes_) for record in records])
+        self.history_ = pd.DataFrame(tidy_columns([record.metrics for record in records], self.classes_))
         return self
 
     def predict(self, X: Any) -> np.ndarray:

@@ -24,7 +24,7 @@ from skorch import NeuralNet
 
 from al_sklearn._random import preserve_global_rng
 from al_sklearn.experiments._data import without_labels
-from al_sklearn.experiments._metrics import METRICS, Predicted, align_columns, evaluate
+from al_sklearn.experiments._metrics import Predicted, align_columns, evaluate
 from al_sklearn.experiments._streams import Streams, seeded_clone
 from al_sklearn.experiments._training import (
     fit,
@@ -53,8 +53,7 @@ TRAINING: Final = ("from_scratch", "fine_tune", "only_new")
 # Enough to see one prediction in a thousand change.
 _N_STOP: Final = 1000
 _USED_UP: Final = "pool used up"
-# Columns that a round has where there is something to say.
-_SOMETIMES: Final = ("score", "validation_accuracy", "batch_accuracy", "bought_outside", "bought_wrong")
+_MAPPED: Final = "_mapped"
 
 
 @dataclass
@@ -123,6 +122,21 @@ class Problem:
     first_params: Mapping[str, Any] | None = None
     later_params: Mapping[str, Any] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # On its way to a worker joblib turns large arrays into memmaps: which of them were some before?
+        mapped = {name for name, value in vars(self).items() if isinstance(value, np.memmap)}
+        return {**vars(self), _MAPPED: mapped}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take memmaps that were arrays as arrays again.
+
+        They are in memory: read as the files that memmaps are, in pieces, rounds would take longer, and sums in
+        pieces have other last bits than in the main process.
+        """
+        mapped = state.pop(_MAPPED)
+        for name, value in state.items():
+            setattr(self, name, np.asarray(value) if isinstance(value, np.memmap) and name not in mapped else value)
+
     @property
     def ends_early(self) -> bool:
         """Whether runs of this problem may differ in length, so that each says why it ended."""
@@ -173,6 +187,11 @@ class Problem:
         # An estimator among the parameters is the caller's: whoever trains clones.
         return clone(self.estimator).set_params(**params) if params else self.estimator
 
+    @property
+    def pool_counts(self) -> list[int]:
+        """Images of each class that could be labelled, those for validation among them."""
+        return self.sizes(np.concatenate([self.train, self.validation]))
+
     def sizes(self, positions: np.ndarray) -> list[int]:
         """Count the images of each class, by the labels that were given."""
         codes = np.searchsorted(self.classes, self.y[self.learnable(positions)])
@@ -193,12 +212,8 @@ class Problem:
 
     @cached_property
     def test_rows(self) -> Any:
-        """The test images, as the caller gave them.
-
-        joblib hands large arrays to its workers as memmaps, which are read in pieces; in one piece, as in the main
-        process, the last bits of every sum are the same.
-        """
-        return self._unchanging(np.asarray(self.X_test) if isinstance(self.X_test, np.memmap) else self.X_test)
+        """The test images, as the caller gave them."""
+        return self._unchanging(self.X_test)
 
     @cached_property
     def validation_rows(self) -> Any:
@@ -496,17 +511,6 @@ def parameters_of(strategy: Any) -> frozenset[str]:
     except (TypeError, ValueError):
         # None, or a function written in C.
         return frozenset()
-
-
-def tidy_row(record: Round, classes: np.ndarray) -> dict[str, Any]:
-    """Return a round as one row of the table: lists over classes become columns."""
-    metrics = record.metrics
-    row = {"round": metrics["round"], "n_labelled": metrics["n_labelled"]}
-    row |= {name: metrics[name] for name in (*METRICS, *_SOMETIMES) if name in metrics}
-    row |= {f"accuracy_{name}": value for name, value in zip(classes, metrics["class_accuracy"], strict=True)}
-    row |= {f"bought_{name}": value for name, value in zip(classes, metrics["bought"], strict=True)}
-    row |= {name: metrics[name] for name in ("query_seconds", "training_seconds", "peak_memory_mb")}
-    return row | ({"stopped": metrics["stopped"]} if "stopped" in metrics else {})
 
 
 def proba_of(model: Any, X: Any, classes: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +13,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from al_sklearn.experiments import statistics
-from al_sklearn.experiments._loop import Round, tidy_row
 from al_sklearn.experiments._store import FIRST, RunStore
+from al_sklearn.experiments._tables import tidy_table
 from al_sklearn.experiments.report import ReportData, write_report
 
 BASELINE: Final = "random_sampling"
@@ -33,13 +33,24 @@ class ComparisonResults:
     thumbnails : dict of str to array
         Images that were bought, by ``strategy/round/images`` and ``strategy/round/classes``.
     config : dict
-        ``configuration``, ``data`` and ``versions`` of the run.
+        ``configuration``, ``data``, ``versions`` and ``pool`` of the run.
     """
 
     table: pd.DataFrame
     classes: np.ndarray
     thumbnails: dict[str, np.ndarray]
     config: dict[str, Any]
+
+    @property
+    def pool_counts(self) -> pd.DataFrame | None:
+        """Images of each class that could be bought, one row a seed and a column a class; None in an old store.
+
+        Counted by the labels that were given, those for validation among them; images of no class are left out.
+        """
+        kept = self.config.get("pool")
+        if kept is None:
+            return None
+        return pd.DataFrame(kept["class_counts"], columns=list(self.classes)).rename_axis("seed")
 
     @property
     def notes(self) -> list[str]:
@@ -98,15 +109,7 @@ def load_results(folder: str | os.PathLike[str]) -> ComparisonResults:
     store = RunStore(folder)
     config = store.config()
     classes = np.asarray(config["data"]["classes"])
-    strategies, n_seeds = config["configuration"]["strategies"], config["configuration"]["n_seeds"]
-    first = {seed: store.metrics(FIRST, seed) for seed in range(n_seeds)}
-    rows = [
-        (name, seed, record)
-        for name in strategies
-        for seed in range(n_seeds)
-        for record in [*first[seed], *store.metrics(name, seed)]
-    ]
-    return ComparisonResults(tidy_table(rows, classes), classes, store.thumbnails(), config)
+    return ComparisonResults(tidy_table(curves_of(store, config), classes), classes, store.thumbnails(), config)
 
 
 def load_runs(folder: str | os.PathLike[str], *, verbose: int = 0) -> dict[str, ComparisonResults]:
@@ -131,32 +134,29 @@ def load_runs(folder: str | os.PathLike[str], *, verbose: int = 0) -> dict[str, 
         When there is none.
     """
     root = Path(folder)
-    found = []
-    for path, folders, files in os.walk(root):
-        if "config.json" in files:
-            found.append(Path(path))
-            folders.clear()
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    found = runs_below(root)
     if not found:
         raise FileNotFoundError(f"{root} holds no run: there is no config.json in it or below.")
-    bar = tqdm(sorted(found), unit="run", disable=not verbose)
+    bar = tqdm(found, unit="run", disable=not verbose)
     return {path.relative_to(root).as_posix(): load_results(path) for path in bar}
 
 
-def read_rounds(store: RunStore, strategies: Iterable[str], n_seeds: int) -> list[tuple[str, int, Round]]:
-    """Read all finished rounds; the first, shared one comes with every strategy of its seed."""
-    first = {seed: store.read(FIRST, seed) for seed in range(n_seeds)}
-    return [
-        (name, seed, record)
-        for name in strategies
-        for seed in range(n_seeds)
-        for record in [*first[seed], *store.read(name, seed)]
-    ]
+def runs_below(folder: Path) -> list[Path]:
+    """Return the runs in a folder, however deep, sorted; what is inside a run is its own, what is hidden nobody's."""
+    found = []
+    for here, names, files in os.walk(folder):
+        if "config.json" in files:
+            found.append(Path(here))
+            names.clear()
+        names[:] = [name for name in names if not name.startswith(".")]
+    return sorted(found)
 
 
-def tidy_table(rows: Iterable[tuple[str, int, Round]], classes: np.ndarray) -> pd.DataFrame:
-    """Make one row of each round."""
-    return pd.DataFrame([{"strategy": name, "seed": seed, **tidy_row(record, classes)} for name, seed, record in rows])
+def curves_of(store: RunStore, config: Mapping[str, Any]) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """Read the metrics of all finished rounds, by strategy and seed; the first, shared one comes with each of both."""
+    strategies, seeds = config["configuration"]["strategies"], range(config["configuration"]["n_seeds"])
+    first = {seed: store.metrics(FIRST, seed) for seed in seeds}
+    return {(name, seed): [*first[seed], *store.metrics(name, seed)] for name in strategies for seed in seeds}
 
 
 def few_seeds(n_seeds: int) -> str:

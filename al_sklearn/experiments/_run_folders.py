@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,8 +12,8 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from al_sklearn._errors import unknown_name
-from al_sklearn.experiments._results import BASELINE
-from al_sklearn.experiments._store import FIRST, RunStore, slug
+from al_sklearn.experiments._results import BASELINE, curves_of, runs_below
+from al_sklearn.experiments._store import RunStore
 from al_sklearn.experiments.statistics import aubc
 
 # Of these, less is better.
@@ -43,22 +42,13 @@ def find_runs(folders: Iterable[str | os.PathLike[str]]) -> dict[str, Path]:
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise FileNotFoundError(f"There is no folder {folder}.")
-        runs = sorted(_below(folder))
+        runs = runs_below(folder)
         if not runs:
             raise FileNotFoundError(f"{folder} holds no run: there is no config.json in it, nor below it.")
         for run in runs:
             name = str(run.relative_to(folder)) if run != folder else folder.resolve().name
             found[name if name not in found else str(run)] = run
     return found
-
-
-def _below(folder: Path) -> Iterable[Path]:
-    for here, names, files in os.walk(folder):
-        if "config.json" in files:
-            # What is below a run is its own.
-            names.clear()
-            yield Path(here)
-        names[:] = [name for name in names if not name.startswith(".")]
 
 
 def summarize_runs(runs: Mapping[str, Path], metric: str = "accuracy") -> pd.DataFrame:
@@ -107,16 +97,12 @@ def overall(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(name: str, folder: Path, metric: str) -> list[dict[str, Any]]:
-    configuration = RunStore(folder).config()["configuration"]
+    store = RunStore(folder)
     curves: dict[str, dict[int, np.ndarray]] = {}
-    n_seeds = configuration["n_seeds"]
-    first = {seed: _points(folder / FIRST / f"seed_{seed:03d}", metric) for seed in range(n_seeds)}
-    for strategy in configuration["strategies"]:
-        at = folder / "rounds" / slug(strategy)
-        for seed in range(n_seeds):
-            if first[seed]:
-                points = [*first[seed], *_points(at / f"seed_{seed:03d}", metric)]
-                curves.setdefault(strategy, {})[seed] = np.array(points, dtype=np.float64)
+    for (strategy, seed), rounds in curves_of(store, store.config()).items():
+        # A strategy's seed has begun where the first, shared model is there.
+        if rounds:
+            curves.setdefault(strategy, {})[seed] = np.array([_point(metrics, metric) for metrics in rounds])
     rows = []
     for strategy, seeds in curves.items():
         length = min(len(curve) for curve in seeds.values())
@@ -148,20 +134,8 @@ def _difference(curve: np.ndarray, baseline: np.ndarray) -> float:
     return float(aubc(grid, values)) if len(grid) > 1 else float(values[-1])
 
 
-def _points(folder: Path, metric: str) -> list[tuple[float, float]]:
-    """Labels and metric of the finished rounds, from their JSON alone, up to the first that is missing."""
-    try:
-        files = {entry.name for entry in os.scandir(folder)}
-    except FileNotFoundError:
-        return []
-    number = 0 if "round_000.json" in files else 1
-    points = []
-    while (file := f"round_{number:03d}.json") in files:
-        metrics = json.loads((folder / file).read_bytes())
-        if metric not in metrics:
-            numbers = [name for name, value in metrics.items() if isinstance(value, int | float)]
-            raise unknown_name("metric", metric, [name for name in numbers if name != "round"])
-        value = metrics[metric]
-        points.append((metrics["n_labelled"], np.nan if value is None else value))
-        number += 1
-    return points
+def _point(metrics: Mapping[str, Any], metric: str) -> tuple[float, float]:
+    if metric not in metrics:
+        numbers = [name for name, value in metrics.items() if isinstance(value, int | float)]
+        raise unknown_name("metric", metric, [name for name in numbers if name != "round"])
+    return float(metrics["n_labelled"]), float(metrics[metric])

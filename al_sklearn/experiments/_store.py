@@ -1,17 +1,20 @@
-"""One folder a run: plain files, each written whole or not at all, none ever overwritten.
+"""One folder a run: plain files, each written whole or not at all, no round ever overwritten.
 
 ::
 
     run/
-      config.json                          configuration, data fingerprint, versions
-      splits.npz                           train_0, test_0, initial_0, train_1, …
-      first/seed_000/round_000.json .npz   the first model of a seed, which all its strategies share
-      rounds/margin/seed_000/round_001.json .npz
-      thumbnails.npz                       images that were bought, for the report
-      metrics.jsonl                        a finished run's metrics, one line a round, so that it is read at once
-      retrained/…                          what models trained again on the sets that were bought reach
+      config.json                       configuration, data fingerprint, versions, classes of the pool
+      splits.npz                        train_0, test_0, initial_0, train_1, …
+      first/seed_000/round_000.json     the first model of a seed, which all its strategies share
+      rounds/margin/seed_000/round_001.json
+      thumbnails.npz                    images that were bought, for the report
+      metrics.jsonl                     a finished run's metrics, one line a round, so that it is read at once
+      retrained/…                       what models trained again on the sets that were bought reach
 
-A round counts once its JSON is there; its ``.npz`` is written before, and its model, where ``checkpoints=True``.
+A round counts once its file is there; its model, where ``checkpoints=True``, is written before.
+
+Format 1 had the positions and scores of each round beside its metrics, as ``round_001.npz``. Such rounds are read, and
+rounds of both formats may lie in one run: one that is gone on with becomes format 2.
 """
 
 from __future__ import annotations
@@ -23,9 +26,10 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -43,7 +47,9 @@ try:
 except ImportError:  # Windows has no flock: there, two processes on one run are not refused.
     fcntl = None  # type: ignore[assignment]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+# Formats that are read, and gone on with.
+_READ: Final = (1, 2)
 FIRST: Final = "first"
 _FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
@@ -69,7 +75,8 @@ class RunStore:
         Parameters
         ----------
         config : dict
-            ``configuration`` and ``data``, which must be what the folder holds, and ``versions``, which should.
+            ``configuration`` and ``data``, which must be what the folder holds, ``versions``, which should, and
+            whatever else is to be kept.
         splits : dict of arrays
             The index sets of each seed.
         resume : bool, default=True
@@ -86,7 +93,12 @@ class RunStore:
         if self.exists():
             if not resume:
                 raise FileExistsError(f"{self.folder} holds a run already; resume it, or name another folder.")
-            self._check_same(self.config(), json.loads(_to_json(config)))
+            stored, now = self.config(), json.loads(_to_json(config))
+            self._check_same(stored, now)
+            # An older version's run: from here on only versions that know the format read it.
+            kept = stored | {key: now[key] for key in now if key not in stored} | {"format": FORMAT}
+            if kept != stored:
+                self._write(path, _to_json(kept, indent=1).encode())
         else:
             if self.folder.exists() and any(p for p in self.folder.iterdir() if not p.name.startswith(".")):
                 raise FileExistsError(f"{self.folder} is not empty and holds no run; name another folder.")
@@ -117,11 +129,15 @@ class RunStore:
         except ValueError as error:
             raise ValueError(f"{path} is damaged ({error}); begin the run anew in another folder.") from error
         found = config.get("format") if isinstance(config, dict) else None
-        if found != FORMAT:
-            made = config.get("versions", {}).get("al-sklearn") if isinstance(config, dict) else None
+        if found not in _READ:
+            writer = _writer(config)
             raise ValueError(
-                f"{path} has format {found!r}; this version reads format {FORMAT}. "
-                + (f"It was written by al-sklearn {made}: read it with that." if made else "No version is named in it.")
+                f"{path} has format {found!r}; this version reads formats {' and '.join(map(str, _READ))}. "
+                + (
+                    f"It was written by {writer}: read it with that."
+                    if writer
+                    else "It names no version."
+                )
             )
         return config
 
@@ -138,70 +154,78 @@ class RunStore:
 
     def write(self, strategy: str, seed: int, record: Round, model: Any = None) -> None:
         """Write one round, and its model where one is given; one that is there already stays as it is."""
-        folder = self._run_folder(strategy, seed)
-        metrics = folder / f"round_{record.round:03d}.json"
-        if metrics.exists():
+        path = self._round_file(strategy, seed, record.round)
+        if path.exists():
             return
+        content = {**record.metrics, "indices": record.indices.tolist(), "scores": record.scores.tolist()}
         with self._room():
-            folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             if model is not None:
-                write_checkpoint(metrics.with_suffix(""), model, self.durable)
-        # Both files are in one folder: its second synchronisation serves the first file too.
-        arrays = {"indices": record.indices, "scores": record.scores}
-        self._write_arrays(metrics.with_suffix(".npz"), arrays, sync_folder=False)
-        self._write(metrics, _to_json(record.metrics).encode())
+                write_checkpoint(path.with_suffix(""), model, self.durable)
+        self._write(path, _to_json(content).encode())
 
-    def read(self, strategy: str, seed: int, arrays: bool = True) -> list[Round]:
-        """Read the finished rounds of a run, in order, up to the first that is missing; without images at will."""
-        folder = self._run_folder(strategy, seed)
-        number = 0 if strategy == FIRST else 1
+    def read(self, strategy: str, seed: int) -> list[Round]:
+        """Read the finished rounds of a run, in order, up to the first that is missing; see :meth:`metrics`."""
         records = []
-        while (path := folder / f"round_{number:03d}.json").exists():
-            metrics = _from_json(path.read_text())
-            if arrays:
-                with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-                    records.append(Round(number, file["indices"], file["scores"], metrics))
+        for number, path, metrics in self._rounds(strategy, seed):
+            if "indices" in metrics:
+                indices, scores = metrics.pop("indices"), metrics.pop("scores")
             else:
-                records.append(Round(number, np.empty(0, dtype=np.int64), np.empty(0), metrics))
-            number += 1
+                indices, scores = _read_format_1(path)
+            found = np.asarray(indices, dtype=np.int64), np.asarray(scores, dtype=np.float64)
+            records.append(Round(number, *found, metrics))
         return records
 
-    def finish(self, strategies: Iterable[str], n_seeds: int) -> None:
-        """Join the metrics of a run that is over in one file; see :meth:`metrics`."""
+    def finish(self, runs: Mapping[tuple[str, int], Sequence[Round]]) -> None:
+        """Join the metrics of a run that is over in one file; see :meth:`metrics`.
+
+        Parameters
+        ----------
+        runs : dict of (str, int) to list of Round
+            All rounds, by strategy and seed; the first ones, which strategies share, under ``FIRST``.
+        """
         path = self.folder / "metrics.jsonl"
         if path.exists():
             return
-        runs = [(FIRST, seed) for seed in range(n_seeds)]
-        runs += [(name, seed) for name in strategies for seed in range(n_seeds)]
         lines = [
             _to_json({"strategy": name, "seed": seed, "metrics": record.metrics})
-            for name, seed in runs
-            for record in self.read(name, seed, arrays=False)
+            for (name, seed), records in runs.items()
+            for record in records
         ]
         self._write(path, "".join(f"{line}\n" for line in lines).encode())
 
-    def metrics(self, strategy: str, seed: int) -> list[Round]:
-        """Read the metrics of the finished rounds, from one file where the run is over, without the images."""
-        return self._joined.get((strategy, seed), []) if self._joined else self.read(strategy, seed, arrays=False)
+    def metrics(self, strategy: str, seed: int) -> list[dict[str, Any]]:
+        """Read the metrics of the finished rounds alone, from one file where the run is over."""
+        if self._joined:
+            return self._joined.get((strategy, seed), [])
+        found = [metrics for _, _, metrics in self._rounds(strategy, seed)]
+        for metrics in found:
+            for name in ("indices", "scores"):
+                metrics.pop(name, None)
+        return found
 
     @cached_property
-    def _joined(self) -> dict[tuple[str, int], list[Round]]:
-        path = self.folder / "metrics.jsonl"
-        found: dict[tuple[str, int], list[Round]] = {}
-        if path.exists():
-            for line in path.read_text().splitlines():
-                item = json.loads(line)
-                metrics = _with_nan(item["metrics"])
-                record = Round(metrics["round"], np.empty(0, dtype=np.int64), np.empty(0), metrics)
-                found.setdefault((item["strategy"], item["seed"]), []).append(record)
+    def _joined(self) -> dict[tuple[str, int], list[dict[str, Any]]]:
+        found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        try:
+            lines = (self.folder / "metrics.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return found
+        # One call for all lines: a thousand runs have hundreds of thousands.
+        for item in json.loads(f"[{','.join(lines)}]"):
+            found.setdefault((item["strategy"], item["seed"]), []).append(_with_nan(item["metrics"]))
         return found
+
+    def last(self, strategy: str, seed: int) -> dict[str, Any] | None:
+        """Read the metrics of the last round that is there; None where there is none."""
+        folder = self._run_folder(strategy, seed)
+        names = [entry.name for entry in _scan(folder) if _is_round(entry.name)]
+        return _from_json((folder / max(names)).read_text()) if names else None
 
     def count(self, runs: Iterable[tuple[str, int]]) -> int:
         """Count the finished rounds of several runs."""
         return sum(
-            entry.name.endswith(".json") and not entry.name.startswith(".")
-            for strategy, seed in runs
-            for entry in _scan(self._run_folder(strategy, seed))
+            _is_round(entry.name) for strategy, seed in runs for entry in _scan(self._run_folder(strategy, seed))
         )
 
     def write_thumbnails(self, thumbnails: Mapping[str, np.ndarray]) -> None:
@@ -239,11 +263,11 @@ class RunStore:
         found = differences(stored["configuration"], now["configuration"])
         if found:
             raise ValueError(
-                f"{self.folder} holds a run with another configuration: {'; '.join(found)}. Name another folder."
+                f"{self.folder} holds a run with another configuration: {'; '.join(found)}. {_what_to_do(stored, now)}"
             )
         found = differences(stored["data"], now["data"])
         if found:
-            raise ValueError(f"{self.folder} holds a run on other data: {'; '.join(found)}. Name another folder.")
+            raise ValueError(f"{self.folder} holds a run on other data: {'; '.join(found)}. {_what_to_do(stored, now)}")
         found = differences(stored["versions"], now["versions"])
         if found:
             warnings.warn(
@@ -256,8 +280,26 @@ class RunStore:
         parent = self.folder / FIRST if strategy == FIRST else self.folder / "rounds" / slug(strategy)
         return parent / f"seed_{seed:03d}"
 
-    def _write_arrays(self, path: Path, arrays: Mapping[str, np.ndarray], sync_folder: bool = True) -> None:
-        with self._room(), replacing(path, durable=self.durable, sync_folder=sync_folder) as file:
+    def _round_file(self, strategy: str, seed: int, number: int) -> Path:
+        return self._run_folder(strategy, seed) / f"round_{number:03d}.json"
+
+    def _rounds(self, strategy: str, seed: int) -> Iterator[tuple[int, Path, dict[str, Any]]]:
+        """Yield number, file and content of each finished round, up to the first that is missing."""
+        number = 0 if strategy == FIRST else 1
+        while True:
+            path = self._round_file(strategy, seed, number)
+            try:
+                yield number, path, _from_json(path.read_text())
+            except FileNotFoundError:
+                return
+            except ValueError as error:
+                raise ValueError(
+                    f"{path} is damaged ({error}); remove it and run the same again: that round is made anew."
+                ) from error
+            number += 1
+
+    def _write_arrays(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+        with self._room(), replacing(path, durable=self.durable) as file:
             np.savez(file, **dict[str, Any](arrays))
 
     def _write(self, path: Path, data: bytes) -> None:
@@ -306,6 +348,7 @@ class _Lock:
             self._handle = None
 
 
+@cache
 def slug(name: str) -> str:
     """Turn a strategy's name into a folder's; different names give different folders."""
     plain = re.sub(r"[^A-Za-z0-9_.=+-]+", "_", name).strip("._")[:80]
@@ -320,6 +363,37 @@ def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
         return
 
 
+def _is_round(name: str) -> bool:
+    return name.startswith("round_") and name.endswith(".json")
+
+
+def _read_format_1(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    arrays = path.with_suffix(".npz")
+    try:
+        with np.load(arrays, allow_pickle=False) as file:
+            return file["indices"], file["scores"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{arrays} is missing or damaged ({error}); remove {path.name} beside it and run the same again: that "
+            "round is made anew."
+        ) from error
+
+
+def _writer(config: Any) -> str:
+    """Say which version wrote a configuration; empty where it does not say."""
+    versions = config.get("versions") if isinstance(config, dict) else None
+    made = versions.get("al-sklearn") if isinstance(versions, dict) else None
+    return f"al-sklearn {made}" if made else ""
+
+
+def _what_to_do(stored: dict[str, Any], now: dict[str, Any]) -> str:
+    """Say how to go on from a run that this call does not fit."""
+    writer = _writer(stored)
+    if writer == _writer(now):
+        return "Name another folder."
+    return f"It was begun by {writer or 'a version that it does not name'}: go on with that, or name another folder."
+
+
 def _to_json(value: Any, indent: int | None = None) -> str:
     """JSON with null for NaN, which is not JSON; ``repr`` of a float keeps every bit."""
 
@@ -330,11 +404,16 @@ def _to_json(value: Any, indent: int | None = None) -> str:
             return [plain(part) for part in item]
         return None if isinstance(item, float) and math.isnan(item) else item
 
-    return json.dumps(plain(value), indent=indent)
+    text = json.dumps(value, indent=indent)
+    # Most have none; walking through everything takes longer than writing it.
+    return json.dumps(plain(value), indent=indent) if "NaN" in text else text
 
 
 def _from_json(text: str) -> dict[str, Any]:
-    return _with_nan(json.loads(text))
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds {type(content).__name__}, not an object")
+    return _with_nan(content) if "null" in text else content
 
 
 def _with_nan(metrics: dict[str, Any]) -> dict[str, Any]:

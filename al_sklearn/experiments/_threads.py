@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 @contextmanager
@@ -17,7 +19,7 @@ def limit_threads(n_threads: int) -> Iterator[None]:
     share each; and the number of threads decides the order of sums, so the last bits of every result.
     """
     before = torch.get_num_threads()
-    with threadpool_limits(limits=n_threads):
+    with _pools(len(sys.modules)).limit(limits=n_threads):
         torch.set_num_threads(n_threads)
         try:
             yield
@@ -28,3 +30,9 @@ def limit_threads(n_threads: int) -> Iterator[None]:
 def threads_per_job(n_jobs: int) -> int:
     """Share the threads that torch has now among ``n_jobs`` workers, at least one each."""
     return max(1, torch.get_num_threads() // max(1, n_jobs))
+
+
+@lru_cache(maxsize=1)
+def _pools(n_modules: int) -> ThreadpoolController:
+    """Find the libraries that have threads: milliseconds, so only where modules have been imported since."""
+    return ThreadpoolController()

@@ -188,7 +188,7 @@ def test_a_future_format_is_refused(setting, tmp_path):
     make(tmp_path / "run").fit(X, y)
     path = tmp_path / "run" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
-    with pytest.raises(ValueError, match="format 99; this version reads format 1"):
+    with pytest.raises(ValueError, match="format 99; this version reads formats 1 and 2"):
         load_results(tmp_path / "run")
 
 
