@@ -755,3 +755,82 @@ def test_checkpoints_are_the_models_that_were_measured(flat, tmp_path):
         model = load_checkpoint(tmp_path / "run" / "rounds" / "margin" / "seed_001" / f"round_{number:03d}.joblib")
         row = comparison.results_.query("strategy == 'margin' and seed == 1 and round == @number")
         assert row["accuracy"].item() == model.score(X[test], y[test])
+
+
+# ---- all of it together
+
+
+class Stumbled(Exception):
+    pass
+
+
+STUMBLES = {"at": 0, "calls": 0}
+
+
+def stumbling(classifier, X, n_instances=1, *, random_state=None):
+    """Choose by margin, and fail at one call."""
+    STUMBLES["calls"] += 1
+    if STUMBLES["calls"] == STUMBLES["at"]:
+        raise Stumbled
+    return margin(classifier, X, n_instances, random_state=random_state)
+
+
+def drawn_protocol(number):
+    """Draw a protocol from all that there is."""
+    draw = np.random.default_rng(number)
+    initial = [("stratified", 17), ("random", 0.1), ("per_class", 2), ("kmeans_sampling", 25)][number % 4]
+    transforms = [LabelNoise(0.2), ClassImbalance(3), NearDuplicates(0.3, noise=0.02), OutOfDistribution([3, 8])]
+    chosen = draw.permutation(4)[: draw.integers(0, 4)]
+    return {
+        "initial": initial[0],
+        "n_initial": initial[1],
+        "training": ["from_scratch", "fine_tune", "only_new"][number % 3],
+        "validation_size": [None, 11, 0.08][draw.integers(3)],
+        "n_instances": [7, 0.05][draw.integers(2)],
+        "pool": [transforms[i] for i in chosen],
+        "budget": [None, 0.4, 70][draw.integers(3)],
+        "n_rounds": 4,
+        "first_params": [None, {"sgdclassifier__alpha": 0.01}][draw.integers(2)],
+        "later_params": [None, {"sgdclassifier__max_iter": 200}][draw.integers(2)],
+        "test_size": [0.25, 60][draw.integers(2)],
+    }
+
+
+@few_seeds
+@pytest.mark.parametrize("number", range(12))
+def test_any_protocol_keeps_its_promises_and_survives_a_failure(flat, tmp_path, number):
+    X, y = flat
+    options = drawn_protocol(number)
+    model = make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss"))
+    STUMBLES.update(at=0, calls=0)
+    whole = compare(X, y, [stumbling], model, **options)
+    STUMBLES.update(at=STUMBLES["calls"] // 2 + 1, calls=0)
+    with pytest.raises(Stumbled):
+        compare(X, y, [stumbling], model, store=tmp_path / "run", **options)
+    STUMBLES.update(at=0, calls=0)
+    with parallel_config(backend="threading"):
+        resumed = compare(X, y, [stumbling], model, store=tmp_path / "run", n_jobs=2, **options)
+    assert numbers(resumed).equals(numbers(whole))
+    strange = np.isin(y, [3, 8]) & any(isinstance(step, OutOfDistribution) for step in options["pool"])
+    splits = RunStore(tmp_path / "run").splits()
+    for seed in range(2):
+        train, test, initial = (splits[f"{part}_{seed}"] for part in ("train", "test", "initial"))
+        validation = splits.get(f"validation_{seed}", np.empty(0, dtype=int))
+        assert (len(validation) > 0) == (options["validation_size"] is not None)
+        assert len(np.unique(np.concatenate([train, test, validation]))) == len(train) + len(test) + len(validation)
+        duplicated = any(isinstance(step, NearDuplicates) for step in options["pool"])
+        assert not strange[test].any() and (duplicated or not strange[np.concatenate([initial, validation])].any())
+        for name in ("stumbling", "random_sampling"):
+            batches = resumed.queries_[name, seed]
+            bought = np.concatenate(batches)
+            assert np.array_equal(batches[0], initial)
+            assert len(np.unique(bought)) == len(bought) and np.isin(bought, train).all()
+            table = resumed.results_.query("strategy == @name and seed == @seed")
+            sizes = np.cumsum([len(batch) for batch in batches]) + len(validation)
+            assert table["n_labelled"].tolist() == sizes.tolist()
+            if options["budget"] is not None:
+                most = options["budget"]
+                most = most if isinstance(most, int) else round(most * (len(train) + len(validation)))
+                assert sizes[-1] <= most
+            columns = [f"bought_{c}" for c in resumed.classes_] + ["bought_outside"] * ("bought_outside" in table)
+            assert table[columns].sum(axis=1).tolist() == [len(batch) for batch in batches]
