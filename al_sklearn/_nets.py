@@ -7,8 +7,9 @@ generators are not drawn from. Only the batches that the net's own iterator make
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from al_sklearn.pool import are_files
 
 # torch's own constants of AlphaDropout: the saturation value of SELU, -lambda * alpha.
 _ALPHA = -1.7580993408473766
+_FEW_ROWS = 2  # enough to see what a network calls; one row alone is an axis that networks may squeeze away
 
 
 def _for_scoring(net: Any, n: int) -> Any:
@@ -96,15 +98,24 @@ def _every_module_called() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(enabled)
 
 
-def _outputs(net: Any, X: Any) -> Iterator[tuple[int, Callable[[], np.ndarray]]]:
-    """Yield (start, forward) for each batch: ``forward()`` gives its class probabilities as an array."""
+def _outputs(net: Any, X: Any) -> Iterator[tuple[int, Callable[..., np.ndarray]]]:
+    """Yield (start, forward) for each batch: ``forward()`` gives its class probabilities as an array.
+
+    ``forward(m)`` gives those of its first m rows.
+    """
     for start, rows in _batches(net, X):
 
-        def forward(rows: Any = rows) -> np.ndarray:
+        def forward(most: int | None = None, rows: Any = rows) -> np.ndarray:
             # A copy: a network that works in place on its input would begin again from what it left.
-            return _proba_of(net, _copied(rows)).float().cpu().numpy()
+            return _proba_of(net, _copied(_first(rows, most))).float().cpu().numpy()
 
         yield start, forward
+
+
+def _first(rows: Any, most: int | None) -> Any:
+    if most is None:
+        return rows
+    return rows[:most] if isinstance(rows, torch.Tensor) else {key: part[:most] for key, part in rows.items()}
 
 
 class _Rows:
@@ -252,63 +263,81 @@ class _FunctionalDropout(TorchFunctionMode):
 class _Trunk:
     """Remembers, for one batch, what the network computes before the first of ``layers`` (active dropout, the head).
 
-    The first forward pass over a batch records the outputs of the largest modules that finish before any of them
-    begins; later passes get these outputs back and so compute the rest alone. Functional code between modules
-    runs again: it is cheap, and skipping it would need the network's graph.
+    A pass over a few rows finds the largest modules that finish before any of them begins. The first pass over a batch
+    records the outputs of these; later passes get them back and so compute the rest alone. Where control flow takes
+    another way, what is not remembered is computed again. Functional code between modules runs again: it is cheap,
+    and skipping it would need the network's graph.
     """
 
     def __init__(self, module: nn.Module, layers: Sequence[nn.Module]):
         self.module, self.layers = module, layers
-        self.calls: list[tuple[nn.Module, Any]] = []
-        self._watched = list(module.modules())
+        self._watched: list[nn.Module] = []
+        self._resumed: dict[nn.Module, int] = {}  # behind which child a plain nn.Sequential goes on
         self._outputs: dict[nn.Module, list[Any]] = {}
         self._served: dict[nn.Module, int] = {}
 
     @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Record one forward pass.
+    def finding(self) -> Iterator[None]:
+        """Find the modules to remember in one forward pass."""
+        with self._watching(list(self.module.modules()), lambda _: None) as calls:
+            yield
+        counts = Counter(part for part, _ in calls)
+        needed = set(counts)
+        self._resumed = {}
+        for part in self.module.modules():
+            known = self._known_children(part, counts)
+            if known:
+                # It resumes behind the last of them, and nobody else reads what those before gave.
+                self._resumed[part] = known
+                needed.difference_update(list(part.children())[: known - 1])
+        self._watched = [*{*self.layers, *needed}]
 
-        The first finds the modules to remember, the others watch these alone: where control flow takes another way,
-        what is not remembered is computed again.
-        """
-        self.calls = []
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record one forward pass."""
+        # A copy: what follows may work in place on what the module returned, as `out += identity` does.
+        with self._watching(self._watched, _copied) as calls:
+            yield
+        self._outputs = {}
+        for part, out in calls:
+            self._outputs.setdefault(part, []).append(out)
+
+    @contextmanager
+    def _watching(self, parts: list[nn.Module], keep: Callable[[Any], Any]) -> Iterator[list[tuple[nn.Module, Any]]]:
+        """Yield the list of modules that finished before ``layers``, and what was kept of their outputs."""
+        calls: list[tuple[nn.Module, Any]] = []
+        layers = set(self.layers)
         open_calls: list[int] = []
         reached = False
 
         def before(part: nn.Module, _args: Any) -> None:
             nonlocal reached
-            reached = reached or part in self._dropout_set
+            reached = reached or part in layers
             if not reached:
-                open_calls.append(len(self.calls))
+                open_calls.append(len(calls))
 
         def after(part: nn.Module, _args: Any, out: Any) -> None:
             if not reached:
                 # Finished before any dropout: it stands for all that it called.
-                del self.calls[open_calls.pop() :]
-                # A copy: what follows may work in place on what the module returned, as `out += identity` does.
-                self.calls.append((part, _copied(out)))
+                del calls[open_calls.pop() :]
+                calls.append((part, keep(out)))
 
-        self._dropout_set = set(self.layers)
-        handles = [part.register_forward_pre_hook(before) for part in self._watched]
-        handles += [part.register_forward_hook(after) for part in self._watched]
+        handles = [part.register_forward_pre_hook(before) for part in parts]
+        handles += [part.register_forward_hook(after) for part in parts]
         try:
-            yield
+            yield calls
         finally:
             for handle in handles:
                 handle.remove()
-        self._outputs = {}
-        for part, out in self.calls:
-            self._outputs.setdefault(part, []).append(out)
-        self._watched = list({*self.layers, *self._outputs})
 
     @contextmanager
     def replaying(self) -> Iterator[None]:
         """Serve the recorded outputs in place of the modules that made them."""
         serve = {part: self._serve(part, part.forward) for part in self._outputs}
-        for part in self.module.modules():
-            known = self._known_children(part)
-            if known:
-                serve[part] = self._resume(list(part.children()), known)
+        for part, known in self._resumed.items():
+            children = list(part.children())
+            if len(self._outputs.get(children[known - 1], [])) == 1:
+                serve[part] = self._resume(children, known)
         own = {part: part.__dict__.get("forward") for part in serve}
         for part, forward in serve.items():
             part.forward = forward
@@ -321,13 +350,13 @@ class _Trunk:
                 else:
                     part.forward = before
 
-    def _known_children(self, part: nn.Module) -> int:
-        """How many of the first children of a plain ``nn.Sequential`` were recorded, each called once."""
+    def _known_children(self, part: nn.Module, counts: Counter[nn.Module]) -> int:
+        """How many of the first children of a plain ``nn.Sequential`` are remembered, each called once."""
         children = list(part.children()) if type(part) is nn.Sequential and "forward" not in vars(part) else []
-        if part in self._outputs or len(children) < len(part._modules):
+        if part in counts or len(children) < len(part._modules):
             return 0
         known = 0
-        while known < len(children) and len(self._outputs.get(children[known], [])) == 1:
+        while known < len(children) and counts[children[known]] == 1:
             known += 1
         return known
 
@@ -382,9 +411,13 @@ def sample_proba(net: Any, X: Any, n: int, n_samples: int, seed: int) -> np.ndar
         trunk = _Trunk(module, layers)
         functions = _FunctionalDropout()
         for start, forward in _outputs(net, X):
+            if start == 0:
+                # The first rows tell: watching every batch would slow the network down.
+                masks.start(0)
+                with trunk.finding(), functions:
+                    forward(_FEW_ROWS)
             masks.start(0)
-            # The first batch tells: watching every one would slow the network down.
-            with trunk.recording(), functions if start == 0 else nullcontext():
+            with trunk.recording():
                 first = forward()
             part = np.empty((n_samples, *first.shape), dtype=np.float32)
             part[0] = first
@@ -455,6 +488,9 @@ def perturbed_proba(
         last = _last_linear(net, module, X)
         trunk = _Trunk(module, [last])
         for start, forward in _outputs(net, X):
+            if start == 0:
+                with trunk.finding():
+                    forward(_FEW_ROWS)
             with trunk.recording():
                 first = forward()
             part = np.empty((n_samples, *first.shape), dtype=np.float32)

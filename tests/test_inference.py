@@ -141,7 +141,7 @@ def test_the_trunk_runs_once_for_all_samples(net, images):
 
     def counting(name):
         def forward(x):
-            calls[name] += 1
+            calls[name] += len(x)
             return originals[name](getattr(net.module_, name), x)
 
         return forward
@@ -154,7 +154,37 @@ def test_the_trunk_runs_once_for_all_samples(net, images):
         assert "forward" in vars(getattr(net.module_, name)), "the caller's own forward must be put back"
         del getattr(net.module_, name).forward
         handle.remove()
-    assert calls == {"conv": 1, "conv2": 1, "out": 10}
+    n = len(images[0])
+    # Two images show first what the network calls.
+    assert calls == {"conv": n + 2, "conv2": n + 2, "out": 10 * n + 2}
+
+
+class Turning(nn.Module):
+    """Goes another way for batches of more than two images, through parts of an nn.Sequential also one by one."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 20), nn.Dropout(0.5))
+        self.more = nn.Linear(20, 20)
+        self.out = nn.Linear(20, 10)
+        self.always = False
+
+    def forward(self, x):
+        shift = 0
+        if self.always or len(x) > 2:
+            shift = self.more(self.body[1](self.body[0](x)))
+        x = self.body(x)
+        return self.out(x.relu_() + shift)
+
+
+def test_a_network_that_goes_another_way_for_a_larger_batch(images):
+    options = {"criterion": nn.CrossEntropyLoss, "batch_size": 128, "max_epochs": 1, "train_split": None, "verbose": 0}
+    net = NeuralNetClassifier(Turning, **options).fit(*images)
+    X = images[0]
+    turning = inference.sample_proba(net, X, n_samples=4, random_state=0)
+    net.module_.always = True
+    np.testing.assert_allclose(turning, inference.sample_proba(net, X, n_samples=4, random_state=0), atol=1e-6)
+    assert np.abs(turning[0] - turning[1]).max() > 0.01
 
 
 def test_nothing_is_changed(net, images):
@@ -407,7 +437,7 @@ def test_the_part_before_the_last_layer_runs_once_for_all_passes_with_dropout(ne
 
     def counting(name):
         def forward(x):
-            calls[name] += 1
+            calls[name] += len(x)
             return original[name](x)
 
         return forward
@@ -422,7 +452,9 @@ def test_the_part_before_the_last_layer_runs_once_for_all_passes_with_dropout(ne
         for name in calls:
             del getattr(net.module_, name).forward
         net.set_params(batch_size=size)
-    assert calls == {"conv": 2, "hidden": 2, "out": 8}  # once to find the last layer, once for all six
+    n = len(images[0])
+    # Once to find the last layer, once for all six; two images show what the network calls.
+    assert calls == {"conv": 2 * n + 2, "hidden": 2 * n + 2, "out": 8 * n + 2}
 
 
 def test_last_layers(net, images, flat):
