@@ -3,14 +3,61 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from al_sklearn.cli._console import app, errors_in_one_line, option_from_text, typed_command
 from al_sklearn.cli._run import execute
 
+if TYPE_CHECKING:
+    from al_sklearn.experiments._problems import Key
+
 DEFAULT_STRATEGIES = "random,margin,entropy,bald,coreset,badge"
+# Where messages say that a key stands.
+FLAGS: Final[dict[Key, int | str]] = {
+    ("data", "name"): "--dataset",
+    ("data", "dir"): "--data-dir",
+    ("data", "options"): "--option",
+    ("data", "import"): "--import",
+    ("data", "on_corrupt"): "--on-corrupt",
+    ("data", "pool_size"): "--pool-size",
+    ("data", "test_size"): "--test-size",
+    ("estimator",): "--estimator",
+    ("estimator", 0, "FrozenBackbone", "backbone"): "--frozen",
+    ("estimator", 0, "FrozenBackbone", "weights"): "--weights",
+    ("strategies",): "--strategies",
+    ("comparison", "n_initial"): "--initial",
+    ("comparison", "n_instances"): "--batch",
+    ("comparison", "n_rounds"): "--rounds",
+    ("comparison", "n_seeds"): "--seeds",
+    ("comparison", "training"): "--training",
+    ("comparison", "scoring"): "--scoring",
+    ("comparison", "stopping"): "--stopping",
+    ("comparison", "n_jobs"): "--jobs",
+    ("comparison", "threads_per_job"): "--threads",
+    ("comparison", "random_state"): "--random-state",
+}
+NETWORK_FLAGS: Final = {
+    "module": "--model",
+    "max_epochs": "--epochs",
+    "lr": "--learning-rate",
+    "batch_size": "--batch-size",
+    "optimizer": "--optimizer",
+    "optimizer__weight_decay": "--weight-decay",
+    "optimizer__momentum": "--momentum",
+    "schedule": "--schedule",
+    "warmup_epochs": "--warmup-epochs",
+    "augment": "--augment",
+    "class_weight": "--class-weight",
+    "patience": "--patience",
+    "train_split": "--validation",
+    "module__dropout": "--dropout",
+    "module__weights": "--weights",
+    "image_size": "--image-size",
+    "device": "--device",
+    "amp": "--amp",
+}
 
 
 @app.command()
@@ -149,10 +196,13 @@ def compare(
         }
         name = "LossPredictionClassifier" if learning_loss else "ImageClassifier"
         classifier: Any = {name: _given(network)}
+        key: Key = (name,)
         if ensemble is not None:
             classifier = {"DeepEnsemble": {"estimator": classifier, "n_members": ensemble}}
+            key = ("DeepEnsemble", "estimator", *key)
         if tune is not None:
             classifier = {"TunedClassifier": {"estimator": classifier, "n_trials": tune, "verbose": 0}}
+            key = ("TunedClassifier", "estimator", *key)
         if frozen is not None:
             backbone = _given({"backbone": frozen, "weights": weights, "image_size": image_size, "device": device})
             classifier = [{"FrozenBackbone": backbone}, "StandardScaler", {"LogisticRegression": {"max_iter": 1000}}]
@@ -174,7 +224,8 @@ def compare(
         if labelling_rate is not None:
             rate = option_from_text(labelling_rate, "--labelling-rate")
             comparison["n_instances"] = {rate: {}} if isinstance(rate, str) else rate
-        comparison |= _settings(settings or [])
+        set_by_flag = _settings(settings or [])
+        comparison |= set_by_flag
         data = {
             "name": dataset,
             "dir": None if data_dir is None else str(data_dir),
@@ -186,6 +237,8 @@ def compare(
             "pool_size": pool_size,
             "test_size": test_size,
         }
+        lines: dict[Key, int | str] = {**FLAGS, **{("comparison", option): "--set" for option in set_by_flag}}
+        lines |= {("estimator", *key, option): flag for option, flag in NETWORK_FLAGS.items()}
         experiment = ExperimentFile(
             {
                 "title": f"Query strategies on {dataset}",
@@ -195,6 +248,7 @@ def compare(
                 "comparison": _given(comparison),
             },
             "al-sklearn compare",
+            lines,
         )
     command = typed_command(context)
     execute(experiment, output, quick=False, resume=resume, report=report, quiet=quiet, command=command)
@@ -228,4 +282,6 @@ def _count(number: float) -> int | float:
 
 
 def _held_out(share: float) -> dict[str, Any]:
+    if not 0 < share < 1:
+        raise ValueError(f"--validation must be a share between 0 and 1, got {share:g}.")
     return {"skorch.dataset.ValidSplit": {"cv": share, "stratified": True, "random_state": 0}}

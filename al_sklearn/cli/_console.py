@@ -119,30 +119,34 @@ def show_summary(summary: pd.DataFrame, metric: str = "accuracy", name: str = ""
 
     shares = metric != "nll"
     factor = 100 if shares else 1
-    # Without rules between columns it fits a terminal of 80.
+    columns = {"final": 5, "AUBC": 5, "vs random": 12, "won": 4, "saved": 5, "p": 5, "query s": 7}
+    width = console.width - 2 - min(28, max(len(str(name)) for name in summary.index))
+    # In a narrow terminal what matters least is left out; numbers cut in two would say something else.
+    for least in ("query s", "won", "saved", "AUBC", "p"):
+        if sum(columns.values()) + 2 * len(columns) > width:
+            del columns[least]
     table = Table(
         title=f"{escape(name)}{': ' if name else ''}{metric_name(metric).capitalize()}{' in %' if shares else ''}, "
         "best first; differences from random sampling are paired by seed",
         box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
     )
     table.add_column("strategy", no_wrap=True, max_width=28)
-    columns = {"final": 5, "AUBC": 5, "vs random": 12, "won": 4, "saved": 5, "p": 5, "query s": 7}
-    for column, width in columns.items():
-        table.add_column(column, justify="right", no_wrap=True, min_width=width)
+    for column, least_width in columns.items():
+        table.add_column(column, justify="right", no_wrap=True, min_width=least_width)
     for strategy, row in summary.iterrows():
-        cells = [escape(str(strategy)), f"{factor * row['final']:.1f}", f"{factor * row['aubc']:.1f}"]
-        if np.isnan(row["p_holm"]):
-            cells += [""] * 4
-        else:
+        cells = {"final": f"{factor * row['final']:.1f}", "AUBC": f"{factor * row['aubc']:.1f}"}
+        cells["query s"] = f"{row['query_seconds']:.2f}"
+        if not np.isnan(row["p_holm"]):
             half = factor * (row["difference_high"] - row["difference_low"]) / 2
-            saving = f"{100 * row['label_saving']:.0f} %" if np.isfinite(row["label_saving"]) else "–"
-            cells += [f"{factor * row['difference']:+.1f} ± {half:.1f}", f"{row['wins']:.0f}/{row['n_seeds']:.0f}"]
-            cells += [saving, f"{row['p_holm']:.3f}"]
-        table.add_row(*cells, f"{row['query_seconds']:.2f}")
+            cells["vs random"] = f"{factor * row['difference']:+.1f} ± {half:.1f}"
+            cells["won"] = f"{row['wins']:.0f}/{row['n_seeds']:.0f}"
+            cells["saved"] = f"{100 * row['label_saving']:.0f} %" if np.isfinite(row["label_saving"]) else "–"
+            cells["p"] = f"{row['p_holm']:.3f}"
+        table.add_row(escape(str(strategy)), *[cells.get(column, "") for column in columns])
     console.print(table)
-    console.print(
-        "won: seeds; saved: labels to reach random's final accuracy, – not reached; p: paired t-test, Holm.\n"
-    )
+    say("won: seeds; saved: labels to reach random's final value, – not reached; p: paired t-test, Holm.\n")
     for sentence in headline(summary, metric):
         say(sentence)
     for note in summary.attrs.get("notes", []):

@@ -9,7 +9,7 @@ import runpy
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +23,8 @@ from al_sklearn.experiments._comparison import StrategyComparison
 from al_sklearn.experiments._file import ExperimentFile, ExperimentFileError, Run
 from al_sklearn.experiments._problems import Key
 from al_sklearn.experiments._progress_lines import ProgressLines
-from al_sklearn.experiments._report_facts import FACTS, ReportFacts, pool_counts
+from al_sklearn.experiments._protocol import known_classes
+from al_sklearn.experiments._report_facts import FACTS, ReportFacts
 from al_sklearn.experiments._store import RunStore
 from al_sklearn.pool import n_rows, take_rows
 
@@ -102,8 +103,10 @@ def run_experiment(
         folder = output / run.name if run.name else output
         comparison = run.comparison(store=folder, verbose=0 if lines else verbose, resume=resume)
         title = experiment.title + (f": {run.name}" if run.name else "") + (" (quick)" if quick else "")
+        with _said_where(small, run):
+            names = _names(data, known_classes(np.asarray(data.y_train), comparison.pool))
         # Before the run, so that one that is not finished has a report too.
-        facts = ReportFacts(title, command)
+        facts = ReportFacts(title, command, names)
         facts.write(folder)
         say(f"{of}{data!r}; {_sizes(comparison, len(run.strategies()))}")
         with _said_where(small, run), warnings.catch_warnings():
@@ -118,9 +121,6 @@ def run_experiment(
         summary = comparison.summary()
         summary.to_csv(folder / "summary.csv")
         comparison.results_.to_csv(folder / "results.csv", index=False)
-        names = _names(data, comparison.classes_)
-        facts = replace(facts, class_names=names, pool=pool_counts(comparison, data, folder))
-        facts.write(folder)
         if report:
             write_report(comparison, folder, facts)
         outcomes.append(Outcome(run, folder, comparison, data))

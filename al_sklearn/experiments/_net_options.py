@@ -35,6 +35,10 @@ _RULES: Final = {
     "warm_start": _Rule(lambda value: isinstance(value, bool), "true or false"),
     "module__dropout": _Rule(lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"),
     "module__freeze": _Rule(lambda value: isinstance(value, bool), "true or false"),
+    "class_weight": _Rule(
+        lambda value: value is None or value == "balanced" or isinstance(value, Mapping | list),
+        "balanced, a weight for each class (cat: 5), or null",
+    ),
     "device": _Rule(lambda value: value is None or _is_device(value), "auto, cpu, cuda, cuda:1 or mps"),
 }
 # Words that are allowed, or null.

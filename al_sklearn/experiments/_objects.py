@@ -10,11 +10,13 @@ import difflib
 import importlib
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 from sklearn.base import BaseEstimator, is_regressor
 
 from al_sklearn.experiments._net_options import check_net_options
@@ -208,7 +210,41 @@ def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
             built[option] = list(build_strategies(value, where))
             continue
         built[option] = _checked(_value(value, where), allowed[option].annotation, where)
+    if "." not in name:
+        _rehearse(partial(strategy, **built), built, inner)
     return partial(strategy, **built)
+
+
+def _rehearse(strategy: Callable[..., Any], options: Mapping[str, Any], key: Key) -> None:
+    """Let a strategy meet its options that are words, on a handful of rows: else it would after the first training.
+
+    A forest gives most of what strategies ask for; whatever else goes wrong here says nothing of the experiment.
+    """
+    words = {option: value for option, value in options.items() if isinstance(value, str)}
+    if not words:
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            strategy(_pupil(), np.random.default_rng(0).random((12, 4)), 2, random_state=0)
+    except ValueError as error:
+        for option, value in words.items():
+            if repr(value) in str(error):
+                raise Problem((*key, option), f"is wrong: {error}") from error
+    except (TypeError, AttributeError, LookupError, ImportError, RuntimeError):
+        # It wants a network, or images.
+        return
+
+
+@cache
+def _pupil() -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    from al_sklearn.learners import ActiveLearner
+
+    X, y = np.random.default_rng(1).random((6, 4)), np.arange(6) % 2
+    forest = RandomForestClassifier(n_estimators=3, random_state=0).fit(X, y)
+    return ActiveLearner(forest, X_training=X, y_training=y)
 
 
 def _compose(name: str, options: Any, key: Key) -> Callable[..., Any]:
@@ -395,7 +431,8 @@ def _check_option(factory: Any, option: str, parameters: Mapping[str, Any], key:
 def _inherited(factory: Any) -> dict[str, Any]:
     """Parameters that a subclass of a skorch net passes on as keywords."""
     found: dict[str, Any] = {}
-    for base in inspect.getmro(factory):
+    # What a class itself says of a parameter comes last, and stays.
+    for base in reversed(inspect.getmro(factory)):
         if "__init__" in vars(base) and hasattr(base, "initialize_module"):
             named = inspect.signature(base).parameters.values()
             variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from al_sklearn._files import replacing
-from al_sklearn.datasets import ImageData
-from al_sklearn.experiments._comparison import StrategyComparison
-from al_sklearn.experiments._protocol import make_problem
-from al_sklearn.experiments._store import RunStore
-from al_sklearn.experiments._streams import Streams
-from al_sklearn.experiments.report import ReportData
 
 # Hidden, so that a store may be begun beside it.
 FACTS: Final = ".report.json"
@@ -34,14 +25,11 @@ class ReportFacts:
         What the run was made with.
     class_names : list of str, optional
         In the order of the classes.
-    pool : list of int, optional
-        Images of each class that could be bought, of all seeds together.
     """
 
     title: str | None = None
     command: str | None = None
     class_names: list[str] | None = None
-    pool: list[int] | None = None
 
     def write(self, folder: Path) -> None:
         """Keep them in a run's folder."""
@@ -58,36 +46,5 @@ class ReportFacts:
     def report(self, results: Any, page: Path, metric: str = "accuracy") -> Path:
         """Write the HTML report."""
         return Path(
-            results.report(
-                page,
-                metric=metric,
-                class_names=self.class_names,
-                title=self.title,
-                data=ReportData(pool=self.pool),
-                command=self.command,
-            )
+            results.report(page, metric=metric, class_names=self.class_names, title=self.title, command=self.command)
         )
-
-
-def pool_counts(comparison: StrategyComparison, data: ImageData, folder: Path) -> list[int]:
-    """Count the images of each class that a finished comparison's strategies could buy, over all seeds.
-
-    Hard pools are drawn again, as they were; labels are those that buying reveals.
-    """
-    entropy = RunStore(folder).config()["configuration"]["random_state"]
-    settings = copy.copy(comparison)
-    # The pool does not depend on how the first images were chosen, which may have taken long.
-    settings.initial = "random"
-    counts = np.zeros(len(comparison.classes_), dtype=np.int64)
-    for seed in range(comparison.n_seeds):
-        problem = make_problem(
-            settings,
-            data.X_train,
-            np.asarray(data.y_train),
-            comparison.classes_,
-            data.X_test,
-            data.y_test,
-            Streams(entropy, seed),
-        )
-        counts += np.asarray(problem.sizes(problem.train))
-    return counts.tolist()
