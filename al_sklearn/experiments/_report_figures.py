@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn.experiments import plots, statistics
+from al_sklearn.experiments.plots._style import cut, legend_columns
 
 # Beyond these a picture has more in it than anybody reads.
 _MOST_CLASSES: Final = 20
@@ -101,18 +102,19 @@ def figures(
     """
     labels = _labels(list(table["strategy"].unique()))
     plain = table.assign(strategy=table["strategy"].map(labels))
-    shown = [_text(name) for name in names]
     drawn = [
         *_curves(plain, metric, word, summary),
         *_pairs(plain, metric, word, summary),
-        *_classes(plain, classes, shown, data),
-        *_from_data(shown, data, labels),
+        *_classes(plain, classes, list(names), data),
+        *_from_data(list(names), data, labels),
     ]
     return [{"title": one.title, "caption": one.caption, "alt": one.alt, "src": _source(one)} for one in drawn]
 
 
 def _curves(table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame) -> list[_Picture]:
     several = table["seed"].nunique() > 1
+    # Room for a name for each line.
+    height = max(4.6, 0.24 * table["strategy"].nunique() + 0.8)
     band = "Each line is a mean over seeds; the band is its 95 % interval." if several else "One seed: no interval."
     ends = ", ".join(f"{name} {value:.3f}" for name, value in summary["final"].items())
     found = [
@@ -120,7 +122,7 @@ def _curves(table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame) 
             "Learning curves",
             f"{band} Random sampling is grey and dashed; a cross is a seed that a stopping criterion ended.",
             f"Line chart of {word} over the number of labels. In the end: {ends}.",
-            (7.6, 4.6),
+            (7.6, height),
             lambda ax: plots.learning_curves(table, metric, ax=ax),
         )
     ]
@@ -131,7 +133,7 @@ def _curves(table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame) 
                 "The same over the seconds of queries and training, on the machine that ran it. Labels usually cost "
                 "more than seconds.",
                 f"Line chart of {word} over the seconds used, a line for each strategy.",
-                (7.6, 4.2),
+                (7.6, height),
                 lambda ax: plots.learning_curves(table, metric, x="seconds", ax=ax),
             )
         )
@@ -145,7 +147,7 @@ def _curves(table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame) 
                 "Differences within each seed. Where a band is clear of zero, luck hardly explains it.",
                 f"Line chart of the difference in {word} to random sampling over the number of labels. "
                 f"On average over the budget: {gains}.",
-                (7.6, 4.2),
+                (7.6, height),
                 lambda ax: plots.gain_over_baseline(table, metric, ax=ax),
             )
         )
@@ -164,7 +166,7 @@ def _pairs(table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame) -
             "the smallest of its p-values after Holm's adjustment. The last row is each column's mean: its penalty, "
             "lower is better.",
             f"Matrix of {n_strategies} by {n_strategies} strategies; the table of every pair has the numbers.",
-            (7.6, 1.6 + 0.5 * n_strategies),
+            (max(7.6, 2.6 + 0.2 * n_strategies), 1.9 + (0.5 if n_strategies <= 10 else 0.26) * n_strategies),
             lambda ax: plots.pairwise_matrix(table, metric, ax=ax),
         ),
         _Picture(
@@ -172,7 +174,7 @@ def _pairs(table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame) -
             "In which share of the seeds a strategy's area under the curve is within a gap of that seed's best. A line "
             "further up and to the left is better.",
             f"Step chart, a line for each strategy. By mean area, best first: {order}.",
-            (7.6, 4.0),
+            (8.4, max(4.0, 0.24 * n_strategies + 1)),
             lambda ax: plots.performance_profile(
                 statistics.task_scores(table, metric, by="seed"), metric=metric, ax=ax
             ),
@@ -207,7 +209,7 @@ def _classes(table: pd.DataFrame, classes: np.ndarray, names: list[str], data: R
                 "A small line chart for each class, accuracy over labels. Mean of all strategies in the end: "
                 + ", ".join(f"{name} {value:.2f}" for name, value in zip(names, ends, strict=True))
                 + ".",
-                (max(7.6, 2.0 * columns, _legend_width(list(table["strategy"].unique()), 5)), 2.1 * rows + 0.5),
+                (max(7.6, 2.0 * columns), 2.1 * rows + 0.5 + 0.2 * (table["strategy"].nunique() // 3)),
                 lambda ax: _class_curves(table, classes, names, ax),
                 (rows, columns),
                 n,
@@ -227,7 +229,7 @@ def _classes(table: pd.DataFrame, classes: np.ndarray, names: list[str], data: R
                 "What was bought",
                 against,
                 "Bar chart of the images bought of each class, a bar for each strategy.",
-                (max(7.6, 0.08 * bars + 1, _legend_width(shown, min(6, len(shown) + 1))), 3.8),
+                (max(7.6, 0.08 * bars + 1), 3.8 + 0.19 * (len(shown) // 3)),
                 lambda ax: plots.bought_histogram(table, list(classes), class_names=names, pool=data.pool, ax=ax),
             )
         )
@@ -242,14 +244,18 @@ def _class_curves(table: pd.DataFrame, classes: np.ndarray, names: list[str], ax
             # Over the pictures, where it covers no curve.
             legend.remove()
             one.figure.legend(
-                *one.get_legend_handles_labels(), loc="outside upper left", ncols=5, frameon=False, fontsize=8
+                *one.get_legend_handles_labels(),
+                loc="outside upper left",
+                ncols=legend_columns(one.get_legend_handles_labels()[1], one.figure.get_size_inches()[0]),
+                frameon=False,
+                fontsize=8,
             )
 
 
 def _from_data(names: list[str], data: ReportData, labels: Mapping[Any, str]) -> list[_Picture]:
     found = []
     if data.coordinates is not None and data.queries:
-        queries = {labels.get(name, _text(str(name))): batches for name, batches in data.queries.items()}
+        queries = {labels.get(name, str(name)): batches for name, batches in data.queries.items()}
         columns = min(3, len(queries))
         rows = math.ceil(len(queries) / columns)
         coloured = "coloured by class" if data.y is not None else "in the colours of what is known"
@@ -270,7 +276,7 @@ def _from_data(names: list[str], data: ReportData, labels: Mapping[Any, str]) ->
             )
         )
     if data.proba and data.test_codes is not None:
-        models = {labels.get(name, _text(str(name))): proba for name, proba in data.proba.items()}
+        models = {labels.get(name, str(name)): proba for name, proba in data.proba.items()}
         found.append(
             _Picture(
                 "Calibration",
@@ -288,7 +294,7 @@ def _from_data(names: list[str], data: ReportData, labels: Mapping[Any, str]) ->
 
 def _pr_picture(name: str, codes: Any, proba: Any, names: list[str]) -> _Picture:
     return _Picture(
-        f"Precision and recall: {name.replace(chr(92) + '$', '$')}",
+        f"Precision and recall: {name}",
         "Each class against the rest, by the last model of one seed.",
         f"Precision over recall for {len(names)} classes and all together.",
         (7.6, 4.2),
@@ -299,20 +305,8 @@ def _pr_picture(name: str, codes: Any, proba: Any, names: list[str]) -> _Picture
 def _labels(names: Sequence[Any]) -> dict[Any, str]:
     """Return what each strategy is called in pictures: cut where that leaves names apart."""
     given = [str(name) for name in names]
-    cut = [name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…" for name in given]
-    chosen = cut if len(set(cut)) == len(set(given)) else given
-    return {name: _text(label) for name, label in zip(names, chosen, strict=True)}
-
-
-def _legend_width(names: Sequence[str], n_columns: int) -> float:
-    """Return the inches that a legend of small letters needs."""
-    return 1.0 + min(n_columns, len(names) + 1) * (0.4 + 0.062 * max(map(len, names)))
-
-
-def _text(name: str) -> str:
-    """Return a name as matplotlib writes it out: a dollar would begin a formula, and what begins with _ is hidden."""
-    plain = name.replace("$", r"\$")
-    return f"\u2009{plain}" if plain.startswith("_") else plain
+    shown = [cut(name, _LONGEST_NAME) for name in given]
+    return dict(zip(names, shown if len(set(shown)) == len(set(given)) else given, strict=True))
 
 
 def _source(picture: _Picture) -> str:

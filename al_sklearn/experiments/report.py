@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,7 +76,8 @@ def write_report(
     title : str, optional
         Heading of the page.
     data : ReportData, optional
-        What only the data and the models can give: the classes of the pool, a map of it, probabilities.
+        What only the data and the models can give: a map of the pool, probabilities; the classes of the pool, where the
+        store does not know them.
     command : str, optional
         What the run was made with, to be shown.
 
@@ -91,6 +93,9 @@ def write_report(
     names = [str(name) for name in (class_names if class_names is not None else results.classes)]
     if len(names) != len(results.classes):
         raise ValueError(f"class_names must name the {len(results.classes)} classes, got {len(names)} names.")
+    data = data if data is not None else ReportData()
+    if data.pool is None and "pool" in results.config:
+        data = replace(data, pool=np.mean(results.config["pool"]["class_counts"], axis=0))
     summary = results.summary(metric)
     n_seeds = int(summary["n_seeds"].iloc[0])
     environment = Environment(
@@ -100,7 +105,7 @@ def write_report(
     target.parent.mkdir(parents=True, exist_ok=True)
     text = environment.get_template("report.html.j2").render(
         title=title or "Which query strategy saves labels?",
-        headline=headline(summary, metric),
+        headline=[*_unfinished(results), *headline(summary, metric)],
         notes=list(dict.fromkeys([*results.notes, *summary.attrs.get("notes", [])])),
         protocol=_protocol(results),
         metric=_WORDS.get(metric, metric),
@@ -115,7 +120,7 @@ def write_report(
             metric,
             _WORDS.get(metric, metric),
             summary,
-            data if data is not None else ReportData(),
+            data,
         ),
         galleries=_galleries(results.thumbnails, list(summary.index), names),
         versions=results.config.get("versions", {}),
@@ -160,11 +165,11 @@ def headline(summary: pd.DataFrame, metric: str = "accuracy") -> list[str]:
     unclear = others[~others.index.isin(better.index) & ~others.index.isin(worse.index)]
     sentences = []
     if seeds < 2:
-        first = others.index[0]
-        sentences.append(
-            f"With one seed nothing can be told from luck; {first} has the best mean {word} of the strategies."
-        )
-        return sentences
+        # The summary has the best first.
+        return [
+            f"With one seed nothing can be told from luck; {_plain(summary.index[0])} has the best mean {word} over "
+            "the budget."
+        ]
     if better.empty:
         which = others.index[0] if len(others) == 1 else f"None of the {len(others)} strategies"
         verb = "does not beat" if len(others) == 1 else "beats"
@@ -178,15 +183,27 @@ def headline(summary: pd.DataFrame, metric: str = "accuracy") -> list[str]:
     else:
         name = better.index[0]
         best = better.iloc[0]
-        if best["label_saving"] > 0:
-            sentence = (
-                f"{name} reaches random sampling's final {word} with {_percent(best['label_saving'])} fewer labels "
-                f"(95 % interval {_percent_range(best['label_saving_low'], best['label_saving_high'])}, {counted})"
+        gain, saving = _gain(best, metric), best["label_saving"]
+        interval = _percent_range(best["label_saving_low"], best["label_saving_high"]).replace("…", "to")
+        if _percent(saving) == _percent(0):
+            sentences.append(
+                f"{name} beats random sampling: over the whole budget it is {gain} better ({counted}). For random "
+                f"sampling's final {word} it needs as many labels (95 % interval of the share saved: {interval})."
+            )
+        elif saving > 0:
+            sentences.append(
+                f"{name} reaches random sampling's final {word} with {_percent(saving)} fewer labels "
+                f"(95 % interval {interval}, {counted}); over the whole budget it is {gain} better."
             )
         else:
-            sentence = f"{name} beats random sampling ({counted})"
-        gain = _gain(best, metric)
-        sentences.append(f"{sentence}; over the whole budget it is {gain} better.")
+            but = (
+                f"does not reach random sampling's final {word}"
+                if math.isinf(saving)
+                else f"needs {_percent(-saving)} more labels for random sampling's final {word}"
+            )
+            sentences.append(
+                f"{name} is {gain} better than random sampling over the whole budget ({counted}), but {but}."
+            )
     rest = list(better.index[1:])
     if rest:
         sentences.append(f"{_list(rest)} {'beats' if len(rest) == 1 else 'beat'} random sampling too.")
@@ -196,6 +213,26 @@ def headline(summary: pd.DataFrame, metric: str = "accuracy") -> list[str]:
         verb = "does" if len(unclear) == 1 else "do"
         sentences.append(f"{_list(unclear.index)} {verb} not beat random sampling by more than luck can explain.")
     return sentences
+
+
+def _unfinished(results: Results) -> list[str]:
+    """Say that rounds are still to come: a curve that has just begun looks like one that ended low."""
+    n_rounds = results.config["configuration"].get("n_rounds")
+    ends = results.table.sort_values("n_labelled").groupby(["strategy", "seed"], sort=False).last()
+    open_ = ends["n_labelled"] < ends["n_labelled"].max()
+    if "stopped" in ends:
+        open_ &= ~ends["stopped"].fillna("").astype(bool)
+    if isinstance(n_rounds, int):
+        open_ &= ends["round"] < n_rounds
+    n_open = int(open_.sum())
+    if not n_open:
+        return []
+    whose = "1 strategy and seed has" if n_open == 1 else f"{n_open} of {len(ends)} strategies and seeds have"
+    return [f"This run is not finished: {whose} rounds to come. What follows is of the rounds that are there."]
+
+
+def _plain(name: Any) -> str:
+    return "random sampling" if name == _BASELINE else str(name)
 
 
 def _gain(row: pd.Series, metric: str) -> str:

@@ -1,5 +1,6 @@
 """What the pictures show: the data in the axes, their labels, and the same colour for a strategy everywhere."""
 
+import itertools
 import sys
 
 import matplotlib as mpl
@@ -14,6 +15,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from al_sklearn.experiments import plots
 from al_sklearn.experiments import statistics as s
 from al_sklearn.experiments._results import ComparisonResults
+from al_sklearn.experiments.plots._style import COLOURS, GREY, cut, shorten, text_colour
 from tests.experiments.test_statistics import CURVES, table
 from tests.experiments.test_statistics_edges import STOPPED, ragged
 
@@ -403,10 +405,121 @@ def test_a_strategy_has_one_colour_everywhere(whole, scores):
     assert all(line(ax, name).get_color() == colours[name] for name in scores)
     texts = {text.get_text(): text.get_color() for text in plots.critical_difference(scores).texts}
     for name in scores:
-        assert next(colour for text, colour in texts.items() if name in text) == colours[name]
+        assert next(colour for text, colour in texts.items() if name in text) == text_colour(colours[name])
     # More strategies than colours: then colour and dash together are unlike.
     many = plots.strategy_styles([f"strategy {i}" for i in range(30)])
     assert len({(style["color"], str(style["linestyle"])) for style in many.values()}) == 30
+
+
+# How people without one kind of cone see, on linear RGB: Machado, Oliveira and Fernandes, "A physiologically-based
+# model for simulation of color vision deficiency", IEEE TVCG 15, 2009, severity 1.
+VISION = {
+    "usual": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+
+
+def linear(colour):
+    rgb = np.array(mpl.colors.to_rgb(colour))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb):
+    """CIELAB of linear sRGB, under D65."""
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    x, y, z = np.cbrt(np.array(to_xyz) @ np.clip(rgb, 1e-6, 1) / [0.9505, 1, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_any_colour_vision_tells_the_colours_apart(vision):
+    seen = [lab(np.array(VISION[vision]) @ linear(colour)) for colour in (*COLOURS, GREY)]
+    assert min(np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]) > 15
+
+
+def test_names_in_colour_can_be_read():
+    for colour in COLOURS:
+        assert 1.05 / (linear(text_colour(colour)) @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.5
+    # What is dark enough stays.
+    assert to_hex(text_colour("#200060")) == "#200060"
+
+
+def test_thirty_strategies_with_long_names():
+    generator = np.random.default_rng(0)
+    names = ["random_sampling", *(f"uncertainty times diversity of metric number {i}" for i in range(29))]
+    made = table({name: generator.uniform(0.5, 0.9, (3, 3)) for name in names}, BUDGETS)
+    made["query_seconds"] = made["training_seconds"] = 1.0
+    for label in ("cat", "dog"):
+        made[f"accuracy_{label}"] = made["accuracy"]
+        made[f"bought_{label}"] = generator.integers(0, 9, len(made))
+    for ax in (plots.learning_curves(made), plots.gain_over_baseline(made)):
+        drawn(ax)
+        assert len(ax.texts) == 30
+        # The words alone: the lines that lead to them cross.
+        boxes = sorted((mpl.text.Text.get_window_extent(text) for text in ax.texts), key=lambda box: box.y0)
+        assert all(below.y1 <= above.y0 + 1 for below, above in itertools.pairwise(boxes))
+        assert ax.get_position().width > 0.4
+    (own, *_) = plots.class_curves(made, ["cat", "dog"])
+    for ax in (
+        own,
+        plots.performance_profile(s.task_scores(made, by="seed")),
+        plots.bought_histogram(made, ["cat", "dog"], pool=[1, 2]),
+    ):
+        # A warning, and so an error, where names leave no room.
+        ax.figure.canvas.draw()
+        (legend,) = ax.figure.legends or [ax.get_legend()]
+        assert len(legend.get_texts()) >= 30
+        box = legend.get_window_extent()
+        assert box.x0 >= -1
+        assert box.x1 <= ax.figure.bbox.width + 1
+        assert box.y1 <= ax.figure.bbox.height + 1
+    matrix = plots.pairwise_matrix(made)
+    assert not drawn(matrix)
+    assert [other.get_ylabel() for other in matrix.figure.axes[1:]] == ["share of checkpoints"]
+    labels = matrix.get_xticklabels()
+    assert len({label.get_text() for label in labels}) == 30
+    assert not overlaps(labels)
+
+
+def test_names_are_shown_as_they_are():
+    assert cut("a" * 10 + "b" * 10, 11) == "aaaaaa…bbbb"
+    assert cut("short", 5) == "short"
+    assert shorten("$x_1$") == r"\$x_1\$"
+    odd = ["_hidden", "$x_1$ and $", "random_sampling"]
+    made = table(dict.fromkeys(odd, CURVES["good"]), BUDGETS)
+    made["accuracy_cat"], made["bought_cat"] = made["accuracy"], 3
+    for ax in (
+        plots.class_curves(made, ["cat"])[0],
+        plots.performance_profile(s.task_scores(made)),
+        plots.bought_histogram(made, ["cat"]),
+    ):
+        ax.figure.canvas.draw()
+        (legend,) = ax.figure.legends or [ax.get_legend()]
+        texts = [text.get_text().replace("\\", "").strip("\u2009") for text in legend.get_texts()]
+        assert sorted(texts) == sorted(odd)
+
+
+def test_on_axes_without_a_layout_a_legend_has_the_names(whole):
+    _, axes = plt.subplots(1, 2)
+    for ax in (plots.learning_curves(whole, ax=axes[0]), plots.gain_over_baseline(whole, ax=axes[1])):
+        assert not ax.texts
+        assert "good" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_axes_of_labels_have_whole_numbers_and_shares_end_at_one(whole):
+    wide = whole.assign(accuracy=0.9 + 0.09 * (whole["seed"] - 1))
+    ax = plots.learning_curves(wide)
+    drawn(ax)
+    assert ax.get_ylim()[1] <= 1.02
+    assert all(float(label.get_text()).is_integer() for label in ax.get_xticklabels())
+    for one in plots.class_curves(whole.assign(accuracy_cat=wide["accuracy"], accuracy_dog=0.2), ["cat", "dog"]):
+        low, high = one.get_ylim()
+        # They share their axis: what the second needs is not cut by the first.
+        assert low <= 0.2
+        assert high <= 1.02
+    assert plots.learning_curves(whole.assign(nll=2.0), "nll").get_ylabel() == "Negative log-likelihood (nats)"
 
 
 def test_without_matplotlib_it_says_what_to_install(whole, monkeypatch):

@@ -234,7 +234,85 @@ def test_the_headline_claims_nothing_where_nothing_is_better():
     alone = headline(summarize(results({"random_sampling": 0, "margin": -0.001}, noise=0.02)))
     assert alone[0] == "margin does not beat random sampling by more than luck can explain (5 seeds)."
     assert headline(summarize(results({"random_sampling": 0})))[0].startswith("Only random sampling was run")
-    assert "With one seed nothing" in headline(summarize(results({"random_sampling": 0, "a": 1}, n_seeds=1)))[0]
+    one = headline(summarize(results({"random_sampling": 0, "a": 1}, n_seeds=1)))
+    assert one == ["With one seed nothing can be told from luck; a has the best mean accuracy over the budget."]
+    worse = headline(summarize(results({"random_sampling": 0, "a": -1}, n_seeds=1)))
+    assert "random sampling has the best mean accuracy" in worse[0]
+
+
+def test_the_headline_where_a_better_strategy_saves_no_label():
+    """On the way it is better, in the end it is not."""
+    n = np.arange(20, 200, 20)
+
+    def told(ends, wide=0.0):
+        rows = []
+        for seed in range(6):
+            luck = 0.01 * seed
+            base = 0.5 + luck + 0.04 * np.arange(len(n))
+            early = base + 0.1 + 0.002 * seed
+            early[-1] = base[-1] + ends + wide * (-1) ** seed
+            early[:-1] = np.minimum(early[:-1], early[-1] - 0.001)
+            for name, curve in {"random_sampling": base, "early": early}.items():
+                rows += [(name, seed, r, n[r], value) for r, value in enumerate(curve)]
+        table = pd.DataFrame(rows, columns=["strategy", "seed", "round", "n_labelled", "accuracy"])
+        return headline(summarize(table))
+
+    gain = r"\d\.\d points of accuracy \(\d\.\d–\d\.\d\)"
+    (lost,) = told(-0.05)
+    assert re.fullmatch(
+        f"early is {gain} better than random sampling over the whole budget \\(6 seeds\\), but does not reach random "
+        r"sampling's final accuracy\.",
+        lost,
+    )
+    (same,) = told(0.0)
+    assert re.fullmatch(
+        f"early beats random sampling: over the whole budget it is {gain} better \\(6 seeds\\). For random sampling's "
+        r"final accuracy it needs as many labels \(95 % interval of the share saved: 0–0 %\)\.",
+        same,
+    )
+    (unsure,) = told(0.002, wide=0.01)
+    assert re.search(r"with \d+ % fewer labels \(95 % interval not reached to \d+ %, 6 seeds\)", unsure)
+
+
+def test_the_headline_where_all_are_worse_and_without_random_sampling(tmp_path):
+    table = results({"random_sampling": 0, "a": -0.1, "b": -0.2})
+    assert headline(summarize(table)) == [
+        "None of the 2 strategies beats random sampling by more than luck can explain (5 seeds).",
+        "a and b are worse than random sampling.",
+    ]
+    with pytest.raises(ValueError, match="baseline 'random_sampling' is not in the table; it has \\['a', 'b'\\]"):
+        write_report(made_up(table[table["strategy"] != "random_sampling"]), tmp_path / "r.html")
+
+
+def test_a_run_that_is_not_finished_says_so_first(tmp_path):
+    whole = results({"random_sampling": 0, "margin": 0.05})
+    margin = whole["strategy"] == "margin"
+    # Every seed of margin is at its second round: on the table alone, a strategy that ended there.
+    path = write_report(
+        made_up(whole[~margin | (whole["round"] < 2)], configuration={"n_rounds": 8}), tmp_path / "r.html"
+    )
+    leads = re.findall('<p class="lead">(.*?)</p>', path.read_text(encoding="utf-8"))
+    assert leads == [
+        "This run is not finished: 5 of 10 strategies and seeds have rounds to come. "
+        "What follows is of the rounds that are there."
+    ]
+    for finished in (
+        made_up(whole, configuration={"n_rounds": 8}),
+        # A budget of its own for each seed, by an adaptive rate; and what a criterion ended.
+        made_up(whole.assign(n_labelled=whole["n_labelled"] + whole["seed"]), configuration={"n_rounds": 8}),
+        made_up(
+            whole.assign(stopped=np.where(margin & (whole["round"] == 1), "enough", ""))[~margin | (whole["round"] < 2)]
+        ),
+    ):
+        assert "not finished" not in words(write_report(finished, tmp_path / "r.html"))
+
+
+def test_the_store_knows_the_classes_of_the_pool(tmp_path):
+    table = results({"random_sampling": 0, "margin": 0.05}).assign(bought_0=3, bought_1=7)
+    found = made_up(table)
+    assert "The black line" not in words(write_report(found, tmp_path / "r.html"))
+    found.config["pool"] = {"class_counts": [[30, 70]] * 5}
+    assert "The black line is what buying blindly would give." in words(write_report(found, tmp_path / "r.html"))
 
 
 def test_plots_return_the_axes_they_were_given(comparison):
@@ -246,7 +324,7 @@ def test_plots_return_the_axes_they_were_given(comparison):
         assert made.figure is not ax.figure
     assert plots.bought_histogram(table, comparison.classes_).get_ylabel() == "images bought"
     ax = comparison.plot("nll")
-    assert ax.get_ylabel() == "Negative log-likelihood"
+    assert ax.get_ylabel() == "Negative log-likelihood (nats)"
     plt.close("all")
 
 

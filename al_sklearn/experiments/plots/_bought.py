@@ -10,6 +10,7 @@ import numpy as np
 from al_sklearn.experiments.plots._style import (
     GREY,
     INK,
+    legend_columns,
     one_axes,
     several_axes,
     shorten,
@@ -50,16 +51,19 @@ def bought_histogram(
     matplotlib Axes
     """
     (table,) = tables(results).values()
-    ax = one_axes(ax)
     columns = [f"bought_{name}" for name in classes]
     later = table[table["round"] > 0]
     totals = later.groupby(["strategy", "seed"], sort=False)[columns].sum().groupby("strategy", sort=False).mean()
     names = list(dict.fromkeys(table["strategy"]))
+    entries = [shorten(name, 32) for name in names] + (["as in the pool"] if pool is not None else [])
+    inches = float(np.clip(0.05 * len(names) * len(columns), 7.5, 14))
+    ax = one_axes(ax, (inches, 4.6 + 0.19 * (len(entries) // legend_columns(entries, inches - 1))))
+    n_columns = legend_columns(entries, ax.get_window_extent().width / ax.get_figure(root=True).dpi)
     width = 0.8 / len(names)
     for i, (name, style) in enumerate(strategy_styles(names).items()):
         if name in totals.index:
             at = np.arange(len(columns)) + (i - (len(names) - 1) / 2) * width
-            ax.bar(at, totals.loc[name], width=width * 0.9, color=style["color"], label=name)
+            ax.bar(at, totals.loc[name], width=width * 0.9, color=style["color"], label=shorten(name, 32))
     if pool is not None:
         shares = np.asarray(pool, dtype=np.float64)
         if len(shares) != len(columns) or shares.min() < 0 or shares.sum() == 0:
@@ -67,16 +71,18 @@ def bought_histogram(
         expected = shares / shares.sum() * totals.to_numpy().sum(axis=1).mean()
         middle = np.arange(len(columns))
         ax.hlines(expected, middle - 0.45, middle + 0.45, color=INK, linewidth=1.6, label="as in the pool")
-    labels = [str(name) for name in (class_names if class_names is not None else classes)]
-    ax.set_xticks(range(len(columns)), labels)
-    if max(map(len, labels)) > 3:
-        ax.tick_params(axis="x", rotation=30)
+    labels = [shorten(str(name)) for name in (class_names if class_names is not None else classes)]
+    slanted: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(range(len(columns)), labels, **(slanted if max(map(len, labels)) > 3 else {}))
+    ax.set_xlabel("class")
     ax.set_ylabel("images bought")
-    ax.set_title("What was bought, by class (mean over seeds)", loc="left", fontsize=11, pad=26)
+    # Over the rows of the legend, 14 points each.
+    pad = 12 + 14 * -(-len(entries) // n_columns)
+    ax.set_title("What was bought, by class (mean over seeds)", loc="left", fontsize=11, pad=pad)
     ax.legend(
         frameon=False,
         fontsize=8,
-        ncols=min(6, len(names) + 1),
+        ncols=n_columns,
         loc="lower left",
         bbox_to_anchor=(0, 1),
         borderaxespad=0,

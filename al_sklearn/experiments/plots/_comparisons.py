@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,16 @@ from al_sklearn.experiments.plots._style import (
     shorten,
     strategy_styles,
     tables,
+    text_colour,
     undress,
 )
+
+# Strategies whose matrix has numbers in a figure of its own, and inches that a share, and a p-value under it, need.
+_MOST_NUMBERS: Final = 16
+_NUMBER_WIDTH: Final = 0.34
+_P_WIDTH: Final = 0.56
+# Ranks that are written on the line of a critical difference diagram, at most.
+_MOST_RANKS: Final = 15
 
 
 def pairwise_matrix(
@@ -39,23 +47,32 @@ def pairwise_matrix(
     Returns
     -------
     matplotlib Axes
-        Under a share that is not 0 stands the smallest of its p-values after Holm's adjustment.
+        Under a share that is not 0 stands the smallest of its p-values after Holm's adjustment. Where the cells are too
+        small for numbers, a colour bar stands for them.
     """
     (table,) = tables(results).values()
     matrix = statistics.pairwise_penalty(table, metric, baseline=baseline)
     adjusted = _smallest_p(table, metric, baseline)
     values = matrix.to_numpy()
-    ax = one_axes(ax, (2.2 + 0.95 * values.shape[1], 1.4 + 0.52 * values.shape[0]))
-    ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    k = values.shape[1]
+    cell = (0.95, 0.52) if k <= _MOST_NUMBERS else (0.3, 0.26)
+    ax = one_axes(ax, (max(7.4, 2.4 + cell[0] * k), 1.4 + cell[1] * (k + 1)))
+    image = ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    # About what the names leave, in inches.
+    figure_width = ax.get_figure(root=True).get_size_inches()[0]
+    width = min(ax.get_window_extent().width / ax.get_figure(root=True).dpi, figure_width - 2.4) / k
+    if width < _NUMBER_WIDTH:
+        ax.figure.colorbar(image, ax=ax, label="share of checkpoints", shrink=0.6)
     for i, row in enumerate(values):
-        for j, value in enumerate(row):
+        for j, value in enumerate(row if width >= _NUMBER_WIDTH else ()):
             text = "–" if np.isnan(value) or i == j else f"{value:.2f}"
             p = adjusted.get((matrix.index[i], matrix.columns[j]), np.nan)
-            if value > 0 and not np.isnan(p):
+            if value > 0 and not np.isnan(p) and width >= _P_WIDTH:
                 text += "\np < .001" if p < 0.001 else f"\np = {p:.3f}".replace("0.", ".")
             ax.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if value > 0.55 else INK)
     undress(ax)
-    ax.set_xticks(range(values.shape[1]), [shorten(name) for name in matrix.columns], rotation=30, ha="right")
+    slanted = {"rotation": 30, "ha": "right"} if width >= _P_WIDTH else {"rotation": 90}
+    ax.set_xticks(range(k), [shorten(name) for name in matrix.columns], **slanted)
     ax.set_yticks(range(values.shape[0]), [shorten(name) for name in matrix.index])
     ax.axhline(values.shape[0] - 1.5, color="white", linewidth=3)
     ax.tick_params(length=0)
@@ -95,7 +112,7 @@ def critical_difference(scores: pd.DataFrame, *, alpha: float = 0.05, ax: Any = 
     ax.set_xlim(0.55 - 0.32 * k, k + 0.45 + 0.32 * k)
     ax.set_ylim(depth + 0.35, -1.0)
     ax.plot([1, k], [0, 0], color=INK, linewidth=1.1)
-    for rank in range(1, k + 1):
+    for rank in range(1, k + 1, -(-k // _MOST_RANKS)):
         ax.plot([rank, rank], [-0.1, 0], color=INK, linewidth=1.1)
         ax.text(rank, -0.16, str(rank), ha="center", va="bottom", fontsize=9)
     for i, (name, rank) in enumerate(ranks.items()):
@@ -111,7 +128,7 @@ def critical_difference(scores: pd.DataFrame, *, alpha: float = 0.05, ax: Any = 
             ha="right" if left else "left",
             va="center",
             fontsize=9,
-            color=colour,
+            color=text_colour(colour),
         )
     for i, group in enumerate(bars):
         ends = [ranks[group[0]] - 0.04, ranks[group[-1]] + 0.04]
@@ -143,17 +160,18 @@ def performance_profile(scores: pd.DataFrame, *, metric: str = "accuracy", ax: A
     matplotlib Axes
     """
     profile = statistics.performance_profile(scores)
-    ax = one_axes(ax)
+    ax = one_axes(ax, (8.4, max(4.4, 0.24 * len(scores.columns) + 1.0)))
     gaps = profile.index.to_numpy(dtype=np.float64)
     end = gaps[-1] * 1.05 if gaps[-1] > 0 else 1.0
     for name, style in strategy_styles(scores.columns).items():
         shares = profile[name].to_numpy()
-        ax.step([*gaps, end], [*shares, shares[-1]], where="post", linewidth=1.8, label=name, **style)
+        ax.step([*gaps, end], [*shares, shares[-1]], where="post", linewidth=1.8, label=shorten(name, 32), **style)
     ax.set_xlim(0, end)
     ax.set_ylim(0, 1.03)
     ax.set_xlabel(f"behind the best of the task (AUBC of {metric_name(metric).lower()})")
     ax.set_ylabel("share of tasks")
-    ax.legend(frameon=False, fontsize=9, loc="lower right")
+    # Beside the axes: inside there is no corner that no step goes through.
+    ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     ax.set_title(f"Performance profile over {len(scores)} tasks: higher is better", loc="left", fontsize=11)
     return ax
 

@@ -14,13 +14,19 @@ from al_sklearn.experiments import statistics
 from al_sklearn.experiments.plots._style import (
     DASHES,
     GREY,
+    baseline_name,
+    count_labels,
     dress,
+    keep_to_shares,
+    legend_columns,
+    metric_label,
     metric_name,
     one_axes,
     several_axes,
     shorten,
     strategy_styles,
     tables,
+    text_colour,
     title,
 )
 
@@ -57,13 +63,16 @@ def learning_curves(
 
     Notes
     -----
-    A line ends where the first of its seeds ends; a cross marks each seed that a criterion stopped.
+    A line ends where the first of its seeds ends; a cross marks each seed that a criterion stopped. Names stand where
+    the lines end; on axes of a figure without a layout (``layout="constrained"``) there would be no room for them, and
+    a legend has them.
     """
     if x not in ("n_labelled", "seconds"):
         raise ValueError(f"x must be 'n_labelled' or 'seconds', got {x!r}.")
     runs = tables(results)
     styles = strategy_styles([name for table in runs.values() for name in table["strategy"]], baseline)
-    ax = one_axes(ax)
+    n_lines = sum(table["strategy"].nunique() for table in runs.values())
+    ax = one_axes(ax, _size(n_lines))
     ends: dict[str, tuple[float, float, str]] = {}
     counts = []
     for i, (run, table) in enumerate(runs.items()):
@@ -76,13 +85,16 @@ def learning_curves(
             at = grid if seconds is None else _stack(seconds.by_strategy[name], grid).mean(axis=0)
             style = styles[name] if len(runs) == 1 else {**styles[name], "linestyle": DASHES[i % len(DASHES)]}
             label = name if len(runs) == 1 else f"{name} ({run})"
-            _draw(ax, at, mean, half, style, label)
+            _draw(ax, at, mean, half, style, label, alpha=_alpha(n_lines))
             if seconds is None:
                 _mark_stops(ax, curves.by_strategy[name], style["color"])
             ends[label] = (at[-1], mean[-1], style["color"])
+    keep_to_shares(ax, metric)
     _label_ends(ax, ends)
     ax.set_xlabel("labels" if x == "n_labelled" else "seconds of queries and training")
-    ax.set_ylabel(metric_name(metric))
+    if x == "n_labelled":
+        count_labels(ax)
+    ax.set_ylabel(metric_label(metric))
     ax.set_title(title(metric_name(metric), (min(counts), max(counts)), confidence), loc="left", fontsize=11)
     return ax
 
@@ -111,7 +123,8 @@ def gain_over_baseline(
     (table,) = tables(results).values()
     curves = statistics.read_curves(table, metric)
     curves.check_baseline(baseline)
-    ax = one_axes(ax)
+    n_lines = len(curves.by_strategy)
+    ax = one_axes(ax, _size(n_lines))
     ax.axhline(0, color=GREY, linestyle="--", linewidth=1.2)
     random = curves.by_strategy[baseline]
     end = 0.0
@@ -122,14 +135,16 @@ def gain_over_baseline(
         own = curves.by_strategy[name]
         grid = _own_budgets([*own, *random])
         mean, half = _band(_stack(own, grid) - _stack(random, grid), confidence)
-        _draw(ax, grid, mean, half, style, name)
+        _draw(ax, grid, mean, half, style, name, alpha=_alpha(n_lines))
         ends[name] = (grid[-1], mean[-1], style["color"])
         end = max(end, grid[-1])
     ends[baseline] = (end or ax.get_xlim()[1], 0.0, GREY)
     _label_ends(ax, ends)
     ax.set_xlabel("labels")
-    ax.set_ylabel(f"{metric_name(metric)} minus random's, same seed")
-    ax.set_title(title("Gain over random sampling", len(curves.seeds), confidence), loc="left", fontsize=11)
+    count_labels(ax)
+    whose = "random" if baseline == "random_sampling" else shorten(baseline)
+    ax.set_ylabel(f"{metric_name(metric)} minus {whose}'s, same seed")
+    ax.set_title(title(f"Gain over {baseline_name(baseline)}", len(curves.seeds), confidence), loc="left", fontsize=11)
     return ax
 
 
@@ -178,12 +193,20 @@ def class_curves(
         for strategy, style in styles.items():
             grid = _own_budgets(curves.by_strategy[strategy])
             mean, half = _band(_stack(curves.by_strategy[strategy], grid), confidence)
-            _draw(one, grid, mean, half, style, strategy, size=1.2)
+            _draw(one, grid, mean, half, style, strategy, size=1.2, alpha=_alpha(len(styles)))
+        count_labels(one)
         one.tick_params(labelsize=8)
+    for one in axes:
+        # Once all are drawn: they share their axis.
+        keep_to_shares(one, "accuracy")
     figure = axes[0].figure
     handles, labels = next((h, n) for h, n in (one.get_legend_handles_labels() for one in axes) if h)
     if ax is None:
-        figure.legend(handles, labels, loc="outside upper left", ncols=min(6, len(labels)), frameon=False, fontsize=9)
+        width, height = figure.get_size_inches()
+        columns = legend_columns(labels, width, 9)
+        # Room for the rows of the legend beyond the first.
+        figure.set_size_inches(width, height + 0.2 * ((len(labels) - 1) // columns))
+        figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=9)
         figure.supxlabel("labels", fontsize=10)
         figure.supylabel("accuracy of the class", fontsize=10)
     else:
@@ -229,10 +252,21 @@ def _draw(
     style: dict[str, Any],
     label: str,
     size: float = 1.8,
+    alpha: float = 0.12,
 ) -> None:
     if half is not None:
-        ax.fill_between(x, mean - half, mean + half, color=style["color"], alpha=0.12, linewidth=0)
-    ax.plot(x, mean, marker="o", markersize=1.6 * size, linewidth=size, label=label, **style)
+        ax.fill_between(x, mean - half, mean + half, color=style["color"], alpha=alpha, linewidth=0)
+    ax.plot(x, mean, marker="o", markersize=1.6 * size, linewidth=size, label=shorten(label, 40), **style)
+
+
+def _alpha(n_lines: int) -> float:
+    """Return how dense a band is: many that lie over each other must not become a wall."""
+    return min(0.12, 0.9 / n_lines)
+
+
+def _size(n_lines: int) -> tuple[float, float]:
+    """Return a figure's size in inches, with room for a name for each line."""
+    return 7.5, max(4.6, 0.24 * n_lines + 0.8)
 
 
 def _mark_stops(ax: Any, curves: list[statistics.Curve], colour: str) -> None:
@@ -243,10 +277,15 @@ def _mark_stops(ax: Any, curves: list[statistics.Curve], colour: str) -> None:
 
 def _label_ends(ax: Any, ends: dict[str, tuple[float, float, str]]) -> None:
     """Write each name where its line ends, moved apart where they would cover each other."""
+    figure = ax.get_figure(root=True)
+    if figure.get_layout_engine() is None:
+        # Nobody makes room beside the axes.
+        ax.legend(frameon=False, fontsize=8)
+        return
     low, high = ax.get_ylim()
-    # A line of text is a twentieth of an axes of usual height, and more of a low one.
-    height = ax.get_position().height * ax.figure.get_size_inches()[1]
-    gap = (high - low) * max(0.052, 0.19 / height)
+    height = ax.get_window_extent().height / figure.dpi
+    # A line of text, in the unit of the axis.
+    gap = (high - low) * 0.19 / height
     order = sorted(ends, key=lambda name: ends[name][1])
     steps = gap * np.arange(len(order))
     # Least moved, squared, with a gap between neighbours: an isotonic regression once the gaps are taken out.
@@ -260,7 +299,7 @@ def _label_ends(ax: Any, ends: dict[str, tuple[float, float, str]]) -> None:
             xy=(x, value),
             xytext=(1.035, y),
             textcoords=ax.get_yaxis_transform(),
-            color=colour,
+            color=text_colour(colour),
             fontsize=9,
             va="center",
             annotation_clip=False,

@@ -32,21 +32,21 @@ def calibration(y_true: Any, proba: Any, *, n_bins: int = 15, ax: Any = None) ->
         The area of a dot is the share of the images in its bin. The legend holds the expected calibration error.
     """
     models = dict(proba) if isinstance(proba, Mapping) else {"": proba}
-    ax = one_axes(ax, (6.6, 4.6))
+    ax = one_axes(ax, (8.0, 4.6))
     ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.1)
     for name, style in strategy_styles(models).items():
         y, values = _checked(y_true, models[name])
         curve = statistics.reliability_curve(y, values, n_bins)
         there = curve[curve["n"] > 0]
         error = statistics.expected_calibration_error(y, values, n_bins)
-        label = f"{name}, ECE {error:.3f}" if name else f"ECE {error:.3f}"
+        label = f"{shorten(name)}, ECE {error:.3f}" if name else f"ECE {error:.3f}"
         ax.plot(there["confidence"], there["accuracy"], linewidth=1.5, label=label, **style)
         ax.scatter(
             there["confidence"], there["accuracy"], s=10 + 300 * there["n"] / len(y), color=style["color"], alpha=0.5
         )
     ax.set_xlim(0, 1.02)
     ax.set_ylim(0, 1.02)
-    ax.set_aspect("equal")
+    ax.set_aspect("equal", anchor="W")
     ax.set_xlabel("confidence")
     ax.set_ylabel("accuracy")
     ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))

@@ -122,7 +122,7 @@ def pool_map(
         known = np.isin(rows, np.concatenate([np.empty(0, dtype=np.int64), *own[:last]]))
         undress(one)
         looks: list[tuple[str, np.ndarray, dict[str, Any], str]] = [
-            ("unknown", ~(new | known), {"s": 7, "alpha": 0.35, "linewidths": 0}, "#c2c6cb"),
+            ("unknown", ~(new | known), {"s": 7, "alpha": 0.45, "linewidths": 0}, "#9aa0a6"),
             ("known", known, {"s": 26, "edgecolors": INK, "linewidths": 0.7}, COLOURS[5]),
             ("new", new, {"s": 90, "marker": "*", "edgecolors": INK, "linewidths": 0.7}, COLOURS[1]),
         ]
@@ -159,7 +159,7 @@ def _class_colours(
 def _legend(figure: Any, coloured: bool, names: list[tuple[str, Any]]) -> None:
     from matplotlib.lines import Line2D
 
-    fills = [GREY] * 3 if coloured else ["#c2c6cb", COLOURS[5], COLOURS[1]]
+    fills = [GREY] * 3 if coloured else ["#9aa0a6", COLOURS[5], COLOURS[1]]
     looks: list[tuple[str, dict[str, Any]]] = [
         ("unknown", {"marker": "o", "markersize": 4, "markeredgewidth": 0, "alpha": 0.6}),
         ("known", {"marker": "o", "markersize": 6, "markeredgecolor": INK, "markeredgewidth": 0.7}),

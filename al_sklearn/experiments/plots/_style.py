@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-# Okabe and Ito's colours and two more, which people with any colour vision can tell apart.
-COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#5B3A9E")
+# Okabe and Ito's colours and two dark ones, which people with any colour vision can tell apart.
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#602000", "#200060")
 GREY: Final = "#5f6368"
 INK: Final = "#202124"
 DASHES: Final = ("-", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
@@ -20,7 +20,15 @@ METRIC_NAMES: Final = {
     "macro_f1": "Macro F1",
     "nll": "Negative log-likelihood",
     "ece": "Expected calibration error",
+    "batch_accuracy": "Accuracy on the batch just bought",
+    "validation_accuracy": "Validation accuracy",
+    "query_seconds": "Seconds of the query",
+    "training_seconds": "Seconds of the training",
+    "peak_memory_mb": "Peak memory (MB)",
+    "score": "Score",
 }
+_UNITS: Final = {"nll": " (nats)"}
+_SHARES: Final = ("accuracy", "balanced_accuracy", "macro_f1", "batch_accuracy", "validation_accuracy")
 # Strategies that are often compared do not share a colour.
 _OWN: Final = {
     "margin": 0,
@@ -76,6 +84,16 @@ def strategy_styles(names: Iterable[str], baseline: str = "random_sampling") -> 
 def metric_name(metric: str) -> str:
     """Return a metric's name for people."""
     return METRIC_NAMES.get(metric, metric)
+
+
+def metric_label(metric: str) -> str:
+    """Return a metric's name with its unit, for an axis."""
+    return metric_name(metric) + _UNITS.get(metric, "")
+
+
+def baseline_name(baseline: str) -> str:
+    """Return what a title calls the baseline."""
+    return "random sampling" if baseline == "random_sampling" else shorten(baseline)
 
 
 def tables(results: Any) -> dict[str, pd.DataFrame]:
@@ -155,6 +173,52 @@ def title(what: str, n_seeds: int | tuple[int, int], confidence: float) -> str:
     return f"{what} (mean of {counted} seeds, {confidence:.0%} interval)"
 
 
+def cut(name: str, length: int) -> str:
+    """Cut a long name in its middle: names of one kind often differ at their ends alone."""
+    if len(name) <= length:
+        return name
+    head = (length - 1) * 3 // 5
+    return f"{name[:head]}…{name[len(name) - (length - 1 - head) :]}"
+
+
 def shorten(name: str, length: int = 24) -> str:
-    """Cut a long name, so that it stays in its place."""
-    return name if len(name) <= length else name[: length - 1] + "…"
+    """Cut a long name, so that it stays in its place, and keep matplotlib from reading it.
+
+    A dollar would begin a formula, and a legend leaves out what begins with an underscore.
+    """
+    shown = cut(name, length).replace("$", r"\$")
+    return f"\u2009{shown}" if shown.startswith("_") else shown
+
+
+def legend_columns(names: Iterable[str], width: float, font_size: float = 8) -> int:
+    """Return how many columns of a legend with these names find room in a width in inches."""
+    shown = list(names)
+    # A letter is about 0.6 of its size wide; the line before it and the gaps are five letters.
+    entry = (max(map(len, shown), default=0) + 5) * 0.6 * font_size / 72
+    return int(np.clip(width / entry, 1, max(1, len(shown))))
+
+
+def text_colour(colour: str) -> tuple[float, ...]:
+    """Return a colour, darkened until small letters of it can be read on white (contrast 4.5, as WCAG 2 asks)."""
+    from matplotlib.colors import to_rgb
+
+    rgb = np.array(to_rgb(colour))
+    while True:
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        if 1.05 / (float(linear @ [0.2126, 0.7152, 0.0722]) + 0.05) >= 4.5:
+            return tuple(float(part) for part in rgb)
+        rgb = rgb * 0.96
+
+
+def count_labels(ax: Any) -> None:
+    """Have whole numbers on the horizontal axis: there is no half label."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
+
+
+def keep_to_shares(ax: Any, metric: str) -> None:
+    """End the vertical axis at 0 and 1 for a metric that is a share, whatever a wide band says."""
+    if metric in _SHARES or metric.startswith("accuracy_"):
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(low, -0.02), min(high, 1.02))
