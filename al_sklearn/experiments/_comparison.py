@@ -650,12 +650,16 @@ def _run_strategy(
         loop.share(model, records[0])
         loop.replay(records[1:])
         fresh = len(records) == 1
-        with told.about(loop, [] if fresh else records) as listeners:
+        with told.about(loop, [] if fresh else records) as listeners, store.writer() as write_behind:
             if fresh:
                 listeners.round_end(records[0])
             while not loop.finished:
                 record = loop.step()
-                store.write(name, problem.streams.seed, record, loop.model if settings[2] else None)
+                if told.listeners or settings[2]:
+                    # Nobody hears of a round that a kill could still take, and the next one changes the model.
+                    store.write(name, problem.streams.seed, record, loop.model if settings[2] else None)
+                else:
+                    write_behind(name, problem.streams.seed, record)
                 listeners.round_end(record)
                 if os.getpid() != main and os.getppid() != parent:
                     # The process that wanted this was killed: leave the rest to whoever resumes it.

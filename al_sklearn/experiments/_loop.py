@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Final
 
@@ -124,8 +124,8 @@ class Problem:
 
     def __getstate__(self) -> dict[str, Any]:
         # On its way to a worker joblib turns large arrays into memmaps: which of them were some before?
-        mapped = {name for name, value in vars(self).items() if isinstance(value, np.memmap)}
-        return {**vars(self), _MAPPED: mapped}
+        state = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**state, _MAPPED: {name for name, value in state.items() if isinstance(value, np.memmap)}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take memmaps that were arrays as arrays again.

@@ -27,7 +27,8 @@ import os
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
@@ -133,11 +134,7 @@ class RunStore:
             writer = _writer(config)
             raise ValueError(
                 f"{path} has format {found!r}; this version reads formats {' and '.join(map(str, _READ))}. "
-                + (
-                    f"It was written by {writer}: read it with that."
-                    if writer
-                    else "It names no version."
-                )
+                + (f"It was written by {writer}: read it with that." if writer else "It names no version.")
             )
         return config
 
@@ -163,6 +160,31 @@ class RunStore:
             if model is not None:
                 write_checkpoint(path.with_suffix(""), model, self.durable)
         self._write(path, _to_json(content).encode())
+
+    @contextmanager
+    def writer(self) -> Iterator[Callable[[str, int, Round], None]]:
+        """Give a :meth:`write` that does not wait for the disk: that is done while the next round is trained.
+
+        No round is written before the one before it is there, and all are there behind the block. A kill or a power
+        cut takes the round that is being written; what an error of the disk was is said at the next round.
+        """
+        if not self.durable:
+            yield self.write
+            return
+        with ThreadPoolExecutor(1, "al_sklearn-store") as thread:
+            last: Future[None] | None = None
+
+            def write(strategy: str, seed: int, record: Round) -> None:
+                nonlocal last
+                if last is not None:
+                    last.result()
+                last = thread.submit(self.write, strategy, seed, record)
+
+            try:
+                yield write
+            finally:
+                if last is not None:
+                    last.result()
 
     def read(self, strategy: str, seed: int) -> list[Round]:
         """Read the finished rounds of a run, in order, up to the first that is missing; see :meth:`metrics`."""

@@ -81,7 +81,7 @@ class ExperimentState:
         if model is None or not hasattr(model, "predict_proba"):
             return None
         with preserve_global_rng():
-            return align_columns(predict_proba(model, problem.X_test), classes_of(model), problem.classes)
+            return align_columns(predict_proba(model, problem.test_rows), classes_of(model), problem.classes)
 
     def watched(self, n: int) -> np.ndarray:
         """Positions in X of at most ``n`` images, the same in every round and for every strategy of the seed."""
