@@ -43,6 +43,7 @@ __all__ = [
     "predict_loss",
     "predict_proba",
     "proba_and_embed",
+    "readable",
     "sample_proba",
     "shared",
 ]
@@ -169,6 +170,42 @@ def _check_proba(proba: np.ndarray, n: int, estimator: Any) -> np.ndarray:
     return proba
 
 
+def readable(classifier: Any, X: Any) -> Any:
+    """X as the classifier can read it: items of a torch data set in one array, for what takes arrays alone.
+
+    Parameters
+    ----------
+    classifier : estimator, Pipeline, ActiveLearner, Committee or None
+        Those of scikit-learn, a Pipeline that begins with one, a Committee of them, and ``None`` take arrays alone.
+    X : any kind of rows, n of them
+        Of a data set's pairs (row, label) the row.
+
+    Returns
+    -------
+    X : the same, or ndarray of shape (n, …)
+    """
+    torch_data, skorch_helper = sys.modules.get("torch.utils.data"), sys.modules.get("skorch.helper")
+    is_slice = skorch_helper is not None and isinstance(X, skorch_helper.SliceDataset)
+    is_items = torch_data is not None and isinstance(X, torch_data.Dataset)
+    if not (is_slice or is_items) or n_rows(X) == 0 or not _takes_arrays_alone(_unwrap(classifier)):
+        return X
+    items = (X[i] for i in range(n_rows(X)))
+    return np.stack([np.asarray(item[0] if isinstance(item, (tuple, list)) else item) for item in items])
+
+
+def _takes_arrays_alone(estimator: Any) -> bool:
+    """Whether an estimator is scikit-learn's, or derived from one, which knows nothing of torch data sets."""
+    if estimator is None:
+        return True
+    if isinstance(estimator, Pipeline):
+        return _takes_arrays_alone(_unwrap(estimator[0]))
+    if (members := _members(estimator)) is not None:
+        return all(_takes_arrays_alone(_unwrap(member)) for member in members)
+    # The bases that any estimator derives from say nothing.
+    modules = [base.__module__.split(".") for base in type(estimator).__mro__]
+    return any(part[0] == "sklearn" and part[1:2] not in (["base"], ["utils"]) for part in modules)
+
+
 def classes_of(classifier: Any) -> np.ndarray:
     """Return the class labels, in the order of the columns of the probabilities."""
     _check_fitted(_unwrap(classifier))
@@ -184,7 +221,7 @@ def labelled_data(classifier: Any, X_labelled: Any = None, y_labelled: Any = Non
     if X_labelled is None:
         X_labelled = getattr(classifier, "X_training", None)
         y_labelled = getattr(classifier, "y_training", None) if y_labelled is None else y_labelled
-    return X_labelled, y_labelled
+    return readable(classifier, X_labelled), y_labelled
 
 
 def predict_proba(classifier: Any, X: Any) -> np.ndarray:

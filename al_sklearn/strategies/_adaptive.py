@@ -264,6 +264,7 @@ def oracle_batch(
         raise ValueError("oracle_batch needs at least one strategy.")
     if n_candidates < 1 or not 0 < subset <= 1:
         raise ValueError(f"n_candidates must be at least 1 and subset in (0, 1], got {n_candidates} and {subset}.")
+    X_labelled, X_test = (inference.readable(classifier, rows) for rows in (X_labelled, X_test))
     rng = as_generator(random_state)
     seed = as_seed(rng)
     learner = _Taught(classifier, X_labelled, y_labelled)

@@ -229,7 +229,10 @@ def cluster_margin(
 
 
 @query_strategy(
-    family="hybrid", needs=("proba", "embeddings"), reference="Gupte et al., TMLR 2024", cost="O(T n d C + m d b)"
+    family="hybrid",
+    needs=("proba", "embeddings", "feature_dropout"),
+    reference="Gupte et al., TMLR 2024",
+    cost="O(T n d C + m d b)",
 )
 def drop_query(
     classifier: Any,

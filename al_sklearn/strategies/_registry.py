@@ -28,6 +28,7 @@ NEEDS = (
     "loss",
     "last_layer",
     "input_gradient",
+    "feature_dropout",
     "true_labels",
 )
 
@@ -82,13 +83,15 @@ def run_strategy(
     """Call ``function`` under the contract: arguments checked, results shared, global generators put back."""
     n = n_rows(X)
     n_instances = check_n_instances(n_instances, n)
+    X = inference.readable(classifier, X)
     # Only what is in memory is looked at here: reading a file twice would double the cost of a query.
-    if isinstance(X, np.ndarray) and not isinstance(X, np.memmap) and X.dtype.kind == "f":
+    values = X.to_numpy() if hasattr(X, "iloc") else X
+    if isinstance(values, np.ndarray) and not isinstance(values, np.memmap) and values.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
             # A sum is NaN when a value is; it may also overflow, so a suspicion is looked into.
-            suspicious = np.isnan(X.sum())
-        if suspicious and np.isnan(X).any():
-            raise ValueError(f"X contains NaN, first in row {_first_nan_row(X)}.")
+            suspicious = np.isnan(values.sum())
+        if suspicious and np.isnan(values).any():
+            raise ValueError(f"X contains NaN, first in row {_first_nan_row(values)}.")
     with inference.shared(), preserve_global_rng():
         try:
             indices, scores = function(classifier, X, n_instances, **options)

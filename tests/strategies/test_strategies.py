@@ -4,7 +4,6 @@ import pickle
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from sklearn.ensemble import RandomForestClassifier
@@ -12,7 +11,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
-from skorch.helper import SliceDataset
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -171,48 +169,6 @@ def taught(digits):
             flat[100:400],
         ),
     }
-
-
-def kinds_of(X):
-    return {
-        "tensor": torch.from_numpy(X),
-        "images": X.reshape(-1, 8, 8),
-        "frame": pd.DataFrame(X, index=np.arange(len(X)) + 7000),
-        "dataset": Indexed(X),
-        "slice_dataset": SliceDataset(Indexed(X)),
-    }
-
-
-@pytest.mark.parametrize("strategy", CONFIGURED, ids=strategy_name)
-def test_every_strategy_on_every_classifier_and_kind_of_x(strategy, taught):
-    strategy = get_strategy(strategy)
-    needs_samples = "samples" in needs_of(strategy) or "bald" in strategy_name(strategy)
-    needs_samples = needs_samples or "n_samples" in strategy_name(strategy)
-    for name, (learner, X) in taught.items():
-        if name == "pipeline" and needs_samples:
-            with pytest.raises(
-                TypeError, match=r"strategy '.*': LogisticRegression cannot give posterior samples: use"
-            ):
-                strategy(learner, X, 3, random_state=0)
-            continue
-        lacks = {"forest": {"last_layer", "input_gradient"}, "pipeline": {"input_gradient"}}.get(name, set())
-        lacks = lacks | {"loss"}
-        if lacks & needs_of(strategy):
-            with pytest.raises(
-                TypeError,
-                match=r"strategy '.*': \w+ cannot give (last-layer weights|input gradients|predict_loss): (use|train)",
-            ):
-                strategy(learner, X, 3, random_state=0)
-            continue
-        expected = strategy(learner, X, 12, random_state=0)
-        for kind, rows in kinds_of(X).items():
-            if name == "net" and kind == "frame":
-                continue  # skorch makes a dict of a frame's columns, which no image network takes
-            if name != "net" and kind not in ("tensor", "frame"):
-                continue  # scikit-learn's estimators take two-dimensional arrays alone
-            got = strategy(learner, rows, 12, random_state=0)
-            np.testing.assert_array_equal(got[0], expected[0], err_msg=f"{name}, {kind}")
-            np.testing.assert_allclose(got[1], expected[1], rtol=1e-4, atol=1e-6)
 
 
 def test_the_labelled_image_is_the_one_that_was_scored(taught):
