@@ -83,6 +83,8 @@ def fit(model: Any, X: Any, y: np.ndarray, X_val: Any = None, y_val: np.ndarray 
     """
     if X_val is None or y_val is None or not takes_validation(model):
         model.fit(*with_labels(model, X, y))
+    elif isinstance(model, Pipeline) and len(model.steps) == 1:
+        fit(model.steps[-1][1], X, y, X_val, y_val)
     elif isinstance(model, Pipeline):
         before = model[:-1]
         X = before.fit_transform(X, y)
@@ -128,7 +130,7 @@ def partial_fit(
 def takes_validation(estimator: Any) -> bool:
     """Whether :func:`fit` has a use for a validation set."""
     if isinstance(estimator, Pipeline):
-        return len(estimator.steps) > 1 and takes_validation(estimator.steps[-1][1])
+        return takes_validation(estimator.steps[-1][1])
     return isinstance(estimator, NeuralNet) or "X_val" in inspect.signature(estimator.fit).parameters
 
 

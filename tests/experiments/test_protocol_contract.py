@@ -295,6 +295,16 @@ def test_a_network_goes_on_when_a_class_is_met_late(images, training):
 
 
 @pytest.mark.parametrize("training", ["from_scratch", "fine_tune", "only_new"])
+def test_a_pipeline_of_one_step_or_two_is_the_net_alone(images, training):
+    X, y = images
+    net = ImageClassifier("small_cnn", max_epochs=2, patience=2, monitor="valid_loss")
+    options = {"n_initial": 6, "n_rounds": 1, "validation_size": 12, "training": training}
+    alone = run(net, X[:80], y[:80], **options).history_["nll"]
+    for model in (make_pipeline(net), make_pipeline(FunctionTransformer(), net)):
+        assert run(model, X[:80], y[:80], **options).history_["nll"].equals(alone)
+
+
+@pytest.mark.parametrize("training", ["from_scratch", "fine_tune", "only_new"])
 def test_a_plain_net_is_told_the_classes_it_has_outputs_for(flat, training):
     X, y = flat
     X = X.astype(np.float32)
@@ -630,6 +640,47 @@ def test_what_duplicates_are_is_in_the_data(flat):
     assert "bought_wrong" not in ran.history_
 
 
+def everything_bought(X, y, pool):
+    """Buy the whole pool; return the images learnt, the labels given for them, their true ones, and the table."""
+    Seen.learnt = []
+    ran = run(Seen(), X, y, pool=pool, n_instances=400, n_rounds=1)
+    rows, labels = Seen.learnt[-1]
+    by_image = {image.tobytes(): label for image, label in zip(X, y, strict=True)}
+    assert len(by_image) == len(y)
+    return rows, labels, np.array([by_image[image.tobytes()] for image in rows]), ran
+
+
+def test_what_noise_is_is_in_the_data(flat):
+    X, y = flat
+    _, labels, truth, ran = everything_bought(X, y, LabelNoise(0.3))
+    assert (labels != truth).sum() == round(0.3 * 300) == ran.history_["bought_wrong"].sum()
+    # Of one class, and for another: nothing else is touched.
+    _, labels, truth, _ = everything_bought(X, y, LabelNoise({3: 0.5}, {3: 5}))
+    wrong = labels != truth
+    assert wrong.sum() == round(0.5 * (truth == 3).sum())
+    assert set(truth[wrong]) == {3} and set(labels[wrong]) == {5}
+
+
+def test_what_imbalance_is_is_in_the_data(flat):
+    X, y = flat
+    _, labels, truth, ran = everything_bought(X, y, ClassImbalance(10))
+    assert np.array_equal(labels, truth)
+    smallest = np.bincount(np.delete(y, ran.test_indices_)).min()
+    expected = [round(smallest * 10 ** (-k / 9)) for k in range(10)]
+    assert sorted(np.bincount(labels), reverse=True) == expected
+    # The test set is as balanced as it was.
+    assert np.array_equal(ran.test_indices_, everything_bought(X, y, None)[3].test_indices_)
+
+
+def test_what_foreign_images_are_is_in_the_data(flat):
+    X, y = flat
+    _, labels, truth, ran = everything_bought(X, y, OutOfDistribution([4, 7], share=0.15))
+    assert np.array_equal(labels, truth) and not np.isin(labels, [4, 7]).any()
+    foreign = ran.history_["n_labelled"].iloc[-1] - len(labels)
+    assert foreign == ran.history_["bought_outside"].sum() == np.isin(y[ran.labelled_indices_], [4, 7]).sum()
+    assert foreign == round(len(labels) * 0.15 / 0.85)
+
+
 def test_noise_that_confuses_a_class_with_itself_is_refused(flat):
     with pytest.raises(ValueError, match="confused_with says 3 for 3"):
         run(LOGISTIC, *flat, pool=LabelNoise(0.3, {3: 3}))
@@ -797,7 +848,9 @@ def drawn_protocol(number):
 
 
 @few_seeds
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize(
+    "number", [n if n in (1, 4, 6, 11) else pytest.param(n, marks=pytest.mark.slow) for n in range(12)]
+)
 def test_any_protocol_keeps_its_promises_and_survives_a_failure(flat, tmp_path, number):
     X, y = flat
     options = drawn_protocol(number)
