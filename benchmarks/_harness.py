@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+_MOST_CALLS = 50
 PACKAGES = ["al-sklearn", "numpy", "scikit-learn", "torch", "scikit-activeml", "modAL-python", "baal", "bmdal-reg"]
 
 
@@ -33,18 +34,30 @@ class Measurement:
 
 
 def measure(function: Callable[[], Any], *, repeats: int, enough_seconds: float = 10.0) -> Measurement:
-    """Median wall and CPU seconds of some calls (fewer when they take long), and the largest growth of memory."""
-    walls, cpus, peaks, result = [], [], [], None
-    while len(walls) < repeats and sum(walls) < enough_seconds:
-        result = None
-        with _PeakMemory() as memory:
-            cpu, wall = time.process_time(), time.perf_counter()
-            result = function()
-            walls.append(time.perf_counter() - wall)
-            cpus.append(time.process_time() - cpu)
-        peaks.append(memory.peak_mb)
-    known = [p for p in peaks if p is not None]
-    return Measurement(median(walls), median(cpus), max(known) if known else None, result, len(walls))
+    """Median wall and CPU seconds of some calls, and the largest growth of memory.
+
+    Fewer calls where they take long. What takes less than a second is called once more, first, to watch its memory,
+    which takes time as well; what takes milliseconds, until a second is spent, at most fifty times. Neither with one
+    repeat.
+    """
+    with _PeakMemory() as memory:
+        wall, cpu, result = _timed(function)
+    times = [] if wall < 1 and repeats > 1 else [(wall, cpu)]
+    spent = wall
+    most = _MOST_CALLS if repeats > 1 else 1
+    while spent < enough_seconds and (len(times) < repeats or (spent < 1 and len(times) < most)):
+        del result
+        wall, cpu, result = _timed(function)
+        times.append((wall, cpu))
+        spent += wall
+    walls, cpus = zip(*times, strict=True)
+    return Measurement(median(walls), median(cpus), memory.peak_mb, result, len(times))
+
+
+def _timed(function: Callable[[], Any]) -> tuple[float, float, Any]:
+    cpu, wall = time.process_time(), time.perf_counter()
+    result = function()
+    return time.perf_counter() - wall, time.process_time() - cpu, result
 
 
 class _PeakMemory:

@@ -26,11 +26,12 @@ from al_sklearn.strategies import measures
 from al_sklearn.strategies.selectors import gradient_kmeans_plusplus, k_center, top_k
 
 REMARKS = """
-Medians of up to five calls in one process, wall seconds; "× ours" is seconds divided by those of al_sklearn **at the
-same size**. Features are 50 (or C) Gaussian clusters through a ReLU, in float32, as the last layer of a network gives
-them; probabilities are softmax outputs. Peak memory is the growth of the process while the function runs. "bound" is
-work that nobody can avoid who looks at all the data once: the matrix product against the labelled points (k-center)
-or against the batch (BADGE), or reading every probability.
+Medians of five calls in one process (up to fifty where they take milliseconds, fewer where they take seconds), wall
+seconds; "× ours" is seconds divided by those of al_sklearn **at the same size**. Features are 50 (or C) Gaussian
+clusters through a ReLU, in float32, as the last layer of a network gives them; probabilities are softmax outputs. Peak
+memory is the growth of the process while the function runs. "bound" is work that nobody can avoid who looks at all the
+data once: the matrix product against the labelled points (k-center) or against the batch (BADGE), or reading every
+probability.
 """
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from al_sklearn.strategies._blocks import as_rows
 
 _MANY = 20_000  # rows from which on processes of hdbscan's own gain more than they take to start
+_WIDE = 16  # columns from which on a tree rules so little out that large leaves, which are quick to go over, gain
 _SMALLEST = 2  # no cluster has fewer members
 
 
@@ -57,9 +58,13 @@ def density_clusters(
     size = min(min_cluster_size, n)
     # As many of its processes as this one may have threads: one in a worker of a comparison. Few rows are not worth it.
     n_jobs = torch.get_num_threads() if n >= _MANY else 1
+    leaf_size = 160 if values.shape[1] >= _WIDE else 40
     while True:
         clusterer = hdbscan.HDBSCAN(
-            min_cluster_size=size, min_samples=min(min_samples or size, n - 1), core_dist_n_jobs=n_jobs
+            min_cluster_size=size,
+            min_samples=min(min_samples or size, n - 1),
+            leaf_size=leaf_size,
+            core_dist_n_jobs=n_jobs,
         ).fit(values)
         labels = np.asarray(clusterer.labels_, dtype=np.int64)
         if labels.max() >= 0 or size == _SMALLEST:
