@@ -414,10 +414,12 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(f"rounds must be 'last' or 'all', got {rounds!r}.")
         if n_repeats < 1:
             raise ValueError(f"n_repeats must be at least 1, got {n_repeats}.")
+        known: np.ndarray = self.classes_
         X, y, X_test, y_test = self._check_data(X, y, X_test, y_test)
         entropy, threads = stored["configuration"]["random_state"], stored["configuration"]["threads_per_job"]
         found = differences(stored["data"], self._config(_data_of(X, y, X_test, y_test), entropy, threads)["data"])
         if found:
+            self.classes_ = known
             raise ValueError(f"These are not the data that fit was given: {'; '.join(found)}.")
         store = None if self.store is None else RunStore(self.store)
         jobs = []

@@ -82,7 +82,9 @@ def check_test_set(X_test: Any, y_test: Any, classes: np.ndarray, estimator: Any
     y_test = check_labels(y_test, n, "y_test")
     unknown = np.setdiff1d(y_test, classes)
     if len(unknown):
-        raise ValueError(f"y_test holds classes that y does not: {unknown.tolist()[:5]}.")
+        raise ValueError(
+            f"y_test holds classes that y does not: {unknown.tolist()[:5]} (what OutOfDistribution names is none)."
+        )
     # A view of all rows is read in pieces wherever it is, even where joblib maps arrays into memory itself.
     return (view_rows(X_test, slice(None)) if isinstance(X_test, np.memmap) else X_test), y_test
 

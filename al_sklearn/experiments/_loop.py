@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Final
@@ -303,7 +303,7 @@ class Loop:
     def begin(self) -> Round:
         """Train the first model, on the initial set, and measure it."""
         initial = self.problem.initial
-        with global_generators, preserve_global_rng():
+        with self._where_it_was(), global_generators, preserve_global_rng():
             return self._learn(initial, np.full(len(initial), np.nan), {"query_seconds": 0.0, "batch_accuracy": np.nan})
 
     def share(self, model: Any, first: Round) -> None:
@@ -328,8 +328,18 @@ class Loop:
     def step(self) -> Round:
         """Ask for a batch, reveal its labels, train and measure."""
         # What a model draws when it predicts comes from the stream of the query or training before it.
-        with global_generators, preserve_global_rng():
+        with self._where_it_was(), global_generators, preserve_global_rng():
             return self._step()
+
+    @contextlib.contextmanager
+    def _where_it_was(self) -> Iterator[None]:
+        """Let an error say in which round it was, of which strategy and seed."""
+        where = f"In round {self.round + 1} of {self.name!r}, seed {self.problem.streams.seed}."
+        try:
+            yield
+        except Exception as error:
+            error.add_note(where)
+            raise
 
     def _step(self) -> Round:
         problem = self.problem

@@ -175,8 +175,8 @@ class NearDuplicates(PoolTransform):
     def apply(self, pool: HardPool, generator: np.random.Generator) -> HardPool:
         """Return the pool with other rows at the same positions."""
         _check_share("share", self.share)
-        if self.noise < 0:
-            raise ValueError(f"noise must not be negative, got {self.noise}.")
+        if not 0 <= self.noise < np.inf:
+            raise ValueError(f"noise must be a number from 0, got {self.noise}.")
         order = generator.permutation(pool.train)
         n_copies = min(round(self.share * len(order)), len(order) - 1)
         copies, originals = order[:n_copies], order[n_copies:]
@@ -221,7 +221,9 @@ class OutOfDistribution(PoolTransform):
             _check_share("share", self.share)
             strange = train[outside[train]]
             n_inside = len(train) - len(strange)
-            n_outside = round(n_inside * self.share / (1 - self.share)) if self.share < 1 else len(strange) + 1
+            if self.share == 1:
+                raise ValueError("share must be below 1: images of the task are there too.")
+            n_outside = round(n_inside * self.share / (1 - self.share))
             if n_outside > len(strange):
                 raise ValueError(
                     f"A share of {self.share} needs {n_outside} images of classes {list(self.classes)} beside the "

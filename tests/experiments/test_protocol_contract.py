@@ -139,8 +139,9 @@ def test_a_strategy_that_fails_in_round_three_loses_nothing_and_goes_on_with_oth
     def both(**options):
         return compare(X, y, {"third": third, "entropy": "entropy"}, n_rounds=4, **options)
 
-    with pytest.raises(RuntimeError, match="out of luck"):
+    with pytest.raises(RuntimeError, match="out of luck") as error:
         both(store=tmp_path / "run")
+    assert error.value.__notes__ == ["In round 3 of 'third', seed 0."]
     kept = RunStore(tmp_path / "run").read("third", 0)
     assert len(kept) == 2
     monkeypatch.delenv("FAILS")
@@ -686,6 +687,26 @@ def test_noise_that_confuses_a_class_with_itself_is_refused(flat):
         run(LOGISTIC, *flat, pool=LabelNoise(0.3, {3: 3}))
 
 
+@pytest.mark.parametrize(
+    ("pool", "says"),
+    [
+        (OutOfDistribution([9], share=1.0), "share must be below 1"),
+        (NearDuplicates(0.5, noise=float("nan")), "noise must be a number from 0"),
+        (NearDuplicates(0.5, noise=-1), "noise must be a number from 0"),
+        (LabelNoise(float("nan")), "rate must be a share from 0 to 1"),
+    ],
+)
+def test_shares_and_noise_out_of_range_are_refused(flat, pool, says):
+    with pytest.raises(ValueError, match=says):
+        run(LOGISTIC, *flat, pool=pool)
+
+
+def test_a_test_set_given_with_foreign_classes_is_refused(flat):
+    X, y = flat
+    with pytest.raises(ValueError, match=r"y_test holds classes that y does not: \[9\] .*OutOfDistribution"):
+        run(LOGISTIC, X[:300], y[:300], test=(X[300:], y[300:]), pool=OutOfDistribution([9]))
+
+
 class Wrong(PoolTransform):
     """A transform with a mistake."""
 
@@ -745,7 +766,16 @@ def test_a_test_set_with_foreign_classes_is_refused(flat, tmp_path):
 
 
 @few_seeds
-@pytest.mark.parametrize("own", ["forest of numbers", "net"])
+def test_other_data_leave_a_finished_comparison_as_it_was(flat):
+    X, y = flat
+    comparison = compare(X, y, (), n_rounds=0)
+    with pytest.raises(ValueError, match="not the data that fit was given"):
+        comparison.retrain(X, np.minimum(y, 3))
+    assert comparison.classes_.tolist() == list(range(10))
+
+
+@few_seeds
+@pytest.mark.parametrize("own", ["logistic", "net"])
 def test_each_architecture_gets_the_test_set_as_it_was(flat, own):
     """Nets want rows that can be written to, and steps that work in place must not write to them."""
     X, y = flat
