@@ -116,7 +116,8 @@ def differences(stored: Any, now: Any, where: str = "") -> list[str]:
         for key in [*stored, *(key for key in now if key not in stored)]:
             inside = f"{where}.{key}" if where else str(key)
             if key not in stored or key not in now:
-                found.append(f"{inside} was {_short(stored.get(key))}, is {_short(now.get(key))}")
+                was, is_now = (_short(known[key]) if key in known else "not there" for known in (stored, now))
+                found.append(f"{inside} was {was}, is {is_now}")
             else:
                 found += differences(stored[key], now[key], inside)
         return found

@@ -26,7 +26,6 @@ import math
 import os
 import re
 import warnings
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -40,6 +39,7 @@ import numpy as np
 from al_sklearn._files import replacing
 from al_sklearn._fingerprint import differences
 from al_sklearn._index_sets import read_splits
+from al_sklearn._numpy_files import read_numpy
 from al_sklearn.experiments._checkpoints import write_checkpoint
 from al_sklearn.experiments._loop import Round
 
@@ -136,6 +136,9 @@ class RunStore:
                 f"{path} has format {found!r}; this version reads formats {' and '.join(map(str, _READ))}. "
                 + (f"It was written by {writer}: read it with that." if writer else "It names no version.")
             )
+        missing = [part for part in ("configuration", "data", "versions") if not isinstance(config.get(part), dict)]
+        if missing:
+            raise ValueError(f"{path} is damaged (no {missing[0]!r}); begin the run anew in another folder.")
         return config
 
     def splits(self) -> dict[str, np.ndarray]:
@@ -282,14 +285,13 @@ class RunStore:
         return _Lock(self.folder)
 
     def _check_same(self, stored: dict[str, Any], now: dict[str, Any]) -> None:
-        found = differences(stored["configuration"], now["configuration"])
-        if found:
-            raise ValueError(
-                f"{self.folder} holds a run with another configuration: {'; '.join(found)}. {_what_to_do(stored, now)}"
-            )
-        found = differences(stored["data"], now["data"])
-        if found:
-            raise ValueError(f"{self.folder} holds a run on other data: {'; '.join(found)}. {_what_to_do(stored, now)}")
+        for part, what in (("configuration", "with another configuration"), ("data", "on other data")):
+            found = differences(stored[part], now[part])
+            if found:
+                raise ValueError(
+                    f"{self.folder} holds a run {what}: {'; '.join(found)}. Name another folder, or go on as it was "
+                    f"begun (by {_writer(stored) or 'a version that it does not name'})."
+                )
         found = differences(stored["versions"], now["versions"])
         if found:
             warnings.warn(
@@ -392,9 +394,9 @@ def _is_round(name: str) -> bool:
 def _read_format_1(path: Path) -> tuple[np.ndarray, np.ndarray]:
     arrays = path.with_suffix(".npz")
     try:
-        with np.load(arrays, allow_pickle=False) as file:
-            return file["indices"], file["scores"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        content: Any = read_numpy(arrays)
+        return content["indices"], content["scores"]
+    except (OSError, ValueError, KeyError) as error:
         raise ValueError(
             f"{arrays} is missing or damaged ({error}); remove {path.name} beside it and run the same again: that "
             "round is made anew."
@@ -406,14 +408,6 @@ def _writer(config: Any) -> str:
     versions = config.get("versions") if isinstance(config, dict) else None
     made = versions.get("al-sklearn") if isinstance(versions, dict) else None
     return f"al-sklearn {made}" if made else ""
-
-
-def _what_to_do(stored: dict[str, Any], now: dict[str, Any]) -> str:
-    """Say how to go on from a run that this call does not fit."""
-    writer = _writer(stored)
-    if writer == _writer(now):
-        return "Name another folder."
-    return f"It was begun by {writer or 'a version that it does not name'}: go on with that, or name another folder."
 
 
 def _to_json(value: Any, indent: int | None = None) -> str:

@@ -277,5 +277,5 @@ def test_a_killed_run_with_all_of_it_ends_with_the_same_numbers(flat, tmp_path):
     assert again.results_.drop(columns=clock).equals(whole.results_.drop(columns=clock))
     assert whole.results_["n_labelled"].max() == 65
     assert load_results(tmp_path / "run").table.equals(again.results_)
-    with pytest.raises(ValueError, match=r"budget was 65, is None"):
+    with pytest.raises(ValueError, match=r"budget was 65, is not there"):
         compare(store=tmp_path / "run", **{**options, "budget": None, "n_rounds": 3}).fit(X, y)

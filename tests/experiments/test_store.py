@@ -132,7 +132,7 @@ def setting(digits):
         ({"n_seeds": 6}, "n_seeds was 5, is 6"),
         ({"random_state": 1}, "random_state was 0, is 1"),
         ({"estimator": LogisticRegression(C=0.5, max_iter=500)}, "estimator.C was 1.0, is 0.5"),
-        ({"strategies": ["margin", "entropy"]}, "strategies.entropy was None, is 'al_sklearn"),
+        ({"strategies": ["margin", "entropy"]}, "strategies.entropy was not there, is 'al_sklearn"),
         ({"training": "fine_tune"}, "training was 'from_scratch', is 'fine_tune'"),
         ({"threads_per_job": 2}, "threads_per_job was 1, is 2"),
     ],
