@@ -247,7 +247,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         check_protocol(self)
         if self.checkpoints:
             check_checkpoints(self.estimator, self.store)
-        X, y, X_test, y_test = self._check_data(X, y, X_test, y_test)
+        X, y, X_test, y_test, self.classes_ = self._check_data(X, y, X_test, y_test)
         if self.n_seeds < 5:
             # The caller's line is beyond scikit-learn's wrapper of fit.
             warnings.warn(few_seeds(self.n_seeds), stacklevel=3)
@@ -414,12 +414,10 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(f"rounds must be 'last' or 'all', got {rounds!r}.")
         if n_repeats < 1:
             raise ValueError(f"n_repeats must be at least 1, got {n_repeats}.")
-        known: np.ndarray = self.classes_
-        X, y, X_test, y_test = self._check_data(X, y, X_test, y_test)
+        X, y, X_test, y_test, _ = self._check_data(X, y, X_test, y_test)
         entropy, threads = stored["configuration"]["random_state"], stored["configuration"]["threads_per_job"]
         found = differences(stored["data"], self._config(_data_of(X, y, X_test, y_test), entropy, threads)["data"])
         if found:
-            self.classes_ = known
             raise ValueError(f"These are not the data that fit was given: {'; '.join(found)}.")
         store = None if self.store is None else RunStore(self.store)
         jobs = []
@@ -442,13 +440,13 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             )
             return pd.DataFrame(tqdm(answers, total=len(jobs), unit="training", disable=not self.verbose))
 
-    def _check_data(self, X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[Any, np.ndarray, Any, Any]:
+    def _check_data(self, X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[Any, np.ndarray, Any, Any, np.ndarray]:
         X = _data.check_rows(X, self.estimator)
         y = _data.check_labels(y, n_rows(X))
-        self.classes_ = known_classes(y, self.pool)
+        classes = known_classes(y, self.pool)
         if X_test is not None or y_test is not None:
-            X_test, y_test = _data.check_test_set(X_test, y_test, self.classes_, self.estimator)
-        return X, y, X_test, y_test
+            X_test, y_test = _data.check_test_set(X_test, y_test, classes, self.estimator)
+        return X, y, X_test, y_test, classes
 
     def _finished(self) -> ComparisonResults:
         if not hasattr(self, "_results"):
