@@ -117,9 +117,9 @@ def show_summary(summary: pd.DataFrame, metric: str = "accuracy", name: str = ""
     from al_sklearn.experiments.plots._style import metric_name
     from al_sklearn.experiments.report import headline
 
-    shares = metric != "nll"
-    factor = 100 if shares else 1
-    columns = {"final": 5, "AUBC": 5, "vs random": 12, "won": 4, "saved": 5, "p": 5, "query s": 7}
+    shares = "accuracy" in metric or metric == "macro_f1"
+    factor, digits = (100, 1) if shares else (1, 3)
+    columns = {"final": 5, "AUBC": 5, "vs random": 12 if shares else 14, "won": 4, "saved": 5, "p": 5, "query s": 7}
     width = console.width - 2 - min(28, max(len(str(name)) for name in summary.index))
     # In a narrow terminal what matters least is left out; numbers cut in two would say something else.
     for least in ("query s", "won", "saved", "AUBC", "p"):
@@ -136,11 +136,11 @@ def show_summary(summary: pd.DataFrame, metric: str = "accuracy", name: str = ""
     for column, least_width in columns.items():
         table.add_column(column, justify="right", no_wrap=True, min_width=least_width)
     for strategy, row in summary.iterrows():
-        cells = {"final": f"{factor * row['final']:.1f}", "AUBC": f"{factor * row['aubc']:.1f}"}
+        cells = {"final": f"{factor * row['final']:.{digits}f}", "AUBC": f"{factor * row['aubc']:.{digits}f}"}
         cells["query s"] = f"{row['query_seconds']:.2f}"
         if not np.isnan(row["p_holm"]):
             half = factor * (row["difference_high"] - row["difference_low"]) / 2
-            cells["vs random"] = f"{factor * row['difference']:+.1f} ± {half:.1f}"
+            cells["vs random"] = f"{factor * row['difference']:+.{digits}f} ± {half:.{digits}f}"
             cells["won"] = f"{row['wins']:.0f}/{row['n_seeds']:.0f}"
             cells["saved"] = f"{100 * row['label_saving']:.0f} %" if np.isfinite(row["label_saving"]) else "–"
             cells["p"] = f"{row['p_holm']:.3f}"
