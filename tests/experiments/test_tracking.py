@@ -1,6 +1,7 @@
 """Callbacks hear of every round once, in every worker; trackers keep what was written, and write nothing twice."""
 
 import json
+import sys
 import warnings
 
 import numpy as np
@@ -210,6 +211,33 @@ def test_mlflow_holds_every_round_once_after_an_interruption(digits, tmp_path, m
     bought = [margin.data.metrics[f"bought/{name}"] for name in range(10)]
     assert bought == own.iloc[-1][[f"bought_{name}" for name in range(10)]].tolist()
     assert len(client.get_metric_history(margin.info.run_id, "average_precision/0")) == 3
+
+
+@pytest.mark.slow
+def test_workers_that_begin_together_make_one_database(digits, tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
+    with parallel_config(backend="loky", n_jobs=2), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        compare(digits, tmp_path / "run", [MLflow(uri, "digits")], n_seeds=2)
+    client = mlflow.MlflowClient(uri)
+    runs = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
+    assert sorted((run.data.tags["strategy"], run.data.tags["seed"]) for run in runs) == [
+        (name, seed) for name in ("margin", "random_sampling") for seed in ("0", "1")
+    ]
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert [item.step for item in client.get_metric_history(run.info.run_id, "accuracy")] == [20, 40, 60]
+
+
+def test_a_database_without_its_driver_says_what_to_install(digits, monkeypatch):
+    pytest.importorskip("mlflow")
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    X, y = digits
+    experiment = ActiveLearningExperiment(MODEL, n_rounds=1, callbacks=[MLflow("sqlite:///mlflow.db")])
+    with pytest.warns(RuntimeWarning, match=r"needs SQLAlchemy and alembic .* pip install al-sklearn\[track\]"):
+        experiment.fit(X, y)
 
 
 def test_mlflow_completes_a_round_that_was_half_written(digits, tmp_path, monkeypatch):

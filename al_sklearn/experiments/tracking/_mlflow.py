@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
+from al_sklearn._row_cache import locked
 from al_sklearn.experiments._loop import Round
 from al_sklearn.experiments.tracking._callback import ExperimentState
 from al_sklearn.experiments.tracking._tracker import Tracker, flat, scalars, training_losses
@@ -23,7 +26,8 @@ class MLflow(Tracker):
     Parameters
     ----------
     tracking_uri : str, optional
-        A server, or a folder (``"file:./mlruns"``); MLflow's own setting by default.
+        A database (``"sqlite:///mlflow.db"``), a server, or a folder (``"file:./mlruns"``); MLflow's own setting by
+        default.
     experiment_name : str, default="al_sklearn"
         The experiment of MLflow that gets the runs; made where there is none.
     tags : dict of str to str, optional
@@ -33,12 +37,12 @@ class MLflow(Tracker):
     -----
     Needs ``pip install al-sklearn[track]``. The step is the number of labels. A run that is resumed goes on in the run
     of MLflow that carries its tag; what a killed process had written of a round is not written again.
-    MLflow takes plain folders only where ``MLFLOW_ALLOW_FILE_STORE=true`` is set.
+    MLflow takes plain folders only where ``MLFLOW_ALLOW_FILE_STORE=true`` is set in the environment.
 
     Examples
     --------
     >>> from al_sklearn.experiments.tracking import MLflow
-    >>> callbacks = [MLflow("file:./mlruns", experiment_name="digits")]
+    >>> callbacks = [MLflow("sqlite:///mlflow.db", experiment_name="digits")]
     """
 
     def __init__(
@@ -56,9 +60,10 @@ class MLflow(Tracker):
 
     def _open(self, experiment: ExperimentState) -> Iterable[int]:
         mlflow = _mlflow()
-        self._client = mlflow.MlflowClient(tracking_uri=self.tracking_uri)
         self._steps = {}
-        place = self._place(mlflow)
+        with _alone(self.tracking_uri or mlflow.get_tracking_uri()):
+            self._client = mlflow.MlflowClient(tracking_uri=self.tracking_uri)
+            place = self._place(mlflow)
         key = f"{experiment.run_id}/{experiment.name}"
         quoted = key.replace("'", "")
         found = self._client.search_runs([place], f"tags.`{_TAG}` = '{quoted}'", max_results=1)
@@ -121,6 +126,19 @@ class MLflow(Tracker):
         if self._run_id:
             finished = experiment.finished
             self._client.set_terminated(self._run_id, "FINISHED" if finished else "KILLED")
+
+
+def _alone(uri: str) -> AbstractContextManager[None]:
+    """Hold other workers back while a database file is opened: the first makes its tables, and MLflow locks nothing."""
+    if not uri.startswith("sqlite:///"):
+        return nullcontext()
+    try:
+        import alembic  # noqa: F401
+        import sqlalchemy  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"MLflow needs SQLAlchemy and alembic for {uri}: pip install al-sklearn[track].") from error
+    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    return locked(path.with_name(f".{path.name}.lock"))
 
 
 def _key(name: str) -> str:
