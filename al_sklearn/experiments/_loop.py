@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from sklearn.base import clone
 from sklearn.metrics import get_scorer
@@ -210,28 +211,39 @@ class Problem:
         left = self.stopping.labels_left(n_labelled) if self.stopping is not None else None
         return min(counts) if left is None else min(*counts, max(1, left))
 
-    @cached_property
+    @property
     def test_rows(self) -> Any:
         """The test images, as the caller gave them."""
-        return self._unchanging(self.X_test)
+        return self._unspoilt(self.X_test)
 
-    @cached_property
+    @property
     def validation_rows(self) -> Any:
         """The validation images; None where there are none."""
-        return self._unchanging(take_rows(self.X, self.validation)) if len(self.validation) else None
+        return self._unspoilt(self._for_validation) if len(self.validation) else None
 
-    def _unchanging(self, rows: Any) -> Any:
-        """Look at rows that are used again and again so that a step that works in place (copy=False) copies them.
+    @cached_property
+    def _for_validation(self) -> Any:
+        return take_rows(self.X, self.validation)
 
-        Networks change nothing in place, and torch warns of arrays that it cannot write to.
-        """
-        parts = [self.estimator, *self.estimator.get_params(deep=True).values()]
-        has_net = any(isinstance(part, NeuralNet) for part in parts)
-        if not isinstance(rows, np.ndarray) or (has_net and not isinstance(self.estimator, Pipeline)):
-            return rows
-        view = rows.view()
-        view.flags.writeable = False
-        return view
+    def _unspoilt(self, rows: Any) -> Any:
+        """Return rows that are used again and again so that a step that works in place (copy=False) spoils nothing."""
+        writes, may_lock = self._in_place
+        if isinstance(rows, np.ndarray) and may_lock:
+            # Such a step copies what it cannot write to.
+            rows = rows.view()
+            rows.flags.writeable = False
+        elif writes and (hasattr(rows, "iloc") or sp.issparse(rows)):
+            rows = rows.copy()
+        return rows
+
+    @cached_property
+    def _in_place(self) -> tuple[bool, bool]:
+        """Whether the estimator says that it writes to what it is given, and whether arrays can be locked for it."""
+        parameters = self.estimator.get_params(deep=True)
+        writes = any(name.rpartition("__")[2] == "copy" and value is False for name, value in parameters.items())
+        # Networks write to nothing, and torch warns of arrays that it could not write to.
+        has_net = any(isinstance(part, NeuralNet) for part in (self.estimator, *parameters.values()))
+        return writes, isinstance(self.estimator, Pipeline) or not has_net
 
     @cached_property
     def test_codes(self) -> np.ndarray:

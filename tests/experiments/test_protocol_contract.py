@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
 from joblib import parallel_config
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -18,7 +19,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, StandardScaler
 from sklearn.random_projection import GaussianRandomProjection
 from skorch import NeuralNetClassifier
 
@@ -513,17 +514,20 @@ def test_strategies_cannot_spoil_data_or_the_model_of_others(flat):
     assert numbers(clean).equals(numbers(spoilt, ["margin", "random_sampling"]))
 
 
-@few_seeds
-def test_a_step_that_works_in_place_leaves_test_and_validation_sets_alone(flat):
+@pytest.mark.parametrize(
+    "kind",
+    [np.array, lambda X: pd.DataFrame(X, copy=True), lambda X: sp.csr_array(X)],
+    ids=["array", "frame", "sparse"],
+)
+def test_a_step_that_works_in_place_leaves_test_and_validation_sets_alone(flat, kind):
     X, y = flat
-    test = X[300:].copy()
-    options = {"validation_size": 30, "n_rounds": 3}
-    expected = run(make_pipeline(StandardScaler(), LOGISTIC), X[:300], y[:300], test=(X[300:], y[300:]), **options)
-    spoils = make_pipeline(StandardScaler(copy=False), LOGISTIC)
-    ran = run(spoils, X[:300], y[:300], test=(test, y[300:]), **options)
-    assert np.array_equal(test, X[300:])
+    train, test, same = kind(X[:300]), kind(X[300:]), kind(X[300:])
+    careful, spoils = (make_pipeline(MaxAbsScaler(copy=copy), LOGISTIC) for copy in (True, False))
+    options = {"test": (test, y[300:]), "validation_size": 30, "n_rounds": 3}
+    expected, ran = (run(model, train, y[:300], **options).history_ for model in (careful, spoils))
+    assert abs(test - same).max().max() == 0
     for column in ("nll", "validation_accuracy"):
-        assert ran.history_[column].equals(expected.history_[column])
+        assert ran[column].equals(expected[column])
 
 
 # ---- training modes
