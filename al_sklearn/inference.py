@@ -705,7 +705,8 @@ def last_layer(classifier: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     estimator = _unwrap(classifier)
     _check_fitted(estimator)
-    return _last_layer(estimator, take_rows(X, slice(0, 8)))
+    # A copy: what a file maps may not be written to, which torch warns of.
+    return _last_layer(estimator, take_rows(X, np.arange(min(8, n_rows(X)))))
 
 
 def _last_layer(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:

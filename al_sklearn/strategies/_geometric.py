@@ -428,22 +428,27 @@ def _held_out_temperature(classifier: Any, rows: Any, labels: Any, n_folds: int,
     if not (hasattr(estimator, "get_params") and hasattr(estimator, "fit")):
         return 1.0
     y = np.asarray(labels)
-    classes, positions = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
+    positions = np.unique(y, return_inverse=True)[1]
+    if positions.max() == 0:
         return 1.0
     # Trained without a random_state of their own, clones draw from the global generators, which the contract puts back.
     np.random.seed(seed)  # noqa: NPY002
     torch.manual_seed(seed)
-    proba = np.zeros((len(y), len(classes)))
-    target = positions.copy()
+    known = np.zeros(len(y), dtype=bool)
+    parts = []
     for train, held_out in _folds(positions, n_folds, seed):
         if len(np.unique(positions[train])) < 2:
-            target[held_out] = -1  # there is no classifier of one class
-            continue
+            continue  # there is no classifier of one class
+        known[held_out] = True
         member = clone(estimator).fit(*with_labels(estimator, take_rows(rows, train), y[train]))
-        columns = np.searchsorted(classes, inference.classes_of(member))
-        proba[np.ix_(held_out, columns)] = inference.predict_proba(member, take_rows(rows, held_out))
-    return measures.calibrated_temperature(proba, target)
+        proba = inference.predict_proba(member, take_rows(rows, held_out))
+        parts.append((held_out, inference.classes_of(member), proba))
+    # A clone may know classes that are not among the labels, where it was told all that there are.
+    classes = np.unique(np.concatenate([y, *(seen for _, seen, _ in parts)]))
+    joined = np.zeros((len(y), len(classes)))
+    for held_out, seen, proba in parts:
+        joined[np.ix_(held_out, np.searchsorted(classes, seen))] = proba
+    return measures.calibrated_temperature(joined, np.where(known, np.searchsorted(classes, y), -1))
 
 
 def _folds(positions: np.ndarray, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
