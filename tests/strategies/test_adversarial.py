@@ -1,4 +1,4 @@
-"""Every registered strategy on adversarial arrays, and whatever it is asked through, the same answer; nothing changed."""
+"""Every registered strategy on adversarial arrays, and the same answer through a net however it is asked."""
 
 from __future__ import annotations
 
