@@ -232,13 +232,18 @@ class RunStore:
     @cached_property
     def _joined(self) -> dict[tuple[str, int], list[dict[str, Any]]]:
         found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        path = self.folder / "metrics.jsonl"
         try:
-            lines = (self.folder / "metrics.jsonl").read_text().splitlines()
+            lines = path.read_text().splitlines()
+            # One call for all lines: a thousand runs have hundreds of thousands.
+            items = json.loads(f"[{','.join(lines)}]")
         except FileNotFoundError:
             return found
-        # One call for all lines: a thousand runs have hundreds of thousands.
-        for item in json.loads(f"[{','.join(lines)}]"):
-            found.setdefault((item["strategy"], item["seed"]), []).append(_with_nan(item["metrics"]))
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged ({error}); remove it: the rounds are read instead.") from error
+        for line, item in zip(lines, items, strict=True):
+            metrics = _with_nan(item["metrics"]) if "null" in line else item["metrics"]
+            found.setdefault((item["strategy"], item["seed"]), []).append(metrics)
         return found
 
     def last(self, strategy: str, seed: int) -> dict[str, Any] | None:

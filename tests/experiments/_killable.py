@@ -1,4 +1,4 @@
-"""A comparison in a process of its own, to be killed: ``python _killable.py STORE MODEL N_JOBS TRAINING``."""
+"""A comparison in a process of its own, to be killed: ``python _killable.py STORE MODEL N_JOBS TRAINING N_ROUNDS``."""
 
 import sys
 import warnings
@@ -11,10 +11,10 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from al_sklearn.experiments import StrategyComparison
 
 
-def comparison(store, model="logistic", n_jobs=1, training="from_scratch"):
+def comparison(store, model="logistic", n_jobs=1, training="from_scratch", n_rounds=4):
     bunch = load_digits()
     X, y = bunch.data / 16.0, bunch.target
-    options = {"n_initial": 20, "n_instances": 10, "n_rounds": 4, "n_seeds": 2}
+    options = {"n_initial": 20, "n_instances": 10, "n_rounds": n_rounds, "n_seeds": 2}
     strategies = ["random_sampling", "margin", "badge"]
     if model == "logistic":
         estimator = LogisticRegression(max_iter=300)
@@ -42,4 +42,4 @@ def comparison(store, model="logistic", n_jobs=1, training="from_scratch"):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    comparison(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    comparison(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))

@@ -1,5 +1,6 @@
 """What is on disk: whole or not at all, known again, refused when it is another run, and exact after a kill."""
 
+import errno
 import json
 import os
 import shutil
@@ -10,11 +11,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from al_sklearn.estimators import ImageClassifier
 from al_sklearn.experiments import StrategyComparison, load_checkpoint, load_results, load_runs
+from al_sklearn.experiments._loop import Round
+from al_sklearn.experiments._run_folders import summarize_runs
 from al_sklearn.experiments._store import RunStore, slug
 from tests.experiments._killable import comparison
 
@@ -35,9 +39,10 @@ def contents(folder):
     return found
 
 
-def run_in_process(store, model, n_jobs=1, training="from_scratch", kill_when=None):
+def run_in_process(store, model, n_jobs=1, training="from_scratch", n_rounds=4, kill_when=None):
     """Run it elsewhere; kill -9 once ``kill_when(seconds, rounds)`` says so. True if it was killed."""
     command = [sys.executable, "-m", "tests.experiments._killable", str(store), model, str(n_jobs), training]
+    command.append(str(n_rounds))
     # Its own session: all of its workers are killed with it.
     process = subprocess.Popen(command, start_new_session=True, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE)
     began = time.monotonic()
@@ -53,13 +58,14 @@ def run_in_process(store, model, n_jobs=1, training="from_scratch", kill_when=No
     return False
 
 
-def kill_and_resume(tmp_path, model, moments, n_jobs=1, training="from_scratch"):
-    """Kill at each moment, resume each time, and compare with a run that nobody touched."""
-    comparison(tmp_path / "whole", model, 1, training)
+def kill_and_resume(tmp_path, model, waits, n_jobs=1, training="from_scratch", n_rounds=4):
+    """Kill once so many more rounds are there, resume, again and again; compare with a run that nobody touched."""
+    comparison(tmp_path / "whole", model, 1, training, n_rounds)
     expected = contents(tmp_path / "whole")
-    generator = np.random.default_rng(len(moments))
+    generator = np.random.default_rng(len(waits))
     killed = 0
-    for moment in moments:
+    for wait in waits:
+        moment = sum(1 for _ in (tmp_path / "cut").rglob("round_*.json")) + wait
         # A few milliseconds after a round was seen: anywhere in the next one, or while it is written.
         extra = generator.uniform(0, 0.02)
         seen = []
@@ -69,17 +75,17 @@ def kill_and_resume(tmp_path, model, moments, n_jobs=1, training="from_scratch")
                 seen.append(seconds)
             return bool(seen) and seconds - seen[0] >= extra
 
-        killed += run_in_process(tmp_path / "cut", model, n_jobs, training, now)
-    table = comparison(tmp_path / "cut", model, n_jobs, training).results_
+        killed += run_in_process(tmp_path / "cut", model, n_jobs, training, n_rounds, now)
+    table = comparison(tmp_path / "cut", model, n_jobs, training, n_rounds).results_
     assert contents(tmp_path / "cut") == expected
     assert not list((tmp_path / "cut").rglob(".*.tmp"))
-    whole = comparison(tmp_path / "whole", model, 1, training).results_
+    whole = comparison(tmp_path / "whole", model, 1, training, n_rounds).results_
     assert table.drop(columns=list(CLOCK)).equals(whole.drop(columns=list(CLOCK)))
     return killed
 
 
 def test_killed_in_the_middle_of_rounds_it_ends_with_the_same_bits(tmp_path):
-    assert kill_and_resume(tmp_path, "logistic", [1, 5, 13]) == 3
+    assert kill_and_resume(tmp_path, "logistic", [1, 4, 8]) == 3
 
 
 def test_fine_tuning_is_replayed(tmp_path):
@@ -87,26 +93,27 @@ def test_fine_tuning_is_replayed(tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_kills_at_many_moments(tmp_path):
-    moments = sorted(np.random.default_rng(0).integers(0, 26, size=10).tolist())
-    assert kill_and_resume(tmp_path, "logistic", moments) >= 8
+def test_ten_random_kills(tmp_path):
+    # 122 rounds in all, at most four between two kills: each of the ten comes while there is something to do.
+    waits = np.random.default_rng(0).integers(0, 5, size=10).tolist()
+    assert kill_and_resume(tmp_path, "logistic", waits, n_rounds=20) == 10
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("training", ["fine_tune", "only_new"])
 def test_kills_while_training_goes_on(tmp_path, training):
-    assert kill_and_resume(tmp_path, "sgd", [2, 9, 15, 22], training=training) >= 3
+    assert kill_and_resume(tmp_path, "sgd", [2, 6, 5, 5], training=training) >= 3
 
 
 @pytest.mark.slow
 def test_kills_with_two_workers(tmp_path):
-    assert kill_and_resume(tmp_path, "logistic", [1, 6, 12, 18], n_jobs=2) >= 3
+    assert kill_and_resume(tmp_path, "logistic", [1, 4, 4, 4], n_jobs=2) >= 3
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("training", ["from_scratch", "fine_tune"])
 def test_kills_of_a_network(tmp_path, training):
-    assert kill_and_resume(tmp_path, "cnn", [1, 5, 11, 15], training=training) >= 3
+    assert kill_and_resume(tmp_path, "cnn", [1, 3, 5, 3], training=training) >= 3
 
 
 @pytest.fixture
@@ -237,6 +244,61 @@ def test_a_full_disk_says_what_to_do(setting, tmp_path, monkeypatch):
     assert error.value.errno == 28
 
 
+def test_a_disk_that_is_truly_full(setting, tmp_path):
+    make, X, y = setting
+    expected = make(tmp_path / "whole").fit(X, y)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a file system of its own needs the right to mount one")
+    try:
+        with pytest.raises(OSError, match=r"No space left on device\. All finished rounds are kept in .*run") as error:
+            make(disk / "run").fit(X, y)
+        assert error.value.errno == errno.ENOSPC
+        assert not list(disk.rglob(".*.tmp"))
+        kept = {path: path.read_bytes() for path in disk.rglob("round_*.json")}
+        assert 5 < len(kept) < 15
+        subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True, capture_output=True)
+        again = make(disk / "run").fit(X, y)
+        assert again.results_.drop(columns=list(CLOCK)).equals(expected.results_.drop(columns=list(CLOCK)))
+        assert contents(disk / "run") == contents(tmp_path / "whole")
+        assert {path: path.read_bytes() for path in kept} == kept
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_files_that_may_not_grow(setting, tmp_path):
+    """The system's own limit, which needs no rights: index sets do not fit."""
+    script = (
+        "import resource, sys\n"
+        "from tests.experiments._killable import comparison\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
+        "comparison(sys.argv[1])\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "run")]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "File too large. All finished rounds are kept" in done.stderr.splitlines()[-1]
+    assert [path.name for path in (tmp_path / "run").iterdir() if path.name != ".lock"] == ["config.json"]
+    assert len(comparison(tmp_path / "run").results_) == 3 * 2 * 5
+
+
+def test_the_disk_s_error_is_said_behind_the_block_too(tmp_path, monkeypatch):
+    store = RunStore(tmp_path / "run")
+    record = Round(1, np.arange(2), np.array([np.nan, -np.inf]), {"accuracy": 0.1, "class_accuracy": [np.nan, 1.0]})
+    with store.writer() as write:
+        write("margin", 0, record)
+    [read] = store.read("margin", 0)
+    np.testing.assert_array_equal(read.scores, record.scores)
+    assert np.isnan(read.metrics["class_accuracy"][0])
+    monkeypatch.setattr("os.fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="make room"), store.writer() as write:
+        write("margin", 1, record)
+    assert not store.read("margin", 1)
+
+
 def test_a_damaged_or_older_config_is_refused_by_name(setting, tmp_path):
     make, X, y = setting
     make(tmp_path / "run").fit(X, y)
@@ -328,6 +390,65 @@ def test_two_processes_on_one_run_are_refused(setting, tmp_path):
     make, X, y = setting
     with RunStore(tmp_path / "run").lock(), pytest.raises(RuntimeError, match="Another process is writing"):
         make(tmp_path / "run").fit(X, y)
+    script = (
+        "import sys, time\n"
+        "from al_sklearn.experiments._store import RunStore\n"
+        "with RunStore(sys.argv[1]).lock():\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "run")], stdout=subprocess.PIPE)
+    try:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(RuntimeError, match="Another process is writing"):
+            make(tmp_path / "run").fit(X, y)
+        assert not (tmp_path / "run" / "config.json").exists()
+    finally:
+        other.kill()
+        other.communicate()
+    # The system takes the lock from the dead.
+    make(tmp_path / "run").fit(X, y)
+
+
+def test_the_pool_s_classes_are_kept(setting, tmp_path):
+    make, X, y = setting
+    made = make(tmp_path / "run", validation_size=30).fit(X, y)
+    splits = RunStore(tmp_path / "run").splits()
+    kept = load_results(tmp_path / "run").pool_counts
+    assert kept.columns.tolist() == made.classes_.tolist()
+    for seed in range(5):
+        pool = np.concatenate([splits[f"train_{seed}"], splits[f"validation_{seed}"]])
+        assert kept.loc[seed].tolist() == np.bincount(y[pool], minlength=10).tolist()
+
+
+def test_damaged_rounds_are_named(setting, tmp_path):
+    make, X, y = setting
+    made = make(tmp_path / "run").fit(X, y)
+    joined = tmp_path / "run" / "metrics.jsonl"
+    joined.write_text(joined.read_text()[:-20])
+    with pytest.raises(ValueError, match=r"metrics\.jsonl is damaged .*remove it: the rounds are read instead"):
+        load_results(tmp_path / "run")
+    joined.unlink()
+    assert load_results(tmp_path / "run").table.equals(made.results_)
+    path = tmp_path / "run" / "rounds" / "margin" / "seed_002" / "round_001.json"
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(ValueError, match=r"round_001\.json is damaged .*that round is made anew"):
+        make(tmp_path / "run").fit(X, y)
+    path.unlink()
+    again = make(tmp_path / "run").fit(X, y)
+    assert again.results_.drop(columns=list(CLOCK)).equals(made.results_.drop(columns=list(CLOCK)))
+
+
+def test_tables_of_many_runs_need_only_what_is_joined(setting, tmp_path):
+    make, X, y = setting
+    made = make(tmp_path / "run").fit(X, y)
+    from_rounds = tmp_path / "from_rounds"
+    shutil.copytree(tmp_path / "run", from_rounds, ignore=shutil.ignore_patterns("metrics.jsonl"))
+    shutil.rmtree(tmp_path / "run" / "rounds")
+    tables = [summarize_runs({"run": folder}) for folder in (tmp_path / "run", from_rounds)]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    final = made.results_.query("strategy == 'margin' and round == 1")["accuracy"].mean()
+    assert tables[0].set_index("strategy").loc["margin", "final"] == pytest.approx(final)
 
 
 def test_an_unset_seed_and_threads_stay_what_the_run_began_with(setting, tmp_path):
