@@ -97,7 +97,12 @@ def _said(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         # Without its number, which helps nobody.
         text = f"{error.strerror}: {error.filename}"
-    return ": ".join([*getattr(error, "__notes__", []), text])
+    from al_sklearn.experiments._problems import Where
+
+    notes = getattr(error, "__notes__", [])
+    before = [note for note in notes if isinstance(note, Where)]
+    after = [note for note in notes if not isinstance(note, Where)]
+    return " ".join([": ".join([*before, text]), *after])
 
 
 def escape(text: str) -> str:

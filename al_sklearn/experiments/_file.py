@@ -230,11 +230,11 @@ class ExperimentFile:
         lines = overlaid(self.lines, run.lines)
         marks = {key: mark for key in lines if (mark := _is_about(message, key, run.spec))}
         found = [key for key, mark in marks.items() if mark == max(marks.values())]
-        if len(found) == 1:
-            key = found[0]
-        elif default in lines:
+        key = max(found, key=len, default=default)
+        if any(key[: len(other)] != other for other in found):
+            # As likely as not it is another one.
             key = default
-        else:
+        if key not in lines or not key:
             return ""
         return f"{place(self.name, lines, key)}: {written(key).strip()}"
 

@@ -21,7 +21,7 @@ from al_sklearn.datasets import ImageData, load_dataset
 from al_sklearn.datasets._standins import has_standin, make_standin
 from al_sklearn.experiments._comparison import StrategyComparison
 from al_sklearn.experiments._file import ExperimentFile, ExperimentFileError, Run
-from al_sklearn.experiments._problems import Key
+from al_sklearn.experiments._problems import Key, Where
 from al_sklearn.experiments._progress_lines import ProgressLines
 from al_sklearn.experiments._protocol import known_classes
 from al_sklearn.experiments._report_facts import FACTS, ReportFacts
@@ -220,7 +220,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _clear(output: Path) -> None:
     """Take away what runs leave that never finished a round; what is of others stays."""
     for here, _, files in os.walk(output, topdown=False):
-        if "config.json" not in files:
+        if not {"config.json", FACTS} & set(files):
             continue
         folder = Path(here)
         with RunStore(folder).lock():
@@ -238,7 +238,7 @@ def _said_where(experiment: ExperimentFile, run: Run, default: Key = ()) -> Iter
     except (ValueError, TypeError, OSError) as error:
         where = experiment.blame(str(error), run, default)
         if where:
-            error.add_note(where)
+            error.add_note(Where(where))
         raise
 
 

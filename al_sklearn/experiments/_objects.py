@@ -131,8 +131,11 @@ def build_kind(spec: Any, key: Key) -> Any:
 def _of_kind(spec: Any, kind: _Kind, key: Key) -> Any:
     if isinstance(spec, list):
         raise Problem(key, f"must be {kind.called}, not a list; several criteria go into AnyOf or AllOf.")
-    thing = _build(spec, key, kind)
-    if not isinstance(thing, getattr(importlib.import_module(kind.module), kind.base)):
+    name, _ = _name_and_options(spec, key, kind.called)
+    factory, base = _find(name, key, kind), getattr(importlib.import_module(kind.module), kind.base)
+    # A function that makes one is known by what it makes.
+    thing = None if isinstance(factory, type) and not issubclass(factory, base) else _build(spec, key, kind)
+    if not isinstance(thing, base):
         raise Problem(key, f"must be {kind.called}, got {shown(spec)}. Allowed: {', '.join(_names_of(kind))}.")
     return thing
 

@@ -22,6 +22,10 @@ class ExperimentFileError(ValueError):
     """An experiment file says something that cannot be; the message names the keys and what is allowed."""
 
 
+class Where(str):
+    """A note on an error that says where in an experiment file it comes from; it goes before the error's sentence."""
+
+
 class Problem(Exception):
     """One thing that is wrong at one key."""
 
