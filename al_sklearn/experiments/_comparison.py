@@ -95,7 +95,8 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         :mod:`al_sklearn.experiments.tracking` write each to a run of its own.
     splits : path, optional
         Another run's folder, or its ``splits.npz``: each seed has that seed's test set, validation set and initial set
-        (``n_initial``, ``initial`` and ``test_size`` then say nothing).
+        (``n_initial``, ``initial`` and ``test_size`` then say nothing). With that run's ``pool`` and ``random_state``
+        the pool is that run's too.
     budget : int or float, optional
         Labels in all, at most, or their share of the pool; the initial and the validation set count. With
         ``n_rounds=None`` the rounds go on until it is spent.

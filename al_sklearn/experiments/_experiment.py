@@ -88,6 +88,9 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     training : {"from_scratch", "fine_tune", "only_new"}, default="from_scratch"
         Each round's model: from fresh weights on all labels; from the weights before on all labels (the estimator
         needs ``warm_start``); or from the weights before on the new batch (``partial_fit``, else ``warm_start``).
+        What goes on has an output for every class from the beginning where it is a net, or learns by ``partial_fit``;
+        others begin again, on all labels, where a class is new. In a pipeline whose last step has ``partial_fit`` the
+        steps before it stay, with the new batch alone, as the first round fitted them.
     scoring : str, callable or None, default=None
         A scikit-learn scorer: a further column ``score``, and what :meth:`score` returns. Accuracy by default.
     stopping : StoppingCriterion or None, default=None
@@ -97,7 +100,8 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Told of every round, as those of :mod:`al_sklearn.experiments.tracking` are.
     splits : path, optional
         Another run's folder, or its ``splits.npz``: each seed has that seed's test set, validation set and initial set
-        (``n_initial``, ``initial`` and ``test_size`` then say nothing).
+        (``n_initial``, ``initial`` and ``test_size`` then say nothing). With that run's ``pool`` and ``random_state``
+        the pool is that run's too.
     budget : int or float, optional
         Labels in all, at most, or their share of the pool; the initial and the validation set count. With
         ``n_rounds=None`` the rounds go on until it is spent.
