@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from al_sklearn._errors import check_same_length
+from al_sklearn._stratified import hold_out
 from al_sklearn.pool import n_rows
 
 
@@ -78,24 +79,11 @@ def validation_splits(
         seed = int(generator.integers(2**31 - 1))
         yield from StratifiedKFold(int(validation), shuffle=True, random_state=seed).split(codes, codes)
         return
-    yield _hold_out(codes, counts, max(1, round(validation * len(codes))), generator)
-
-
-def _hold_out(
-    codes: np.ndarray, counts: np.ndarray, n_held_out: int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    order = generator.permutation(len(codes))
-    rank = np.empty(len(codes))
-    for code, count in enumerate(counts):
-        rank[order[codes[order] == code]] = np.arange(count)
-    # Ranks within each class, spread evenly over 0 … 1: the last ones of all classes together are a stratified share.
-    place = (rank + 0.5) / counts[codes]
-    place[rank == 0] = -1
-    spare = int(len(codes) - len(counts))
+    # Each class keeps one to learn from.
+    spare = len(codes) - len(counts)
     if spare == 0:
         raise ValueError(
             f"No label can be held out for validation (n_samples = {len(codes)}): each class has one only. Label "
             "more, or give X_val and y_val."
         )
-    held_out = np.lexsort((order, place))[-min(n_held_out, spare) :]
-    return np.setdiff1d(np.arange(len(codes)), held_out), np.sort(held_out)
+    yield hold_out(codes, min(max(1, round(validation * len(codes))), spare), generator)

@@ -7,7 +7,9 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
+import joblib
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -22,6 +24,8 @@ from sklearn.linear_model import LogisticRegression
 from al_sklearn._fingerprint import describe, fingerprint
 from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
 from al_sklearn.experiments import _comparison as module
+from al_sklearn.experiments._protocol import make_problem
+from al_sklearn.experiments._streams import Streams
 from al_sklearn.experiments._threads import limit_threads
 from al_sklearn.experiments.statistics import gap_closed
 from al_sklearn.strategies import coreset, margin, measures, mix, oracle_batch, two_stage
@@ -347,3 +351,41 @@ def test_oracles_run_and_the_gap_to_them_is_measured(flat):
     gaps = gap_closed(comparison.results_)
     assert gaps.loc["oracle_batch", "gap_closed"] == 1
     assert comparison.summary().loc["oracle_batch", "difference"] > 0
+
+
+def test_long_runs_begin_first_and_short_ones_fill_the_end():
+    class Store:
+        """Knows what rounds took, of strategies that have begun."""
+
+        seconds: ClassVar = {"random": 0.1, "slow": 5.0, "quick": 0.2}
+
+        def __init__(self):
+            self.begun = []
+
+        def last(self, name, seed):
+            # The first run of "late" has no round yet.
+            if (name, seed) not in self.begun or name == "late":
+                return None
+            return {"query_seconds": self.seconds[name], "training_seconds": 0.1}
+
+    names, store = ["random", "quick", "slow", "late"], Store()
+    runs = [(name, seed) for seed in range(3) for name in names]
+    for run in module._longest_first(runs, store):
+        store.begun.append(run)
+    assert store.begun[:4] == [(name, 0) for name in names]
+    assert store.begun[4:] == [(name, seed) for name in ("late", "slow", "quick", "random") for seed in (1, 2)]
+
+
+def test_arrays_stay_arrays_on_their_way_to_a_worker(flat, tmp_path):
+    """joblib sends large arrays as files mapped into memory; only the caller's own mapped files are read as such."""
+    X, y = flat
+    np.save(tmp_path / "X.npy", X)
+    streams = Streams(0)
+    for given, stays in ((X, np.ndarray), (np.load(tmp_path / "X.npy", mmap_mode="r"), np.memmap)):
+        problem = make_problem(make(), given, y, np.unique(y), None, None, streams)
+        joblib.dump(problem, tmp_path / "problem")
+        arrived = joblib.load(tmp_path / "problem", mmap_mode="r")
+        assert type(arrived.X) is stays
+        assert type(arrived.y) is np.ndarray
+        np.testing.assert_array_equal(arrived.X, X)
+        np.testing.assert_array_equal(arrived.train, problem.train)
