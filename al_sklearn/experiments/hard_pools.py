@@ -107,7 +107,10 @@ class LabelNoise(PoolTransform):
             raise ValueError("LabelNoise needs two classes at least.")
         if isinstance(self.rate, Mapping):
             _check_classes("rate", self.rate, classes)
-            groups = [(inside[pool.truth[inside] == label], rate) for label, rate in self.rate.items()]
+            rates = dict(self.rate)
+            # In the order of the classes: the same rates, said in another order, are the same noise.
+            known = [label for label in classes.tolist() if label in rates]
+            groups = [(inside[pool.truth[inside] == label], rates[label]) for label in known]
         else:
             groups = [(inside, self.rate)]
         confused = dict(self.confused_with or {})

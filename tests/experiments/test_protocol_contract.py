@@ -666,6 +666,11 @@ def test_what_noise_is_is_in_the_data(flat):
     assert set(truth[wrong]) == {3} and set(labels[wrong]) == {5}
 
 
+def test_the_same_rates_said_in_another_order_are_the_same_noise(flat):
+    one, two = (run(LOGISTIC, *flat, pool=LabelNoise(rates)) for rates in ({3: 0.5, 8: 0.2}, {8: 0.2, 3: 0.5}))
+    assert one.history_["nll"].equals(two.history_["nll"])
+
+
 def test_what_imbalance_is_is_in_the_data(flat):
     X, y = flat
     _, labels, truth, ran = everything_bought(X, y, ClassImbalance(10))
