@@ -51,6 +51,10 @@ default options, by a network with one hidden layer whose own scoring is include
 
 In the pictures squares are labelled, circles are what is picked, the background is what the network predicts.
 """
+NOTES = {
+    "learned": "Each trains something of its own; what it learns, and what that takes, is in "
+    "[learned strategies](learned-strategies.md).",
+}
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44")
 
 
@@ -163,6 +167,7 @@ def main() -> None:
         lines += [
             f"## {family.capitalize()}",
             "",
+            *([NOTES[family], ""] if family in NOTES else []),
             "| strategy | what it chooses | needs | cost | seconds | reference |",
             "|---|---|---|---|--:|---|",
         ]
