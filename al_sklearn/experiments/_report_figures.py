@@ -13,13 +13,12 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn.experiments import plots, statistics
-from al_sklearn.experiments.plots._style import cut, legend_columns
+from al_sklearn.experiments.plots._style import legend_columns
 
 # Beyond these a picture has more in it than anybody reads.
 _MOST_CLASSES: Final = 20
 _MOST_BARS: Final = 120
 _COLUMNS: Final = 5
-_LONGEST_NAME: Final = 30
 
 
 @dataclass
@@ -100,13 +99,12 @@ def figures(
     list of dict
         ``title``, ``caption``, ``alt`` and ``src`` of each picture.
     """
-    labels = _labels(list(table["strategy"].unique()))
-    plain = table.assign(strategy=table["strategy"].map(labels))
+    shown = [str(name) for name in names]
     drawn = [
-        *_curves(plain, metric, word, summary),
-        *_pairs(plain, metric, word, summary),
-        *_classes(plain, classes, list(names), data),
-        *_from_data(list(names), data, labels),
+        *_curves(table, metric, word, summary),
+        *_pairs(table, metric, word, summary),
+        *_classes(table, classes, shown, data),
+        *_from_data(shown, data),
     ]
     return [{"title": one.title, "caption": one.caption, "alt": one.alt, "src": _source(one)} for one in drawn]
 
@@ -238,6 +236,8 @@ def _classes(table: pd.DataFrame, classes: np.ndarray, names: list[str], data: R
 
 def _class_curves(table: pd.DataFrame, classes: np.ndarray, names: list[str], ax: Any) -> None:
     axes = np.atleast_1d(plots.class_curves(table, list(classes), class_names=names, ax=ax))
+    axes[0].figure.supxlabel("labels", fontsize=10)
+    axes[0].figure.supylabel("accuracy of the class", fontsize=10)
     for one in axes:
         legend = one.get_legend()
         if legend is not None:
@@ -252,10 +252,10 @@ def _class_curves(table: pd.DataFrame, classes: np.ndarray, names: list[str], ax
             )
 
 
-def _from_data(names: list[str], data: ReportData, labels: Mapping[Any, str]) -> list[_Picture]:
+def _from_data(names: list[str], data: ReportData) -> list[_Picture]:
     found = []
     if data.coordinates is not None and data.queries:
-        queries = {labels.get(name, str(name)): batches for name, batches in data.queries.items()}
+        queries = {str(name): batches for name, batches in data.queries.items()}
         columns = min(3, len(queries))
         rows = math.ceil(len(queries) / columns)
         coloured = "coloured by class" if data.y is not None else "in the colours of what is known"
@@ -276,7 +276,7 @@ def _from_data(names: list[str], data: ReportData, labels: Mapping[Any, str]) ->
             )
         )
     if data.proba and data.test_codes is not None:
-        models = {labels.get(name, str(name)): proba for name, proba in data.proba.items()}
+        models = {str(name): proba for name, proba in data.proba.items()}
         found.append(
             _Picture(
                 "Calibration",
@@ -300,13 +300,6 @@ def _pr_picture(name: str, codes: Any, proba: Any, names: list[str]) -> _Picture
         (7.6, 4.2),
         lambda ax: plots.pr_curves(codes, proba, class_names=names, ax=ax),
     )
-
-
-def _labels(names: Sequence[Any]) -> dict[Any, str]:
-    """Return what each strategy is called in pictures: cut where that leaves names apart."""
-    given = [str(name) for name in names]
-    shown = [cut(name, _LONGEST_NAME) for name in given]
-    return dict(zip(names, shown if len(set(shown)) == len(set(given)) else given, strict=True))
 
 
 def _source(picture: _Picture) -> str:

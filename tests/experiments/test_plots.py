@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from al_sklearn.experiments import plots
 from al_sklearn.experiments import statistics as s
 from al_sklearn.experiments._results import ComparisonResults
-from al_sklearn.experiments.plots._style import COLOURS, GREY, cut, shorten, text_colour
+from al_sklearn.experiments.plots._style import COLOURS, GREY, cut, short_names, shorten, text_colour
 from tests.experiments.test_statistics import CURVES, table
 from tests.experiments.test_statistics_edges import STOPPED, ragged
 
@@ -487,6 +487,15 @@ def test_names_are_shown_as_they_are():
     assert cut("a" * 10 + "b" * 10, 11) == "aaaaaa…bbbb"
     assert cut("short", 5) == "short"
     assert shorten("$x_1$") == r"\$x_1\$"
+    # Wherever the difference is, cut names stay apart.
+    for pattern in ("{} of strategies with long names", "strategies with long names {}", "a{}" + 30 * "z" + "{}b"):
+        long = [pattern.format(i, i) for i in range(30)]
+        short = short_names(long, 20)
+        assert list(short) == long
+        assert len(set(short.values())) == 30
+        assert max(map(len, short.values())) <= 20
+    hidden = ["x" * 40 + str(i) + "y" * 40 for i in range(12)]
+    assert len(set(short_names(hidden, 20).values())) == 12
     odd = ["_hidden", "$x_1$ and $", "random_sampling"]
     made = table(dict.fromkeys(odd, CURVES["good"]), BUDGETS)
     made["accuracy_cat"], made["bought_cat"] = made["accuracy"], 3

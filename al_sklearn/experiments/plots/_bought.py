@@ -13,6 +13,7 @@ from al_sklearn.experiments.plots._style import (
     legend_columns,
     one_axes,
     several_axes,
+    short_names,
     shorten,
     strategy_styles,
     tables,
@@ -55,7 +56,8 @@ def bought_histogram(
     later = table[table["round"] > 0]
     totals = later.groupby(["strategy", "seed"], sort=False)[columns].sum().groupby("strategy", sort=False).mean()
     names = list(dict.fromkeys(table["strategy"]))
-    entries = [shorten(name, 32) for name in names] + (["as in the pool"] if pool is not None else [])
+    shown = short_names(names, 32)
+    entries = [*shown.values(), *(["as in the pool"] if pool is not None else [])]
     inches = float(np.clip(0.05 * len(names) * len(columns), 7.5, 14))
     ax = one_axes(ax, (inches, 4.6 + 0.19 * (len(entries) // legend_columns(entries, inches - 1))))
     n_columns = legend_columns(entries, ax.get_window_extent().width / ax.get_figure(root=True).dpi)
@@ -63,7 +65,7 @@ def bought_histogram(
     for i, (name, style) in enumerate(strategy_styles(names).items()):
         if name in totals.index:
             at = np.arange(len(columns)) + (i - (len(names) - 1) / 2) * width
-            ax.bar(at, totals.loc[name], width=width * 0.9, color=style["color"], label=shorten(name, 32))
+            ax.bar(at, totals.loc[name], width=width * 0.9, color=style["color"], label=shown[name])
     if pool is not None:
         shares = np.asarray(pool, dtype=np.float64)
         if len(shares) != len(columns) or shares.min() < 0 or shares.sum() == 0:
@@ -129,6 +131,7 @@ def bought_images(
     if ax is None:
         # The layout reckons without the images' fixed aspect: room for the names of the rounds.
         axes[0].figure.get_layout_engine().set(w_pad=0.12)
+    shown_names = short_names(names, 60)
     for one, name in zip(axes, names, strict=True):
         numbers = sorted(rounds[name])
         rows = [thumbnails[f"{name}/{number}/images"][:n_images] for number in numbers]
@@ -150,5 +153,5 @@ def bought_images(
         one.imshow(canvas, cmap=None if colours else "gray", vmin=0, vmax=255, interpolation="nearest")
         one.set_yticks([i * step_y + height / 2 for i in range(len(rows))], [f"round {n}" for n in numbers], fontsize=8)
         one.tick_params(length=0)
-        one.set_title(shorten(name, 60), loc="left", fontsize=10)
+        one.set_title(shown_names[name], loc="left", fontsize=10)
     return axes

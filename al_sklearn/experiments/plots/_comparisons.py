@@ -13,7 +13,7 @@ from al_sklearn.experiments.plots._style import (
     INK,
     metric_name,
     one_axes,
-    shorten,
+    short_names,
     strategy_styles,
     tables,
     text_colour,
@@ -72,8 +72,9 @@ def pairwise_matrix(
             ax.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if value > 0.55 else INK)
     undress(ax)
     slanted = {"rotation": 30, "ha": "right"} if width >= _P_WIDTH else {"rotation": 90}
-    ax.set_xticks(range(k), [shorten(name) for name in matrix.columns], **slanted)
-    ax.set_yticks(range(values.shape[0]), [shorten(name) for name in matrix.index])
+    shown = list(short_names(matrix.columns).values())
+    ax.set_xticks(range(k), shown, **slanted)
+    ax.set_yticks(range(values.shape[0]), [*shown, "penalty"])
     ax.axhline(values.shape[0] - 1.5, color="white", linewidth=3)
     ax.tick_params(length=0)
     ax.set_title("Share of checkpoints at which the row beats the column", loc="left", fontsize=11)
@@ -102,7 +103,7 @@ def critical_difference(scores: pd.DataFrame, *, alpha: float = 0.05, ax: Any = 
     """
     found = statistics.friedman_nemenyi(scores, alpha)
     ranks = found["ranks"]
-    styles = strategy_styles(scores.columns)
+    styles, shown = strategy_styles(scores.columns), short_names(scores.columns)
     k = len(ranks)
     n_left = (k + 1) // 2
     bars = found["groups"]
@@ -124,7 +125,7 @@ def critical_difference(scores: pd.DataFrame, *, alpha: float = 0.05, ax: Any = 
         ax.text(
             edge + (-0.05 if left else 0.05),
             y,
-            f"{shorten(str(name))}  {rank:.2f}" if left else f"{rank:.2f}  {shorten(str(name))}",
+            f"{shown[name]}  {rank:.2f}" if left else f"{rank:.2f}  {shown[name]}",
             ha="right" if left else "left",
             va="center",
             fontsize=9,
@@ -161,11 +162,12 @@ def performance_profile(scores: pd.DataFrame, *, metric: str = "accuracy", ax: A
     """
     profile = statistics.performance_profile(scores)
     ax = one_axes(ax, (8.4, max(4.4, 0.24 * len(scores.columns) + 1.0)))
+    shown = short_names(scores.columns, 32)
     gaps = profile.index.to_numpy(dtype=np.float64)
     end = gaps[-1] * 1.05 if gaps[-1] > 0 else 1.0
     for name, style in strategy_styles(scores.columns).items():
         shares = profile[name].to_numpy()
-        ax.step([*gaps, end], [*shares, shares[-1]], where="post", linewidth=1.8, label=shorten(name, 32), **style)
+        ax.step([*gaps, end], [*shares, shares[-1]], where="post", linewidth=1.8, label=shown[name], **style)
     ax.set_xlim(0, end)
     ax.set_ylim(0, 1.03)
     ax.set_xlabel(f"behind the best of the task (AUBC of {metric_name(metric).lower()})")

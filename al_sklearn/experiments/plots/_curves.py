@@ -23,6 +23,7 @@ from al_sklearn.experiments.plots._style import (
     metric_name,
     one_axes,
     several_axes,
+    short_names,
     shorten,
     strategy_styles,
     tables,
@@ -75,6 +76,11 @@ def learning_curves(
     ax = one_axes(ax, _size(n_lines))
     ends: dict[str, tuple[float, float, str]] = {}
     counts = []
+
+    def called(name: str, run: str) -> str:
+        return name if len(runs) == 1 else f"{name} ({run})"
+
+    shown = short_names((called(name, run) for run, table in runs.items() for name in table["strategy"].unique()), 40)
     for i, (run, table) in enumerate(runs.items()):
         curves = statistics.read_curves(table, metric)
         seconds = statistics.read_curves(_with_seconds(table), "seconds") if x == "seconds" else None
@@ -84,7 +90,7 @@ def learning_curves(
             mean, half = _band(_stack(curves.by_strategy[name], grid), confidence)
             at = grid if seconds is None else _stack(seconds.by_strategy[name], grid).mean(axis=0)
             style = styles[name] if len(runs) == 1 else {**styles[name], "linestyle": DASHES[i % len(DASHES)]}
-            label = name if len(runs) == 1 else f"{name} ({run})"
+            label = shown[called(name, run)]
             _draw(ax, at, mean, half, style, label, alpha=_alpha(n_lines))
             if seconds is None:
                 _mark_stops(ax, curves.by_strategy[name], style["color"])
@@ -129,16 +135,17 @@ def gain_over_baseline(
     random = curves.by_strategy[baseline]
     end = 0.0
     ends = {}
+    shown = short_names(curves.by_strategy, 40)
     for name, style in strategy_styles(curves.by_strategy, baseline).items():
         if name == baseline:
             continue
         own = curves.by_strategy[name]
         grid = _own_budgets([*own, *random])
         mean, half = _band(_stack(own, grid) - _stack(random, grid), confidence)
-        _draw(ax, grid, mean, half, style, name, alpha=_alpha(n_lines))
-        ends[name] = (grid[-1], mean[-1], style["color"])
+        _draw(ax, grid, mean, half, style, shown[name], alpha=_alpha(n_lines))
+        ends[shown[name]] = (grid[-1], mean[-1], style["color"])
         end = max(end, grid[-1])
-    ends[baseline] = (end or ax.get_xlim()[1], 0.0, GREY)
+    ends[shown[baseline]] = (end or ax.get_xlim()[1], 0.0, GREY)
     _label_ends(ax, ends)
     ax.set_xlabel("labels")
     count_labels(ax)
@@ -183,6 +190,7 @@ def class_curves(
     names = [str(name) for name in (classes if class_names is None else class_names)]
     axes = several_axes(ax, len(names), n_columns, (2.3, 1.9), sharex=True, sharey=True)
     styles = strategy_styles(table["strategy"], baseline)
+    shown = short_names(styles, 40)
     for one, label, name in zip(axes, classes, names, strict=True):
         dress(one)
         one.set_title(shorten(name), loc="left", fontsize=9)
@@ -193,7 +201,7 @@ def class_curves(
         for strategy, style in styles.items():
             grid = _own_budgets(curves.by_strategy[strategy])
             mean, half = _band(_stack(curves.by_strategy[strategy], grid), confidence)
-            _draw(one, grid, mean, half, style, strategy, size=1.2, alpha=_alpha(len(styles)))
+            _draw(one, grid, mean, half, style, shown[strategy], size=1.2, alpha=_alpha(len(styles)))
         count_labels(one)
         one.tick_params(labelsize=8)
     for one in axes:
@@ -256,7 +264,7 @@ def _draw(
 ) -> None:
     if half is not None:
         ax.fill_between(x, mean - half, mean + half, color=style["color"], alpha=alpha, linewidth=0)
-    ax.plot(x, mean, marker="o", markersize=1.6 * size, linewidth=size, label=shorten(label, 40), **style)
+    ax.plot(x, mean, marker="o", markersize=1.6 * size, linewidth=size, label=label, **style)
 
 
 def _alpha(n_lines: int) -> float:
@@ -295,7 +303,7 @@ def _label_ends(ax: Any, ends: dict[str, tuple[float, float, str]]) -> None:
     for name, y in zip(order, at, strict=True):
         x, value, colour = ends[name]
         ax.annotate(
-            shorten(name, 40),
+            name,
             xy=(x, value),
             xytext=(1.035, y),
             textcoords=ax.get_yaxis_transform(),

@@ -9,7 +9,16 @@ import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from al_sklearn.experiments import statistics
-from al_sklearn.experiments.plots._style import COLOURS, DASHES, GREY, INK, one_axes, shorten, strategy_styles
+from al_sklearn.experiments.plots._style import (
+    COLOURS,
+    DASHES,
+    GREY,
+    INK,
+    one_axes,
+    short_names,
+    shorten,
+    strategy_styles,
+)
 
 
 def calibration(y_true: Any, proba: Any, *, n_bins: int = 15, ax: Any = None) -> Any:
@@ -34,12 +43,13 @@ def calibration(y_true: Any, proba: Any, *, n_bins: int = 15, ax: Any = None) ->
     models = dict(proba) if isinstance(proba, Mapping) else {"": proba}
     ax = one_axes(ax, (8.0, 4.6))
     ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.1)
+    shown = short_names(models)
     for name, style in strategy_styles(models).items():
         y, values = _checked(y_true, models[name])
         curve = statistics.reliability_curve(y, values, n_bins)
         there = curve[curve["n"] > 0]
         error = statistics.expected_calibration_error(y, values, n_bins)
-        label = f"{shorten(name)}, ECE {error:.3f}" if name else f"ECE {error:.3f}"
+        label = f"{shown[name]}, ECE {error:.3f}" if name else f"ECE {error:.3f}"
         ax.plot(there["confidence"], there["accuracy"], linewidth=1.5, label=label, **style)
         ax.scatter(
             there["confidence"], there["accuracy"], s=10 + 300 * there["n"] / len(y), color=style["color"], alpha=0.5

@@ -15,6 +15,7 @@ from al_sklearn.experiments.plots._style import (
     GREY,
     INK,
     several_axes,
+    short_names,
     shorten,
     strategy_styles,
     undress,
@@ -113,6 +114,7 @@ def pool_map(
         raise ValueError(f"coordinates must be (n, 2), with a position each; got {at.shape} and {len(rows)}.")
     colours, names = _class_colours(y, len(at), class_names)
     axes = several_axes(ax, len(batches), n_columns, (3.5, 3.3))
+    shown = short_names(batches, 34)
     for one, strategy in zip(axes, strategy_styles(batches), strict=True):
         own = [np.asarray(batch, dtype=np.int64) for batch in batches[strategy]]
         last = round_number if round_number >= 0 else len(own) + round_number
@@ -128,7 +130,7 @@ def pool_map(
         ]
         for label, mask, look, plain in looks:
             one.scatter(*at[mask].T, c=plain if colours is None else colours[mask], label=label, **look)
-        one.set_title(shorten(strategy, 34), loc="left", fontsize=10)
+        one.set_title(shown[strategy], loc="left", fontsize=10)
     if ax is None:
         _legend(axes[0].figure, colours is not None, names)
     return axes

@@ -173,12 +173,12 @@ def title(what: str, n_seeds: int | tuple[int, int], confidence: float) -> str:
     return f"{what} (mean of {counted} seeds, {confidence:.0%} interval)"
 
 
-def cut(name: str, length: int) -> str:
-    """Cut a long name in its middle: names of one kind often differ at their ends alone."""
+def cut(name: str, length: int, head: float = 0.6) -> str:
+    """Cut a long name in its middle, with a share of what is left before it."""
     if len(name) <= length:
         return name
-    head = (length - 1) * 3 // 5
-    return f"{name[:head]}…{name[len(name) - (length - 1 - head) :]}"
+    first = round((length - 1) * head)
+    return f"{name[:first]}…{name[len(name) - (length - 1 - first) :]}"
 
 
 def shorten(name: str, length: int = 24) -> str:
@@ -188,6 +188,19 @@ def shorten(name: str, length: int = 24) -> str:
     """
     shown = cut(name, length).replace("$", r"\$")
     return f"\u2009{shown}" if shown.startswith("_") else shown
+
+
+def short_names(names: Iterable[str], length: int = 24) -> dict[str, str]:
+    """Return what each name is called in a picture, cut where it is long, all apart from each other."""
+    given = list(dict.fromkeys(names))
+    for head in (0.6, 1.0, 0.0, 0.8, 0.4, 0.2):
+        shown = [cut(name, length, head) for name in given]
+        if len(set(shown)) == len(given):
+            break
+    else:
+        # What tells them apart is nowhere near an end: numbers do.
+        shown = [name if len(name) <= length else f"{cut(name, length - 4)} {i}" for i, name in enumerate(given, 1)]
+    return {name: shorten(short, length) for name, short in zip(given, shown, strict=True)}
 
 
 def legend_columns(names: Iterable[str], width: float, font_size: float = 8) -> int:
