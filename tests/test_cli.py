@@ -1,18 +1,24 @@
 """The command, as a user runs it."""
 
+import io
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 import al_sklearn
 from al_sklearn.cli import app
+from al_sklearn.cli._console import show_summary
 from al_sklearn.datasets import read_index_sets
 from al_sklearn.experiments import load_results
 from al_sklearn.strategies import catalogue
@@ -79,6 +85,25 @@ def test_compare_on_a_folder_of_photos(tmp_path):
         (["--model", "small_cn"], "Did you mean 'small_cnn'"),
         (["--dataset", "mnist"], "give data_dir"),
         (["--seeds", "0"], "'--seeds'"),
+        (["--batch", "nan"], "'--batch'"),
+        (["--batch", "2.5"], "compare, --batch: comparison.n_instances must be a whole number from 1, or a share"),
+        (["--initial", "0"], "compare, --initial: comparison.n_initial must be"),
+        (["--learning-rate", "nan"], "compare, --learning-rate: estimator.ImageClassifier.lr must be a number above 0"),
+        (["--ensemble", "2", "--learning-rate", "-1"], "compare, --learning-rate: estimator.DeepEnsemble.estimator."),
+        (["--momentum", "0.9"], "compare, --momentum: estimator.ImageClassifier.optimizer__momentum is no key here"),
+        (["--optimizer", "Sgd"], "torch.optim has no 'Sgd'"),
+        (["--validation", "0"], "--validation must be a share between 0 and 1, got 0"),
+        (["--set", "n_rounds=-3"], "compare, --set: comparison.n_rounds must be a whole number from 0"),
+        (["--set", "n_seed=3"], "Did you mean 'n_seeds'?"),
+        (["--strategy", "coreset: {metric: cosin}"], "coreset.metric is wrong: Unknown metric 'cosin'"),
+        (["--strategy", "[a"], "--strategy, line 1: "),
+        (["--class-weight", "blanced"], "compare, --class-weight: "),
+        (["--import", "none.py"], "none.py: FileNotFoundError"),
+        (
+            ["--patience", "3"],
+            "--validation: estimator.ImageClassifier.train_split: patience needs a validation set",
+        ),
+        (["--swa=False"], "'--swa' does not take a value"),
     ],
 )
 def test_wrong_input_is_one_sentence(args, message, tmp_path):
@@ -86,6 +111,95 @@ def test_wrong_input_is_one_sentence(args, message, tmp_path):
     assert result.exit_code == 2
     assert message in re.sub(r"\s+", " ", result.output)
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "run", "resume", "compare", "report", "plot", "stats", "strategies", "datasets", "version", "splits"]
+    + ["splits make", "splits check"],
+)
+def test_every_command_has_help(command):
+    result = run(*command.split(), "--help")
+    assert result.exit_code == 0 and "Usage: " in result.output and "Show this message" in result.output
+
+
+def test_output_that_cannot_be_written_is_one_sentence(grid, tmp_path):
+    (tmp_path / "file").touch()
+    inside = tmp_path / "file" / "x"
+    calls = [
+        run(*QUICK, "--pool-size", 200, "--output", tmp_path / "file"),
+        run(*QUICK, "--pool-size", 200, "--output", inside),
+        run("report", grid / "C=0.1", "-o", inside / "page.html"),
+        run("stats", grid, "--csv", inside / "stats.csv"),
+        run("plot", grid / "C=0.1", "-o", inside / "plot.png"),
+        run("splits", "make", inside / "sets.npz"),
+    ]
+    for result in calls:
+        assert result.exit_code == 2 and result.output.count("Error:") == 1, result.output
+        assert str(tmp_path / "file") in result.output.replace("\n", "") and "Errno" not in result.output
+
+
+def process(*args, **options):
+    """A command in a process of its own, as a shell starts it: Ctrl-C reaches it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "al_sklearn.cli", *map(str, args)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        **options,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C goes to a group of processes otherwise there")
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_ctrl_c_in_the_middle_and_on(tmp_path, jobs):
+    (tmp_path / "x.yaml").write_text(
+        "data: {name: digits, flat: true, pool_size: 250, test_size: 60}\n"
+        "estimator: {RandomForestClassifier: {n_estimators: 30}}\n"
+        "strategies: [margin]\n"
+        "comparison: {n_seeds: 2, n_rounds: 9}\n"
+    )
+    call = ["run", tmp_path / "x.yaml", "--no-report", "--jobs", jobs, "--output"]
+    broken = process(*call, tmp_path / "broken")
+    while len(list((tmp_path / "broken").rglob("round_*.json"))) < 5 and broken.poll() is None:
+        time.sleep(0.02)
+    os.killpg(broken.pid, signal.SIGINT)
+    said, _ = broken.communicate(timeout=120)
+    assert broken.returncode == 130, said
+    assert f"al-sklearn resume {tmp_path / 'broken'} goes on" in said and "Traceback" not in said
+    # In a log there is neither a bar nor anything that goes back to the line's beginning.
+    assert "\r" not in said and "round/s" not in said
+    reported = run("report", tmp_path / "broken")
+    assert reported.exit_code == 0, reported.output
+    assert run("resume", tmp_path / "broken").exit_code == 0
+    assert run(*call, tmp_path / "whole").exit_code == 0
+    columns = ["strategy", "seed", "round", "n_labelled", "accuracy", "nll"]
+    tables = [pd.read_csv(tmp_path / name / "results.csv")[columns] for name in ("broken", "whole")]
+    pd.testing.assert_frame_equal(*tables)
+
+
+@pytest.mark.parametrize(
+    ("columns", "left_out"),
+    [(46, {"AUBC", "won", "saved", "query s"}), (60, {"won", "query s"}), (80, set()), (200, set())],
+)
+def test_the_summary_fits_the_terminal(grid, columns, left_out, monkeypatch):
+    console = Console(width=columns, file=io.StringIO())
+    monkeypatch.setattr("al_sklearn.cli._console.console", console)
+    show_summary(load_results(grid / "C=0.1").summary())
+    lines = console.file.getvalue().splitlines()
+    table = lines[: next(i for i, line in enumerate(lines) if line.startswith("won:"))]
+    assert max(map(len, table)) <= columns and "…" not in "".join(table)
+    [head] = [line for line in table if "strategy" in line]
+    assert {name for name in ("final", "AUBC", "vs random", "won", "saved", "query s") if name not in head} == left_out
+
+
+def test_losses_are_shown_as_they_are(grid):
+    result = run("stats", grid / "C=0.1", "--metric", "nll")
+    rows = [line for line in result.output.splitlines() if re.match(r"\s*margin ", line)]
+    expected = load_results(grid / "C=0.1").summary("nll").loc["margin", "final"]
+    assert f"{expected:.3f}" in rows[0]
 
 
 def test_lists_and_version():
@@ -199,7 +313,11 @@ def test_one_run_in_a_picture(grid, kind, tmp_path):
 
 def test_report_again(grid, tmp_path):
     result = run("report", grid / "C=0.1", "-o", tmp_path / "page.html", "--title", "Once more")
-    assert result.exit_code == 0 and "Once more" in (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text()
+    assert result.exit_code == 0 and "Once more" in page
+    # The command that made the run, though it wrote no report, and what could be bought beside what was.
+    assert f"al-sklearn run {grid.parent / 'grid.yaml'}" in page
+    assert "The black line is what buying blindly would give" in page
     assert run("report", grid, "-o", tmp_path / "page.html").exit_code == 2
 
 
