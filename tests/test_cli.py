@@ -195,6 +195,19 @@ def test_the_summary_fits_the_terminal(grid, columns, left_out, monkeypatch):
     assert {name for name in ("final", "AUBC", "vs random", "won", "saved", "query s") if name not in head} == left_out
 
 
+@pytest.mark.parametrize(("columns", "left_out"), [(60, {"labels", "rounds", "seeds"}), (80, {"labels"}), (200, set())])
+def test_the_table_of_several_runs_fits_the_terminal(grid, columns, left_out, monkeypatch):
+    console = Console(width=columns, file=io.StringIO())
+    monkeypatch.setattr("al_sklearn.cli._results.console", console)
+    result = run("stats", grid)
+    assert result.exit_code == 0, result.output
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= columns
+    head = next(line for line in lines if "strategy" in line)
+    expected = ["run", "strategy", "seeds", "rounds", "labels", "final", "aubc", "vs_random", "wins"]
+    assert head.split() == [name for name in expected if name not in left_out]
+
+
 def test_losses_are_shown_as_they_are(grid):
     result = run("stats", grid / "C=0.1", "--metric", "nll")
     rows = [line for line in result.output.splitlines() if re.match(r"\s*margin ", line)]

@@ -31,6 +31,9 @@ class Kind(StrEnum):
     profile = "profile"
 
 
+# Columns of the tables of several runs, least first, and what of a name is always shown.
+_LEAST = ("labels", "rounds", "seeds", "aubc", "better", "wins")
+_NAME_WIDTH = 14
 _ONE_RUN = {Kind.gain, Kind.classes, Kind.bought, Kind.images, Kind.pairwise}
 
 
@@ -174,9 +177,17 @@ def _scores(tables: dict[str, pd.DataFrame], metric: str) -> pd.DataFrame:
 
 
 def _print(frame: pd.DataFrame, title: str) -> None:
-    table = Table(title=escape(title), box=SIMPLE_HEAD)
-    for name in frame.columns:
-        table.add_column(str(name), justify="left" if frame[name].dtype.kind not in "iuf" else "right", no_wrap=True)
+    # In a narrow terminal names are cut, numbers are not: what matters least is left out.
+    widths = {name: max(map(len, [str(name), *map(_cell, frame[name])])) for name in frame.columns}
+    numbers = [name for name in frame.columns if frame[name].dtype.kind in "iuf"]
+    widths |= {name: min(width, _NAME_WIDTH) for name, width in widths.items() if name not in numbers}
+    for least in _LEAST:
+        if least in widths and sum(widths.values()) + 2 * len(widths) > console.width - 2:
+            del widths[least]
+    frame = frame[list(widths)]
+    table = Table(title=escape(title), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for name, width in widths.items():
+        table.add_column(str(name), justify="right" if name in numbers else "left", no_wrap=True, min_width=width)
     for row in frame.itertuples(index=False):
         table.add_row(*[escape(_cell(value)) for value in row])
     console.print(table)
