@@ -551,9 +551,8 @@ def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
     for name, strategy in pairs:
         if name in named:
             raise ValueError(f"Two strategies are called {name!r}; give a dict of names to strategies.")
-        if isinstance(strategy, partial) and any(
-            isinstance(value, _GENERATORS) for value in strategy.keywords.values()
-        ):
+        bound = strategy.keywords if isinstance(strategy, partial) else getattr(strategy, "__dict__", {})
+        if any(isinstance(value, _GENERATORS) for value in bound.values()):
             raise ValueError(
                 f"The strategy {name!r} has a random generator bound to it, whose state would pass from one run to the "
                 "next; leave it out (each round of each run is given a random_state) or bind an integer."

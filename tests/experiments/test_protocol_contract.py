@@ -154,10 +154,20 @@ def test_a_strategy_that_fails_in_round_three_loses_nothing_and_goes_on_with_oth
     assert [a.metrics["query_seconds"] for a in again[:2]] == [b.metrics["query_seconds"] for b in kept]
 
 
-def test_a_generator_bound_to_a_strategy_is_refused(flat):
-    bound = {"mine": partial(random_sampling, random_state=np.random.default_rng(0))}
+class Draws:
+    """A strategy with a state that moves on."""
+
+    def __init__(self):
+        self.generator = np.random.default_rng(0)
+
+    def __call__(self, classifier, X, n_instances=1):
+        return self.generator.permutation(len(X))[:n_instances]
+
+
+@pytest.mark.parametrize("strategy", [partial(random_sampling, random_state=np.random.default_rng(0)), Draws()])
+def test_a_generator_bound_to_a_strategy_is_refused(flat, strategy):
     with pytest.raises(ValueError, match="'mine' has a random generator bound to it"):
-        compare(*flat, bound)
+        compare(*flat, {"mine": strategy})
 
 
 # ---- answers that are wrong
