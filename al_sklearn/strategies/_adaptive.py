@@ -121,7 +121,7 @@ def auto(
     if classifier is None or _n_labelled(classifier, X_labelled) < _few(classifier, n_few, 2):
         return max_herding(classifier, X, n_instances, layer=layer, X_labelled=X_labelled, **ties)
     if quality == "best":
-        return refine(classifier, X, n_instances, layer=layer, **ties)
+        return refine(classifier, X, n_instances, layer=layer, X_labelled=X_labelled, y_labelled=y_labelled, **ties)
     data: dict[str, Any] = {"X_labelled": X_labelled, "y_labelled": y_labelled}
     return u_herding(classifier, X, n_instances, layer=layer, **data, **ties)
 
@@ -140,6 +140,8 @@ def refine(
     strategies: Sequence[str | Strategy] = ("margin", "badge", "typiclust"),
     n_rounds: int = 3,
     layer: str | None = None,
+    X_labelled: Any = None,
+    y_labelled: Any = None,
     random_tie_break: bool = False,
     random_state: RandomState = None,
 ) -> Chosen:
@@ -153,6 +155,8 @@ def refine(
         How often the pool is filtered.
     layer : str, optional
         Layer of a net that the covering embeds by; the input of its last linear layer by default.
+    X_labelled, y_labelled : rows, labels, optional
+        What the ensemble is told to be labelled; ``classifier.X_training`` and ``y_training`` by default.
 
     See Also
     --------
@@ -173,6 +177,8 @@ def refine(
     if n_rounds < 1:
         raise ValueError(f"n_rounds must be at least 1, got {n_rounds}.")
     rng = as_generator(random_state)
+    if X_labelled is not None:
+        classifier = _Taught(inference._unwrap(classifier), X_labelled, y_labelled)
     ensemble = [get_strategy(strategy) for strategy in strategies]
     n, n_last = n_rows(X), len(ensemble) * n_instances
     shrink = min(n_last / n, 1.0) ** (1 / n_rounds)

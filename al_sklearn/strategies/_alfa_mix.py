@@ -14,7 +14,18 @@ _STEP = 1 / 32  # by how much the bound on the mixing grows until there are cand
 
 
 def class_means(embeddings: Any, labels: ArrayLike) -> NDArray[np.float64]:
-    """Mean embedding of every class that is labelled, in the order of the sorted labels, (K, d).
+    """Mean embedding of every class that is labelled: what ALFA-Mix mixes in.
+
+    Parameters
+    ----------
+    embeddings : ndarray or torch.Tensor of shape (l, d)
+    labels : array-like of shape (l,)
+        Of any type.
+
+    Returns
+    -------
+    means : ndarray of float64, shape (K, d)
+        In the order of the sorted labels.
 
     Raises
     ------
@@ -128,7 +139,22 @@ def _flips(
 
 
 def flipped(distances: NDArray[np.float64], n_wanted: int, cap: float | None = None) -> NDArray[np.bool_]:
-    """Which predictions flip below ``cap``; without one, below the least of 1/32, 2/32 … 1 that gives enough."""
+    """Which predictions flip below a bound on the mixing.
+
+    Parameters
+    ----------
+    distances : ndarray of shape (n,)
+        Those of :func:`flip_distance`.
+    n_wanted : int
+        How many are enough.
+    cap : float, optional
+        The bound; the least of 1/32, 2/32 … 1 that gives enough by default.
+
+    Returns
+    -------
+    candidates : bool array of shape (n,)
+        For :func:`~al_sklearn.strategies.selectors.candidates_kmeans`.
+    """
     if cap is not None:
         return distances < cap
     bound = _STEP

@@ -232,7 +232,12 @@ class Weighted:
 
 
 def _measure(measure: str | Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return measures.get_measure(measure) if isinstance(measure, str) else measure
+    if not isinstance(measure, str):
+        return measure
+    known = {name: function for named in measures.MEASURES.values() for name, function in named.items()}
+    if measure not in known:
+        raise unknown_name("measure", measure, known)
+    return known[measure]
 
 
 def _selector(selector: str | Callable[..., Chosen]) -> Callable[..., Chosen]:
@@ -256,7 +261,8 @@ def weighted(
     Parameters
     ----------
     measure : str or callable
-        A measure of probabilities by name, or any that takes ``proba`` or ``samples``. What is negative counts as 0.
+        A measure of probabilities or of posterior samples by name, or any function that takes ``proba`` or ``samples``.
+        What is negative counts as 0.
     selector : str or callable
         A selector that takes ``weights=``, such as ``"k_center"`` or ``"weighted_kmeans"``.
     layer : str, optional

@@ -38,6 +38,13 @@ def random_sampling(
     return indices, np.sort(rng.random(n_instances))[::-1]
 
 
+def _proba(classifier: Any, X: Any, n_samples: int | None, rng: np.random.Generator) -> np.ndarray:
+    """The probabilities, or the mean of ``n_samples`` posterior samples."""
+    if n_samples is None:
+        return inference.predict_proba(classifier, X)
+    return inference.sample_proba(classifier, X, n_samples, rng).mean(axis=0)
+
+
 def _top_of(
     measure: Callable[[np.ndarray], np.ndarray],
     classifier: Any,
@@ -49,10 +56,7 @@ def _top_of(
 ) -> Chosen:
     """Top of ``measure`` of the probabilities, or of the mean of ``n_samples`` posterior samples."""
     rng = as_generator(random_state)
-    if n_samples is None:
-        proba = inference.predict_proba(classifier, X)
-    else:
-        proba = inference.sample_proba(classifier, X, n_samples, rng).mean(axis=0)
+    proba = _proba(classifier, X, n_samples, rng)
     return top_k(measure(proba), n_instances, random_tie_break=random_tie_break, random_state=rng)
 
 
@@ -270,6 +274,7 @@ def bucketed_margin(
     X: Any,
     n_instances: int = 1,
     *,
+    n_samples: int | None = None,
     percentiles: Sequence[float] = (30, 70),
     shares: Sequence[float] = (0.6, 0.3, 0.1),
     random_tie_break: bool = False,
@@ -281,6 +286,8 @@ def bucketed_margin(
 
     Parameters
     ----------
+    n_samples : int, optional
+        Average so many posterior samples instead of asking for the probabilities once.
     percentiles : sequence of float, default=(30, 70)
         Where the margins are cut, from the smallest.
     shares : sequence of float, default=(0.6, 0.3, 0.1)
@@ -291,8 +298,9 @@ def bucketed_margin(
     al_sklearn.strategies.measures.margin : the scores.
     al_sklearn.strategies.selectors.bucketed : the selector.
     """
-    scores = measures.margin(inference.predict_proba(classifier, X))
-    return bucketed(scores, n_instances, percentiles=percentiles, shares=shares, random_state=random_state)
+    rng = as_generator(random_state)
+    scores = measures.margin(_proba(classifier, X, n_samples, rng))
+    return bucketed(scores, n_instances, percentiles=percentiles, shares=shares, random_state=rng)
 
 
 @query_strategy(family="uncertainty", needs=("proba",), reference="-", cost="O(n C)")
@@ -301,18 +309,25 @@ def uncertainty_mix(
     X: Any,
     n_instances: int = 1,
     *,
+    n_samples: int | None = None,
     random_tie_break: bool = False,
     random_state: RandomState = None,
 ) -> Chosen:
     """Half the batch least confident, half most confident.
+
+    Parameters
+    ----------
+    n_samples : int, optional
+        Average so many posterior samples instead of asking for the probabilities once.
 
     See Also
     --------
     al_sklearn.strategies.measures.least_confidence : the scores.
     al_sklearn.strategies.selectors.both_ends : the selector.
     """
-    scores = measures.least_confidence(inference.predict_proba(classifier, X))
-    return both_ends(scores, n_instances, random_tie_break=random_tie_break, random_state=random_state)
+    rng = as_generator(random_state)
+    scores = measures.least_confidence(_proba(classifier, X, n_samples, rng))
+    return both_ends(scores, n_instances, random_tie_break=random_tie_break, random_state=rng)
 
 
 @query_strategy(family="uncertainty", needs=("proba",), reference="-", cost="O(n C + n log n)")
@@ -321,6 +336,7 @@ def uncertainty_bins(
     X: Any,
     n_instances: int = 1,
     *,
+    n_samples: int | None = None,
     n_bins: int = 10,
     random_tie_break: bool = False,
     random_state: RandomState = None,
@@ -329,6 +345,8 @@ def uncertainty_bins(
 
     Parameters
     ----------
+    n_samples : int, optional
+        Average so many posterior samples instead of asking for the probabilities once.
     n_bins : int, default=10
         Number of bins. A smaller batch is spread over all of them.
 
@@ -337,8 +355,9 @@ def uncertainty_bins(
     al_sklearn.strategies.measures.least_confidence : the scores.
     al_sklearn.strategies.selectors.binned : the selector.
     """
-    scores = measures.least_confidence(inference.predict_proba(classifier, X))
-    return binned(scores, n_instances, n_bins=n_bins, random_tie_break=random_tie_break, random_state=random_state)
+    rng = as_generator(random_state)
+    scores = measures.least_confidence(_proba(classifier, X, n_samples, rng))
+    return binned(scores, n_instances, n_bins=n_bins, random_tie_break=random_tie_break, random_state=rng)
 
 
 @query_strategy(family="uncertainty", needs=("proba", "true_labels"), reference="-", cost="O(n C)")

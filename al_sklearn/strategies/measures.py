@@ -27,7 +27,7 @@ from al_sklearn._errors import unknown_name
 from al_sklearn.strategies import _kernels
 from al_sklearn.strategies import _measure_blocks as blocks
 from al_sklearn.strategies._activation_ranks import outliers_max, outliers_mean
-from al_sklearn.strategies._alfa_mix import flip_distance
+from al_sklearn.strategies._alfa_mix import class_means, flip_distance, flipped
 from al_sklearn.strategies._density import density_weighted, information_density
 from al_sklearn.strategies._drop_query import disagreement
 from al_sklearn.strategies._hdbscan import glosh
@@ -51,6 +51,7 @@ __all__ = [
     "at_temperature",
     "bald",
     "calibrated_temperature",
+    "class_means",
     "consensus_entropy",
     "density_weighted",
     "disagreement",
@@ -59,6 +60,7 @@ __all__ = [
     "entropy_pt",
     "epig",
     "flip_distance",
+    "flipped",
     "get_measure",
     "glosh",
     "information_density",

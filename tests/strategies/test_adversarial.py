@@ -134,7 +134,7 @@ def test_adversarial_arrays(name, kind):
         assert len(set(indices.tolist())) == n // 2
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("dtype", [np.float16, pytest.param(np.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ABLE)
 def test_the_same_numbers_in_any_precision(name, dtype):
     """What a half or a single float holds exactly is chosen from as if in double precision."""
@@ -217,22 +217,27 @@ def quick(name):
     return get_strategy(QUICK.get(name, name))
 
 
+@pytest.mark.parametrize(
+    ("batch_sizes", "chunks"),
+    [((7,), (33,)), pytest.param((1, 200), (1, 7), marks=pytest.mark.slow)],
+    ids=["some", "extreme"],
+)
 @pytest.mark.parametrize("name", OF_NETS)
-def test_batches_and_chunks_change_nothing(name, taught, tmp_path, monkeypatch):
+def test_batches_and_chunks_change_nothing(name, batch_sizes, chunks, taught, tmp_path, monkeypatch):
     learner, X = taught
     strategy, net = quick(name), learner.estimator
     expected = strategy(learner, X, 9, random_state=0)
     np.save(tmp_path / "X.npy", X)
     on_disk = np.load(tmp_path / "X.npy", mmap_mode="r")
     try:
-        for batch_size in (1, 7, 200):
+        for batch_size in batch_sizes:
             net.iterator_valid__batch_size = batch_size
             got = strategy(learner, X, 9, random_state=0)
             np.testing.assert_array_equal(got[0], expected[0], err_msg=f"batch_size={batch_size}")
             np.testing.assert_allclose(got[1], expected[1], rtol=1e-3, atol=1e-5)
     finally:
         net.iterator_valid__batch_size = 16
-    for n_rows in (1, 33):
+    for n_rows in chunks:
         monkeypatch.setattr(_chunks, "chunk_rows_of", lambda X, result_bytes=0, n_rows=n_rows: n_rows)
         got = strategy(learner, on_disk, 9, random_state=0)
         np.testing.assert_array_equal(got[0], expected[0], err_msg=f"{n_rows} rows at a time")

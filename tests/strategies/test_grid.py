@@ -148,8 +148,12 @@ def taught(digits):
     return learners, X[80:140]
 
 
+# Committees of nets, which take images and data sets as the net does, are slow to ask.
+COLUMNS = [pytest.param(c, marks=pytest.mark.slow) if c == "committee of nets" else c for c in CLASSIFIERS]
+
+
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # of a frame's columns, by torch, once
-@pytest.mark.parametrize("classifier", CLASSIFIERS)
+@pytest.mark.parametrize("classifier", COLUMNS)
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_each_cell(name, classifier, taught):
     learners, X = taught
