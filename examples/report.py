@@ -59,7 +59,6 @@ def main() -> None:
     bought = {name: np.concatenate(batches) for name, batches in queries.items()}
     proba = {name: clone(model).fit(X[rows], y[rows]).predict_proba(X_test) for name, rows in bought.items()}
     data = ReportData(
-        pool=np.bincount(y),
         coordinates=plots.pool_coordinates(X),
         queries=queries,
         y=y,

@@ -160,9 +160,9 @@ def _pairs(table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame) -
     found = [
         _Picture(
             "Who beats whom",
-            "Share of checkpoints at which the row is significantly better than the column (paired t-test at 5 %), and "
-            "the smallest of its p-values after Holm's adjustment. The last row is each column's mean: its penalty, "
-            "lower is better.",
+            "Share of checkpoints at which the row is significantly better than the column (paired t-test at 5 %). "
+            "Under it, where there is room, stands the smallest of its p-values after Holm's adjustment. The last row "
+            "is each column's mean: its penalty, lower is better.",
             f"Matrix of {n_strategies} by {n_strategies} strategies; the table of every pair has the numbers.",
             (max(7.6, 2.6 + 0.2 * n_strategies), 1.9 + (0.5 if n_strategies <= 10 else 0.26) * n_strategies),
             lambda ax: plots.pairwise_matrix(table, metric, ax=ax),
