@@ -28,7 +28,7 @@ class ReportData:
     Parameters
     ----------
     pool : sequence of float, optional
-        Images of each class in the pool, or their shares.
+        Images of each class in the pool, or their shares; by default what the store has counted, the mean over seeds.
     coordinates : array of shape (n, 2), optional
         From :func:`al_sklearn.experiments.plots.pool_coordinates`: a map of the pool, drawn with ``queries``.
     queries : mapping of str to list of int arrays, optional
