@@ -77,23 +77,30 @@ def plot(
     """Draw one picture of one or several runs."""
     with errors_in_one_line():
         from al_sklearn.experiments import load_results, plots
+        from al_sklearn.experiments._report_facts import ReportFacts
         from al_sklearn.experiments._run_folders import find_runs
 
         formats = (".png", ".svg", ".pdf")
         if output.suffix not in formats:
             raise ValueError(f"--output must end with {', '.join(formats)}; got {output}.")
-        runs = {name: _checked(load_results(path), metric, path) for name, path in find_runs(folders).items()}
+        found = find_runs(folders)
+        runs = {name: _checked(load_results(path), metric, path) for name, path in found.items()}
         if kind in _ONE_RUN and len(runs) > 1:
             raise ValueError(f"--kind {kind.value} draws one run, got {len(runs)}: {', '.join(runs)}.")
         kept = _chosen(runs, strategies)
-        first = next(iter(kept.values()))
+        first, whole = next(iter(kept.values())), next(iter(runs.values()))
+        names = ReportFacts.read(next(iter(found.values()))).class_names
+        counts = whole.pool_counts
+        pool = None if counts is None else counts.mean().to_numpy()
         all_or_one = first if len(kept) == 1 else kept
         draw: dict[Kind, Callable[[], Any]] = {
             Kind.curves: lambda: plots.learning_curves(all_or_one, metric, x=x),
             Kind.gain: lambda: plots.gain_over_baseline(first, metric),
-            Kind.classes: lambda: plots.class_curves(first, next(iter(runs.values())).classes),
-            Kind.bought: lambda: plots.bought_histogram(first, next(iter(runs.values())).classes),
-            Kind.images: lambda: plots.bought_images(_thumbnails(next(iter(runs.values())))),
+            Kind.classes: lambda: plots.class_curves(first, whole.classes, class_names=names),
+            Kind.bought: lambda: plots.bought_histogram(first, whole.classes, class_names=names, pool=pool),
+            Kind.images: lambda: plots.bought_images(
+                _thumbnails(whole, set(first["strategy"])), class_names=names or list(whole.classes)
+            ),
             Kind.pairwise: lambda: plots.pairwise_matrix(first, metric),
             Kind.critical_difference: lambda: plots.critical_difference(_scores(kept, metric)),
             Kind.profile: lambda: plots.performance_profile(_scores(kept, metric), metric=metric),
@@ -159,10 +166,11 @@ def _chosen(runs: dict[str, Any], strategies: str | None) -> dict[str, pd.DataFr
     return tables if names is None else {k: table[table["strategy"].isin(names)] for k, table in tables.items()}
 
 
-def _thumbnails(results: Any) -> Any:
-    if not results.thumbnails:
+def _thumbnails(results: Any, strategies: set[str]) -> Any:
+    kept = {key: images for key, images in results.thumbnails.items() if key.rsplit("/", 2)[0] in strategies}
+    if not kept:
         raise ValueError("This run keeps no images: its data are no pictures, or it is not finished.")
-    return results.thumbnails
+    return kept
 
 
 def _scores(tables: dict[str, pd.DataFrame], metric: str) -> pd.DataFrame:
@@ -195,5 +203,10 @@ def _print(frame: pd.DataFrame, title: str) -> None:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return "–" if value != value else f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"
+        if value != value:
+            return "–"
+        # Labels, where all seeds have as many.
+        return (
+            f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.{4 if abs(value) < 100 else 1}f}"
+        )
     return str(value)
