@@ -7,7 +7,7 @@ one query on each of all cells is not.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -137,15 +137,18 @@ def taught(digits):
     X, y = digits
     X = X.reshape(len(X), -1).astype(np.float32) / 255
     start, y = X[:80], y[:80]
-    learners = {}
-    for name, make in CLASSIFIERS.items():
+
+    @cache
+    def learner(name, kind):
+        seen = frame(start) if kind == "DataFrame" and name not in TAKES_IMAGES else start
+        return checks._Learner(fitted(name, seen is start), seen, y, KINDS[kind])
+
+    @cache
+    def fitted(name, of_arrays):
         torch.manual_seed(0)
-        fitted = make().fit(start, y)
-        for kind, rows in KINDS.items():
-            learners[name, kind] = checks._Learner(fitted, start, y, rows)
-        if name not in TAKES_IMAGES:
-            learners[name, "DataFrame"] = checks._Learner(make().fit(frame(start), y), frame(start), y, frame)
-    return learners, X[80:140]
+        return CLASSIFIERS[name]().fit(start if of_arrays else frame(start), y)
+
+    return learner, X[80:140]
 
 
 # Committees of nets, which take images and data sets as the net does, are slow to ask.
@@ -156,11 +159,11 @@ COLUMNS = [pytest.param(c, marks=pytest.mark.slow) if c == "committee of nets" e
 @pytest.mark.parametrize("classifier", COLUMNS)
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_each_cell(name, classifier, taught):
-    learners, X = taught
+    learner_of, X = taught
     strategy = STRATEGIES[name]
     expected = None
     for kind, make in KINDS.items():
-        learner, due = learners[classifier, kind], outcome(name, classifier, kind)
+        learner, due = learner_of(classifier, kind), outcome(name, classifier, kind)
         if due != "same":
             with pytest.raises(due[0], match=due[1]):
                 strategy(learner, make(X), 7, random_state=0)
