@@ -167,7 +167,8 @@ def page(rows: list[tuple[str, str, str]], what: str) -> str:
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
         "Loop and store are what is left of the wall's seconds when those of training, query and measuring on the test "
-        "set are taken away: the hash of the data, splits, taking rows, writing files.",
+        "set are taken away: the hash of the data, splits, taking rows, writing files (the disk is waited for while "
+        "the next round is trained).",
     ]
     return "\n".join(lines) + "\n"
 
