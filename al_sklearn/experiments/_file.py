@@ -10,7 +10,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -24,12 +24,14 @@ from al_sklearn.experiments._problems import (
     Lines,
     Problem,
     Problems,
+    Rule,
     overlaid,
     place,
     shown,
     unknown_key,
     written,
 )
+from al_sklearn.experiments._quick import shrunk
 from al_sklearn.experiments._splits import INITIAL
 from al_sklearn.experiments._store import slug
 from al_sklearn.experiments._yaml import read_yaml
@@ -45,58 +47,37 @@ COMPARISON_KEYS: Final = tuple(
 # More are a slip, not an experiment.
 MOST_RUNS: Final = 10_000
 
-# What --quick leaves of each size; see docs/experiment-files.md.
-QUICK_POOL: Final = 60
-QUICK_TEST: Final = 30
-QUICK_COMPARISON: Final = {"n_initial": 20, "n_instances": 10, "n_rounds": 1, "n_seeds": 2}
-QUICK_TRAINING: Final = {"max_epochs": 1, "iterator_train__min_batches": 1}
-QUICK_OPTIONS: Final = {
-    "max_epochs": 1,
-    "n_trials": 2,
-    "image_size": 32,
-    "module__resize": 32,
-    "n_members": 2,
-    "n_snapshots": 2,
-    "iterator_train__min_batches": 1,
-    "n_steps": 5,
-}
-
-
-class _Rule(NamedTuple):
-    accepts: Callable[[Any], bool]
-    allowed: str
-
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-_TEXT: Final = _Rule(lambda value: isinstance(value, str) and bool(value), "text")
+_TEXT: Final = Rule(lambda value: isinstance(value, str) and bool(value), "text")
 _SECTIONS: Final = {
     "title": _TEXT,
     "output": _TEXT,
-    "data": _Rule(lambda value: isinstance(value, Mapping), "a mapping with name, dir, options …"),
-    "estimator": _Rule(
+    "data": Rule(lambda value: isinstance(value, Mapping), "a mapping with name, dir, options …"),
+    "estimator": Rule(
         lambda value: isinstance(value, str | Mapping | list),
         "a classifier's name, that name with its options, or a list of steps",
     ),
-    "strategies": _Rule(lambda value: isinstance(value, list | Mapping), "a list of strategies, or names for them"),
-    "comparison": _Rule(lambda value: isinstance(value, Mapping), "a mapping of StrategyComparison's parameters"),
-    "grid": _Rule(lambda value: isinstance(value, Mapping), "a mapping of keys to lists of values"),
+    "strategies": Rule(lambda value: isinstance(value, list | Mapping), "a list of strategies, or names for them"),
+    "comparison": Rule(lambda value: isinstance(value, Mapping), "a mapping of StrategyComparison's parameters"),
+    "grid": Rule(lambda value: isinstance(value, Mapping), "a mapping of keys to lists of values"),
 }
 _DATA: Final = {
     "name": _TEXT,
     "dir": _TEXT,
-    "options": _Rule(lambda value: isinstance(value, Mapping), "a mapping of the data set's options"),
-    "download": _Rule(lambda value: isinstance(value, bool), "true or false"),
-    "on_corrupt": _Rule(lambda value: value in ("raise", "skip", None), "raise, skip or null"),
-    "import": _Rule(
+    "options": Rule(lambda value: isinstance(value, Mapping), "a mapping of the data set's options"),
+    "download": Rule(lambda value: isinstance(value, bool), "true or false"),
+    "on_corrupt": Rule(lambda value: value in ("raise", "skip", None), "raise, skip or null"),
+    "import": Rule(
         lambda value: isinstance(value, str) and value.endswith(".py") and Path(value).is_file(),
         "a Python file that is there",
     ),
-    "flat": _Rule(lambda value: isinstance(value, bool), "true (each image a row of numbers from 0 to 1) or false"),
-    "pool_size": _Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null for all"),
-    "test_size": _Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null for all"),
+    "flat": Rule(lambda value: isinstance(value, bool), "true (each image a row of numbers from 0 to 1) or false"),
+    "pool_size": Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null for all"),
+    "test_size": Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null for all"),
 }
 
 _IN_COUNTS: Final = "a whole number from 1, or a share between 0 and 1"
@@ -108,29 +89,29 @@ def _is_size(value: Any) -> bool:
 
 # What is plain is said in plain words; objects are looked at where they are made.
 _COMPARISON: Final = {
-    "n_initial": _Rule(_is_size, _IN_COUNTS),
-    "n_instances": _Rule(
+    "n_initial": Rule(_is_size, _IN_COUNTS),
+    "n_instances": Rule(
         lambda value: _is_size(value) or isinstance(value, str | Mapping), f"{_IN_COUNTS}, or a labelling rate"
     ),
-    "n_rounds": _Rule(
+    "n_rounds": Rule(
         lambda value: value is None or _is_count(value) or (value == 0 and isinstance(value, int)),
         "a whole number from 0, or null (until the budget is spent, or stopping says so)",
     ),
-    "n_seeds": _Rule(_is_count, "a whole number from 1"),
-    "n_jobs": _Rule(
+    "n_seeds": Rule(_is_count, "a whole number from 1"),
+    "n_jobs": Rule(
         lambda value: value is None or (isinstance(value, int) and not isinstance(value, bool) and value != 0),
         "a whole number from 1, -1 for one a core, or null",
     ),
-    "threads_per_job": _Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null"),
-    "test_size": _Rule(_is_size, _IN_COUNTS),
-    "validation_size": _Rule(lambda value: value is None or _is_size(value), f"{_IN_COUNTS}, or null"),
-    "budget": _Rule(lambda value: value is None or _is_size(value), f"{_IN_COUNTS}, or null"),
-    "training": _Rule(lambda value: value in TRAINING, ", ".join(TRAINING)),
-    "splits": _Rule(lambda value: value is None or (isinstance(value, str) and bool(value)), "a run's folder or file"),
-    "first_params": _Rule(lambda value: value is None or isinstance(value, Mapping), "a mapping of parameters"),
-    "later_params": _Rule(lambda value: value is None or isinstance(value, Mapping), "a mapping of parameters"),
-    "checkpoints": _Rule(lambda value: isinstance(value, bool), "true or false"),
-    "random_state": _Rule(
+    "threads_per_job": Rule(lambda value: value is None or _is_count(value), "a whole number from 1, or null"),
+    "test_size": Rule(_is_size, _IN_COUNTS),
+    "validation_size": Rule(lambda value: value is None or _is_size(value), f"{_IN_COUNTS}, or null"),
+    "budget": Rule(lambda value: value is None or _is_size(value), f"{_IN_COUNTS}, or null"),
+    "training": Rule(lambda value: value in TRAINING, ", ".join(TRAINING)),
+    "splits": Rule(lambda value: value is None or (isinstance(value, str) and bool(value)), "a run's folder or file"),
+    "first_params": Rule(lambda value: value is None or isinstance(value, Mapping), "a mapping of parameters"),
+    "later_params": Rule(lambda value: value is None or isinstance(value, Mapping), "a mapping of parameters"),
+    "checkpoints": Rule(lambda value: isinstance(value, bool), "true or false"),
+    "random_state": Rule(
         lambda value: value is None or ((_is_count(value) or value == 0) and value < 2**32),
         "a whole number from 0 to 4294967295, or null",
     ),
@@ -249,7 +230,7 @@ class ExperimentFile:
         """
         small = copy.copy(self)
         kept = self.runs if len(self.runs) < 3 else [self.runs[0], self.runs[-1]]
-        small.runs = [Run(run.name, run.settings, _shrunk(run.spec), run.lines) for run in kept]
+        small.runs = [Run(run.name, run.settings, shrunk(run.spec), run.lines) for run in kept]
         return small
 
 
@@ -323,7 +304,7 @@ def _check_sections(spec: Any, problems: Problems) -> None:
             problems.add((name,), f"is missing: it must be {_SECTIONS[name].allowed}.")
 
 
-def _check_keys(section: Mapping[Any, Any], rules: Mapping[str, _Rule], key: Key, problems: Problems) -> None:
+def _check_keys(section: Mapping[Any, Any], rules: Mapping[str, Rule], key: Key, problems: Problems) -> None:
     for name, value in section.items():
         where = (*key, name)
         if name not in rules:
@@ -532,54 +513,3 @@ def _put_into_list(here: list[Any], words: list[str], value: Any, key: Key) -> l
             return [*here[:i], _put(part, rest, value, key), *here[i + 1 :]]
     names = [str(next(iter(part)) if isinstance(part, Mapping) else part) for part in here]
     raise Problem(key, f"leads to {words[0]!r}, which is not in the list; allowed: {', '.join(names)}.")
-
-
-def _shrunk(spec: Mapping[str, Any]) -> dict[str, Any]:
-    data = {**spec["data"]}
-    data["pool_size"] = min(data.get("pool_size") or QUICK_POOL, QUICK_POOL)
-    data["test_size"] = min(data.get("test_size") or QUICK_TEST, QUICK_TEST)
-    comparison = {**(spec.get("comparison") or {})}
-    defaults = inspect.signature(StrategyComparison).parameters
-    for name, most in QUICK_COMPARISON.items():
-        value = comparison.get(name, defaults[name].default)
-        if isinstance(value, int):
-            comparison[name] = min(value, most)
-        elif name == "n_initial":
-            # A share of so few images may be one a class, of which nothing can be held out.
-            comparison[name] = most
-    if "later_params" in comparison:
-        comparison["later_params"] = _small_object(comparison["later_params"])
-    if "first_params" in comparison:
-        comparison["first_params"] = _small_object(comparison["first_params"])
-    objects = {name: _small_object(spec[name]) for name in ("estimator", "strategies")}
-    return {**spec, "data": data, "comparison": comparison, **objects}
-
-
-# What has a size by default, where the file does not say it.
-_SIZED: Final[dict[str, dict[str, int]]] = {
-    "ImageClassifier": QUICK_TRAINING,
-    "LossPredictionClassifier": QUICK_TRAINING,
-    "TunedClassifier": {"n_trials": 2},
-    "vaal": {"n_steps": 5},
-    "vaal_distance": {"n_steps": 5},
-}
-
-
-def _small_object(spec: Any) -> Any:
-    if isinstance(spec, list):
-        return [_small_object(part) for part in spec]
-    if isinstance(spec, str):
-        return {spec: dict(_SIZED[spec])} if spec in _SIZED else spec
-    if not isinstance(spec, Mapping):
-        return spec
-    small: dict[Any, Any] = {}
-    for name, value in spec.items():
-        if name in _SIZED and not isinstance(value, list):
-            # One value that is no mapping is the first option, which for these is the network.
-            options = value if isinstance(value, Mapping) else {} if value is None else {"module": value}
-            value = {**_SIZED[name], **options}
-        if name in QUICK_OPTIONS and isinstance(value, int):
-            small[name] = min(value, QUICK_OPTIONS[name])
-        else:
-            small[name] = value if isinstance(value, str) and name in ("module", "select") else _small_object(value)
-    return small

@@ -5,15 +5,10 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final
 
-from al_sklearn.experiments._problems import Key, Problem, shown
-
-
-class _Rule(NamedTuple):
-    accepts: Callable[[Any], bool]
-    allowed: str
+from al_sklearn.experiments._problems import Key, Problem, Rule, shown
 
 
 def _is_whole(value: Any, least: int) -> bool:
@@ -25,21 +20,21 @@ def _is_number(value: Any) -> bool:
 
 
 _RULES: Final = {
-    "lr": _Rule(lambda value: _is_number(value) and value > 0, "a number above 0"),
-    "max_epochs": _Rule(lambda value: _is_whole(value, 1), "a whole number from 1"),
-    "batch_size": _Rule(lambda value: value == -1 or _is_whole(value, 1), "a whole number from 1, or -1 for all"),
-    "patience": _Rule(lambda value: value is None or _is_whole(value, 1), "a whole number from 1, or null"),
-    "warmup_epochs": _Rule(lambda value: _is_number(value) and value >= 0, "a number from 0"),
-    "swa": _Rule(lambda value: isinstance(value, bool), "true or false"),
-    "compile": _Rule(lambda value: isinstance(value, bool), "true or false"),
-    "warm_start": _Rule(lambda value: isinstance(value, bool), "true or false"),
-    "module__dropout": _Rule(lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"),
-    "module__freeze": _Rule(lambda value: isinstance(value, bool), "true or false"),
-    "class_weight": _Rule(
+    "lr": Rule(lambda value: _is_number(value) and value > 0, "a number above 0"),
+    "max_epochs": Rule(lambda value: _is_whole(value, 1), "a whole number from 1"),
+    "batch_size": Rule(lambda value: value == -1 or _is_whole(value, 1), "a whole number from 1, or -1 for all"),
+    "patience": Rule(lambda value: value is None or _is_whole(value, 1), "a whole number from 1, or null"),
+    "warmup_epochs": Rule(lambda value: _is_number(value) and value >= 0, "a number from 0"),
+    "swa": Rule(lambda value: isinstance(value, bool), "true or false"),
+    "compile": Rule(lambda value: isinstance(value, bool), "true or false"),
+    "warm_start": Rule(lambda value: isinstance(value, bool), "true or false"),
+    "module__dropout": Rule(lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"),
+    "module__freeze": Rule(lambda value: isinstance(value, bool), "true or false"),
+    "class_weight": Rule(
         lambda value: value is None or value == "balanced" or isinstance(value, Mapping | list),
         "balanced, a weight for each class (cat: 5), or null",
     ),
-    "device": _Rule(lambda value: value is None or _is_device(value), "auto, cpu, cuda, cuda:1 or mps"),
+    "device": Rule(lambda value: value is None or _is_device(value), "auto, cpu, cuda, cuda:1 or mps"),
 }
 # Words that are allowed, or null.
 _WORDS: Final = {

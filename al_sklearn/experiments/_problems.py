@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import reprlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 Key = tuple[str | int, ...]
 # Where each key stands: a line, or the flag that has put it in.
@@ -20,6 +20,13 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 80, 80
 
 class ExperimentFileError(ValueError):
     """An experiment file says something that cannot be; the message names the keys and what is allowed."""
+
+
+class Rule(NamedTuple):
+    """What a plain value must be: a test of it, and the words for it."""
+
+    accepts: Callable[[Any], bool]
+    allowed: str
 
 
 class Where(str):
