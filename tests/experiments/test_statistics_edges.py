@@ -415,10 +415,12 @@ def test_equal_areas_are_equal_whatever_rounding_makes_of_them():
         other = curve[:, [0, 1, 3, 2, 4, 5]]
         curves = {"random_sampling": np.repeat(curve, 5, axis=0), "other": np.repeat(other, 5, axis=0)}
         results = table(curves, [10, 20, 30, 40, 50, 60])
-        row = s.summarize(results).loc["other"]
-        assert row[["difference", "wins", "p_value", "p_wilcoxon", "rank"]].tolist() == [0, 0, 1, 1, 1.5]
+        (pair,) = s.compare_pairs(results).to_dict("records")
+        assert [pair[name] for name in ("difference", "wins", "p_value", "p_wilcoxon")] == [0, 0, 1, 1]
         assert s.win_rates(results).loc["other", "ties"] == 5
-        assert s.compare_pairs(results)["p_value"].tolist() == [1]
+        scores = s.task_scores(results, by="seed")
+        assert scores["other"].tolist() == scores["random_sampling"].tolist()
+    assert s.summarize(results)["rank"].tolist() == [1.5, 1.5]
 
 
 def test_a_strategy_that_ends_where_random_ends_has_reached_it():
