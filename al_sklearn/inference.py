@@ -33,6 +33,7 @@ from al_sklearn.pool import RowView, n_rows, take_rows
 
 __all__ = [
     "classes_of",
+    "columns_of",
     "embed",
     "feature_dropout",
     "gives_loss",
@@ -185,11 +186,13 @@ def readable(classifier: Any, X: Any) -> Any:
     X : the same, or ndarray of shape (n, …)
     """
     torch_data, skorch_helper = sys.modules.get("torch.utils.data"), sys.modules.get("skorch.helper")
-    is_slice = skorch_helper is not None and isinstance(X, skorch_helper.SliceDataset)
-    is_items = torch_data is not None and isinstance(X, torch_data.Dataset)
+    base = X.base if isinstance(X, RowView) else X
+    is_slice = skorch_helper is not None and isinstance(base, skorch_helper.SliceDataset)
+    is_items = torch_data is not None and isinstance(base, torch_data.Dataset)
     if not (is_slice or is_items) or n_rows(X) == 0 or not _takes_arrays_alone(_unwrap(classifier)):
         return X
-    items = (X[i] for i in range(n_rows(X)))
+    rows = take_rows(X, np.arange(n_rows(X))) if base is not X else X
+    items = (rows[i] for i in range(n_rows(X)))
     return np.stack([np.asarray(item[0] if isinstance(item, (tuple, list)) else item) for item in items])
 
 
@@ -214,6 +217,37 @@ def classes_of(classifier: Any) -> np.ndarray:
         if getattr(candidate, "classes_", None) is not None:
             return np.asarray(candidate.classes_)
     raise _cannot("classes_", _unwrap(classifier), "the strategy needs a classifier.")
+
+
+def columns_of(classifier: Any, n_columns: int) -> np.ndarray:
+    """Return the class label of each column of the classifier's probabilities.
+
+    Those of :func:`classes_of`, but for a plain skorch net that was fitted without some class: it infers its classes
+    from the labels it saw, and still has an output for each integer.
+
+    Parameters
+    ----------
+    classifier : estimator, Pipeline, ActiveLearner or Committee
+        Fitted.
+    n_columns : int
+        Of its probabilities.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_columns,)
+
+    Raises
+    ------
+    ValueError
+        When the classes do not say which label a column is of.
+    """
+    classes = classes_of(classifier)
+    if len(classes) == n_columns:
+        return classes
+    if classes.dtype.kind in "iu" and classes.min() >= 0 and classes.max() < n_columns:
+        return np.arange(n_columns, dtype=classes.dtype)
+    name = type(_unwrap(classifier)).__name__
+    raise ValueError(f"{name} gives {n_columns} columns of probabilities for the {len(classes)} classes {classes}.")
 
 
 def labelled_data(classifier: Any, X_labelled: Any = None, y_labelled: Any = None) -> tuple[Any, Any]:

@@ -442,7 +442,7 @@ def _held_out_temperature(classifier: Any, rows: Any, labels: Any, n_folds: int,
         known[held_out] = True
         member = clone(estimator).fit(*with_labels(estimator, take_rows(rows, train), y[train]))
         proba = inference.predict_proba(member, take_rows(rows, held_out))
-        parts.append((held_out, inference.classes_of(member), proba))
+        parts.append((held_out, inference.columns_of(member, proba.shape[1]), proba))
     # A clone may know classes that are not among the labels, where it was told all that there are.
     classes = np.unique(np.concatenate([y, *(seen for _, seen, _ in parts)]))
     joined = np.zeros((len(y), len(classes)))

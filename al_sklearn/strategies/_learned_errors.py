@@ -168,7 +168,8 @@ def _joined(proba: np.ndarray, *embeddings: np.ndarray) -> np.ndarray:
 def _on_validation(classifier: Any, X: Any, y: Any, layer: str | None, embeds: bool) -> tuple[np.ndarray, np.ndarray]:
     """What the head is told of validation rows, and where the classifier is wrong."""
     labels = _as_labels(y, n_rows(X))
-    predicted = inference.classes_of(classifier)[inference.predict_proba(classifier, X).argmax(axis=1)]
+    proba = inference.predict_proba(classifier, X)
+    predicted = inference.columns_of(classifier, proba.shape[1])[proba.argmax(axis=1)]
     return _seen(classifier, X, layer, embeds), predicted != labels
 
 
@@ -184,7 +185,8 @@ def _cross_fitted(
     if cv < 2:
         raise ValueError(f"cv must be at least 2, got {cv!r}.")
     estimator = inference._unwrap(classifier)
-    classes = inference.classes_of(classifier)
+    n_columns = inference.predict_proba(classifier, take_rows(X, np.arange(1))).shape[1]
+    classes = inference.columns_of(classifier, n_columns)
     labels = _as_labels(y, n_rows(X))
     fold_of = _folds(labels, cv, rng)
     seed = as_seed(rng)
@@ -203,7 +205,7 @@ def _cross_fitted(
         rows = take_rows(X, held_out)
         own = inference.predict_proba(member, rows)
         proba = np.zeros((len(own), len(classes)), dtype=own.dtype)
-        proba[:, np.searchsorted(classes, inference.classes_of(member))] = own
+        proba[:, np.searchsorted(classes, inference.columns_of(member, own.shape[1]))] = own
         wrong[held_out] = classes[proba.argmax(axis=1)] != labels[held_out]
         seen.append(_joined(proba, *([inference.embed(member, rows, layer)] if embeds else [])))
         order.append(held_out)

@@ -393,9 +393,9 @@ def max_true_loss(
         given = "none" if y_true is None else len(y_true)
         raise ValueError(f"max_true_loss needs the true label of each of the {n_rows(X)} candidates, got {given}.")
     labels = np.asarray(y_true)
-    column = {label: i for i, label in enumerate(inference.classes_of(classifier).tolist())}
-    positions = np.array([column.get(label, -1) for label in labels.tolist()], dtype=np.int64)
     proba = inference.predict_proba(classifier, X)
+    column = {label: i for i, label in enumerate(inference.columns_of(classifier, proba.shape[1]).tolist())}
+    positions = np.array([column.get(label, -1) for label in labels.tolist()], dtype=np.int64)
     losses = measures.true_loss(proba, np.maximum(positions, 0))
     return top_k(
         np.where(positions < 0, np.inf, losses),

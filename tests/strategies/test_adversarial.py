@@ -63,7 +63,7 @@ def scenario(kind, n=26, n_labelled=6, n_classes=3, d=4, dtype=np.float64):
     rng = np.random.default_rng(len(kind))
     n_classes = {"two classes": 2, "a thousand classes": 1000}.get(kind, n_classes)
     d = 1 if kind == "one feature" else d
-    n = {"one candidate": 1, "a thousand classes": 9}.get(kind, n)
+    n = {"one candidate": 1, "a thousand classes": 5}.get(kind, n)
     total = n + n_labelled
     samples = rng.dirichlet(np.full(n_classes, 0.5), size=(5, total))
     features = rng.normal(size=(total, d))

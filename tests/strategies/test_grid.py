@@ -21,7 +21,7 @@ from skorch.helper import SliceDataset
 
 from al_sklearn import strategies
 from al_sklearn.learners import ActiveLearner, Committee
-from al_sklearn.pool import n_rows
+from al_sklearn.pool import n_rows, view_rows
 from al_sklearn.strategies import catalogue, checks, get_strategy, strategy_name
 from tests.strategies.test_strategies import QUICK, Indexed, Worried, make_net
 
@@ -173,6 +173,16 @@ def test_each_cell(name, classifier, taught):
         expected = got if kind == "ndarray" else expected
         np.testing.assert_array_equal(got[0], expected[0], err_msg=kind)
         np.testing.assert_allclose(got[1], expected[1], rtol=1e-4, atol=1e-6, err_msg=kind)
+
+
+@pytest.mark.parametrize("kind", ["SliceDataset", "Dataset"])
+@pytest.mark.parametrize("name", ["margin", "bald", "coreset", "badge", "subsample(badge, n_candidates=30)"])
+def test_views_of_data_sets_are_read_by_what_takes_arrays_alone(name, kind, taught):
+    learner_of, X = taught
+    learner, picked = learner_of("forest", kind), np.arange(len(X))[::-2]
+    view = view_rows(KINDS[kind](X), picked)
+    expected = STRATEGIES[name](learner, X[picked], 7, random_state=0)
+    np.testing.assert_array_equal(STRATEGIES[name](learner, view, 7, random_state=0)[0], expected[0])
 
 
 def test_the_grid_is_complete():

@@ -18,6 +18,7 @@ from al_sklearn.strategies import checks, measures, selectors
 from tests.strategies import references_bayesian as of_samples
 from tests.strategies import references_hybrid as hybrid
 from tests.strategies import references_measures as of_proba
+from tests.strategies.test_strategies import QUICK, make_net
 
 DTYPES = [np.float16, np.float32, np.float64]
 TOLERANCE = {np.float16: 3e-3, np.float32: 1e-5, np.float64: 1e-12}
@@ -308,6 +309,27 @@ def test_refine_is_told_what_is_labelled(forest):
     best = {"quality": "best", "n_few": 0, "random_state": 0}
     of_auto = strategies.auto(learner.estimator, X, 5, X_labelled=learner.X_training, **best)
     np.testing.assert_array_equal(of_auto[0], told[0])
+
+
+@pytest.mark.parametrize("missing", [0, 4, 9])
+def test_a_class_that_a_net_never_saw_keeps_its_column(digits, missing):
+    X, y = digits[0].reshape(len(digits[0]), -1).astype(np.float32)[:200] / 255, digits[1][:200]
+    seen = np.flatnonzero(y[:80] != missing)
+    torch.manual_seed(0)
+    net = make_net().fit(X[seen], y[seen])
+    losses = -np.log(net.predict_proba(X[80:])[np.arange(120), y[80:]])  # a column for each digit
+    chosen, scores = strategies.max_true_loss(net, X[80:], 9, y_true=y[80:])
+    np.testing.assert_array_equal(chosen, np.argsort(-losses, kind="stable")[:9])
+    np.testing.assert_allclose(scores, losses[chosen], rtol=1e-5)
+    # A class with one row is missing from what a fold is trained on.
+    rare = np.append(seen, np.flatnonzero(y[80:] == missing)[0] + 80)
+    learner = checks._Learner(make_net().fit(X[rare], y[rare]), X[rare], y[rare])
+    for name in ("u_herding", "active_transfer_learning", "auto"):
+        strategy = QUICK.get(name, strategies.get_strategy(name))
+        checks._assert_contract(*strategy(learner, X[80:], 5, random_state=0), 5, 120)
+    np.testing.assert_array_equal(inference.columns_of(net, 10), np.arange(10))
+    with pytest.raises(ValueError, match="gives 11 columns of probabilities for the 2 classes"):
+        inference.columns_of(RandomForestClassifier(2).fit(X[:9], np.arange(9) % 2 == 1), 11)
 
 
 def test_alfa_mix_from_arrays_alone(digits):
