@@ -122,6 +122,19 @@ def _members(classifier: Any) -> list[Any] | None:
     return list(classifier.learner_list) if hasattr(classifier, "vote_proba") else None
 
 
+@contextmanager
+def _modes_kept(estimator: Any) -> Iterator[None]:
+    """Put the training and evaluation modes of a committee's plain nets back, which skorch leaves in evaluation."""
+    nets = [net for net in map(_unwrap, _members(estimator) or ()) if _is_net(net)]
+    tops = [top for net in nets for top in (net.module_, net.criterion_) if hasattr(top, "modules")]
+    modes = [(part, part.training) for top in tops for part in top.modules()]
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
 def _gives_proba(estimator: Any) -> bool:
     """Whether it has ``predict_proba``; a committee or an ensemble that is asked for its members: all of them."""
     members = _members(estimator)
@@ -291,7 +304,8 @@ def predict_proba(classifier: Any, X: Any) -> np.ndarray:
 
             proba = kept("predict_proba", estimator, X, (), lambda rows: _nets.proba(estimator, rows, n_rows(rows)))
         else:
-            proba = kept("predict_proba", estimator, X, (), estimator.predict_proba)
+            with _modes_kept(estimator):
+                proba = kept("predict_proba", estimator, X, (), estimator.predict_proba)
         return _check_proba(proba, n, estimator)
 
     if not _gives_proba(estimator):
@@ -363,7 +377,8 @@ def _sample(estimator: Any, X: Any, n_samples: int | None, seed: int) -> np.ndar
     if _members(estimator) is not None:
         if not _gives_proba(estimator):
             raise _cannot("posterior samples", estimator, "all its members need predict_proba.")
-        votes = np.moveaxis(np.asarray(estimator.vote_proba(X)), 1, 0)
+        with _modes_kept(estimator):
+            votes = np.moveaxis(np.asarray(estimator.vote_proba(X)), 1, 0)
         return votes[_pick_members(len(votes), n_samples, seed)]
     if isinstance(estimator, (RandomForestClassifier, ExtraTreesClassifier)):
         # Trees compute in float32: convert once, not once a tree.
