@@ -282,7 +282,7 @@ def test_ctrl_c_says_how_to_go_on(grid, monkeypatch):
     def interrupted(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("al_sklearn.experiments._file_runs.run_experiment", interrupted)
+    monkeypatch.setattr("al_sklearn.experiments.files._runs.run_experiment", interrupted)
     result = run("resume", grid)
     assert result.exit_code == 130 and f"al-sklearn resume {grid} goes on" in result.output.replace("\n", "")
 

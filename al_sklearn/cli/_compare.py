@@ -11,7 +11,7 @@ from al_sklearn.cli._console import app, errors_in_one_line, option_from_text, t
 from al_sklearn.cli._run import execute
 
 if TYPE_CHECKING:
-    from al_sklearn.experiments._problems import Key
+    from al_sklearn.experiments.files._problems import Key
 
 DEFAULT_STRATEGIES = "random,margin,entropy,bald,coreset,badge"
 # Where messages say that a key stands.
@@ -166,8 +166,8 @@ def compare(
     """Compare query strategies on a data set and write a report."""
     with errors_in_one_line():
         from al_sklearn.datasets import options_from_text
-        from al_sklearn.experiments._file import ExperimentFile
-        from al_sklearn.experiments._file_runs import run_plugin
+        from al_sklearn.experiments.files._file import ExperimentFile
+        from al_sklearn.experiments.files._runs import run_plugin
 
         if plugin is not None:
             run_plugin(str(plugin))

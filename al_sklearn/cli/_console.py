@@ -97,7 +97,7 @@ def _said(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         # Without its number, which helps nobody.
         text = f"{error.strerror}: {error.filename}"
-    from al_sklearn.experiments._problems import Where
+    from al_sklearn.experiments.files._problems import Where
 
     notes = getattr(error, "__notes__", [])
     before = [note for note in notes if isinstance(note, Where)]
@@ -166,6 +166,6 @@ def option_from_text(text: str, flag: str) -> Any:
     ExperimentFileError
         When it is no YAML.
     """
-    from al_sklearn.experiments._yaml import read_yaml
+    from al_sklearn.experiments.files._yaml import read_yaml
 
     return read_yaml(text, flag).value

@@ -19,7 +19,7 @@ from al_sklearn.cli._console import (
 )
 
 if TYPE_CHECKING:
-    from al_sklearn.experiments._file import ExperimentFile
+    from al_sklearn.experiments.files._file import ExperimentFile
 
 
 @app.command()
@@ -47,7 +47,7 @@ def run(
     """Run an experiment file: every comparison of its grid, each in a folder of its own."""
     folder = output
     with errors_in_one_line():
-        from al_sklearn.experiments._file import read_experiment
+        from al_sklearn.experiments.files._file import read_experiment
 
         put_in = _changes(changes or [])
         if jobs is not None:
@@ -72,7 +72,7 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped, however it was stopped; finished rounds are not done again."""
     with errors_in_one_line():
-        from al_sklearn.experiments._file_runs import read_record
+        from al_sklearn.experiments.files._runs import read_record
 
         record = read_record(folder)
     execute(
@@ -98,7 +98,7 @@ def execute(
 ) -> None:
     """Run an experiment, and print what it found."""
     with errors_in_one_line(resume=folder):
-        from al_sklearn.experiments._file_runs import run_experiment
+        from al_sklearn.experiments.files._runs import run_experiment
 
         outcomes = run_experiment(
             experiment,

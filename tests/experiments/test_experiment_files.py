@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from al_sklearn.datasets import load_dataset
 from al_sklearn.datasets._standins import _NAMES, make_standin
 from al_sklearn.experiments import load_results
-from al_sklearn.experiments._file import ExperimentFile, ExperimentFileError, read_experiment
-from al_sklearn.experiments._file_runs import read_record, run_experiment, run_plugin
-from al_sklearn.experiments._problems import Problem, Where
 from al_sklearn.experiments._progress_lines import ProgressLines
 from al_sklearn.experiments._report_facts import ReportFacts
-from al_sklearn.experiments._yaml import read_yaml
+from al_sklearn.experiments.files._file import ExperimentFile, ExperimentFileError, read_experiment
+from al_sklearn.experiments.files._problems import Problem, Where
+from al_sklearn.experiments.files._runs import read_record, run_experiment, run_plugin
+from al_sklearn.experiments.files._yaml import read_yaml
 from al_sklearn.strategies import Mix, coreset, strategy_name
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "experiments").glob("*.yaml"))

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from al_sklearn.experiments._problems import ExperimentFileError, Key
+from al_sklearn.experiments.files._problems import ExperimentFileError, Key
 
 # A few lines of aliases of aliases say billions of values.
 _MOST_VALUES: Final = 100_000

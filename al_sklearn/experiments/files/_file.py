@@ -15,10 +15,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from al_sklearn.experiments import _objects
 from al_sklearn.experiments._comparison import StrategyComparison
 from al_sklearn.experiments._loop import TRAINING
-from al_sklearn.experiments._problems import (
+from al_sklearn.experiments._splits import INITIAL
+from al_sklearn.experiments._store import slug
+from al_sklearn.experiments.files import _objects
+from al_sklearn.experiments.files._problems import (
     ExperimentFileError,
     Key,
     Lines,
@@ -31,10 +33,8 @@ from al_sklearn.experiments._problems import (
     unknown_key,
     written,
 )
-from al_sklearn.experiments._quick import shrunk
-from al_sklearn.experiments._splits import INITIAL
-from al_sklearn.experiments._store import slug
-from al_sklearn.experiments._yaml import read_yaml
+from al_sklearn.experiments.files._quick import shrunk
+from al_sklearn.experiments.files._yaml import read_yaml
 
 __all__ = ["ExperimentFile", "ExperimentFileError", "Run", "read_experiment"]
 

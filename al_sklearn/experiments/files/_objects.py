@@ -19,8 +19,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator, is_regressor
 
-from al_sklearn.experiments._net_options import check_net_options
-from al_sklearn.experiments._problems import Key, Problem, shown, unknown_key
+from al_sklearn.experiments.files._net_options import check_net_options
+from al_sklearn.experiments.files._problems import Key, Problem, shown, unknown_key
 from al_sklearn.strategies import get_strategy
 
 # Where a name without a dot is looked for, in this order.

@@ -20,12 +20,12 @@ from al_sklearn._files import replacing
 from al_sklearn.datasets import ImageData, load_dataset
 from al_sklearn.datasets._standins import has_standin, make_standin
 from al_sklearn.experiments._comparison import StrategyComparison
-from al_sklearn.experiments._file import ExperimentFile, ExperimentFileError, Run
-from al_sklearn.experiments._problems import Key, Where
 from al_sklearn.experiments._progress_lines import ProgressLines
 from al_sklearn.experiments._protocol import known_classes
 from al_sklearn.experiments._report_facts import FACTS, ReportFacts
 from al_sklearn.experiments._store import RunStore
+from al_sklearn.experiments.files._file import ExperimentFile, ExperimentFileError, Run
+from al_sklearn.experiments.files._problems import Key, Where
 from al_sklearn.pool import n_rows, take_rows
 
 # Hidden, so that a store may be begun beside it.

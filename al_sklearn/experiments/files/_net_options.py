@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from al_sklearn.experiments._problems import Key, Problem, Rule, shown
+from al_sklearn.experiments.files._problems import Key, Problem, Rule, shown
 
 
 def _is_whole(value: Any, least: int) -> bool:

@@ -1,0 +1,1 @@
+"""Experiments as YAML files: read, checked key by key, and turned into comparisons that run."""
