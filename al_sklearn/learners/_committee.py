@@ -11,6 +11,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.metrics import accuracy_score, r2_score
 
 from al_sklearn._random import RandomState, as_generator
+from al_sklearn.inference import columns_of
 from al_sklearn.learners._active import ActiveLearner, hstack
 from al_sklearn.learners._base import LearnerBase
 from al_sklearn.learners._checks import check_labelled
@@ -492,13 +493,19 @@ class Committee(CommitteeBase, modAL.models.Committee):
         Returns
         -------
         array of shape (n, n_members, n_classes)
-            Columns follow ``classes_``; a class that a member does not know has probability 0 there.
+            Columns follow ``classes_``; a class that a member does not know has probability 0 there. What a plain
+            skorch net gives to classes that no member knows goes to the others in proportion.
         """
         classes = self.classes_
         votes = np.zeros((n_rows(X), len(self.learner_list), len(classes)))
         for i, learner in enumerate(self.learner_list):
-            columns = np.searchsorted(classes, learner.classes_)
-            votes[:, i, columns] = learner.predict_proba(X, **predict_proba_kwargs)
+            proba = learner.predict_proba(X, **predict_proba_kwargs)
+            labels = columns_of(learner, proba.shape[1])
+            known = np.isin(labels, classes)
+            votes[:, i, np.searchsorted(classes, labels[known])] = proba[:, known]
+            if not known.all():
+                total = votes[:, i].sum(axis=1, keepdims=True)
+                votes[:, i] = np.where(total > 0, votes[:, i] / np.where(total > 0, total, 1), 1 / len(classes))
         return votes
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

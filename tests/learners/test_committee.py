@@ -13,6 +13,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from al_sklearn.learners import ActiveLearner, Committee, CommitteeRegressor
+from tests.learners.nets import plain_net
 
 X, Y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
@@ -56,6 +57,22 @@ def test_members_that_know_different_classes():
     assert committee.learner_list[0].classes_.tolist() == committee.classes_.tolist()
     assert len(committee.X_training) == 105 + 105
     assert len(committee.y_training) == 105 + 105
+
+
+def test_plain_nets_with_more_outputs_than_classes_that_they_saw(digits):
+    images, y = digits
+    few, fewer = np.flatnonzero(np.isin(y, [1, 3, 4]))[:60], np.flatnonzero(np.isin(y, [1, 4, 7]))[:60]
+    members = [
+        ActiveLearner(plain_net(max_epochs=3), X_training=images[rows].astype(np.float32), y_training=y[rows])
+        for rows in (few, fewer)
+    ]
+    committee = Committee(members)
+    assert committee.classes_.tolist() == [1, 3, 4, 7]
+    votes = committee.vote_proba(images[:50].astype(np.float32))
+    for i, member in enumerate(members):
+        known = member.predict_proba(images[:50].astype(np.float32))[:, [1, 3, 4, 7]]
+        assert np.allclose(votes[:, i], known / known.sum(axis=1, keepdims=True))
+    assert set(committee.predict(images[:50].astype(np.float32))) <= {1, 3, 4, 7}
 
 
 def test_members_taught_together_share_one_array():
