@@ -14,13 +14,13 @@ from __future__ import annotations
 import os
 import struct
 import sys
-import threading
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+
+from al_sklearn._thread_pools import thread_pool
 
 Size = int | tuple[int, int] | None
 
@@ -39,9 +39,6 @@ _SIDEWAYS = {5, 6, 7, 8}
 
 # What Pillow's decoders raise on bad bytes.
 DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error, zlib.error)
-
-_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
-_lock = threading.Lock()
 
 
 def decode(path: Any, image_size: Size = None, mode: str | None = None) -> np.ndarray:
@@ -136,16 +133,7 @@ def decode_all(
     n_threads = n_threads or _cores()
     if n_threads == 1 or len(paths) < 2:
         return [decode(path, image_size, mode) for path in paths]
-    return list(_threads(n_threads).map(lambda path: decode(path, image_size, mode), paths))
-
-
-def _threads(n_threads: int) -> ThreadPoolExecutor:
-    # By process too: threads do not survive a fork.
-    key = os.getpid(), n_threads
-    with _lock:
-        if key not in _pools:
-            _pools[key] = ThreadPoolExecutor(n_threads, thread_name_prefix="al_sklearn-decode")
-        return _pools[key]
+    return list(thread_pool("decode", n_threads).map(lambda path: decode(path, image_size, mode), paths))
 
 
 def _cores() -> int:

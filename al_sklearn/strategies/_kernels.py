@@ -5,13 +5,16 @@ Float32 or float64 in and out. NaN and negative values come out as NaN; nothing 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from al_sklearn._thread_pools import thread_pool
 
 Floats = NDArray[np.floating[Any]]
 
@@ -133,5 +136,11 @@ def _in_threads(span: Callable[[int, int], None], n: int, values_per_row: int) -
         span(0, n)
         return
     edges = np.linspace(0, n, n_threads + 1).astype(int).tolist()
-    with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(span, edges[:-1], edges[1:]))  # to raise what they raise
+    pool = thread_pool("kernel", n_threads - 1)
+    others = [pool.submit(span, start, stop) for start, stop in itertools.pairwise(edges[1:])]
+    try:
+        span(edges[0], edges[1])  # this thread works as well
+    finally:
+        wait(others)
+    for other in others:
+        other.result()  # to raise what it raised

@@ -17,7 +17,7 @@ from skorch.dataset import ValidSplit
 from skorch.helper import SliceDataset
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-from al_sklearn import _decode
+from al_sklearn import _decode, _thread_pools
 from al_sklearn._decode import decode, decode_all
 from al_sklearn._image_files import ImageFiles
 from al_sklearn.estimators import ImageClassifier, ImageLoader
@@ -400,7 +400,7 @@ def test_threads_decode_the_same(photo, tmp_path):
         photo.crop((i, i, 300 + i, 200 + i)).save(paths[-1])
     one, four = (decode_all(paths, (30, 40), n_threads=n) for n in (1, 4))
     np.testing.assert_array_equal(np.stack(one), np.stack(four))
-    assert (os.getpid(), 4) in _decode._pools
+    assert ("decode", 4) in _thread_pools._pools
 
 
 @pytest.fixture
