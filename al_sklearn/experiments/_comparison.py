@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import tempfile
@@ -12,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from numbers import Integral
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -434,7 +435,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                         for label, estimator in (estimators or {"same": problem.estimator_of(number)}).items()
                         for repeat in range(n_repeats)
                     ]
-        settings = (threads, asdict(current()), False)
+        settings = _Settings(threads, asdict(current()), checkpoints=False, main=os.getpid())
         with limit_threads(threads):
             answers = Parallel(n_jobs=self.n_jobs, return_as="generator")(
                 delayed(_retrain)(job, store, settings) for job in jobs
@@ -496,7 +497,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         bar = _Progress(store, watched, total, disable=not self.verbose)
         # Each task is a whole run of rounds: in batches, two long ones could wait for each other.
         with bar, limit_threads(threads), Parallel(n_jobs=self.n_jobs, batch_size=1, pre_dispatch=n_jobs) as parallel:
-            settings = (threads, asdict(current()), self.checkpoints)
+            settings = _Settings(threads, asdict(current()), self.checkpoints, main=os.getpid())
             trained = parallel(delayed(_train_first)(problems[seed], store, settings) for seed in first)
             models = dict(zip(first, trained, strict=True))
             begun = [store.read(FIRST, seed) for seed in range(len(problems))]
@@ -509,7 +510,6 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                     [*begun[seed], *done[name, seed]],
                     store,
                     settings,
-                    os.getpid(),
                     told,
                 )
                 for name, seed in (left if n_jobs == 1 else _longest_first(left, store))
@@ -613,14 +613,23 @@ def _data_of(X: Any, y: Any, X_test: Any, y_test: Any) -> dict[str, Any]:
     return {"X": X, "y": y} | ({} if X_test is None else {"X_test": X_test, "y_test": y_test})
 
 
-# Threads of a worker, the package's settings, whether models are kept.
-_Settings: TypeAlias = tuple[int, dict[str, Any], bool]
+class _Settings(NamedTuple):
+    """What a worker is told with every task."""
+
+    threads: int
+    config: dict[str, Any]
+    checkpoints: bool
+    # The process that wants the results.
+    main: int
 
 
 @contextmanager
 def _in_worker(settings: _Settings) -> Iterator[None]:
     """Give a worker its threads and the settings of whoever called ``fit``; it inherits neither."""
-    with limit_threads(settings[0]), config_context(**settings[1]):
+    if os.getpid() != settings.main and not gc.get_freeze_count():
+        # Between two tasks loky collects garbage, a fifth of a second through all that torch has imported.
+        gc.freeze()
+    with limit_threads(settings.threads), config_context(**settings.config):
         yield
 
 
@@ -628,7 +637,7 @@ def _train_first(problem: Problem, store: RunStore, settings: _Settings) -> Any:
     with _in_worker(settings):
         loop = Loop(problem, None, FIRST)
         record = loop.begin()
-        store.write(FIRST, problem.streams.seed, record, loop.model if settings[2] else None)
+        store.write(FIRST, problem.streams.seed, record, loop.model if settings.checkpoints else None)
         return loop.model
 
 
@@ -640,7 +649,6 @@ def _run_strategy(
     records: list[Round],
     store: RunStore,
     settings: _Settings,
-    main: int,
     told: _Told,
 ) -> None:
     """Run one strategy on one seed from where it stands; every finished round goes to the store."""
@@ -655,13 +663,13 @@ def _run_strategy(
                 listeners.round_end(records[0])
             while not loop.finished:
                 record = loop.step()
-                if told.listeners or settings[2]:
+                if told.listeners or settings.checkpoints:
                     # Nobody hears of a round that a kill could still take, and the next one changes the model.
-                    store.write(name, problem.streams.seed, record, loop.model if settings[2] else None)
+                    store.write(name, problem.streams.seed, record, loop.model if settings.checkpoints else None)
                 else:
                     write_behind(name, problem.streams.seed, record)
                 listeners.round_end(record)
-                if os.getpid() != main and os.getppid() != parent:
+                if os.getpid() != settings.main and os.getppid() != parent:
                     # The process that wanted this was killed: leave the rest to whoever resumes it.
                     return
 
