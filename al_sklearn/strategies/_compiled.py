@@ -1,4 +1,4 @@
-"""Inner loops over probabilities, compiled by numba; imported when the first is needed.
+"""Inner loops over probabilities and distances, compiled by numba; imported when the first is needed.
 
 They hold no lock of Python's, so that threads run at once. What a row gets depends on that row alone: no operation is
 reordered, so the last bit too.
@@ -202,17 +202,84 @@ def two_largest(block: Any, first: Any, second: Any) -> None:
 
 
 @_compiled
-def largest(block: Any, first: Any) -> None:
-    """The largest value of each row of (r, C), NaN where the row has one."""
+def largest(block: Any, bits: Any, infinity: Any, first: Any, first_bits: Any) -> None:
+    """The largest value of each row of (r, C), NaN where the row has one.
+
+    ``bits`` are the same values read as unsigned integers, and ``infinity`` what infinity is among them: where nothing
+    is negative their order is that of the values, NaN above all, and finding the largest takes two thirds of the time.
+    """
     n, n_classes = block.shape
     for row in range(n):
-        one = block[row, 0]
-        bad = one != one
+        most = bits[row, 0]
         for column in range(1, n_classes):
-            value = block[row, column]
-            bad |= value != value
-            one = max(one, value)
-        first[row] = np.nan if bad else one
+            most = max(most, bits[row, column])
+        first_bits[row] = most
+        if most > infinity:  # NaN or something negative
+            one = block[row, 0]
+            for column in range(1, n_classes):
+                value = block[row, column]
+                one = value if value > one or value != value else one
+                if one != one:
+                    break
+            first[row] = one
+
+
+@_compiled
+def squared_distances(products: Any, row_sizes: Any, column_sizes: Any, two: Any, least: Any) -> None:
+    """Put |a|² + |b|² - 2ab where ab was, and each column's smallest in ``least`` if that is smaller."""
+    m, n = products.shape
+    for i in range(m):
+        size = row_sizes[i]
+        for j in range(n):
+            products[i, j] = (size + column_sizes[j]) - two * products[i, j]
+        for j in range(n):
+            least[j] = products[i, j] if products[i, j] < least[j] else least[j]
+
+
+@_compiled
+def _sum_long_rows(values: Any, room: Any, out: Any) -> None:
+    """Sum of each row: eight parts of it added to each other, which processors do many values at once, then float64."""
+    m, n = values.shape
+    part = n // 8
+    quarters = part // 4 * 4
+    for i in range(m):
+        row = values[i]
+        a, b, c, d = row[:part], row[part : 2 * part], row[2 * part : 3 * part], row[3 * part : 4 * part]
+        e, f, g, h = row[4 * part :][:part], row[5 * part :][:part], row[6 * part :][:part], row[7 * part :][:part]
+        for j in range(part):
+            room[j] = ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]))
+        t, u, v, w = 0.0, 0.0, 0.0, 0.0
+        for j in range(0, quarters, 4):
+            t += room[j]
+            u += room[j + 1]
+            v += room[j + 2]
+            w += room[j + 3]
+        for j in range(quarters, part):
+            t += room[j]
+        for j in range(8 * part, n):
+            u += row[j]
+        out[i] = (t + u) + (v + w)
+
+
+@_compiled
+def similarity_sums(squares: Any, unit: Any, one: Any, over_columns: Any, over_rows: Any) -> None:
+    """Sums of 1 / (1 + unit · distance): of each row, and added to ``over_rows`` of each column, in float64.
+
+    Sixteen rows at a time in the precision of the squares, which are written over.
+    """
+    m, n = squares.shape
+    group = np.empty(n, squares.dtype)
+    for first in range(0, m, 16):
+        last = min(first + 16, m)
+        group[:] = 0
+        for i in range(first, last):
+            for j in range(n):
+                similarity = one / (one + unit * np.sqrt(squares[i, j]))
+                squares[i, j] = similarity
+                group[j] += similarity
+        for j in range(n):
+            over_rows[j] += group[j]
+        _sum_long_rows(squares[first:last], group, over_columns[first:last])
 
 
 @_compiled

@@ -124,12 +124,12 @@ def _linear(X: Array, normalize: bool) -> NDArray[np.float64]:
 
 
 class _Part(NamedTuple):
-    """Some rows, with what makes one matrix product of two parts their squared distances."""
+    """Some rows, their squared sizes, and the largest of these."""
 
     key: slice | NDArray[np.int64]
-    left: torch.Tensor  # x, |x|², 1
-    right: torch.Tensor  # -2x, 1, |x|²
+    rows: torch.Tensor
     sizes: torch.Tensor
+    largest: float
 
 
 class _Similarity:
@@ -138,33 +138,35 @@ class _Similarity:
     def __init__(self, X: Array) -> None:
         self.X, self.space = X, Space(X)
         self.unit = float(np.sqrt(self.space.unit))
+        self._room = torch.empty(_TILE * _TILE, device=self.space.device)
 
     def parts(self, key: slice | NDArray[np.int64]) -> list[_Part]:
         """Rows `key` as the parts of tiles."""
         rows = self.space.rows((self.X,), key)
-        x, sizes = rows.parts[0], rows.norms[:, None]
-        ones = torch.ones_like(sizes)
-        left, right = torch.cat([x, sizes, ones], dim=1), torch.cat([-2 * x, ones, sizes], dim=1)
-        keys = [
-            slice(key.start + part.start, key.start + part.stop) if isinstance(key, slice) else key[part]
-            for part in tiles(len(sizes), _TILE)
-        ]
         return [
-            _Part(one, left[part], right[part], rows.norms[part])
-            for one, part in zip(keys, tiles(len(sizes), _TILE), strict=True)
+            _Part(
+                slice(key.start + part.start, key.start + part.stop) if isinstance(key, slice) else key[part],
+                rows.parts[0][part],
+                rows.norms[part],
+                float(rows.norms[part].amax()),
+            )
+            for part in tiles(len(rows.norms), _TILE)
         ]
 
     def sums(self, a: _Part, b: _Part) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Sums over the columns and over the rows of one tile."""
-        squares = torch.mm(a.left, b.right.T)
+        shape = len(a.sizes), len(b.sizes)
+        squares = torch.mm(a.rows, b.rows.T, out=self._room[: shape[0] * shape[1]].view(shape))
+        on_host = squares.device.type == "cpu"
+        if a is b:
+            squares.fill_diagonal_(-torch.inf)  # each row is near itself: not worth a second look
+        least = (_squares_on_host if on_host else _squares_on_device)(squares, a.sizes, b.sizes)
         # Usually nothing in a tile is near, which one look at the minimum tells.
-        if float(squares.amin()) < _NEAR * float(a.sizes.amax() + b.sizes.amax()):
+        if least < _NEAR * (a.largest + b.largest):
             squares = self._corrected(squares, a, b)
-        similarity = squares.sqrt_()
-        if self.unit != 1:
-            similarity.mul_(self.unit)
-        similarity.add_(1).reciprocal_()
-        return similarity.sum(dim=1).double().cpu().numpy(), similarity.sum(dim=0).double().cpu().numpy()
+        if a is b:
+            squares.fill_diagonal_(0)
+        return (_sums_on_host if on_host else _sums_on_device)(squares, self.unit)
 
     def _corrected(self, squares: torch.Tensor, a: _Part, b: _Part) -> torch.Tensor:
         """The squared distances with those made again that float32 has lost."""
@@ -185,6 +187,34 @@ class _Similarity:
         sizes = np.square(x).sum(axis=1)[:, None] + np.square(y).sum(axis=1)
         squares = sizes - 2 * (x @ y.T)
         return np.where(squares > _NEAR64 * sizes, squares, 0.0)
+
+
+def _squares_on_host(products: torch.Tensor, row_sizes: torch.Tensor, column_sizes: torch.Tensor) -> float:
+    """Squared distances in place of inner products, and the least of them."""
+    from al_sklearn.strategies import _compiled
+
+    least = np.full(products.shape[1], np.inf, np.float32)
+    _compiled.squared_distances(products.numpy(), row_sizes.numpy(), column_sizes.numpy(), np.float32(2), least)
+    return float(least.min())
+
+
+def _squares_on_device(products: torch.Tensor, row_sizes: torch.Tensor, column_sizes: torch.Tensor) -> float:
+    products.mul_(-2).add_(row_sizes[:, None]).add_(column_sizes)
+    return float(products.amin())
+
+
+def _sums_on_host(squares: torch.Tensor, unit: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums of 1 / (1 + distance) over the columns and over the rows; the squares are written over."""
+    from al_sklearn.strategies import _compiled
+
+    over_columns, over_rows = np.empty(squares.shape[0]), np.zeros(squares.shape[1])
+    _compiled.similarity_sums(squares.numpy(), np.float32(unit), np.float32(1), over_columns, over_rows)
+    return over_columns, over_rows
+
+
+def _sums_on_device(squares: torch.Tensor, unit: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    similarity = squares.sqrt_().mul_(unit).add_(1).reciprocal_()
+    return similarity.sum(dim=1).double().cpu().numpy(), similarity.sum(dim=0).double().cpu().numpy()
 
 
 def _euclidean(X: Array) -> NDArray[np.float64]:

@@ -86,34 +86,36 @@ def of_two_largest(proba: Floats, combine: Callable[[Floats, Floats], Floats]) -
 
     Block by block, so that nothing but the result is as long as the pool.
     """
-    return _by_block(proba, lambda block: combine(*_two_largest(block)))
-
-
-def of_largest(proba: Floats, combine: Callable[[Floats], Floats]) -> Floats:
-    """``combine(first)`` of the largest value of each row of (n, C), block by block."""
-    return _by_block(proba, lambda block: combine(_largest(block)))
-
-
-def _by_block(proba: Floats, function: Callable[[Floats], Floats]) -> Floats:
     n, n_classes = proba.shape
     out = np.empty(n, dtype=proba.dtype)
 
     def span(start: int, stop: int) -> None:
         for rows in _blocks(start, stop, n_classes, _LONG_BLOCK_VALUES):
-            out[rows] = function(proba[rows])
+            out[rows] = combine(*_two_largest(proba[rows]))
 
     _in_threads(span, n, n_classes)
     return out
 
 
-def _largest(block: Floats) -> Floats:
+def of_largest(proba: Floats, change: Callable[[Floats], object]) -> Floats:
+    """The largest value of each row of (n, C), changed in place, one thread's rows at a time."""
     from al_sklearn.strategies import _compiled
 
-    if block.shape[1] > _SHORT:
-        return block.max(axis=1)
-    first = np.empty(len(block), block.dtype)
-    _compiled.largest(block, first)
-    return first
+    n, n_classes = proba.shape
+    out = np.empty(n, dtype=proba.dtype)
+    bits = np.dtype(f"u{proba.itemsize}")
+    infinity = np.full(1, np.inf, proba.dtype).view(bits)[0]
+
+    def span(start: int, stop: int) -> None:
+        some, found = proba[start:stop], out[start:stop]
+        if n_classes > _SHORT:
+            some.max(axis=1, out=found)
+        else:
+            _compiled.largest(some, some.view(bits), infinity, found, found.view(bits))
+        change(found)
+
+    _in_threads(span, n, n_classes)
+    return out
 
 
 def _two_largest(block: Floats) -> tuple[Floats, Floats]:

@@ -57,7 +57,7 @@ def check(values: Any, ndim: int, what: str) -> Any:
 
 def check_finite(utilities: Any) -> Any:
     """Refuse NaN: every measure turns a NaN among the probabilities into one."""
-    if bool((utilities != utilities).any()):
+    if len(utilities) and bool((highest := utilities.max()) != highest):  # NaN if any is
         first = int((utilities != utilities).nonzero()[0][0])
         raise ValueError(f"The probabilities contain NaN, first in row {first}.")
     return utilities

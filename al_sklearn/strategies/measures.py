@@ -116,10 +116,14 @@ def least_confidence(proba: Any, *, normalize: bool = False) -> Any:
     n_classes = proba.shape[1]
     scale = n_classes / (n_classes - 1) if normalize and n_classes > 1 else 1
 
-    def of(largest: Any) -> Any:
-        return 1 - largest if scale == 1 else (1 - largest) * scale
+    def change(largest: Any) -> Any:
+        largest *= -1
+        largest += 1
+        if scale != 1:
+            largest *= scale
+        return largest
 
-    return blocks.per_row(proba, lambda p: _kernels.of_largest(p, of), lambda p: of(p.amax(1)))
+    return blocks.per_row(proba, lambda p: _kernels.of_largest(p, change), lambda p: change(p.amax(1)))
 
 
 def margin(proba: Any) -> Any:

@@ -48,7 +48,7 @@ def test_rows(threads, dtype, n, n_classes):
     ordered = np.sort(np.pad(p, ((0, 0), (1, 0))), axis=1) if n_classes == 1 else np.sort(p, axis=1)
     margin = _kernels.of_two_largest(p, lambda first, second: 1 - (first - second))
     np.testing.assert_array_equal(margin, 1 - (ordered[:, -1] - ordered[:, -2]))
-    np.testing.assert_array_equal(_kernels.of_largest(p, lambda first: 1 - first), 1 - ordered[:, -1])
+    np.testing.assert_array_equal(largest(p), ordered[:, -1])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -69,6 +69,10 @@ def ratio(first, second):
     return second / first
 
 
+def largest(p):
+    return _kernels.of_largest(p, lambda first: None)
+
+
 @pytest.mark.parametrize("n_classes", [3, 10, 100])
 def test_blocks_and_threads_change_no_bit(n_classes, monkeypatch):
     s = proba(9, 500, n_classes)
@@ -87,6 +91,7 @@ def test_strides_do_not_matter(threads):
     for rows in (np.asfortranarray(p), np.repeat(p, 2, axis=1)[:, ::2], p[::-1].copy()[::-1]):
         np.testing.assert_allclose(_kernels.row_entropy(rows), _kernels.row_entropy(p), rtol=1e-6)
         np.testing.assert_array_equal(_kernels.of_two_largest(rows, ratio), _kernels.of_two_largest(p, ratio))
+        np.testing.assert_array_equal(largest(rows), largest(p))
     s = proba(5, 60, 12)
     moved = np.moveaxis(np.ascontiguousarray(np.moveaxis(s, 0, -1)), -1, 0)
     np.testing.assert_allclose(_kernels.sampled_entropies(moved), _kernels.sampled_entropies(s), rtol=1e-6)
@@ -98,8 +103,10 @@ def test_what_is_no_probability_becomes_nan(threads, bad):
     s[2, 17, 3] = bad
     for result in (_kernels.row_entropy(s[2]), *_kernels.sampled_entropies(s)[1:]):
         assert np.flatnonzero(np.isnan(result)).tolist() == [17]
+    np.testing.assert_array_equal(largest(s[2]), s[2].max(axis=1))
+    np.testing.assert_array_equal(largest(-s[2]), (-s[2]).max(axis=1))
     if np.isnan(bad):
-        of_largest = _kernels.of_largest(s[2], lambda first: first), _kernels.of_two_largest(s[2], ratio)
+        of_largest = largest(s[2]), _kernels.of_two_largest(s[2], ratio)
         for result in (*of_largest, _kernels.entropy_of_mean(s)):
             assert np.flatnonzero(np.isnan(result)).tolist() == [17]
 
