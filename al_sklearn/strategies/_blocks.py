@@ -8,6 +8,7 @@ row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -104,7 +105,7 @@ class Space:
     @property
     def unit(self) -> float:
         """What to multiply a distance of this space by to get one of the rows as given."""
-        return float(np.prod([1 / s for s in self.scales]) ** (2 if self.squared else 1))
+        return math.prod(1 / s for s in self.scales) ** (2 if self.squared else 1)
 
     def _sample(self, array: Array) -> NDArray[np.float64]:
         return _float64(array[:: max(1, len(array) // 1024)])

@@ -13,7 +13,7 @@ from al_sklearn._random import as_generator
 from al_sklearn.strategies._blocks import Array, Space, as_rows, exact_float32, tile_rows, tiles
 
 _METRICS = ("cosine", "dot", "euclidean")
-_TILE = 512  # rows and columns of a tile of similarities: 1 MiB of float32 stays in the second-level cache
+_TILE = 1024  # rows and columns of a tile of similarities: 4 MiB of float32
 _GROUP = 16 * _TILE  # rows made ready for the products at a time
 # Squared distances below this share of the squared sizes are lost to float32, and made again in float64.
 _NEAR = 2.0**-10
