@@ -110,8 +110,12 @@ def _few_with_the_highest(values: NDArray[np.floating], k: int) -> NDArray[np.in
     rank = int(1.25 * expected + 4 * expected**0.5 + 8)
     if rank > len(sample) // 2:
         return None
-    candidates = np.flatnonzero(values >= np.partition(sample, len(sample) - rank)[len(sample) - rank])
-    return candidates if len(candidates) >= k else None
+    from al_sklearn.strategies import _compiled
+
+    positions = np.empty(2 * rank * stride, np.int64)
+    threshold = np.partition(sample, len(sample) - rank)[len(sample) - rank]
+    n_found = _compiled.where_at_least(values, threshold, positions)
+    return positions[:n_found] if n_found >= k else None
 
 
 def _as_floats(scores: ArrayLike | torch.Tensor) -> NDArray[np.floating]:
