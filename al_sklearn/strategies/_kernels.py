@@ -21,6 +21,7 @@ Floats = NDArray[np.floating[Any]]
 _BLOCK_VALUES = 2**17  # a block stays in a second-level cache of 1 MB
 _LONG_BLOCK_VALUES = 2**20  # of what is read only once: the results of a block stay in that cache
 _THREAD_VALUES = 2**19  # fewer values than this per thread are not worth starting one
+_PART_VALUES = 2**18  # values that a thread takes at a time, at least
 _SHORT = 32  # numpy finds the largest value of longer rows faster than a loop
 
 
@@ -137,12 +138,26 @@ def _in_threads(span: Callable[[int, int], None], n: int, values_per_row: int) -
     if n_threads == 1:
         span(0, n)
         return
-    edges = np.linspace(0, n, n_threads + 1).astype(int).tolist()
+    n_parts = max(n_threads, min(8 * n_threads, n * values_per_row // _PART_VALUES))
+    parts = list(itertools.pairwise(np.linspace(0, n, n_parts + 1).astype(int).tolist()))
+
+    def work() -> None:
+        # A part at a time: a thread that wakes late, or whose core is busy, does fewer of them.
+        while (part := _pop(parts)) is not None:
+            span(*part)
+
     pool = thread_pool("kernel", n_threads - 1)
-    others = [pool.submit(span, start, stop) for start, stop in itertools.pairwise(edges[1:])]
+    others = [pool.submit(work) for _ in range(n_threads - 1)]
     try:
-        span(edges[0], edges[1])  # this thread works as well
+        work()  # this thread works as well
     finally:
         wait(others)
     for other in others:
         other.result()  # to raise what it raised
+
+
+def _pop(parts: list[tuple[int, int]]) -> tuple[int, int] | None:
+    try:
+        return parts.pop()
+    except IndexError:  # another thread took the last one
+        return None
