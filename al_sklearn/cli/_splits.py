@@ -42,8 +42,9 @@ def make(
     with errors_in_one_line():
         import numpy as np
 
+        from al_sklearn._stratified import hold_out
         from al_sklearn.datasets import load_dataset, options_from_text, write_index_sets
-        from al_sklearn.experiments._splits import hold_out, initial_set
+        from al_sklearn.experiments._splits import initial_set
 
         data = load_dataset(dataset, data_dir, **options_from_text(dataset, option or []))
         codes = np.unique(data.y_train, return_inverse=True)[1]

@@ -13,9 +13,10 @@ from sklearn.pipeline import Pipeline
 
 from al_sklearn._index_sets import read_splits
 from al_sklearn._random import preserve_global_rng
+from al_sklearn._stratified import hold_out
 from al_sklearn.experiments import _data
 from al_sklearn.experiments._loop import Problem, check_choice, seed_global
-from al_sklearn.experiments._splits import INITIAL, hold_out, initial_set
+from al_sklearn.experiments._splits import INITIAL, initial_set
 from al_sklearn.experiments._streams import Streams, seeded_clone
 from al_sklearn.experiments.hard_pools import HardPool, as_transforms, outside_classes
 from al_sklearn.learners._query import split_answer

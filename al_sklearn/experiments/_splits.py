@@ -7,9 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from al_sklearn._stratified import allocate, draw, hold_out
-
-__all__ = ["INITIAL", "hold_out", "initial_set"]
+from al_sklearn._stratified import allocate, draw
 
 INITIAL: Final = ("stratified", "random", "per_class")
 

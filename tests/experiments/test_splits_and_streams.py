@@ -9,7 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
-from al_sklearn.experiments._splits import hold_out, initial_set
+from al_sklearn._stratified import hold_out
+from al_sklearn.experiments._splits import initial_set
 from al_sklearn.experiments._streams import PURPOSES, Streams, entropy_of, seeded_clone
 
 
