@@ -199,12 +199,17 @@ def test_the_grid_is_complete():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # as above
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_whole_battery(name, classifier, kind):
     run = partial(checks.check_query_strategy, STRATEGIES[name], CLASSIFIERS[classifier](), KINDS[kind])
-    if (due := outcome(name, classifier, kind)) == "same":
+    due = outcome(name, classifier, kind)
+    if kind == "DataFrame" and classifier in TAKES_IMAGES:
+        # The battery teaches what it asks about, and a frame is nothing that skorch can teach a net.
+        due = (TypeError, "unexpected keyword argument 'pixel0'")
+    if due == "same":
         run()
     else:
         with pytest.raises(due[0], match=due[1]):
