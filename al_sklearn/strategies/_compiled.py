@@ -225,22 +225,22 @@ def largest(block: Any, bits: Any, infinity: Any, first: Any, first_bits: Any) -
 
 
 @_compiled
-def where_at_least(values: Any, threshold: Any, positions: Any) -> int:
-    """Put where values reach the threshold, in order, into ``positions``; return how many do, -1 where they are more.
+def where_not_below(values: Any, threshold: Any, positions: Any) -> int:
+    """Put where values are not below the threshold (NaN never is) into ``positions``; return how many, -1 for too many.
 
-    Rarely does any of sixty-four, which is seen without a branch.
+    Rarely is any of sixty-four, which is seen without a branch.
     """
     found = 0
     for start in range(0, len(values), 64):
         some = values[start : start + 64]
         n_hits = np.int32(0)
         for i in range(len(some)):
-            n_hits += np.int32(some[i] >= threshold)
+            n_hits += np.int32(not some[i] < threshold)
         if found + n_hits > len(positions):
             return -1
         if n_hits > 0:
             for i in range(len(some)):
-                if some[i] >= threshold:
+                if not some[i] < threshold:
                     positions[found] = start + i
                     found += 1
     return found

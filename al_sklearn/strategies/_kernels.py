@@ -104,15 +104,17 @@ def of_largest(proba: Floats, change: Callable[[Floats], object]) -> Floats:
 
     n, n_classes = proba.shape
     out = np.empty(n, dtype=proba.dtype)
-    bits = np.dtype(f"u{proba.itemsize}")
-    infinity = np.full(1, np.inf, proba.dtype).view(bits)[0]
+    kind = np.dtype(f"u{proba.itemsize}")
+    infinity = np.full(1, np.inf, proba.dtype).view(kind)[0]
+    bits, out_bits = proba.view(kind), out.view(kind)
 
     def span(start: int, stop: int) -> None:
-        some, found = proba[start:stop], out[start:stop]
+        rows = slice(start, stop)
+        found = out[rows]
         if n_classes > _SHORT:
-            some.max(axis=1, out=found)
+            proba[rows].max(axis=1, out=found)
         else:
-            _compiled.largest(some, some.view(bits), infinity, found, found.view(bits))
+            _compiled.largest(proba[rows], bits[rows], infinity, found, out_bits[rows])
         change(found)
 
     _in_threads(span, n, n_classes)
@@ -138,7 +140,7 @@ def _in_threads(span: Callable[[int, int], None], n: int, values_per_row: int) -
     if n_threads == 1:
         span(0, n)
         return
-    n_parts = max(n_threads, min(8 * n_threads, n * values_per_row // _PART_VALUES))
+    n_parts = max(n_threads, min(4 * n_threads, n * values_per_row // _PART_VALUES))
     parts = list(itertools.pairwise(np.linspace(0, n, n_parts + 1).astype(int).tolist()))
 
     def work() -> None:

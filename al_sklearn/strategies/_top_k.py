@@ -66,9 +66,11 @@ def top_k(
     if isinstance(scores, torch.Tensor) and scores.device.type != "cpu":
         return _top_k_on_device(scores.detach(), k, generator)
     values = _as_floats(scores)
-    if np.isnan(values.min()):  # the minimum is NaN if any score is
+    candidates = _few_with_the_highest(values, k)
+    among = values if candidates is None else values[candidates]
+    if np.isnan(among.min()):  # the minimum is NaN if any is, and NaN is always among the candidates
         raise ValueError(f"scores contain {np.count_nonzero(np.isnan(values))} NaN of {len(values)}")
-    indices = highest(values, k, generator=generator)
+    indices = _highest_among(candidates, values, k, None, generator)
     return indices, values[indices]
 
 
@@ -80,7 +82,16 @@ def highest(
     generator: np.random.Generator | None = None,
 ) -> NDArray[np.int64]:
     """Positions of the `k` highest values in order; ties by position, by `rank` (lowest first) or at random."""
-    candidates = _few_with_the_highest(values, k)
+    return _highest_among(_few_with_the_highest(values, k), values, k, rank, generator)
+
+
+def _highest_among(
+    candidates: NDArray[np.int64] | None,
+    values: NDArray[np.floating],
+    k: int,
+    rank: NDArray[np.int64] | None,
+    generator: np.random.Generator | None,
+) -> NDArray[np.int64]:
     pool = values if candidates is None else values[candidates]
     kth = np.partition(pool, len(pool) - k)[len(pool) - k]
     above, tied = np.flatnonzero(pool > kth), np.flatnonzero(pool == kth)
@@ -101,7 +112,7 @@ def highest(
 
 
 def _few_with_the_highest(values: NDArray[np.floating], k: int) -> NDArray[np.int64] | None:
-    """Positions that hold the `k` highest and all that tie with them, or None for all positions."""
+    """Positions that hold the `k` highest, all that tie with them and all NaN, or None for all positions."""
     stride = len(values) // _SAMPLE
     if stride < 4:
         return None
@@ -114,7 +125,7 @@ def _few_with_the_highest(values: NDArray[np.floating], k: int) -> NDArray[np.in
 
     positions = np.empty(2 * rank * stride, np.int64)
     threshold = np.partition(sample, len(sample) - rank)[len(sample) - rank]
-    n_found = _compiled.where_at_least(values, threshold, positions)
+    n_found = _compiled.where_not_below(values, threshold, positions)
     return positions[:n_found] if n_found >= k else None
 
 

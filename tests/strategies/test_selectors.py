@@ -109,6 +109,15 @@ def test_top_k_does_not_draw_without_being_asked():
     assert rng.bit_generator.state == state
 
 
+@pytest.mark.parametrize("n_nan", [1, 50, 60_000, 200_000])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_top_k_finds_nan_among_many(n_nan, kind):
+    scores = np.random.default_rng(0).random(200_000).astype(kind)
+    scores[np.random.default_rng(1).permutation(200_000)[:n_nan]] = np.nan
+    with pytest.raises(ValueError, match=f"{n_nan} NaN of 200000"):
+        top_k(scores, 100)
+
+
 @pytest.mark.parametrize("scores", [[1.0, np.nan], [np.nan], [np.inf, -np.inf, np.nan]])
 def test_top_k_refuses_nan(scores):
     # NaN sorts first in a descending order made by reversing: the entropy of p = 0 used to win.
