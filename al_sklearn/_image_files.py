@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._decode import decode_all
-from al_sklearn._row_cache import locked
+from al_sklearn._files import locked
 from al_sklearn.pool._rows import as_positions
 
 _KEY_BYTES = 8

@@ -17,8 +17,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,12 +25,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 from tqdm.auto import tqdm
 
-from al_sklearn._files import replacing
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock.
-    fcntl = None  # type: ignore[assignment]
+from al_sklearn._files import locked, replacing
 
 _KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]{0,119}")
 
@@ -115,24 +109,6 @@ def open_or_compute(
             cache.begin(chunk_rows)
             cache.fill(compute_chunk, progress)
     return cache.open()
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that other processes and threads wait for, and that dies with this process.
-
-    Without ``flock`` (Windows) nothing is held.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 class _Cache:

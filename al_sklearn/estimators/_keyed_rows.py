@@ -14,8 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from al_sklearn._files import replacing
-from al_sklearn._row_cache import locked
+from al_sklearn._files import locked, replacing
 
 # Rows in memory alone; more than this belongs on a disk.
 _MOST_BYTES: Final = 2**30

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from al_sklearn._row_cache import locked
+from al_sklearn._files import locked
 from al_sklearn.experiments._loop import Round
 from al_sklearn.experiments.tracking._callback import ExperimentState
 from al_sklearn.experiments.tracking._tracker import Tracker, flat, scalars, training_losses
