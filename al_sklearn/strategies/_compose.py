@@ -232,12 +232,7 @@ class Weighted:
 
 
 def _measure(measure: str | Callable[[Any], Any]) -> Callable[[Any], Any]:
-    if not isinstance(measure, str):
-        return measure
-    known = {name: function for named in measures.MEASURES.values() for name, function in named.items()}
-    if measure not in known:
-        raise unknown_name("measure", measure, known)
-    return known[measure]
+    return measures.get_measure(measure, of=None) if isinstance(measure, str) else measure
 
 
 def _selector(selector: str | Callable[..., Chosen]) -> Callable[..., Chosen]:

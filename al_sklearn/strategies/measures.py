@@ -219,26 +219,27 @@ def entropy(proba: Any, *, normalize: bool = False) -> Any:
 least_confidence_pt, margin_pt, ratio_pt, entropy_pt = least_confidence, margin, ratio, entropy
 
 
-def get_measure(name: str, of: str = "proba") -> Callable[..., Any]:
+def get_measure(name: str, of: str | None = "proba") -> Callable[..., Any]:
     """Find a measure by its name.
 
     Parameters
     ----------
     name : str
         As it is called here.
-    of : {"proba", "samples"}, default="proba"
-        Whether of class probabilities (n, C) or of posterior samples (T, n, C).
+    of : {"proba", "samples"} or None, default="proba"
+        Whether of class probabilities (n, C) or of posterior samples (T, n, C); either with None.
 
     Raises
     ------
     ValueError
         When there is none of that name; those that exist are listed.
     """
-    if of not in MEASURES:
+    if of is not None and of not in MEASURES:
         raise unknown_name("kind of input", of, MEASURES)
-    if name not in MEASURES[of]:
-        raise unknown_name("measure", name, MEASURES[of])
-    return MEASURES[of][name]
+    known = {key: measure for kind in MEASURES if of in (None, kind) for key, measure in MEASURES[kind].items()}
+    if name not in known:
+        raise unknown_name("measure", name, known)
+    return known[name]
 
 
 # By what they take: class probabilities (n, C), or posterior samples (T, n, C).
