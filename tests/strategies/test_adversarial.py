@@ -10,13 +10,12 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from skorch import NeuralNetClassifier
 from torch import nn
-from torch.utils.data import Dataset
 
 from al_sklearn import _chunks, inference
 from al_sklearn.learners import ActiveLearner
 from al_sklearn.pool import take_rows
 from al_sklearn.strategies import catalogue, checks, get_strategy, measures
-from tests.strategies.test_strategies import QUICK
+from tests.strategies.test_strategies import QUICK, Indexed
 
 # Those that train something ask for a classifier that can be trained: test_grid.py and test_learned.py have them.
 TRAINED = {info.name for info in catalogue() if info.family == "learned" or "true_labels" in info.needs}
@@ -183,19 +182,6 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.last(self.drop(torch.relu(self.first(self.norm(x.flatten(1))))))
-
-
-class Indexed(Dataset):
-    """Returns its own index as the label."""
-
-    def __init__(self, X):
-        self.X = X
-
-    def __len__(self):
-        return len(self.X)
-
-    def __getitem__(self, i):
-        return self.X[i], i
 
 
 @pytest.fixture(scope="module")
