@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from al_sklearn.strategies._products import inner_products
+
 Array: TypeAlias = NDArray[Any] | torch.Tensor
 Rows64: TypeAlias = tuple[NDArray[np.float64], ...]
 
@@ -144,9 +146,9 @@ class Space:
 
     def products(self, rows: Rows, centres: Rows) -> torch.Tensor:
         """Inner products, (m, k)."""
-        result = torch.mm(rows.parts[0], centres.parts[0].T)
+        result = inner_products(rows.parts[0], centres.parts[0])
         for a, b in zip(rows.parts[1:], centres.parts[1:], strict=True):
-            result *= torch.mm(a, b.T)
+            result *= inner_products(a, b)
         return result
 
     def lower(self, rows: Rows, centres: Rows) -> torch.Tensor:
@@ -172,7 +174,7 @@ class Space:
 
     def _closeness(self, rows: Rows, centres: Rows, minus_half: torch.Tensor) -> torch.Tensor:
         if len(rows.parts) == 1:
-            return torch.addmm(minus_half, rows.parts[0], centres.parts[0].T)
+            return inner_products(rows.parts[0], centres.parts[0], minus_half)
         return self.products(rows, centres).add_(minus_half)
 
     def lower64(self, rows: Rows64, centres: Rows64) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from al_sklearn._errors import unknown_name
 from al_sklearn._random import as_generator
 from al_sklearn.strategies._blocks import Array, Space, as_rows, exact_float32, tile_rows, tiles
+from al_sklearn.strategies._products import inner_products
 
 _METRICS = ("cosine", "dot", "euclidean")
 _TILE = 1024  # rows and columns of a tile of similarities: 4 MiB of float32
@@ -138,7 +139,6 @@ class _Similarity:
     def __init__(self, X: Array) -> None:
         self.X, self.space = X, Space(X)
         self.unit = float(np.sqrt(self.space.unit))
-        self._room = torch.empty(_TILE * _TILE, device=self.space.device)
 
     def parts(self, key: slice | NDArray[np.int64]) -> list[_Part]:
         """Rows `key` as the parts of tiles."""
@@ -155,8 +155,7 @@ class _Similarity:
 
     def sums(self, a: _Part, b: _Part) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Sums over the columns and over the rows of one tile."""
-        shape = len(a.sizes), len(b.sizes)
-        squares = torch.mm(a.rows, b.rows.T, out=self._room[: shape[0] * shape[1]].view(shape))
+        squares = inner_products(a.rows, b.rows)
         on_host = squares.device.type == "cpu"
         if a is b:
             squares.fill_diagonal_(-torch.inf)  # each row is near itself: not worth a second look

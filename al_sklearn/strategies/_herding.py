@@ -13,6 +13,7 @@ from al_sklearn._errors import check_n_instances
 from al_sklearn._random import as_generator
 from al_sklearn.strategies._blocks import as_rows, exact_float32, tiles
 from al_sklearn.strategies._kmeans import host_rows
+from al_sklearn.strategies._products import inner_products
 from al_sklearn.strategies._top_k import highest
 
 _TILE = 512  # rows and columns of a tile of the kernel: 2 MiB of float64
@@ -282,7 +283,7 @@ class _Coverage:
             rows = self.rows[tile] if everything else self.rows[positions[tile]]
             total = self.shares.new_zeros(tile.stop - tile.start)
             for part in tiles(len(self.reference), _TILE):
-                exponents = torch.addmm(self.offset32, rows, self.reference32[part].T)
+                exponents = inner_products(rows, self.reference32[part], self.offset32)
                 kernel = exponents.exp_().clamp_(max=self.inflation)
                 total += kernel.sub_(low[part]).clamp_(min=0).mv(self.shares32[part]).double()
             out[tile] = total.cpu().numpy()

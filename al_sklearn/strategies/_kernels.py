@@ -104,17 +104,20 @@ def of_largest(proba: Floats, change: Callable[[Floats], object]) -> Floats:
 
     n, n_classes = proba.shape
     out = np.empty(n, dtype=proba.dtype)
+    # Among floats of no sign the order of the bits, read as unsigned integers, is that of the values. What has a sign
+    # is above infinity then, and so is NaN.
     kind = np.dtype(f"u{proba.itemsize}")
     infinity = np.full(1, np.inf, proba.dtype).view(kind)[0]
-    bits, out_bits = proba.view(kind), out.view(kind)
 
     def span(start: int, stop: int) -> None:
-        rows = slice(start, stop)
-        found = out[rows]
+        some, found = proba[start:stop], out[start:stop]
         if n_classes > _SHORT:
-            proba[rows].max(axis=1, out=found)
-        else:
-            _compiled.largest(proba[rows], bits[rows], infinity, found, out_bits[rows])
+            some.max(axis=1, out=found)
+        elif (
+            _compiled.largest(np.ascontiguousarray(some).reshape(-1).view(kind), n_classes, found.view(kind)) > infinity
+        ):
+            odd = np.flatnonzero(found.view(kind) > infinity)
+            found[odd] = some[odd].max(axis=1)
         change(found)
 
     _in_threads(span, n, n_classes)

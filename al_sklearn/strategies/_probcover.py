@@ -13,6 +13,7 @@ from al_sklearn._random import as_generator
 from al_sklearn.strategies._blocks import as_rows, exact_float32, tiles
 from al_sklearn.strategies._k_center import k_center
 from al_sklearn.strategies._kmeans import host_rows, kmeans
+from al_sklearn.strategies._products import inner_products
 from al_sklearn.strategies._top_k import highest
 
 _TILE = 512  # rows and columns of a tile of distances: 1 MiB of float32
@@ -271,7 +272,7 @@ class _Balls:
         The pairs go into the graph, each row as a neighbour of the column and, with `both`, the other way round.
         """
         a, b = self.rows[self._take(rows)], self.rows[self._take(columns)]
-        products = torch.mm(a, b.T)
+        products = inner_products(a, b)
         if self.device.type != "cpu":
             hits = self._hits(a, b, products)
             if graph is not None:

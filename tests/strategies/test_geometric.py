@@ -183,6 +183,7 @@ def test_typiclust_asks_first_where_nothing_is_labelled():
 # -- ProbCover ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("n_edges", [0, 40, 2**25], ids="{} edges".format)
 @pytest.mark.parametrize("radius", [0.0, 0.123, 0.457, 1.234, 2.0])
 def test_probcover_is_its_definition(pool, radius, n_edges, monkeypatch):
@@ -240,6 +241,7 @@ def test_probcover_covers_a_sample_of_a_large_pool():
 # -- herding -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("bandwidth", [1.0, 0.2, 0.01])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_max_herding_is_its_definition(pool, bandwidth, weighted):

@@ -475,6 +475,7 @@ def test_alfa_mix_refuses_a_net_that_is_not_linear_at_the_end(taught):
 # density
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
 @pytest.mark.parametrize("kind", [*KINDS, "far away", "one"])
 @pytest.mark.parametrize("tile", [512, 7])

@@ -111,6 +111,19 @@ def test_what_is_no_probability_becomes_nan(threads, bad):
             assert np.flatnonzero(np.isnan(result)).tolist() == [17]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_classes", range(1, 34))
+def test_the_largest_of_rows_of_every_length(n_classes, dtype, monkeypatch):
+    monkeypatch.setattr(_kernels, "_THREAD_VALUES", 1)
+    rng = np.random.default_rng(n_classes)
+    for n in (0, 1, 50, 20_000 // n_classes):
+        p = rng.random((n, n_classes)).astype(dtype)
+        np.testing.assert_array_equal(largest(p), p.max(axis=1))
+        for odd in (0.0, -0.0, -1.0, np.nan, np.inf, -np.inf, np.finfo(dtype).smallest_subnormal):
+            p[rng.random(p.shape) < 0.02] = odd
+        np.testing.assert_array_equal(largest(p), p.max(axis=1))
+
+
 def test_an_error_in_a_thread_is_raised(threads):
     def span(start, stop):
         raise RuntimeError("from inside")

@@ -146,6 +146,7 @@ def test_top_k_takes_strided_integer_and_read_only_scores():
 # k_center
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("n_labelled", [0, 1, 40])
 def test_k_center_chooses_as_the_textbook_loop(features, metric, n_labelled):
@@ -153,6 +154,7 @@ def test_k_center_chooses_as_the_textbook_loop(features, metric, n_labelled):
     assert_same_batch(k_center(X, 60, labelled=L, metric=metric), reference.k_center(X, 60, L, metric))
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("n_labelled", [0, 30])
 @pytest.mark.parametrize("weighted", [False, True])
@@ -198,6 +200,7 @@ def test_k_center_of_many_reads_most_labelled_rows_for_few_of_them():
         k_center(X, 40, labelled=L)
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("d", [1, 2, 33])
 def test_k_center_on_random_features(seed, d):
@@ -233,6 +236,7 @@ def test_k_center_of_constant_features_goes_by_position(metric, dtype, n_labelle
     assert (scores == 0).all()
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("metric", METRICS)
 def test_k_center_duplicates_are_exactly_zero_away(features, metric):
     """Rounding must not make a copy of a chosen point worth a label before everything else is covered."""
@@ -257,6 +261,7 @@ def test_k_center_far_from_the_origin(offset, n_labelled):
     assert_same_batch(k_center(X32, 80, labelled=X32[:n_labelled]), reference.k_center(X32, 80, X32[:n_labelled]))
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e30])
 @pytest.mark.parametrize("metric", METRICS)
 def test_k_center_of_any_size(scale, metric):
@@ -268,6 +273,7 @@ def test_k_center_of_any_size(scale, metric):
     np.testing.assert_allclose(scores, expected_scores, rtol=1e-9)
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("metric", METRICS)
 def test_k_center_of_clusters_tighter_than_float32_sees(metric):
     """Many centres are nearly equally near: float64 has to tell them apart."""
@@ -500,6 +506,7 @@ def _refresh_once(self):
         _true_refresh(self)
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n_classes", [2, 10])
 def test_badge_scores_are_the_distances_at_the_time(features, dtype, n_classes):
@@ -517,6 +524,7 @@ def test_badge_scores_are_the_distances_at_the_time(features, dtype, n_classes):
         assert scores[i] == pytest.approx(reference.seeding_d2(g, indices[:i])[indices[i]], rel=1e-9)
 
 
+@pytest.mark.usefixtures("products")
 def test_kmeans_plusplus_scores_are_the_distances_at_the_time(features):
     indices, scores = kmeans_plusplus(features[:500], 200, random_state=0)
     assert scores[0] == np.inf
@@ -554,6 +562,7 @@ def test_badge_does_not_keep_the_origin_as_a_centre():
     assert max(np.bincount(second, minlength=3)) == np.bincount(second, minlength=3)[1]
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("scale", [1e-20, 1e-6, 1e6, 1e15])
 def test_badge_of_any_size(scale):
     """A confident network has tiny residuals; the scale is a power of two, so that the draw is the same."""
@@ -570,6 +579,7 @@ def test_badge_of_any_size(scale):
         assert scores[i] == pytest.approx(d2, rel=1e-9)
 
 
+@pytest.mark.usefixtures("products")
 def test_badge_rows_of_very_different_size():
     """The largest gradient must not drown the distances among the small ones."""
     rng = np.random.default_rng(0)
@@ -604,6 +614,7 @@ def test_seeding_is_deterministic_and_leaves_its_input_alone(features, select):
     assert torch.equal(global_state, torch.get_rng_state())
 
 
+@pytest.mark.usefixtures("products")
 def test_seeding_does_not_depend_on_the_tile(features, monkeypatch):
     a = np.random.default_rng(0).standard_normal((len(features), 5)).astype(np.float32)
     expected = gradient_kmeans_plusplus(a, features, 100, random_state=0)
@@ -635,6 +646,7 @@ def test_seeding_refuses_what_does_not_fit():
                 kmeans_plusplus(spoiled, 2)
 
 
+@pytest.mark.usefixtures("products")
 def test_matrix_products_keep_their_precision_and_settings():
     """bfloat16 or TF32 products, and autocast, which a user may have switched on, must not decide a choice."""
     rng = np.random.default_rng(0)
