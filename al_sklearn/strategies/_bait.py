@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import solve_triangular
 
 from al_sklearn._errors import check_n_instances, unknown_name
 from al_sklearn._random import as_generator
 from al_sklearn.strategies._blocks import Array, Space, as_rows, exact_float32, tile_rows, tiles
+from al_sklearn.strategies._products import inner_products, matmul64
 
 _LIKELIHOODS = ("binary", "categorical")
 _MOST_PARAMETERS = 4096  # C·d above which the categorical form is refused: its matrices have the square of it
@@ -180,11 +181,11 @@ class _Points:
             A, h = self.roots(tile), self.rows(tile)
             if A.shape[1] == 1:
                 x = A[:, 0] * h
-                blocks = blocks + (x.T @ x)[None, :, None, :]
+                blocks = blocks + matmul64(x.T, x)[None, :, None, :]
                 continue
             weights = A.transpose(0, 2, 1) @ A
             blocks = blocks + np.stack(
-                [[(weights[:, i, j, None] * h).T @ h for j in range(A.shape[2])] for i in range(A.shape[2])]
+                [[matmul64((weights[:, i, j, None] * h).T, h) for j in range(A.shape[2])] for i in range(A.shape[2])]
             ).transpose(0, 2, 1, 3)
         total = blocks.reshape(-1, blocks.shape[0] * d)
         if not np.isfinite(total).all():
@@ -201,8 +202,8 @@ class _Matrices:
 
     def invert(self) -> None:
         """Make the inverse and N anew."""
-        self.inverse = cho_solve(cho_factor(self.M), np.eye(len(self.M)))
-        self.N = self.inverse @ self.F @ self.inverse
+        self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(torch.from_numpy(self.M))).numpy()
+        self.N = matmul64(matmul64(self.inverse, self.F), self.inverse)
         self.age = 0
 
     def forms(self, h: Floats, n_classes: int) -> tuple[Floats, Floats]:
@@ -213,40 +214,40 @@ class _Matrices:
             blocks = matrix.reshape(n_classes, d, n_classes, d)
             for i in range(n_classes):
                 for j in range(i, n_classes):
-                    out[:, i, j] = out[:, j, i] = np.einsum("nd,nd->n", h @ blocks[i, :, j], h)
+                    out[:, i, j] = out[:, j, i] = np.einsum("nd,nd->n", matmul64(h, blocks[i, :, j]), h)
         return result[0], result[1]
 
     def change(self, A: Floats, h: Floats, sign: int) -> tuple[Floats, Floats, Floats]:
         """Add (sign 1) or drop (-1) one point; K, W = M⁻¹FK and Φ = KᵀFK with M⁻¹ changed by -sign·KKᵀ."""
         V = (A[:, :, None] * h).reshape(len(A), -1)
-        K = self.inverse @ V.T
-        inner = np.eye(len(A)) + sign * (V @ K)
-        self.M += sign * (V.T @ V)
+        K = matmul64(self.inverse, V.T)
+        inner = np.eye(len(A)) + sign * matmul64(V, K)
+        self.M += sign * matmul64(V.T, V)
         self.age += 1
         scale = np.linalg.eigvalsh(inner)
         is_steep = scale.max() > _STEEP or scale.min() < 1 / _STEEP
         if is_steep and sign < 0:
             # Nearly all that is known in some direction is this point: told from what is left, not by subtraction.
             self.invert()
-            K = self.inverse @ V.T
-            inner = np.eye(len(A)) + V @ K
+            K = matmul64(self.inverse, V.T)
+            inner = np.eye(len(A)) + matmul64(V, K)
         if len(A) == 1:
             K /= np.sqrt(inner[0, 0])
         else:
             K = solve_triangular(np.linalg.cholesky((inner + inner.T) / 2), K.T, lower=True).T
         if is_steep and sign < 0:
-            FK = self.F @ K
+            FK = matmul64(self.F, K)
             # W is meant before the change: M⁻¹ = M'⁻¹ - KKᵀ.
-            Phi = K.T @ FK
-            return K, self.inverse @ FK - K @ Phi, Phi
-        FK = self.F @ K
-        W, Phi = self.inverse @ FK, K.T @ FK
+            Phi = matmul64(K.T, FK)
+            return K, matmul64(self.inverse, FK) - matmul64(K, Phi), Phi
+        FK = matmul64(self.F, K)
+        W, Phi = matmul64(self.inverse, FK), matmul64(K.T, FK)
         if is_steep or self.age == _REFRESH:
             self.invert()
         else:
-            self.inverse -= sign * (K @ K.T)
-            cross = K @ W.T
-            self.N += K @ Phi @ K.T - sign * (cross + cross.T)
+            self.inverse -= sign * matmul64(K, K.T)
+            cross = matmul64(K, W.T)
+            self.N += matmul64(matmul64(K, Phi), K.T) - sign * (cross + cross.T)
         return K, W, Phi
 
 
@@ -357,8 +358,9 @@ def _forward_binary(
         vectors = np.hstack([K, W])
         norms = np.sqrt(np.square(vectors).sum(axis=0))
         safe = np.where(norms == 0, 1, norms)
-        products = _products(H32, (vectors / safe).astype(np.float32), pool.step)
-        a, c = (root * products[i] * (safe[i] / scale) for i in (0, 1))
+        directions = torch.from_numpy((vectors / safe).T.astype(np.float32, order="C")).to(device)
+        products = inner_products(H32, directions).cpu().numpy()
+        a, c = (root * products[:, i] * (safe[i] / scale) for i in (0, 1))
         a_error, c_error = (slack * norms[i] * size for i in (0, 1))
         phi = float(Phi[0, 0])
         wide = 2 * np.abs(a) * a_error + a_error**2
@@ -367,16 +369,6 @@ def _forward_binary(
         u -= a**2
         q += a * (phi * a - 2 * c)
     return np.array(chosen, dtype=np.int64), np.array(scores)
-
-
-def _products(H32: torch.Tensor, vectors: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-    """Inner products with a few vectors, (k, n): tile by tile, so that each tile is read from memory once."""
-    columns = [torch.from_numpy(np.ascontiguousarray(v)).to(H32.device) for v in vectors.T]
-    out = torch.empty((len(columns), len(H32)), dtype=torch.float32, device=H32.device)
-    for tile in tiles(len(H32), step):
-        for i, column in enumerate(columns):
-            torch.mv(H32[tile], column, out=out[i, tile])
-    return out.cpu().numpy()
 
 
 def _is_float32(H: Array, scale: float) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from al_sklearn.strategies._products import inner_products
+from al_sklearn.strategies._products import inner_products, matmul64
 
 Array: TypeAlias = NDArray[Any] | torch.Tensor
 Rows64: TypeAlias = tuple[NDArray[np.float64], ...]
@@ -180,10 +180,10 @@ class Space:
     def lower64(self, rows: Rows64, centres: Rows64) -> NDArray[np.float64]:
         """`lower` in float64, within a few units of its last place."""
         origin = rows[0][:1] if self.centred else np.zeros(1)
-        product = (rows[0] - origin) @ (centres[0] - origin).T
+        product = matmul64(rows[0] - origin, (centres[0] - origin).T)
         norms = [np.square(r[0] - origin).sum(axis=1) for r in (rows, centres)]
         for a, b in zip(rows[1:], centres[1:], strict=True):
-            product *= a @ b.T
+            product *= matmul64(a, b.T)
             norms = [norms[0] * np.square(a).sum(axis=1), norms[1] * np.square(b).sum(axis=1)]
         shrink = 1 - self.slack * 2.0**-29
         return np.maximum(shrink * norms[0][:, None] + shrink * norms[1] - 2 * product, 0)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from al_sklearn._errors import unknown_name
 from al_sklearn._random import as_generator
 from al_sklearn.strategies._blocks import Array, Space, as_rows, exact_float32, tile_rows, tiles
-from al_sklearn.strategies._products import inner_products
+from al_sklearn.strategies._products import inner_products, matmul64
 
 _METRICS = ("cosine", "dot", "euclidean")
 _TILE = 1024  # rows and columns of a tile of similarities: 4 MiB of float32
@@ -184,7 +184,7 @@ class _Similarity:
         x, y = (self.space.rows64((self.X,), key)[0] for key in (row_key, column_key))
         x, y = x - x[0], y - x[0]
         sizes = np.square(x).sum(axis=1)[:, None] + np.square(y).sum(axis=1)
-        squares = sizes - 2 * (x @ y.T)
+        squares = sizes - 2 * matmul64(x, y.T)
         return np.where(squares > _NEAR64 * sizes, squares, 0.0)
 
 

@@ -15,6 +15,7 @@ from al_sklearn._decode import decode_all
 from al_sklearn._errors import unknown_name
 from al_sklearn.pool import are_files
 from al_sklearn.strategies._blocks import Array, as_rows, exact_float32, tiles
+from al_sklearn.strategies._products import inner_products
 
 _BLOCK: Final = 2048  # candidates that meet the rows kept together
 _TILE: Final = 8192  # rows kept that they meet at a time
@@ -126,7 +127,7 @@ class _Exact:
         todo = np.flatnonzero(~near)
         if not len(todo):
             return
-        similarity = rows[torch.from_numpy(todo).to(rows.device)] @ others.T
+        similarity = inner_products(rows[torch.from_numpy(todo).to(rows.device)], others)
         near[todo[(similarity.amax(dim=1) >= self.threshold + self.slack).cpu().numpy()]] = True
         maybe, where = np.nonzero((similarity >= self.threshold - self.slack).cpu().numpy())
         open_ = ~near[todo[maybe]]
@@ -137,7 +138,7 @@ class _Exact:
     def _among(self, rows: torch.Tensor, start: int, near: NDArray[np.bool_]) -> None:
         """Mark the rows of a block that are near an earlier one of it that is kept."""
         is_zero = (rows.norm(dim=1) == 0).cpu().numpy()
-        similar = ((rows @ rows.T) >= self.threshold - self.slack).cpu().numpy()
+        similar = (inner_products(rows, rows) >= self.threshold - self.slack).cpu().numpy()
         for i in range(len(rows)):
             if is_zero[i]:
                 near[i], self.seen_zero = self.seen_zero, True

@@ -6,18 +6,24 @@ which does not. Rows are pixels and their values channels: a convolution of one 
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 _IMAGES = 16  # by one thread torch leaves smaller batches to MKL
-# A convolution's preparations take as long as a smaller product.
+# A convolution's preparations take as long as a smaller product, and few others leave most of its lanes empty.
 _LEAST = 2**23
 _LEAST_ROWS = 256
+_LEAST_OTHERS = 16
 
 
 def inner_products(rows: torch.Tensor, others: torch.Tensor, offset: torch.Tensor | None = None) -> torch.Tensor:
     """Inner products of `rows` (m, d) with `others` (k, d), and `offset` (k,) or (1,) added to each row of them."""
     (m, d), k = rows.shape, len(others)
-    if m >= _LEAST_ROWS and m * k * d >= _LEAST and _is_for_convolution(rows) and _is_for_convolution(others):
+    is_large = m >= _LEAST_ROWS and k >= _LEAST_OTHERS and m * k * d >= _LEAST
+    if is_large and _is_for_convolution(rows) and _is_for_convolution(others):
         images = _IMAGES if m % _IMAGES == 0 else 1
         pixels = rows.view(images, m // images, 1, d).permute(0, 3, 1, 2)
         bias = None if offset is None else offset.expand(k)
@@ -35,3 +41,12 @@ def _is_for_convolution(rows: torch.Tensor) -> bool:
         # Whoever allows convolutions less than float32 does not mean these; versions before 2.9 have no such setting.
         and getattr(getattr(torch.backends.mkldnn, "conv", None), "fp32_precision", "none") in ("none", "ieee")
     )
+
+
+def matmul64(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[Any]:
+    """``a @ b`` of matrices by torch: its threads and those of numpy's BLAS, waiting for work, hold each other up."""
+    return torch.mm(_shared(a), _shared(b)).numpy()
+
+
+def _shared(matrix: NDArray[np.float64]) -> torch.Tensor:
+    return torch.from_numpy(matrix if matrix.flags.writeable else matrix.copy())

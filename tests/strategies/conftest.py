@@ -13,3 +13,4 @@ def products(request, monkeypatch):
     least = 0 if request.param == "convolutions" else 2**62
     monkeypatch.setattr(_products, "_LEAST", least)
     monkeypatch.setattr(_products, "_LEAST_ROWS", 1)
+    monkeypatch.setattr(_products, "_LEAST_OTHERS", 1)

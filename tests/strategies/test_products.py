@@ -27,6 +27,7 @@ def test_they_are_their_definition(m, k, d, kind):
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
         patch.setattr(_products, "_LEAST", 0)
         patch.setattr(_products, "_LEAST_ROWS", 1)
+        patch.setattr(_products, "_LEAST_OTHERS", 1)
         got = inner_products(rows, others, offset)
     assert got.shape == (m, k) and got.is_contiguous() and got.dtype == torch.float32
     sizes = rows.abs().double() @ others.abs().double().T + 1
