@@ -301,6 +301,8 @@ def test_stats_agree_with_the_statistics(grid, tmp_path):
             if strategy != "random_sampling":
                 assert ours["vs_random"] == pytest.approx(row["difference"])
                 assert ours["wins"] == f"{row['wins']:.0f}/5"
+    twice = run("stats", grid / "C=0.1", grid, grid / "C=1.0" / ".." / "C=0.1")
+    assert twice.exit_code == 0 and "2 runs" in twice.output
     unknown = run("stats", grid, "--metric", "accuracies")
     assert unknown.exit_code == 2 and "Did you mean 'accuracy'" in unknown.output
     empty = run("stats", tmp_path)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import torch
+from sklearn.utils import check_scalar
 from skorch.callbacks import Callback, EarlyStopping, PrintLog
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -324,7 +325,15 @@ def training_callbacks(net: Any) -> list[tuple[str, Callback]]:
 
 
 def check_training(net: Any) -> None:
-    """Raise a ``ValueError`` for plain training parameters that cannot be."""
+    """Raise a ``ValueError`` or ``TypeError`` for plain training parameters that cannot be."""
+    for name, kind in (("max_epochs", Integral), ("batch_size", Integral), ("warmup_epochs", Real)):
+        check_scalar(getattr(net, name), name, kind)
+    if net.max_epochs < 0:
+        raise ValueError(f"max_epochs must be an integer of at least 0, got {net.max_epochs!r}.")
+    if not isinstance(net.lr, torch.Tensor):  # which torch's optimisers take as well
+        check_scalar(net.lr, "lr", Real)
+    if not 0 <= net.lr < math.inf:
+        raise ValueError(f"lr must be a number from 0 to below infinity, got {net.lr!r}.")
     if net.schedule is not None and net.schedule not in SCHEDULES:
         raise unknown_name("schedule", net.schedule, SCHEDULES)
     if not 0 <= net.warmup_epochs < max(net.max_epochs, 1):

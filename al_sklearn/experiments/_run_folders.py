@@ -31,7 +31,8 @@ def find_runs(folders: Iterable[str | os.PathLike[str]]) -> dict[str, Path]:
     Returns
     -------
     dict of str to Path
-        By name: the folder's own for a run, the path below the folder for one in it.
+        By name: the folder's own for a run, the path below the folder for one in it. A run that is reached by several
+        of the folders is there once.
 
     Raises
     ------
@@ -39,6 +40,7 @@ def find_runs(folders: Iterable[str | os.PathLike[str]]) -> dict[str, Path]:
         When a folder is not there, or holds no run.
     """
     found: dict[str, Path] = {}
+    seen: set[Path] = set()
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise FileNotFoundError(f"There is no folder {folder}.")
@@ -46,6 +48,9 @@ def find_runs(folders: Iterable[str | os.PathLike[str]]) -> dict[str, Path]:
         if not runs:
             raise FileNotFoundError(f"{folder} holds no run: there is no config.json in it, nor below it.")
         for run in runs:
+            if run.resolve() in seen:
+                continue
+            seen.add(run.resolve())
             name = str(run.relative_to(folder)) if run != folder else folder.resolve().name
             found[name if name not in found else str(run)] = run
     return found

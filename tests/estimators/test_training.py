@@ -360,8 +360,18 @@ def test_parameters_are_checked(digits, quick):
         ({"swa": True, "callbacks__swa__start": 1.5}, "from 0 to below 1"),
         ({"class_weight": "equal"}, "'balanced'"),
     ]
+    bad += [({"max_epochs": -1}, "at least 0, got -1")] + [({"lr": lr}, "from 0") for lr in (-1, np.inf, np.nan)]
     for params, match in bad:
         with pytest.raises(ValueError, match=match):
+            quick(**params).fit(X[:40], y[:40])
+    for params in (
+        {"max_epochs": 1.5},
+        {"max_epochs": None},
+        {"batch_size": "8"},
+        {"lr": "1e-3"},
+        {"warmup_epochs": "1"},
+    ):
+        with pytest.raises(TypeError, match=f"{next(iter(params))} must be"):
             quick(**params).fit(X[:40], y[:40])
 
 
