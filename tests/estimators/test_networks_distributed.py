@@ -99,6 +99,15 @@ def test_gradients_are_those_of_one_process_on_the_global_batch(digits, tmp_path
     assert all(torch.equal(*pair) for pair in zip(first["statistics"], second["statistics"], strict=True))
 
 
+@pytest.mark.parametrize("params", [{"patience": 2, "monitor": "train_loss"}, {"schedule": "plateau"}])
+def test_what_each_process_would_decide_for_itself_is_refused(digits, params, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLE.parent)
+    X, y = digits
+    net = ImageClassifier(callbacks=[importlib.import_module(EXAMPLE.stem).DistributedTraining()], **params)
+    with pytest.raises(ValueError, match="fixed number of epochs"):
+        net.fit(X[:40], y[:40])
+
+
 def test_data_parallel_around_a_network(digits):
     # Without a GPU it passes batches on: what is shown is that it trains, scores, embeds and samples as the docs say.
     def on_all_gpus(in_channels, n_classes, image_size):
