@@ -11,7 +11,7 @@ from scipy.linalg import solve_triangular
 
 from al_sklearn._errors import check_n_instances, unknown_name
 from al_sklearn._random import as_generator
-from al_sklearn.strategies._blocks import Array, Space, as_rows, exact_float32, tile_rows, tiles
+from al_sklearn.strategies._blocks import Array, Space, as_rows, exact_float32, float64_rows, tile_rows, tiles
 from al_sklearn.strategies._products import inner_products, matmul64
 
 _LIKELIHOODS = ("binary", "categorical")
@@ -168,10 +168,7 @@ class _Points:
 
     def rows(self, key: slice | NDArray[np.int64]) -> Floats:
         """H of some points in float64, (m, d)."""
-        if isinstance(self.H, torch.Tensor):
-            index = key if isinstance(key, slice) else torch.from_numpy(key).to(self.H.device)
-            return self.H[index].to(device="cpu", dtype=torch.float64).numpy()
-        return np.asarray(self.H[key], dtype=np.float64)
+        return float64_rows(self.H, key)
 
     def information(self) -> Floats:
         """Σ I(x), (C·d, C·d)."""
@@ -359,7 +356,7 @@ def _forward_binary(
         norms = np.sqrt(np.square(vectors).sum(axis=0))
         safe = np.where(norms == 0, 1, norms)
         directions = torch.from_numpy((vectors / safe).T.astype(np.float32, order="C")).to(device)
-        products = inner_products(H32, directions).cpu().numpy()
+        products = inner_products(H32, directions).cpu().numpy()  # both at once: the pool is read once
         a, c = (root * products[:, i] * (safe[i] / scale) for i in (0, 1))
         a_error, c_error = (slack * norms[i] * size for i in (0, 1))
         phi = float(Phi[0, 0])

@@ -50,6 +50,11 @@ def exact_float32() -> Iterator[None]:
         torch.set_float32_matmul_precision(precision)
 
 
+def float64_rows(array: Array, key: slice | NDArray[np.int64]) -> NDArray[np.float64]:
+    """Rows `key` in float64 on the host, a copy."""
+    return _float64(_take(array, key))
+
+
 def tile_rows(n_columns: int) -> int:
     """Rows in a tile: a power of two that depends on the width alone."""
     return 1 << max(6, min(12, (TILE_VALUES // n_columns).bit_length() - 1))
@@ -126,7 +131,7 @@ class Space:
     def _part(self, array: Array, key: slice | NDArray[np.int64], i: int) -> torch.Tensor:
         if self._as_given(i):
             return _tensor32(_take(array, key), self.device)
-        values = self._transform64(_float64(_take(array, key)) * self.scales[i])
+        values = self._transform64(float64_rows(array, key) * self.scales[i])
         if self.offset is not None:
             values -= self.offset
         return torch.from_numpy(values.astype(np.float32)).to(self.device)
@@ -142,7 +147,7 @@ class Space:
 
     def rows64(self, arrays: tuple[Array, ...], key: slice | NDArray[np.int64]) -> Rows64:
         """The same rows in float64 on the host, for `distance`."""
-        return tuple(self._transform64(_float64(_take(a, key)) * s) for a, s in zip(arrays, self.scales, strict=True))
+        return tuple(self._transform64(float64_rows(a, key) * s) for a, s in zip(arrays, self.scales, strict=True))
 
     def products(self, rows: Rows, centres: Rows) -> torch.Tensor:
         """Inner products, (m, k)."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._errors import unknown_name
 from al_sklearn._random import as_generator
-from al_sklearn.strategies._blocks import Array, Space, as_rows, exact_float32, tile_rows, tiles
+from al_sklearn.strategies._blocks import Array, Space, as_rows, exact_float32, float64_rows, tile_rows, tiles
 from al_sklearn.strategies._products import inner_products, matmul64
 
 _METRICS = ("cosine", "dot", "euclidean")
@@ -103,8 +103,7 @@ def density_weighted(utilities: ArrayLike, density: ArrayLike, *, beta: float = 
 
 
 def _rows64(X: Array, tile: slice, normalize: bool) -> NDArray[np.float64]:
-    part = X[tile]
-    rows = part.cpu().double().numpy() if isinstance(part, torch.Tensor) else np.asarray(part, dtype=np.float64)
+    rows = float64_rows(X, tile)
     if normalize:
         # By the largest value first: squares of large and tiny rows neither overflow nor vanish.
         largest = np.abs(rows).max(axis=1, keepdims=True)

@@ -113,11 +113,11 @@ def of_largest(proba: Floats, change: Callable[[Floats], object]) -> Floats:
         some, found = proba[start:stop], out[start:stop]
         if n_classes > _SHORT:
             some.max(axis=1, out=found)
-        elif (
-            _compiled.largest(np.ascontiguousarray(some).reshape(-1).view(kind), n_classes, found.view(kind)) > infinity
-        ):
-            odd = np.flatnonzero(found.view(kind) > infinity)
-            found[odd] = some[odd].max(axis=1)
+        else:
+            bits, found_bits = np.ascontiguousarray(some).reshape(-1).view(kind), found.view(kind)
+            if _compiled.largest(bits, n_classes, found_bits) > infinity:
+                odd = np.flatnonzero(found_bits > infinity)
+                found[odd] = some[odd].max(axis=1)
         change(found)
 
     _in_threads(span, n, n_classes)

@@ -6,8 +6,6 @@ which does not. Rows are pixels and their values channels: a convolution of one 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -43,10 +41,9 @@ def _is_for_convolution(rows: torch.Tensor) -> bool:
     )
 
 
-def matmul64(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[Any]:
-    """``a @ b`` of matrices by torch: its threads and those of numpy's BLAS, waiting for work, hold each other up."""
-    return torch.mm(_shared(a), _shared(b)).numpy()
+def matmul64(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``a @ b`` of writable matrices by torch.
 
-
-def _shared(matrix: NDArray[np.float64]) -> torch.Tensor:
-    return torch.from_numpy(matrix if matrix.flags.writeable else matrix.copy())
+    Its threads and those of numpy's BLAS, waiting for more work after each product, would hold each other up.
+    """
+    return torch.mm(torch.from_numpy(a), torch.from_numpy(b)).numpy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,7 @@ def test_they_are_their_definition(m, k, d, kind):
     offset = None if kind is None else matrix(1 if kind == "one" else k)
     exact = rows.double() @ others.double().T + (0 if offset is None else offset.double())
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
+        patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
         patch.setattr(_products, "_LEAST", 0)
         patch.setattr(_products, "_LEAST_ROWS", 1)
         patch.setattr(_products, "_LEAST_OTHERS", 1)
@@ -60,13 +63,41 @@ def test_what_a_convolution_does_not_take_is_multiplied_all_the_same():
     torch.testing.assert_close(inner_products(rows[::2], others).double(), exact[::2], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.skipif(not hasattr(torch.backends.mkldnn, "conv"), reason="torch before 2.9 has no such setting")
-def test_leave_to_convolve_in_bfloat16_is_not_taken(monkeypatch):
+@pytest.fixture
+def n_convolutions(monkeypatch):
+    """How many products were convolutions, on a processor of which they are the faster."""
+    calls, conv2d = [], torch.nn.functional.conv2d
+
+    def counted(*args):
+        calls.append(args)
+        return conv2d(*args)
+
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    monkeypatch.setattr(torch.nn.functional, "conv2d", lambda *_: pytest.fail("a convolution"))
-    before = torch.backends.mkldnn.conv.fp32_precision
-    torch.backends.mkldnn.conv.fp32_precision = "bf16"
-    try:
-        inner_products(matrix(1024, 64), matrix(512, 64))
-    finally:
-        torch.backends.mkldnn.conv.fp32_precision = before
+    monkeypatch.setattr(torch.nn.functional, "conv2d", counted)
+    return lambda: len(calls)
+
+
+def test_large_products_alone_are_convolutions_and_where_they_are_faster(n_convolutions, monkeypatch):
+    rows, others = matrix(1024, 64), matrix(512, 64)
+    inner_products(rows, others)
+    assert n_convolutions() == 1
+    inner_products(rows[:32], others)
+    inner_products(rows, others[:2])
+    inner_products(rows.double(), others.double())
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    inner_products(rows, others)
+    assert n_convolutions() == 1
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_leave_to_convolve_in_less_than_float32_is_not_taken(precision, n_convolutions, monkeypatch):
+    # What a user may set: torch.backends.mkldnn.conv.fp32_precision = "bf16".
+    settings = SimpleNamespace(conv=SimpleNamespace(fp32_precision=precision))
+    monkeypatch.setattr(torch.backends, "mkldnn", settings)
+    inner_products(matrix(1024, 64), matrix(512, 64))
+    assert n_convolutions() == 0
+    settings.conv.fp32_precision = "ieee"
+    inner_products(matrix(1024, 64), matrix(512, 64))
+    del settings.conv  # torch before 2.9
+    inner_products(matrix(1024, 64), matrix(512, 64))
+    assert n_convolutions() == 2
