@@ -10,7 +10,7 @@ import os
 
 import torch
 import torch.distributed as dist
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 from torch.nn.parallel import DistributedDataParallel
 
 from al_sklearn import ImageClassifier, load_dataset
@@ -21,9 +21,9 @@ class DistributedTraining(Callback):
 
     def on_train_begin(self, net, **kwargs):
         """Wrap it."""
-        if net.patience is not None or net.schedule == "plateau":
+        if net.schedule == "plateau" or any(isinstance(callback, EarlyStopping) for _, callback in net.callbacks_):
             # One process would stop, or slow down, by what its own share tells; the others would wait for ever.
-            raise ValueError("Several processes train for a fixed number of epochs: take no patience=, nor 'plateau'.")
+            raise ValueError("Several processes train for a fixed number of epochs: no early stopping, no 'plateau'.")
         on_gpu = next(net.module_.parameters()).is_cuda
         # Weights and buffers become those of the first process.
         wrapped = DistributedDataParallel(net.module_, device_ids=[net.device] if on_gpu else None)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
 from al_sklearn import inference
@@ -99,11 +99,19 @@ def test_gradients_are_those_of_one_process_on_the_global_batch(digits, tmp_path
     assert all(torch.equal(*pair) for pair in zip(first["statistics"], second["statistics"], strict=True))
 
 
-@pytest.mark.parametrize("params", [{"patience": 2, "monitor": "train_loss"}, {"schedule": "plateau"}])
-def test_what_each_process_would_decide_for_itself_is_refused(digits, params, monkeypatch):
+@pytest.mark.parametrize(
+    ("callbacks", "params"),
+    [
+        ([], {"patience": 2, "monitor": "train_loss"}),
+        ([], {"schedule": "plateau"}),
+        ([EarlyStopping(monitor="train_loss")], {}),
+    ],
+)
+def test_what_each_process_would_decide_for_itself_is_refused(digits, callbacks, params, monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLE.parent)
     X, y = digits
-    net = ImageClassifier(callbacks=[importlib.import_module(EXAMPLE.stem).DistributedTraining()], **params)
+    distributed = importlib.import_module(EXAMPLE.stem).DistributedTraining()
+    net = ImageClassifier(callbacks=[distributed, *callbacks], **params)
     with pytest.raises(ValueError, match="fixed number of epochs"):
         net.fit(X[:40], y[:40])
 
