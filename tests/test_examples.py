@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from al_sklearn.strategies import catalogue
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -56,3 +58,15 @@ def test_readme_shows_the_examples(name):
     source = (ROOT / "examples" / f"{name}.py").read_text()
     body = source.split('"""', 2)[2].strip()
     assert body in (ROOT / "README.md").read_text(), f"README.md does not show examples/{name}.py as it is"
+
+
+def test_the_catalogue_page_has_every_strategy_and_its_picture():
+    page = (ROOT / "docs" / "catalogue.md").read_text()
+    ours = [info for info in catalogue() if info.function.__module__.startswith("al_sklearn.")]  # not those of tests
+    assert len(ours) > 50
+    for info in ours:
+        for name in (info.name, *info.aliases):
+            assert f"`{name}`" in page
+        assert f"| {info.summary} |" in page
+        picture = f"images/gallery/{info.name}.png"
+        assert f"]({picture})" in page and (ROOT / "docs" / picture).stat().st_size > 5_000
