@@ -17,7 +17,7 @@ MILLION = "## A million candidates"
 class Goal:
     """What was asked for: least ratios to peers by the first word of their name ("" = the fastest), most to the bound.
 
-    A limit in seconds on our own time stands in `seconds`. Sizes that the goal was set for begin with one of `at`.
+    A limit in seconds on our own time stands in `seconds`. Sizes that the goal was set for hold one of `at`.
     """
 
     peers: dict[str, float] = field(default_factory=dict)
@@ -25,27 +25,28 @@ class Goal:
     seconds: float | None = None
     at: tuple[str, ...] = ("",)
 
-    def verdicts(self, ours: Row, same: list[Row]) -> list[str]:
-        """One verdict for each part of the goal that the rows of one size can show."""
-        found: list[str] = []
-        if not ours.size.startswith(self.at):
-            return found
+    def verdicts(self, ours: Row, same: list[Row]) -> dict[str, str | None]:
+        """By the words for each part of the goal: a verdict, or None where the rows of one size do not show it."""
+        is_at = any(part in ours.size for part in self.at)
+        found: dict[str, str | None] = {}
         for name, least in self.peers.items():
             ratios = [row.ratio for row in same if row.kind == "peer" and row.who.startswith(name) and row.ratio]
-            if ratios:
-                found.append(
-                    f"{_word(min(ratios) >= least)}: {min(ratios):.3g} × {name or 'fastest peer'} (≥ {least:g})"
-                )
-        bounds = [1 / row.ratio for row in same if row.kind == "bound" and row.ratio]
-        if self.bound is not None and bounds:
-            found.append(f"{_word(max(bounds) <= self.bound)}: {max(bounds):.3g} × bound (≤ {self.bound:g})")
-        if self.seconds is not None and ours.seconds is not None:
-            found.append(f"{_word(ours.seconds <= self.seconds)}: {ours.seconds:.3g} s (≤ {self.seconds:g})")
+            words = f"≥ {least:g} × {name or 'fastest peer'}"
+            found[words] = _verdict(min(ratios) >= least, f"{min(ratios):.3g} ×", words) if is_at and ratios else None
+        if self.bound is not None:
+            bounds = [1 / row.ratio for row in same if row.kind == "bound" and row.ratio]
+            words = f"≤ {self.bound:g} × bound"
+            found[words] = (
+                _verdict(max(bounds) <= self.bound, f"{max(bounds):.3g} ×", words) if is_at and bounds else None
+            )
+        if self.seconds is not None:
+            words, taken = f"≤ {self.seconds:g} s", ours.seconds
+            found[words] = _verdict(taken <= self.seconds, f"{taken:.3g} s", words) if is_at and taken else None
         return found
 
 
-def _word(is_met: bool) -> str:
-    return "met" if is_met else "**not met**"
+def _verdict(is_met: bool, measured: str, words: str) -> str:
+    return f"{'met' if is_met else '**not met**'}: {measured} ({words})"
 
 
 @dataclass
@@ -59,14 +60,22 @@ class GoalPage(Page):
             "| work | size | ours, s | CPU s | peak MB | fastest peer | × ours | ours × bound | goal |",
             "|" + "---|" * 9,
         ]
+        unseen = {(work, words) for work, goal in self.goals.items() for words in goal.verdicts(Row(work, "", ""), [])}
         for ours in (row for row in self.rows if row.kind == "ours"):
             same = [r for r in self.rows if (r.work, r.size) == (ours.work, ours.size) and r.ratio is not None]
             peers = sorted((r for r in same if r.kind == "peer"), key=lambda r: r.ratio or 0)
             fastest = f"{peers[0].who} | {peers[0].ratio:.3g}" if peers else " | "
             bound = ", ".join(f"{1 / r.ratio:.3g}" for r in same if r.kind == "bound" and r.ratio)
-            goal = "; ".join(self.goals[ours.work].verdicts(ours, same)) if ours.work in self.goals else ""
-            cells = [*self._cells(ours)[:2], *self._cells(ours)[3:6], fastest, bound, goal]
+            verdicts = self.goals[ours.work].verdicts(ours, same) if ours.work in self.goals else {}
+            seen = {words: verdict for words, verdict in verdicts.items() if verdict}
+            unseen -= {(ours.work, words) for words in seen}
+            cells = [*self._cells(ours)[:2], *self._cells(ours)[3:6], fastest, bound, "; ".join(seen.values())]
             lines.append("| " + " | ".join(cells) + " |")
+        if unseen:
+            lines += [
+                "",
+                f"**Goals that no row shows:** {'; '.join(f'{work} {words}' for work, words in sorted(unseen))}.",
+            ]
         return lines
 
 
