@@ -1,6 +1,7 @@
 """Deep active learning for images that feels like scikit-learn.
 
-The names below are imported when they are first used, so that ``import al_sklearn`` is quick.
+The names below are imported when they are first used, so that ``import al_sklearn`` is
+quick.
 """
 
 from __future__ import annotations

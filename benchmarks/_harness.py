@@ -19,7 +19,16 @@ from typing import Any
 import torch
 
 _MOST_CALLS = 50
-PACKAGES = ["al-sklearn", "numpy", "scikit-learn", "torch", "scikit-activeml", "modAL-python", "baal", "bmdal-reg"]
+PACKAGES = [
+    "al-sklearn",
+    "numpy",
+    "scikit-learn",
+    "torch",
+    "scikit-activeml",
+    "modAL-python",
+    "baal",
+    "bmdal-reg",
+]
 
 
 @dataclass
@@ -33,19 +42,23 @@ class Measurement:
     repeats: int
 
 
-def measure(function: Callable[[], Any], *, repeats: int, enough_seconds: float = 10.0) -> Measurement:
+def measure(
+    function: Callable[[], Any], *, repeats: int, enough_seconds: float = 10.0
+) -> Measurement:
     """Median wall and CPU seconds of some calls, and the largest growth of memory.
 
-    Fewer calls where they take long. What takes less than a second is called once more, first, to watch its memory,
-    which takes time as well; what takes milliseconds, until a second is spent, at most fifty times. Neither with one
-    repeat.
+    Fewer calls where they take long. What takes less than a second is called once more,
+    first, to watch its memory, which takes time as well; what takes milliseconds, until
+    a second is spent, at most fifty times. Neither with one repeat.
     """
     with _PeakMemory() as memory:
         wall, cpu, result = _timed(function)
     times = [] if wall < 1 and repeats > 1 else [(wall, cpu)]
     spent = wall
     most = _MOST_CALLS if repeats > 1 else 1
-    while spent < enough_seconds and (len(times) < repeats or (spent < 1 and len(times) < most)):
+    while spent < enough_seconds and (
+        len(times) < repeats or (spent < 1 and len(times) < most)
+    ):
         del result
         wall, cpu, result = _timed(function)
         times.append((wall, cpu))
@@ -61,7 +74,9 @@ def _timed(function: Callable[[], Any]) -> tuple[float, float, Any]:
 
 
 class _PeakMemory:
-    """Largest resident size above that at the start, sampled every few milliseconds; None where there is no /proc."""
+    """Largest resident size above that at the start, sampled every few milliseconds;
+    None where there is no /proc.
+    """
 
     def __enter__(self) -> _PeakMemory:
         self.peak_mb: float | None = None
@@ -74,7 +89,9 @@ class _PeakMemory:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.005):
-            self.peak_mb = max(self.peak_mb or 0.0, (_resident_mb() or 0.0) - (self._start or 0.0))
+            self.peak_mb = max(
+                self.peak_mb or 0.0, (_resident_mb() or 0.0) - (self._start or 0.0)
+            )
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
@@ -105,7 +122,11 @@ class Row:
 
     def fill(self, taken: Measurement, ours: Measurement) -> Row:
         """Put in what was measured."""
-        self.seconds, self.cpu_seconds, self.peak_mb = taken.seconds, taken.cpu_seconds, taken.peak_mb
+        self.seconds, self.cpu_seconds, self.peak_mb = (
+            taken.seconds,
+            taken.cpu_seconds,
+            taken.peak_mb,
+        )
         self.ratio = taken.seconds / ours.seconds
         return self
 
@@ -129,16 +150,28 @@ class Page:
 
         peak = "" if row.peak_mb is None else f"{row.peak_mb:.0f}"
         seconds = [number(row.seconds), number(row.cpu_seconds)]
-        return [row.work, row.size, row.who, *seconds, peak, number(row.ratio), row.note]
+        return [
+            row.work,
+            row.size,
+            row.who,
+            *seconds,
+            peak,
+            number(row.ratio),
+            row.note,
+        ]
 
     def markdown(self, remarks: str) -> str:
         """The page: when, on what and how it was made, and the table."""
-        versions = ", ".join(f"{name} {v}" for name in PACKAGES if (v := _version(name)) is not None)
+        versions = ", ".join(
+            f"{name} {v}" for name in PACKAGES if (v := _version(name)) is not None
+        )
         lines = [
             f"# {self.title}",
             "",
-            f"Made {datetime.date.today()} by `python {shlex.join([_script(), *sys.argv[1:]])}` with "
-            f"{torch.get_num_threads()} threads on {platform.machine()} {platform.system()}, "
+            f"Made {datetime.date.today()} by `python "
+            f"{shlex.join([_script(), *sys.argv[1:]])}` with "
+            f"{torch.get_num_threads()} threads on {platform.machine()} "
+            f"{platform.system()}, "
             f"Python {platform.python_version()}; {versions}.",
             "",
             remarks.strip(),
@@ -153,13 +186,27 @@ class Page:
 
     def _summary(self) -> list[str]:
         """One line a size: ours against the fastest peer and against the bound."""
-        lines = ["| work | size | ours, s | fastest peer | × ours | ours × bound |", "|---|---|---|---|---|---|"]
+        lines = [
+            "| work | size | ours, s | fastest peer | × ours | ours × bound |",
+            "|---|---|---|---|---|---|",
+        ]
         for ours in (row for row in self.rows if row.kind == "ours"):
-            same = [r for r in self.rows if (r.work, r.size) == (ours.work, ours.size) and r.ratio is not None]
-            peers = sorted((r for r in same if r.kind == "peer"), key=lambda r: r.ratio or 0)
+            same = [
+                r
+                for r in self.rows
+                if (r.work, r.size) == (ours.work, ours.size) and r.ratio is not None
+            ]
+            peers = sorted(
+                (r for r in same if r.kind == "peer"), key=lambda r: r.ratio or 0
+            )
             best = f"{peers[0].who} | {peers[0].ratio:.3g}" if peers else " | "
-            bound = [f"{1 / r.ratio:.3g}" for r in same if r.kind == "bound" and r.ratio]
-            lines.append(f"| {ours.work} | {ours.size} | {ours.seconds:.3g} | {best} | {''.join(bound)} |")
+            bound = [
+                f"{1 / r.ratio:.3g}" for r in same if r.kind == "bound" and r.ratio
+            ]
+            lines.append(
+                f"| {ours.work} | {ours.size} | {ours.seconds:.3g} | {best} | "
+                f"{''.join(bound)} |"
+            )
         return lines
 
 

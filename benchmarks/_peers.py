@@ -9,7 +9,8 @@ from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
 
-# Both are read when tqdm and numba are imported. numba's OpenMP layer would set the number of torch's threads.
+# Both are read when tqdm and numba are imported. numba's OpenMP layer would set the
+# number of torch's threads.
 os.environ["TQDM_DISABLE"] = "1"
 os.environ["NUMBA_THREADING_LAYER"] = "workqueue"
 
@@ -27,16 +28,24 @@ def modal_uncertainty(name: str, P: NDArray[np.float32], k: int) -> NDArray[np.i
     """A query function of modAL with a classifier that knows the answers."""
     from modAL import uncertainty
 
-    result = getattr(uncertainty, name)(SimpleNamespace(predict_proba=lambda X: P), P, n_instances=k)
+    result = getattr(uncertainty, name)(
+        SimpleNamespace(predict_proba=lambda X: P), P, n_instances=k
+    )
     return result[0] if isinstance(result, tuple) else result
 
 
-def skactiveml_uncertainty(method: str, P: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """What `UncertaintySampling(method).query` of scikit-activeml does with the probabilities."""
+def skactiveml_uncertainty(
+    method: str, P: NDArray[np.float32], k: int
+) -> NDArray[np.int64]:
+    """What `UncertaintySampling(method).query` of scikit-activeml does with the
+    probabilities.
+    """
     from skactiveml.pool import uncertainty_scores
     from skactiveml.utils import simple_batch
 
-    return simple_batch(uncertainty_scores(P, method=method), random_state=0, batch_size=k)
+    return simple_batch(
+        uncertainty_scores(P, method=method), random_state=0, batch_size=k
+    )
 
 
 def small_text_query(name: str, P: NDArray[np.float32], k: int) -> NDArray[np.int64]:
@@ -44,7 +53,9 @@ def small_text_query(name: str, P: NDArray[np.float32], k: int) -> NDArray[np.in
     from small_text.query_strategies import strategies
 
     knows = SimpleNamespace(predict_proba=lambda dataset: P)
-    return getattr(strategies, name)().query(knows, P, np.arange(len(P)), np.array([], dtype=int), None, n=k)
+    return getattr(strategies, name)().query(
+        knows, P, np.arange(len(P)), np.array([], dtype=int), None, n=k
+    )
 
 
 def small_text_bald(samples: NDArray[np.float32], k: int) -> NDArray[np.int64]:
@@ -52,14 +63,23 @@ def small_text_bald(samples: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     from small_text.query_strategies.bayesian import BALD
 
     knows = SimpleNamespace(predict_proba=lambda dataset, dropout_sampling: samples)
-    return BALD().query(knows, samples, np.arange(len(samples)), np.array([], dtype=int), None, n=k)
+    return BALD().query(
+        knows, samples, np.arange(len(samples)), np.array([], dtype=int), None, n=k
+    )
 
 
 def small_text_coreset(both: NDArray[np.float32], n: int, b: int) -> NDArray[np.int64]:
     """Its greedy k-center: the pool first, then what is labelled."""
     from small_text.query_strategies.coresets import greedy_coreset
 
-    return greedy_coreset(both, np.arange(n), np.arange(n, len(both)), b, distance_metric="euclidean", batch_size=1000)
+    return greedy_coreset(
+        both,
+        np.arange(n),
+        np.arange(n, len(both)),
+        b,
+        distance_metric="euclidean",
+        batch_size=1000,
+    )
 
 
 # BatchBALD
@@ -69,16 +89,22 @@ def skactiveml_batch_bald(S: NDArray[np.float32], b: int, m: int) -> NDArray[np.
     """The picks behind the utilities of scikit-activeml."""
     from skactiveml.pool import batch_bald
 
-    return np.nanargmax(batch_bald(S.copy(), b, n_MC_samples=m, random_state=0), axis=1)  # it writes to its input
+    return np.nanargmax(
+        batch_bald(S.copy(), b, n_MC_samples=m, random_state=0), axis=1
+    )  # it writes to its input
 
 
 def redux_batch_bald(log_probs: torch.Tensor, b: int, m: int) -> NDArray[np.int64]:
     """batchbald_redux on (n, T, C) logarithms in float64."""
     from batchbald_redux.batchbald import get_batchbald_batch
 
-    gc.freeze()  # it collects garbage at each pick; what all the other packages hold is not its fault
+    # it collects garbage at each pick; what all the other packages hold is not its
+    # fault
+    gc.freeze()
     try:
-        return np.array(get_batchbald_batch(log_probs, b, m, dtype=torch.double).indices)
+        return np.array(
+            get_batchbald_batch(log_probs, b, m, dtype=torch.double).indices
+        )
     finally:
         gc.unfreeze()
 
@@ -90,8 +116,12 @@ def baal_batch_bald(last: NDArray[np.float32], b: int, m: int) -> NDArray[np.int
     return np.asarray(BatchBALD(num_samples=b, num_draw=m // last.shape[2])(last))[:b]
 
 
-def full_batch_bald(S: NDArray[np.float32], b: int, m: int, seed: int) -> NDArray[np.int64]:
-    """The full greedy in float64: all candidates at each pick; exact while C^picks ≤ m, then m drawn configurations."""
+def full_batch_bald(
+    S: NDArray[np.float32], b: int, m: int, seed: int
+) -> NDArray[np.int64]:
+    """The full greedy in float64: all candidates at each pick; exact while C^picks ≤ m,
+    then m drawn configurations.
+    """
     rng = np.random.default_rng(seed)
     n_samples, n, n_classes = S.shape
     conditional = _entropy_sum(S.astype(np.float64)).mean(axis=0)
@@ -100,12 +130,16 @@ def full_batch_bald(S: NDArray[np.float32], b: int, m: int, seed: int) -> NDArra
         gains = np.empty(n)
         for start in range(0, n, 256):
             rows = slice(start, start + 256)
-            given = np.tensordot(posteriors, S[:, rows].astype(np.float64), axes=(1, 0))  # (m, rows, C)
+            given = np.tensordot(
+                posteriors, S[:, rows].astype(np.float64), axes=(1, 0)
+            )  # (m, rows, C)
             gains[rows] = weights @ _entropy_sum(given) - conditional[rows]
         gains[picks] = -np.inf
         picks.append(int(gains.argmax()))
         if n_classes ** (i + 1) <= m:
-            joint = (weights[:, None] * posteriors)[:, None, :] * S[:, picks[-1]].T.astype(np.float64)
+            joint = (weights[:, None] * posteriors)[:, None, :] * S[
+                :, picks[-1]
+            ].T.astype(np.float64)
             joint = joint.reshape(-1, n_samples)
             weights = joint.sum(axis=1)
             posteriors = joint / weights[:, None]
@@ -118,7 +152,9 @@ def full_batch_bald(S: NDArray[np.float32], b: int, m: int, seed: int) -> NDArra
 
 
 def joint_information(S: NDArray[np.float32]) -> Callable[[Any], str]:
-    """What a batch is worth: the information of its labels on the sample, estimated by 20,000 draws, in nats."""
+    """What a batch is worth: the information of its labels on the sample, estimated by
+    20,000 draws, in nats.
+    """
 
     def worth(picks: Any) -> str:
         n_samples = len(S)
@@ -133,15 +169,21 @@ def joint_information(S: NDArray[np.float32]) -> Callable[[Any], str]:
     return worth
 
 
-def _draw(S: NDArray[np.float32], picks: list[int], m: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Logarithms of p(labels | t'), (m, T), for labels of the picks drawn equally often from each sample t."""
+def _draw(
+    S: NDArray[np.float32], picks: list[int], m: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Logarithms of p(labels | t'), (m, T), for labels of the picks drawn equally often
+    from each sample t.
+    """
     n_samples = len(S)
     truth = np.repeat(np.arange(n_samples), m // n_samples)
     logs = np.zeros((len(truth), n_samples))
     for pick in picks:
         proba = S[:, pick].astype(np.float64)
         cumulative = np.cumsum(proba, axis=1)[truth]
-        labels = (cumulative > rng.random(len(truth))[:, None] * cumulative[:, -1:]).argmax(axis=1)
+        labels = (
+            cumulative > rng.random(len(truth))[:, None] * cumulative[:, -1:]
+        ).argmax(axis=1)
         logs += np.log(proba.T[labels])
     return logs
 
@@ -153,7 +195,9 @@ def _entropy_sum(proba: NDArray[np.float64]) -> NDArray[np.float64]:
 # Geometric
 
 
-def skactiveml_geometric(name: str, X: NDArray[np.float32], n_labelled: int, b: int, **options: Any) -> NDArray:
+def skactiveml_geometric(
+    name: str, X: NDArray[np.float32], n_labelled: int, b: int, **options: Any
+) -> NDArray:
     """A strategy of scikit-activeml on features whose last rows are labelled."""
     from skactiveml import pool
 
@@ -173,20 +217,30 @@ def apricot_facility_location(X: NDArray[np.float32], b: int) -> NDArray[np.int6
     """Lazy greedy of apricot on the same kernel."""
     from apricot import FacilityLocationSelection
 
-    return FacilityLocationSelection(b, metric="precomputed", optimizer="lazy").fit(kernel(X)).ranking
+    return (
+        FacilityLocationSelection(b, metric="precomputed", optimizer="lazy")
+        .fit(kernel(X))
+        .ranking
+    )
 
 
 # BAIT
 
 
-def weighted_embeddings(H: NDArray[np.float32], P: NDArray[np.float32]) -> NDArray[np.float32]:
+def weighted_embeddings(
+    H: NDArray[np.float32], P: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """√(p (1 - p)) h, whose outer product is the binary Fisher information."""
     confidence = P.max(axis=1, keepdims=True)
     return H * np.sqrt(confidence * (1 - confidence))
 
 
-def naive_bait(H: NDArray[np.float32], P: NDArray[np.float32], b: int) -> NDArray[np.int64]:
-    """Forward 2b, backward b, in float64, with new quadratic forms of the whole pool for each pick."""
+def naive_bait(
+    H: NDArray[np.float32], P: NDArray[np.float32], b: int
+) -> NDArray[np.int64]:
+    """Forward 2b, backward b, in float64, with new quadratic forms of the whole pool
+    for each pick.
+    """
     G = weighted_embeddings(H.astype(np.float64), P.astype(np.float64))
     F, M = G.T @ G / len(G), np.eye(G.shape[1])
     picks: list[int] = []
@@ -208,18 +262,29 @@ def naive_bait(H: NDArray[np.float32], P: NDArray[np.float32], b: int) -> NDArra
     return np.array(picks)
 
 
-def bmdal_bait(H: NDArray[np.float32], P: NDArray[np.float32], b: int) -> NDArray[np.int64]:
-    """BAIT of bmdal_reg, forward and backward, on features that carry the binary Fisher information."""
+def bmdal_bait(
+    H: NDArray[np.float32], P: NDArray[np.float32], b: int
+) -> NDArray[np.int64]:
+    """BAIT of bmdal_reg, forward and backward, on features that carry the binary Fisher
+    information.
+    """
     from bmdal_reg.bmdal import selection
     from bmdal_reg.bmdal.feature_data import TensorFeatureData
     from bmdal_reg.bmdal.feature_maps import IdentityFeatureMap
 
     def wrap(rows: NDArray[np.float32]) -> Any:
-        return selection.Features(IdentityFeatureMap(rows.shape[1]), TensorFeatureData(torch.from_numpy(rows)))
+        return selection.Features(
+            IdentityFeatureMap(rows.shape[1]), TensorFeatureData(torch.from_numpy(rows))
+        )
 
     G = weighted_embeddings(H, P)
     choose = selection.BaitFeatureSpaceSelectionMethod(
-        wrap(G), wrap(G[:0]), sel_with_train=False, noise_sigma=1.0, overselection_factor=2.0, verbosity=0
+        wrap(G),
+        wrap(G[:0]),
+        sel_with_train=False,
+        noise_sigma=1.0,
+        overselection_factor=2.0,
+        verbosity=0,
     )
     return choose.select(b).numpy()
 
@@ -227,7 +292,9 @@ def bmdal_bait(H: NDArray[np.float32], P: NDArray[np.float32], b: int) -> NDArra
 # Clusters
 
 
-def plain_hdbscan(X: NDArray[np.float32], min_cluster_size: int) -> tuple[NDArray, NDArray]:
+def plain_hdbscan(
+    X: NDArray[np.float32], min_cluster_size: int
+) -> tuple[NDArray, NDArray]:
     """Labels and GLOSH scores of hdbscan itself."""
     from hdbscan import HDBSCAN
 
@@ -238,7 +305,9 @@ def plain_hdbscan(X: NDArray[np.float32], min_cluster_size: int) -> tuple[NDArra
 # Hybrid
 
 
-def modal_ranked_batch(X: NDArray[np.float32], U: NDArray, L: NDArray[np.float32], b: int) -> NDArray[np.int64]:
+def modal_ranked_batch(
+    X: NDArray[np.float32], U: NDArray, L: NDArray[np.float32], b: int
+) -> NDArray[np.int64]:
     """Ranked batch of modAL, for a learner that was taught `L`."""
     from modAL.batch import ranked_batch
 
@@ -256,7 +325,9 @@ def modal_density(X: NDArray[np.float32]) -> NDArray[np.float64]:
 # MC dropout
 
 
-def dropout_passes(module: nn.Module, images: torch.Tensor, n_samples: int) -> NDArray[np.float32]:
+def dropout_passes(
+    module: nn.Module, images: torch.Tensor, n_samples: int
+) -> NDArray[np.float32]:
     """Every pass through the whole net, dropout modules in training mode: (T, n, C)."""
     module = deepcopy(module).eval()
     for part in module.modules():
@@ -265,14 +336,21 @@ def dropout_passes(module: nn.Module, images: torch.Tensor, n_samples: int) -> N
     return _passes(module, images, n_samples)
 
 
-def baal_passes(module: nn.Module, images: torch.Tensor, n_samples: int) -> NDArray[np.float32]:
+def baal_passes(
+    module: nn.Module, images: torch.Tensor, n_samples: int
+) -> NDArray[np.float32]:
     """The same with the dropout modules of baal."""
     from baal.bayesian.dropout import patch_module
 
     return _passes(patch_module(module, inplace=False).eval(), images, n_samples)
 
 
-def _passes(module: nn.Module, images: torch.Tensor, n_samples: int) -> NDArray[np.float32]:
+def _passes(
+    module: nn.Module, images: torch.Tensor, n_samples: int
+) -> NDArray[np.float32]:
     with torch.inference_mode():
-        samples = [torch.cat([module(batch) for batch in images.split(128)]).softmax(dim=1) for _ in range(n_samples)]
+        samples = [
+            torch.cat([module(batch) for batch in images.split(128)]).softmax(dim=1)
+            for _ in range(n_samples)
+        ]
     return torch.stack(samples).numpy()

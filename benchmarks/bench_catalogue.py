@@ -1,9 +1,12 @@
-"""The whole catalogue beside its peers, in one process: the cases of bench_strategies.py and those of the rest.
+"""The whole catalogue beside its peers, in one process: the cases of
+bench_strategies.py and those of the rest.
 
-    python benchmarks/bench_catalogue.py [--quick] [--only coreset batchbald ...] [--out docs/benchmarks.md]
+    python benchmarks/bench_catalogue.py [--quick] [--only coreset batchbald ...] [--out
+    docs/benchmarks.md]
 
-The peers are those of benchmarks/peers.txt and peers-no-deps.txt (`make bench` installs them); what is not there, fails
-or takes too long is said in the table, and the rest goes on.
+The peers are those of benchmarks/peers.txt and peers-no-deps.txt (`make bench` installs
+them); what is not there, fails or takes too long is said in the table, and the rest
+goes on.
 """
 
 from __future__ import annotations
@@ -23,7 +26,15 @@ import torch
 from _harness import Measurement, Row
 from _pages import Goal, GoalPage, write_page
 from bench_scoring import load
-from bench_strategies import REMARKS, Bench, agreement, features, gemm, overlap, probabilities
+from bench_strategies import (
+    REMARKS,
+    Bench,
+    agreement,
+    features,
+    gemm,
+    overlap,
+    probabilities,
+)
 
 from al_sklearn.estimators import ImageClassifier
 from al_sklearn.inference import predict_proba
@@ -51,7 +62,9 @@ CASES = [
 
 # The table of goals that the catalogue was built for.
 GOALS = {
-    "coreset": Goal({"": 20, "scikit-activeml": 30}, bound=1.5, at=("n=50000", "n=200000")),
+    "coreset": Goal(
+        {"": 20, "scikit-activeml": 30}, bound=1.5, at=("n=50000", "n=200000")
+    ),
     "badge": Goal({"": 12}, at=("n=50000",)),
     "entropy + top": Goal({"": 4}, at=("n=1000000",)),
     "margin + top": Goal({"": 4}, at=("n=1000000",)),
@@ -111,7 +124,11 @@ class Catalogue(Bench):
         self.taken: dict[tuple[str, str], Measurement] = {}
 
     def ours(
-        self, work: str, size: str, function: Callable[[], Any], note: Callable[[Any], str] = lambda result: ""
+        self,
+        work: str,
+        size: str,
+        function: Callable[[], Any],
+        note: Callable[[Any], str] = lambda result: "",
     ) -> Measurement:
         """Time al_sklearn, and keep it for peers that are added later."""
         self.taken[work, size] = super().ours(work, size, function, note)
@@ -132,21 +149,39 @@ class Catalogue(Bench):
             with limited(self.limit, who):
                 super().peer(work, size, who, ours, function, note, needs)
         except Exception as error:  # noqa: BLE001 - a peer may fail in any way
-            self.page.add(Row(work, size, who, note=f"failed: {type(error).__name__}: {_first_line(error)}"))
+            self.page.add(
+                Row(
+                    work,
+                    size,
+                    who,
+                    note=f"failed: {type(error).__name__}: {_first_line(error)}",
+                )
+            )
 
     def run(self, case: str) -> None:
         """One case; what fails of our own is said in the table."""
         try:
             getattr(self, case)()
         except Exception as error:  # noqa: BLE001 - the other cases are still wanted
-            self.page.add(Row(case, "", "**al_sklearn**", note=f"failed: {type(error).__name__}: {_first_line(error)}"))
+            self.page.add(
+                Row(
+                    case,
+                    "",
+                    "**al_sklearn**",
+                    note=f"failed: {type(error).__name__}: {_first_line(error)}",
+                )
+            )
 
     # Cases of bench_strategies.py with more peers
 
     def coreset(self) -> None:
-        """The same, and small-text, which computes all distances again for each pick."""
+        """The same, and small-text, which computes all distances again for each
+        pick.
+        """
         super().coreset()
-        n, d, n_labelled, b = (1_000, 32, 100, 10) if self.quick else (5_000, 128, 500, 50)
+        n, d, n_labelled, b = (
+            (1_000, 32, 100, 10) if self.quick else (5_000, 128, 500, 50)
+        )
         work, size = "coreset", f"n={n} d={d} l={n_labelled} b={b}"
         both = features(n + n_labelled, d, 50)
         X, L = both[:n], both[n:]
@@ -166,12 +201,16 @@ class Catalogue(Bench):
     def bald(self) -> None:
         """The same, and small-text."""
         super().bald()
-        sizes = [(20, 5_000, 10)] if self.quick else [(20, 100_000, 10), (50, 50_000, 100)]
+        sizes = (
+            [(20, 5_000, 10)] if self.quick else [(20, 100_000, 10), (50, 50_000, 100)]
+        )
         k = 1_000
         for n_samples, n, n_classes in sizes:
             work, size = "bald + top", f"T={n_samples} n={n} C={n_classes} k={k}"
             ours = self.taken[work, size]
-            S = np.ascontiguousarray(np.moveaxis(probabilities(n_samples, n, n_classes), 0, 1))  # (n, T, C)
+            S = np.ascontiguousarray(
+                np.moveaxis(probabilities(n_samples, n, n_classes), 0, 1)
+            )  # (n, T, C)
             same = overlap(ours.result[0])
             self.peer(
                 work,
@@ -192,7 +231,9 @@ class Catalogue(Bench):
             two = torch.topk(torch.from_numpy(P), 2, dim=1).values
             return two[:, 1] - two[:, 0]
 
-        self._uncertainty("margin", by_torch, "margin_sampling", "margin_sampling", "BreakingTies")
+        self._uncertainty(
+            "margin", by_torch, "margin_sampling", "margin_sampling", "BreakingTies"
+        )
 
     def ratio(self) -> None:
         """Ratio of the two largest, and the thousand highest; no peer has it."""
@@ -227,16 +268,32 @@ class Catalogue(Bench):
         work, size = f"{name.replace('_', ' ')} + top", f"n={n} C=10 k={k}"
         ours = self.ours(work, size, lambda: selectors.top_k(measure(P), k))
         same = overlap(ours.result[0])
-        self.peer(work, size, "bound: reading all", ours, lambda: torch.from_numpy(P).sum())
-        self.peer(work, size, "torch + topk", ours, lambda: torch.topk(by_torch(P), k).indices.numpy(), same)
+        self.peer(
+            work, size, "bound: reading all", ours, lambda: torch.from_numpy(P).sum()
+        )
+        self.peer(
+            work,
+            size,
+            "torch + topk",
+            ours,
+            lambda: torch.topk(by_torch(P), k).indices.numpy(),
+            same,
+        )
         if modal is not None:
             function = f"modAL {modal}"
             self.peer(
-                work, size, function, ours, lambda: peers.modal_uncertainty(modal, P, k), same, "modAL.uncertainty"
+                work,
+                size,
+                function,
+                ours,
+                lambda: peers.modal_uncertainty(modal, P, k),
+                same,
+                "modAL.uncertainty",
             )
         if skactiveml is None or small_text is None:
             return
-        # scikit-activeml makes a k × n matrix of utilities, small-text calls Python for each row.
+        # scikit-activeml makes a k × n matrix of utilities, small-text calls Python for
+        # each row.
         few = P[: min(n, 20_000)]
         size = f"n={len(few)} C=10 k={k}"
         ours = self.ours(work, size, lambda: selectors.top_k(measure(few), k))
@@ -266,16 +323,43 @@ class Catalogue(Bench):
         """BALD of nets whose dropout is in the head, beside one plain pass."""
         n_samples, b = (5, 10) if self.quick else (50, 100)
         nets = [
-            ("small_cnn, where the head is a good part", "small_cnn", {}, 200 if self.quick else 1_000),
-            ("resnet20, where it is small", "resnet20", {"module__dropout": 0.5}, 50 if self.quick else 250),
+            (
+                "small_cnn, where the head is a good part",
+                "small_cnn",
+                {},
+                200 if self.quick else 1_000,
+            ),
+            (
+                "resnet20, where it is small",
+                "resnet20",
+                {"module__dropout": 0.5},
+                50 if self.quick else 250,
+            ),
         ]
         for name, module, options, n in nets:
             X, y = load(n + 200, 28)
-            net = ImageClassifier(module, max_epochs=1, random_state=0, **options).fit(X[:200], y[:200])
+            net = ImageClassifier(module, max_epochs=1, random_state=0, **options).fit(
+                X[:200], y[:200]
+            )
             X = X[200:]
-            work, size = "BALD, dropout in the head", f"{name}, n={n} 28×28 T={n_samples}"
-            ours = self.ours(work, size, lambda net=net, X=X: bald(net, X, b, n_samples=n_samples, random_state=0))
-            self.peer(work, size, "bound: one plain pass", ours, lambda net=net, X=X: predict_proba(net, X))
+            work, size = (
+                "BALD, dropout in the head",
+                f"{name}, n={n} 28×28 T={n_samples}",
+            )
+            ours = self.ours(
+                work,
+                size,
+                lambda net=net, X=X: bald(
+                    net, X, b, n_samples=n_samples, random_state=0
+                ),
+            )
+            self.peer(
+                work,
+                size,
+                "bound: one plain pass",
+                ours,
+                lambda net=net, X=X: predict_proba(net, X),
+            )
             images = torch.from_numpy(X)[:, None].float() / 255
             for who, passes, needs in (
                 ("reference, whole passes", peers.dropout_passes, None),
@@ -286,22 +370,29 @@ class Catalogue(Bench):
                     size,
                     who,
                     ours,
-                    lambda net=net, images=images, passes=passes: passes(net.module_, images, n_samples),
+                    lambda net=net, images=images, passes=passes: passes(
+                        net.module_, images, n_samples
+                    ),
                     needs=needs,
                 )
 
     def batchbald(self) -> None:
         """The batch of the largest joint information."""
-        n_samples, n, n_classes, b, m = (10, 300, 4, 4, 100) if self.quick else (100, 10_000, 10, 10, 1_000)
+        n_samples, n, n_classes, b, m = (
+            (10, 300, 4, 4, 100) if self.quick else (100, 10_000, 10, 10, 1_000)
+        )
         S = posterior(n_samples, n, n_classes)
         worth = peers.joint_information(S)
         work = "BatchBALD"
         size = f"T={n_samples} n={n} C={n_classes} b={b}, {m} configurations"
 
         def ours_with(m: int) -> Callable[[], Any]:
-            return lambda: selectors.batch_bald(S, b, n_configurations=m, random_state=0)
+            return lambda: selectors.batch_bald(
+                S, b, n_configurations=m, random_state=0
+            )
 
-        # Configurations are drawn once more than m are possible, each its own way: until then picks must agree.
+        # Configurations are drawn once more than m are possible, each its own way:
+        # until then picks must agree.
         n_exact = 1 + int(np.log(m) / np.log(n_classes) + 1e-9)
         ours = self.ours(work, size, ours_with(m), lambda result: worth(result[0]))
         first = ours.result[0][:n_exact]
@@ -345,7 +436,10 @@ class Catalogue(Bench):
             "baal BatchBALD",
             ours,
             lambda: peers.baal_batch_bald(last, b, m),
-            lambda picks: f"{overlap(ours.result[0])(picks)}, drawn from the first on; {worth(picks)}",
+            lambda picks: (
+                f"{overlap(ours.result[0])(picks)}, drawn from the first on; "
+                f"{worth(picks)}"
+            ),
             "baal.active.heuristics",
         )
         size = f"T={n_samples} n={n} C={n_classes} b={b}, {10 * m} configurations"
@@ -355,8 +449,13 @@ class Catalogue(Bench):
 
     def typiclust(self) -> None:
         """Typical points of clusters of which few are labelled."""
-        n, d, n_labelled, b = (2_000, 32, 40, 10) if self.quick else (50_000, 128, 400, 100)
-        work, size = "TypiClust", f"n={n} d={d} l={n_labelled} b={b} ({n_labelled + b} clusters)"
+        n, d, n_labelled, b = (
+            (2_000, 32, 40, 10) if self.quick else (50_000, 128, 400, 100)
+        )
+        work, size = (
+            "TypiClust",
+            f"n={n} d={d} l={n_labelled} b={b} ({n_labelled + b} clusters)",
+        )
         both = unit_rows(features(n + n_labelled, d, 50))
         X, L = both[:n], both[n:]
         left = distance_left(X)
@@ -366,7 +465,13 @@ class Catalogue(Bench):
             lambda: selectors.typiclust(X, b, labelled=L, random_state=0),
             lambda result: left(result[0]),
         )
-        self.peer(work, size, "bound: X·centresᵀ", ours, lambda: gemm(both, both[: n_labelled + b]))
+        self.peer(
+            work,
+            size,
+            "bound: X·centresᵀ",
+            ours,
+            lambda: gemm(both, both[: n_labelled + b]),
+        )
         self.peer(
             work,
             size,
@@ -378,14 +483,22 @@ class Catalogue(Bench):
         )
 
     def probcover(self) -> None:
-        """Balls that cover the pool: all of the large pool, and a pool whose n × n matrices the peer can hold."""
-        n_large, n, d, b = (3_000, 1_000, 32, 20) if self.quick else (50_000, 8_000, 128, 100)
+        """Balls that cover the pool: all of the large pool, and a pool whose n × n
+        matrices the peer can hold.
+        """
+        n_large, n, d, b = (
+            (3_000, 1_000, 32, 20) if self.quick else (50_000, 8_000, 128, 100)
+        )
         work = "ProbCover"
         X = unit_rows(features(n_large, d, 50))
         radius = nearby_distance(X)
         size = f"n={n_large} d={d} b={b}, radius {radius:.2f}"
-        ours = self.ours(work, size, lambda: selectors.probcover(X, b, radius=radius, random_state=0))
-        self.peer(work, size, "bound: half of X·Xᵀ", ours, lambda: gemm(X, X[: n_large // 2]))
+        ours = self.ours(
+            work, size, lambda: selectors.probcover(X, b, radius=radius, random_state=0)
+        )
+        self.peer(
+            work, size, "bound: half of X·Xᵀ", ours, lambda: gemm(X, X[: n_large // 2])
+        )
         few = X[:n]
         covered = coverage(few, radius)
         for chosen, ours_options, peer_options in (
@@ -397,48 +510,74 @@ class Catalogue(Bench):
             ours = self.ours(
                 work,
                 size,
-                lambda options=ours_options: selectors.probcover(few, b, random_state=0, **options),
+                lambda options=ours_options: selectors.probcover(
+                    few, b, random_state=0, **options
+                ),
                 lambda result, note=note: note(result[0]),
             )
-            self.peer(work, size, "bound: half of X·Xᵀ", ours, lambda: gemm(few, few[: n // 2]))
+            self.peer(
+                work,
+                size,
+                "bound: half of X·Xᵀ",
+                ours,
+                lambda: gemm(few, few[: n // 2]),
+            )
             self.peer(
                 work,
                 size,
                 "scikit-activeml ProbCover",
                 ours,
-                lambda options=peer_options: peers.skactiveml_geometric("ProbCover", few, 0, b, **options),
+                lambda options=peer_options: peers.skactiveml_geometric(
+                    "ProbCover", few, 0, b, **options
+                ),
                 note,
                 "skactiveml.pool",
             )
 
     def max_herding(self) -> None:
-        """Kernel coverage: of a sample that stands for the pool, and of all of it, as the peers do."""
-        n_large, n, d, b = (3_000, 800, 32, 20) if self.quick else (50_000, 8_000, 128, 100)
+        """Kernel coverage: of a sample that stands for the pool, and of all of it, as
+        the peers do.
+        """
+        n_large, n, d, b = (
+            (3_000, 800, 32, 20) if self.quick else (50_000, 8_000, 128, 100)
+        )
         work = "MaxHerding"
         X = unit_rows(features(n_large, d, 50))
         size = f"n={n_large} d={d} b={b}"
-        ours = self.ours(work, size, lambda: selectors.max_herding(X, b, random_state=0))
+        ours = self.ours(
+            work, size, lambda: selectors.max_herding(X, b, random_state=0)
+        )
         self.peer(work, size, "bound: X·referenceᵀ", ours, lambda: gemm(X, X[:2_000]))
         few = X[:n]
         value = kernel_coverage(few)
         theirs = None
-        for name, n_reference in (("all as reference", n), ("a sample as reference", None)):
+        for name, n_reference in (
+            ("all as reference", n),
+            ("a sample as reference", None),
+        ):
             size = f"n={n} d={d} b={b}, {name}"
             ours = self.ours(
                 work,
                 size,
-                lambda n_reference=n_reference: selectors.max_herding(few, b, n_reference=n_reference, random_state=0),
+                lambda n_reference=n_reference: selectors.max_herding(
+                    few, b, n_reference=n_reference, random_state=0
+                ),
                 lambda result: value(result[0]),
             )
 
             def compare(picks: Any, ours: Measurement = ours) -> str:
                 return f"{overlap(ours.result[0])(picks)}; {value(picks)}"
 
-            self.peer(work, size, "bound: X·referenceᵀ", ours, lambda: gemm(few, few[:2_000]))
+            self.peer(
+                work, size, "bound: X·referenceᵀ", ours, lambda: gemm(few, few[:2_000])
+            )
             if theirs is not None:  # the same call, timed once
-                # Its picks are of the whole pool, not of a sample: no agreement to report.
+                # Its picks are of the whole pool, not of a sample: no agreement to
+                # report.
                 ratio = theirs.seconds and theirs.seconds / ours.seconds
-                again = replace(theirs, size=size, ratio=ratio, note="timed above, all as reference")
+                again = replace(
+                    theirs, size=size, ratio=ratio, note="timed above, all as reference"
+                )
                 self.page.add(again)
                 continue
             self.peer(
@@ -446,7 +585,9 @@ class Catalogue(Bench):
                 size,
                 "scikit-activeml MaxHerding",
                 ours,
-                lambda: peers.skactiveml_geometric("MaxHerding", few, 0, b, metric_dict={"gamma": 1.0}),
+                lambda: peers.skactiveml_geometric(
+                    "MaxHerding", few, 0, b, metric_dict={"gamma": 1.0}
+                ),
                 compare,
                 "skactiveml.pool",
             )
@@ -466,13 +607,17 @@ class Catalogue(Bench):
 
     def hdbscan(self) -> None:
         """GLOSH and clusters through hdbscan, beside hdbscan alone."""
-        n, d, n_centres, b = (2_000, 8, 10, 50) if self.quick else (50_000, 32, 50, 1_000)
+        n, d, n_centres, b = (
+            (2_000, 8, 10, 50) if self.quick else (50_000, 32, 50, 1_000)
+        )
         X = features(n, d, n_centres)
         size = f"n={n} d={d} b={b}"
         plain = None
         for work, name in (("GLOSH", "outlier"), ("clusters", "cluster")):
             choose = get_strategy(name)
-            ours = self.ours(work, size, lambda choose=choose: choose(None, X, b, random_state=0))
+            ours = self.ours(
+                work, size, lambda choose=choose: choose(None, X, b, random_state=0)
+            )
 
             def compare(result: Any, ours: Measurement = ours) -> str:
                 labels, scores = result
@@ -480,10 +625,23 @@ class Catalogue(Bench):
                 return f"{overlap(ours.result[0])(most)}; {labels.max() + 1} clusters"
 
             if plain is not None:  # the same call, timed once
-                self.page.add(replace(plain, work=work, ratio=plain.seconds and plain.seconds / ours.seconds, note=""))
+                self.page.add(
+                    replace(
+                        plain,
+                        work=work,
+                        ratio=plain.seconds and plain.seconds / ours.seconds,
+                        note="",
+                    )
+                )
                 continue
             self.peer(
-                work, size, "hdbscan", ours, lambda: peers.plain_hdbscan(X, min_cluster_size=50), compare, "hdbscan"
+                work,
+                size,
+                "hdbscan",
+                ours,
+                lambda: peers.plain_hdbscan(X, min_cluster_size=50),
+                compare,
+                "hdbscan",
             )
             plain = self.page.rows[-1]
 
@@ -491,16 +649,37 @@ class Catalogue(Bench):
 
     def bait(self) -> None:
         """Fisher information, beside the textbook loop."""
-        sizes = [(3_000, 32, 10), (1_000, 32, 5)] if self.quick else [(100_000, 384, 100), (20_000, 384, 20)]
+        sizes = (
+            [(3_000, 32, 10), (1_000, 32, 5)]
+            if self.quick
+            else [(100_000, 384, 100), (20_000, 384, 20)]
+        )
         for n, d, b in sizes:
             work, size = "BAIT", f"n={n} d={d} C=10 b={b}"
             H = features(n, d, 50)
-            P = softmax(H @ np.random.default_rng(1).standard_normal((d, 10), dtype=np.float32) / np.float32(d**0.5))
-            ours = self.ours(work, size, lambda H=H, P=P, b=b: selectors.fisher_trace(H, P, b))
+            P = softmax(
+                H
+                @ np.random.default_rng(1).standard_normal((d, 10), dtype=np.float32)
+                / np.float32(d**0.5)
+            )
+            ours = self.ours(
+                work, size, lambda H=H, P=P, b=b: selectors.fisher_trace(H, P, b)
+            )
             same = same_in_order(ours.result[0])
-            self.peer(work, size, "bound: H·(6 b rows)ᵀ", ours, lambda H=H, b=b: gemm(H, H[: 6 * b]))
             self.peer(
-                work, size, "reference, float64 loop", ours, lambda H=H, P=P, b=b: peers.naive_bait(H, P, b), same
+                work,
+                size,
+                "bound: H·(6 b rows)ᵀ",
+                ours,
+                lambda H=H, b=b: gemm(H, H[: 6 * b]),
+            )
+            self.peer(
+                work,
+                size,
+                "reference, float64 loop",
+                ours,
+                lambda H=H, P=P, b=b: peers.naive_bait(H, P, b),
+                same,
             )
             self.peer(
                 work,
@@ -513,14 +692,24 @@ class Catalogue(Bench):
             )
 
     def ranked_batch(self) -> None:
-        """Cardoso's ranked batch: beside modAL, and at a size where that has no chance."""
-        sizes = [(500, 16, 20, 10)] if self.quick else [(5_000, 64, 100, 50), (100_000, 64, 1_000, 1_000)]
+        """Cardoso's ranked batch: beside modAL, and at a size where that has no
+        chance.
+        """
+        sizes = (
+            [(500, 16, 20, 10)]
+            if self.quick
+            else [(5_000, 64, 100, 50), (100_000, 64, 1_000, 1_000)]
+        )
         for n, d, n_labelled, b in sizes:
             work, size = "ranked batch", f"n={n} d={d} l={n_labelled} b={b}"
             both = features(n + n_labelled, d, 50)
             X, L = both[:n], both[n:]
             U = measures.least_confidence(probabilities(n, 10)).astype(np.float64)
-            ours = self.ours(work, size, lambda X=X, U=U, L=L, b=b: selectors.ranked_batch(X, U, b, labelled=L))
+            ours = self.ours(
+                work,
+                size,
+                lambda X=X, U=U, L=L, b=b: selectors.ranked_batch(X, U, b, labelled=L),
+            )
             self.peer(work, size, "bound: X·Lᵀ", ours, lambda X=X, L=L: gemm(X, L))
             if n > 5_000:
                 continue
@@ -540,14 +729,25 @@ class Catalogue(Bench):
         n, d = (1_000, 16) if self.quick else (10_000, 64)
         work, size = "information density", f"n={n} d={d} euclidean"
         X = features(n, d, 50)
-        ours = self.ours(work, size, lambda: measures.information_density(X, metric="euclidean"))
+        ours = self.ours(
+            work, size, lambda: measures.information_density(X, metric="euclidean")
+        )
 
         def compare(density: np.ndarray) -> str:
-            return f"largest relative difference {np.max(np.abs(density / ours.result - 1)):.1e}"
+            return (
+                "largest relative difference "
+                f"{np.max(np.abs(density / ours.result - 1)):.1e}"
+            )
 
         self.peer(work, size, "bound: half of X·Xᵀ", ours, lambda: gemm(X, X[: n // 2]))
         self.peer(
-            work, size, "modAL information_density", ours, lambda: peers.modal_density(X), compare, "modAL.density"
+            work,
+            size,
+            "modAL information_density",
+            ours,
+            lambda: peers.modal_density(X),
+            compare,
+            "modAL.density",
         )
 
 
@@ -575,7 +775,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def posterior(n_samples: int, n: int, n_classes: int, d: int = 32) -> np.ndarray:
-    """Probabilities (T, n, C) of linear softmax layers drawn around one, on clusters."""
+    """Probabilities (T, n, C) of linear softmax layers drawn around one, on
+    clusters.
+    """
     rng = np.random.default_rng(0)
     H = features(n, d, n_classes)
     W = rng.standard_normal((d, n_classes), dtype=np.float32)
@@ -584,20 +786,32 @@ def posterior(n_samples: int, n: int, n_classes: int, d: int = 32) -> np.ndarray
 
 
 def unit_rows(X: np.ndarray) -> np.ndarray:
-    """Rows of length 1, as TypiClust, ProbCover and MaxHerding want them; the peers are given them so."""
+    """Rows of length 1, as TypiClust, ProbCover and MaxHerding want them; the peers are
+    given them so.
+    """
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     return X
 
 
 def distances(X: np.ndarray, Y: np.ndarray) -> torch.Tensor:
     """Euclidean, of float32 rows."""
-    return torch.cdist(torch.from_numpy(X), torch.from_numpy(Y), compute_mode="use_mm_for_euclid_dist")
+    return torch.cdist(
+        torch.from_numpy(X), torch.from_numpy(Y), compute_mode="use_mm_for_euclid_dist"
+    )
 
 
 def nearby_distance(X: np.ndarray) -> float:
     """A radius within which one point in a hundred lies."""
     some = X[:1_000]
-    return round(float(torch.quantile(distances(some, some).flatten()[:: max(1, len(some) // 100)], 0.01 + 1e-3)), 2)
+    return round(
+        float(
+            torch.quantile(
+                distances(some, some).flatten()[:: max(1, len(some) // 100)],
+                0.01 + 1e-3,
+            )
+        ),
+        2,
+    )
 
 
 def distance_left(X: np.ndarray) -> Callable[[Any], str]:
@@ -613,16 +827,22 @@ def distance_left(X: np.ndarray) -> Callable[[Any], str]:
 
 def coverage(X: np.ndarray, radius: float) -> Callable[[Any], str]:
     """The share of the pool within the radius of a pick."""
-    return lambda picks: (
-        f"covers {float((distances(X, X[np.asarray(picks)]) <= radius).any(dim=1).double().mean()):.4f}"
-    )
+
+    def told(picks: Any) -> str:
+        near = distances(X, X[np.asarray(picks)]) <= radius
+        return f"covers {float(near.any(dim=1).double().mean()):.4f}"
+
+    return told
 
 
 def kernel_coverage(X: np.ndarray) -> Callable[[Any], str]:
     """The mean over the pool of the largest kernel to a pick."""
-    return lambda picks: (
-        f"coverage {float(distances(X, X[np.asarray(picks)]).amin(dim=1).double().square().neg().exp().mean()):.5f}"
-    )
+
+    def told(picks: Any) -> str:
+        least = distances(X, X[np.asarray(picks)]).amin(dim=1).double()
+        return f"coverage {float(least.square().neg().exp().mean()):.5f}"
+
+    return told
 
 
 def same_in_order(ours: np.ndarray) -> Callable[[Any], str]:
@@ -639,11 +859,24 @@ def same_in_order(ours: np.ndarray) -> Callable[[Any], str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small sizes, seconds instead of minutes")
-    parser.add_argument("--only", nargs="+", choices=CASES, default=CASES, help="which work")
-    parser.add_argument("--threads", type=int, help="torch threads (default: torch's own)")
-    parser.add_argument("--limit", type=float, default=300, help="seconds for all calls of one peer at one size")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes, seconds instead of minutes"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=CASES, default=CASES, help="which work"
+    )
+    parser.add_argument(
+        "--threads", type=int, help="torch threads (default: torch's own)"
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=300,
+        help="seconds for all calls of one peer at one size",
+    )
     parser.add_argument("--out", type=Path, help="write the page to this Markdown file")
     arguments = parser.parse_args()
     if arguments.threads:
@@ -654,7 +887,9 @@ def main() -> None:
     for case in arguments.only:
         catalogue.run(case)
     if arguments.out:
-        write_page(arguments.out, page.markdown(f"{REMARKS.strip()}\n\n{MORE_REMARKS.strip()}"))
+        write_page(
+            arguments.out, page.markdown(f"{REMARKS.strip()}\n\n{MORE_REMARKS.strip()}")
+        )
 
 
 if __name__ == "__main__":

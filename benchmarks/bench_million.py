@@ -1,9 +1,12 @@
-"""Every strategy of the catalogue's sections on uncertainty, geometry and hybrids, on a million candidates in a file.
+"""Every strategy of the catalogue's sections on uncertainty, geometry and hybrids, on a
+million candidates in a file.
 
-    python benchmarks/bench_million.py [--limit 600] [--only margin coreset ...] [--out docs/benchmarks.md]
+    python benchmarks/bench_million.py [--limit 600] [--only margin coreset ...] [--out
+    docs/benchmarks.md]
 
-The candidates are a memory-mapped file of float32. Each strategy runs in a process of its own, so that its memory is
-its own, and is stopped after --limit seconds; that it did not finish is then said. --out adds the table to the page.
+The candidates are a memory-mapped file of float32. Each strategy runs in a process of
+its own, so that its memory is its own, and is stopped after --limit seconds; that it
+did not finish is then said. --out adds the table to the page.
 """
 
 from __future__ import annotations
@@ -40,7 +43,9 @@ N_CLASSES = 10
 N_LABELLED = 1_000
 FAMILIES = ("uncertainty", "geometric", "hybrid")
 COMPOSED: dict[str, Callable[[], Any]] = {
-    "mix((0.5, margin), (0.5, coreset))": lambda: mix((0.5, "margin"), (0.5, "coreset")),
+    "mix((0.5, margin), (0.5, coreset))": lambda: mix(
+        (0.5, "margin"), (0.5, "coreset")
+    ),
     "two_stage(margin, coreset)": lambda: two_stage("margin", "coreset"),
     "weighted(margin, k_center)": lambda: weighted("margin", "k_center"),
 }
@@ -57,7 +62,9 @@ runs in a process of its own and was stopped after {limit:g} seconds.
 
 
 def write_data(folder: Path, n: int, d: int, seed: int = 0) -> None:
-    """The candidates as candidates.npy, and labelled.npy with labels.npy beside, written chunk by chunk."""
+    """The candidates as candidates.npy, and labelled.npy with labels.npy beside,
+    written chunk by chunk.
+    """
     rng = np.random.default_rng(seed)
     centres = rng.standard_normal((50, d), dtype=np.float32)
 
@@ -72,13 +79,17 @@ def write_data(folder: Path, n: int, d: int, seed: int = 0) -> None:
     y = np.lib.format.open_memmap(folder / "true_labels.npy", "w+", np.int64, (n,))
     X = np.lib.format.open_memmap(folder / "candidates.npy", "w+", np.float32, (n, d))
     for start in range(0, n, 50_000):
-        X[start : start + 50_000], y[start : start + 50_000] = draw(min(50_000, n - start))
+        X[start : start + 50_000], y[start : start + 50_000] = draw(
+            min(50_000, n - start)
+        )
     X.flush()
     y.flush()
 
 
 class PeakMemory:
-    """Largest growth of the memory that is the process' own, in MB; None where there is no /proc."""
+    """Largest growth of the memory that is the process' own, in MB; None where there is
+    no /proc.
+    """
 
     def __enter__(self) -> PeakMemory:
         self._start = own_mb()
@@ -102,12 +113,16 @@ def own_mb() -> float | None:
     status = Path("/proc/self/status")
     if not status.exists():
         return None
-    lines = (line for line in status.read_text().splitlines() if line.startswith("RssAnon"))
+    lines = (
+        line for line in status.read_text().splitlines() if line.startswith("RssAnon")
+    )
     return next((int(line.split()[1]) / 1024 for line in lines), None)
 
 
 def classifier_for(needs: tuple[str, ...], rows: np.ndarray, labels: np.ndarray) -> Any:
-    """What gives what the strategy needs: logistic regression, or a net with dropout before its only layer."""
+    """What gives what the strategy needs: logistic regression, or a net with dropout
+    before its only layer.
+    """
     learned = LogisticRegression(max_iter=200)
     if {"samples", "input_gradient"} & set(needs):
         torch.manual_seed(0)
@@ -134,8 +149,12 @@ def work(name: str, folder: Path, b: int) -> dict[str, Any]:
     classifier = classifier_for(needs, rows, labels)
     if "true_labels" in needs:  # an oracle, which refuses learners
         classifier = classifier.estimator
-        strategy = functools.partial(strategy, y_true=np.load(folder / "true_labels.npy"))
-    inference.predict_proba(classifier, rows)  # imports and first calls are not its time
+        strategy = functools.partial(
+            strategy, y_true=np.load(folder / "true_labels.npy")
+        )
+    inference.predict_proba(
+        classifier, rows
+    )  # imports and first calls are not its time
     result = timed(lambda: strategy(classifier, X, b, random_state=0))
     indices = result.pop("result")[0]
     if len(np.unique(indices)) != b or indices.min() < 0 or indices.max() >= len(X):
@@ -154,25 +173,48 @@ def timed(function: Callable[[], Any]) -> dict[str, Any]:
 
 def run(name: str, folder: Path, b: int, limit: float, threads: int) -> dict[str, Any]:
     """One strategy in a process of its own."""
-    command = [sys.executable, __file__, "--worker", name, "--folder", str(folder), "--instances", str(b)]
+    command = [
+        sys.executable,
+        __file__,
+        "--worker",
+        name,
+        "--folder",
+        str(folder),
+        "--instances",
+        str(b),
+    ]
     try:
         done = subprocess.run(
-            [*command, "--threads", str(threads)], capture_output=True, text=True, timeout=limit, check=False
+            [*command, "--threads", str(threads)],
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return {"note": f"did not finish in {limit:g} s"}
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[
+            -1
+        ]
         return {"note": f"failed: {last[:200]}"}
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def names() -> list[str]:
-    """What is run: reading alone, every registered strategy of the families, and one of each composition."""
-    return [READ, *(info.name for info in catalogue() if info.family in FAMILIES), *COMPOSED]
+    """What is run: reading alone, every registered strategy of the families, and one of
+    each composition.
+    """
+    return [
+        READ,
+        *(info.name for info in catalogue() if info.family in FAMILIES),
+        *COMPOSED,
+    ]
 
 
-def cells(name: str, result: dict[str, Any], reading: float | None, mb: float) -> list[str]:
+def cells(
+    name: str, result: dict[str, Any], reading: float | None, mb: float
+) -> list[str]:
     """One line of the table."""
 
     def number(value: float | None, text: str = ".3g") -> str:
@@ -181,40 +223,75 @@ def cells(name: str, result: dict[str, Any], reading: float | None, mb: float) -
     seconds, peak = result.get("seconds"), result.get("mb")
     ratio = None if seconds is None or not reading else seconds / reading
     share = None if peak is None else peak / mb
-    numbers = [number(seconds), number(result.get("cpu")), number(peak, ".0f"), number(share, ".2f"), number(ratio)]
+    numbers = [
+        number(seconds),
+        number(result.get("cpu")),
+        number(peak, ".0f"),
+        number(share, ".2f"),
+        number(ratio),
+    ]
     return [name, *numbers, result.get("note", "")]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="20,000 candidates of 32 features")
-    parser.add_argument(
-        "--only", nargs="+", metavar="NAME", help="some strategies alone; the other rows of the page stay"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--limit", type=float, default=600, help="seconds for one strategy, its imports and fit included"
+        "--quick", action="store_true", help="20,000 candidates of 32 features"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help="some strategies alone; the other rows of the page stay",
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=600,
+        help="seconds for one strategy, its imports and fit included",
     )
     parser.add_argument("--candidates", type=int, default=1_000_000)
     parser.add_argument("--features", type=int, default=384)
-    parser.add_argument("--instances", type=int, default=1_000, help="how many are asked for")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch threads")
+    parser.add_argument(
+        "--instances", type=int, default=1_000, help="how many are asked for"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="torch threads"
+    )
     parser.add_argument("--out", type=Path, help="add the table to this Markdown file")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument(
-        "--folder", type=Path, default=None, help="where the data is written (default: a temporary one)"
+        "--folder",
+        type=Path,
+        default=None,
+        help="where the data is written (default: a temporary one)",
     )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.worker:
         warnings.simplefilter("ignore")  # of the optimiser, which need not converge
         result = work(arguments.worker, arguments.folder, arguments.instances)
-        print(json.dumps({key: value for key, value in result.items() if key != "result"}))
+        print(
+            json.dumps({key: value for key, value in result.items() if key != "result"})
+        )
         return
     n, d, b = arguments.candidates, arguments.features, arguments.instances
     if arguments.quick:
         n, d, b = 20_000, 32, 50
-    header = ["strategy", "seconds", "CPU s", "peak MB", "of the file", "× reading", "note"]
-    rows: dict[str, str] = old_rows(arguments.out) if arguments.out and arguments.only else {}
+    header = [
+        "strategy",
+        "seconds",
+        "CPU s",
+        "peak MB",
+        "of the file",
+        "× reading",
+        "note",
+    ]
+    rows: dict[str, str] = (
+        old_rows(arguments.out) if arguments.out and arguments.only else {}
+    )
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
         folder = Path(temporary)
         write_data(folder, n, d)
@@ -229,17 +306,28 @@ def main() -> None:
     if arguments.out:
         known = [rows[name] for name in names() if name in rows]
         lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header), *known]
-        write_million(arguments.out, page(lines, n, d, b, arguments.limit, arguments.threads))
+        write_million(
+            arguments.out, page(lines, n, d, b, arguments.limit, arguments.threads)
+        )
 
 
 def page(lines: list[str], n: int, d: int, b: int, limit: float, threads: int) -> str:
     """The section: how it was made, and the table."""
     made = (
-        f"Made {datetime.date.today()} by `python benchmarks/{Path(__file__).name} {shlex.join(sys.argv[1:])}` with "
-        f"{threads} threads of {os.cpu_count()} cores on {platform.machine()} {platform.system()}."
+        f"Made {datetime.date.today()} by `python benchmarks/{Path(__file__).name} "
+        f"{shlex.join(sys.argv[1:])}` with "
+        f"{threads} threads of {os.cpu_count()} cores on {platform.machine()} "
+        f"{platform.system()}."
     )
     remarks = REMARKS.format(
-        n=n, d=d, b=b, limit=limit, size=n * d * 4 / 2**20, n_labelled=N_LABELLED, n_classes=N_CLASSES, n_samples=20
+        n=n,
+        d=d,
+        b=b,
+        limit=limit,
+        size=n * d * 4 / 2**20,
+        n_labelled=N_LABELLED,
+        n_classes=N_CLASSES,
+        n_samples=20,
     )
     return "\n" + "\n".join(["", made, "", remarks.strip(), "", *lines]) + "\n"
 

@@ -1,11 +1,13 @@
-"""A pool of a million images in one file: memory and time of a query, beside a plain torch loop over the same file.
+"""A pool of a million images in one file: memory and time of a query, beside a plain
+torch loop over the same file.
 
     python benchmarks/bench_pool.py [--quick] [--out docs/large-pools.md]
 
-The images are Fashion-MNIST's where Debian's package is installed (else scikit-learn's digits, enlarged), repeated with
-small shifts. Every line of the table is a process of its own, so that its memory is its own. The plain loop has the
-same network in evaluation mode, the same batches and layout, reads batch by batch, and keeps the probabilities.
---out puts the figures into the page, after its text.
+The images are Fashion-MNIST's where Debian's package is installed (else scikit-learn's
+digits, enlarged), repeated with small shifts. Every line of the table is a process of
+its own, so that its memory is its own. The plain loop has the same network in
+evaluation mode, the same batches and layout, reads batch by batch, and keeps the
+probabilities. --out puts the figures into the page, after its text.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ FIGURES = "## Figures"
 PART = 100_000
 
 
-def images(n: int, seed: int = 0) -> tuple[Iterator[np.ndarray], np.ndarray, np.ndarray, str]:
+def images(
+    n: int, seed: int = 0
+) -> tuple[Iterator[np.ndarray], np.ndarray, np.ndarray, str]:
     """Pieces of the pool, and real images with labels to train on."""
     import torch
     from sklearn.datasets import load_digits
@@ -46,7 +50,9 @@ def images(n: int, seed: int = 0) -> tuple[Iterator[np.ndarray], np.ndarray, np.
     except FileNotFoundError:
         bunch = load_digits()
         small = torch.tensor(bunch.images * (255 / 16), dtype=torch.float32)[:, None]
-        large = torch.nn.functional.interpolate(small, size=(28, 28), mode="bilinear")[:, 0]
+        large = torch.nn.functional.interpolate(small, size=(28, 28), mode="bilinear")[
+            :, 0
+        ]
         X, y, name = large.round().to(torch.uint8).numpy(), bunch.target, "digits"
     rng = np.random.default_rng(seed)
 
@@ -54,14 +60,20 @@ def images(n: int, seed: int = 0) -> tuple[Iterator[np.ndarray], np.ndarray, np.
         for start in range(0, n, 20_000):
             rows = X[rng.integers(len(X), size=min(20_000, n - start))]
             shifts = rng.integers(-2, 3, size=(2, len(rows)))
-            down, right = ((np.arange(28)[None] - shift[:, None]) % 28 for shift in shifts)
-            yield rows[np.arange(len(rows))[:, None, None], down[:, :, None], right[:, None, :]]
+            down, right = (
+                (np.arange(28)[None] - shift[:, None]) % 28 for shift in shifts
+            )
+            yield rows[
+                np.arange(len(rows))[:, None, None], down[:, :, None], right[:, None, :]
+            ]
 
     return pieces(), X[:2000], y[:2000], name
 
 
 def prepare(folder: Path, n: int) -> str:
-    """Write pool.npy and, where h5py is installed, pool.h5; train the network; return what the images are."""
+    """Write pool.npy and, where h5py is installed, pool.h5; train the network; return
+    what the images are.
+    """
     from al_sklearn import ImageClassifier
 
     pieces, X, y, name = images(n)
@@ -71,7 +83,11 @@ def prepare(folder: Path, n: int) -> str:
         h5py = None
     pool = np.lib.format.open_memmap(folder / "pool.npy", "w+", np.uint8, (n, 28, 28))
     file = None if h5py is None else h5py.File(folder / "pool.h5", "w")
-    rows = None if file is None else file.create_dataset("images", (n, 28, 28), np.uint8, chunks=(1024, 28, 28))
+    rows = (
+        None
+        if file is None
+        else file.create_dataset("images", (n, 28, 28), np.uint8, chunks=(1024, 28, 28))
+    )
     start = 0
     for piece in pieces:
         pool[start : start + len(piece)] = piece
@@ -95,29 +111,45 @@ def opened(folder: Path, kind: str) -> Any:
 
 
 def plain_loop(net: Any, X: Any) -> np.ndarray:
-    """What anybody would write: batches out of the file, through the network, probabilities kept."""
+    """What anybody would write: batches out of the file, through the network,
+    probabilities kept.
+    """
     import torch
 
     module, batch = net.module_.eval(), net._scoring_batch_size()
-    mean, std = (torch.from_numpy(part).view(1, -1, 1, 1) for part in net.image_statistics_)
+    mean, std = (
+        torch.from_numpy(part).view(1, -1, 1, 1) for part in net.image_statistics_
+    )
     scale, shift = 1 / (255 * std), mean / std
     out = np.empty((len(X), len(net.classes_)), np.float32)
     with torch.inference_mode():
         for start in range(0, len(X), batch):
             rows = torch.from_numpy(np.array(X[start : start + batch]))[:, None].float()
-            rows = rows.mul_(scale).sub_(shift).contiguous(memory_format=torch.channels_last)
+            rows = (
+                rows.mul_(scale)
+                .sub_(shift)
+                .contiguous(memory_format=torch.channels_last)
+            )
             out[start : start + batch] = module(rows).softmax(dim=1).numpy()
     return out
 
 
 def status_mb(name: str) -> float:
-    """One size out of /proc; getrusage's would still hold the process that started this one."""
+    """One size out of /proc; getrusage's would still hold the process that started this
+    one.
+    """
     with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) / 1024 for line in status if line.startswith(name + ":"))
+        return next(
+            int(line.split()[1]) / 1024
+            for line in status
+            if line.startswith(name + ":")
+        )
 
 
 class Memory:
-    """Largest memory that is this process' own (without mapped files and libraries) while it works."""
+    """Largest memory that is this process' own (without mapped files and libraries)
+    while it works.
+    """
 
     def __enter__(self) -> Memory:
         self.own_mb = 0.0
@@ -145,8 +177,12 @@ def jobs(net: Any, X: Any, b: int, folder: Path) -> dict[str, Callable[[], Any]]
         "plain loop": lambda: plain_loop(net, X),
         "margin": lambda: margin(net, X, b),
         "embed": lambda: inference.proba_and_embed(net, part)[1].shape,
-        "coreset of a part": lambda: subsample("coreset", 20_000)(net, X, b, random_state=0),
-        "without near-duplicates": lambda: without_near_duplicates("margin", 0.999)(net, part, b),
+        "coreset of a part": lambda: subsample("coreset", 20_000)(
+            net, X, b, random_state=0
+        ),
+        "without near-duplicates": lambda: without_near_duplicates("margin", 0.999)(
+            net, part, b
+        ),
     }
 
 
@@ -165,13 +201,30 @@ def work(job: str, kind: str, folder: Path, b: int, threads: int) -> dict[str, A
         wall, cpu = time.perf_counter(), time.process_time()
         jobs(net, X, b, folder)[job]()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return {"seconds": wall, "cpu": cpu, "own": memory.own_mb, "peak": status_mb("VmHWM")}
+    return {
+        "seconds": wall,
+        "cpu": cpu,
+        "own": memory.own_mb,
+        "peak": status_mb("VmHWM"),
+    }
 
 
 def run(job: str, kind: str, folder: Path, b: int, threads: int) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--worker", job, "--kind", kind, "--folder", str(folder)]
+    command = [
+        sys.executable,
+        __file__,
+        "--worker",
+        job,
+        "--kind",
+        kind,
+        "--folder",
+        str(folder),
+    ]
     done = subprocess.run(
-        [*command, "--instances", str(b), "--threads", str(threads)], capture_output=True, text=True, check=False
+        [*command, "--instances", str(b), "--threads", str(threads)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise SystemExit(f"{job} on {kind} failed:\n{done.stderr}")
@@ -203,7 +256,10 @@ def bookkeeping(n: int) -> list[str]:
         for name, action in (
             ("1,000 more labelled", move),
             ("positions unlabelled", lambda: pool.unlabelled),
-            ("state of 1,000 positions, one by one", lambda: [pool.state_of(i) for i in range(1000)]),
+            (
+                "state of 1,000 positions, one by one",
+                lambda: [pool.state_of(i) for i in range(1000)],
+            ),
             ("how many in each state", pool.counts),
             (f"{n // 2:,} positions sent to people and back", there_and_back),
             ("save and load", lambda: (pool.save(path), Pool.load(path))),
@@ -227,31 +283,59 @@ def imports() -> list[str]:
         taken = []
         for _ in range(3):
             out = subprocess.run(
-                [sys.executable, "-c", code.format(statement)], capture_output=True, text=True, check=True
+                [sys.executable, "-c", code.format(statement)],
+                capture_output=True,
+                text=True,
+                check=True,
             ).stdout.split()
             taken.append(float(out[0]))
-        lines.append(f"| `{statement}` | {sorted(taken)[1]:.2g} | {'yes' if out[1] == 'True' else 'no'} |")
+        lines.append(
+            f"| `{statement}` | {sorted(taken)[1]:.2g} | "
+            f"{'yes' if out[1] == 'True' else 'no'} |"
+        )
     return lines
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="50,000 images")
     parser.add_argument("--images", type=int, default=1_000_000)
-    parser.add_argument("--instances", type=int, default=1_000, help="how many are asked for")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="torch threads")
-    parser.add_argument("--out", type=Path, help="put the figures into this Markdown file")
-    parser.add_argument("--folder", type=Path, help="where the pool is written (default: a temporary folder)")
+    parser.add_argument(
+        "--instances", type=int, default=1_000, help="how many are asked for"
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="torch threads",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="put the figures into this Markdown file"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where the pool is written (default: a temporary folder)",
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--kind", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     b, threads = arguments.instances, arguments.threads
     if arguments.worker:
-        print(json.dumps(work(arguments.worker, arguments.kind, arguments.folder, b, threads)))
+        print(
+            json.dumps(
+                work(arguments.worker, arguments.kind, arguments.folder, b, threads)
+            )
+        )
         return
     n = 50_000 if arguments.quick else arguments.images
     begun = time.perf_counter()
-    table = ["| work | file | seconds | CPU s | × the plain loop | peak memory, MB | of it its own, MB |"]
+    table = [
+        "| work | file | seconds | CPU s | × the plain loop | peak memory, MB | of it "
+        "its own, MB |"
+    ]
     table.append("|" + "---|" * 7)
 
     def add(name: str, kind: str, result: dict[str, Any], plain: float | None) -> None:
@@ -267,7 +351,8 @@ def main() -> None:
         size = (folder / "pool.npy").stat().st_size / 2**20
         kinds = ["memmap"] + (["HDF5"] if (folder / "pool.h5").exists() else [])
         for kind in kinds:
-            # Before and after, where the machine's mood would decide; the mean of both is what we are held against.
+            # Before and after, where the machine's mood would decide; the mean of both
+            # is what we are held against.
             first = run("plain loop", kind, folder, b, threads)
             add("plain torch loop", kind, first, None)
             ours = run("margin", kind, folder, b, threads)
@@ -275,7 +360,12 @@ def main() -> None:
             if kind == "memmap":
                 second = run("plain loop", kind, folder, b, threads)
                 add("plain torch loop, again", kind, second, None)
-            add(f"margin, {b:,} of {n:,}", kind, ours, (first["seconds"] + second["seconds"]) / 2)
+            add(
+                f"margin, {b:,} of {n:,}",
+                kind,
+                ours,
+                (first["seconds"] + second["seconds"]) / 2,
+            )
         some = min(PART, n)
         for label in (f"embed {some:,}, kept on disk", "the same, asked again"):
             add(label, "memmap", run("embed", "memmap", folder, b, threads), None)
@@ -297,18 +387,28 @@ def main() -> None:
     if arguments.out:
         options = " ".join(sys.argv[1:])
         made = (
-            f"Made {datetime.date.today()} by `python benchmarks/{Path(__file__).name} {options}` with {threads} "
-            f"threads on {platform.machine()} {platform.system()}: {n:,} {name} images of 28x28 ({size:.0f} MB), "
-            f'`small_cnn`, `max_memory="{LIMIT}"`. Peak memory is the whole process\': Python and '
-            "torch with their libraries (some hundred MB) and the pages of mapped files are in it."
+            f"Made {datetime.date.today()} by `python "
+            f"benchmarks/{Path(__file__).name} {options}` with {threads} "
+            f"threads on {platform.machine()} {platform.system()}: {n:,} {name} "
+            f"images of 28x28 ({size:.0f} MB), "
+            f'`small_cnn`, `max_memory="{LIMIT}"`. Peak memory is the whole '
+            "process': Python and "
+            "torch with their libraries (some hundred MB) and the pages of mapped "
+            "files are in it."
         )
         write(arguments.out, [made, "", *shown])
 
 
 def write(path: Path, lines: list[str]) -> None:
     """Put the figures after the page's text, in the place of older ones."""
-    text = path.read_text(encoding="utf-8").partition(FIGURES)[0].rstrip() if path.exists() else "# Large pools"
-    path.write_text(f"{text}\n\n{FIGURES}\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    text = (
+        path.read_text(encoding="utf-8").partition(FIGURES)[0].rstrip()
+        if path.exists()
+        else "# Large pools"
+    )
+    path.write_text(
+        f"{text}\n\n{FIGURES}\n\n" + "\n".join(lines) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

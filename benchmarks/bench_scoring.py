@@ -1,7 +1,8 @@
 """Scoring time of ImageClassifier beside plain skorch; training is bench_training.py's.
 
-Run ``python benchmarks/bench_scoring.py``; every network is ``small_cnn`` (two convolutions), the images are digits
-enlarged to 28x28, and every row is timed in this one process, in turn, so that ratios hold where seconds do not.
+Run ``python benchmarks/bench_scoring.py``; every network is ``small_cnn`` (two
+convolutions), the images are digits enlarged to 28x28, and every row is timed in this
+one process, in turn, so that ratios hold where seconds do not.
 """
 
 from __future__ import annotations
@@ -39,11 +40,15 @@ def load(n_images: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     if side != 8:
         small = nn.functional.interpolate(small, size=(side, side), mode="bilinear")
     chosen = np.random.default_rng(0).integers(len(small), size=n_images)
-    return small[:, 0].round().to(torch.uint8).numpy()[chosen], bunch.target.astype(np.int64)[chosen]
+    return small[:, 0].round().to(torch.uint8).numpy()[chosen], bunch.target.astype(
+        np.int64
+    )[chosen]
 
 
 def take_turns(jobs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each job; the jobs alternate, so that a busy moment hits them all."""
+    """Median seconds of each job; the jobs alternate, so that a busy moment hits them
+    all.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for job in jobs.values():
         job()
@@ -57,8 +62,16 @@ def take_turns(jobs: dict[str, Callable[[], object]], repeats: int) -> dict[str,
 
 def table(title: str, seconds: dict[str, float]) -> str:
     first = next(iter(seconds.values()))
-    lines = [f"## {title}", "", "| | seconds | times as fast as the first |", "|---|---|---|"]
-    lines += [f"| {name} | {value:.3f} | {first / value:.2f} |" for name, value in seconds.items()]
+    lines = [
+        f"## {title}",
+        "",
+        "| | seconds | times as fast as the first |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {value:.3f} | {first / value:.2f} |"
+        for name, value in seconds.items()
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -66,13 +79,24 @@ def scoring(n_images: int, repeats: int) -> str:
     X, y = load(n_images, 28)
     floats = (X.astype(np.float32) / 255)[:, None]
     plain = NeuralNetClassifier(
-        small_cnn, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, max_epochs=1, train_split=None, verbose=0
+        small_cnn,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        max_epochs=1,
+        train_split=None,
+        verbose=0,
     ).fit(floats[:500], y[:500])
     ours = ImageClassifier(max_epochs=5, random_state=0).fit(X[:500], y[:500])
-    half = ImageClassifier(max_epochs=5, random_state=0).fit(X[:500], y[:500]).set_params(amp="bf16")
+    half = (
+        ImageClassifier(max_epochs=5, random_state=0)
+        .fit(X[:500], y[:500])
+        .set_params(amp="bf16")
+    )
     seconds = take_turns(
         {
-            "skorch NeuralNetClassifier, default batch": lambda: plain.predict_proba(floats),
+            "skorch NeuralNetClassifier, default batch": lambda: plain.predict_proba(
+                floats
+            ),
             "ImageClassifier": lambda: ours.predict_proba(X),
             'ImageClassifier, amp="bf16"': lambda: half.predict_proba(X),
         },
@@ -80,22 +104,41 @@ def scoring(n_images: int, repeats: int) -> str:
     )
     difference = np.abs(ours.predict_proba(X) - half.predict_proba(X)).max()
     title = f"predict_proba of {n_images:,} images of 28x28"
-    return table(title, seconds) + f"\nLargest difference of a probability under bf16: {difference:.1e}.\n"
+    return (
+        table(title, seconds)
+        + f"\nLargest difference of a probability under bf16: {difference:.1e}.\n"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=60_000, help="images to score")
-    parser.add_argument("--repeats", type=int, default=3, help="timed runs of each; the median is printed")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch threads")
-    parser.add_argument("--out", type=Path, help="also write the tables to this Markdown file")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=3,
+        help="timed runs of each; the median is printed",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="torch threads"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="also write the tables to this Markdown file"
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     made = (
-        f"Made {datetime.date.today()} by `python benchmarks/bench_scoring.py {shlex.join(sys.argv[1:])}`: torch "
-        f"{torch.__version__}, {args.threads} threads, {platform.machine()}; medians of {args.repeats} turns."
+        f"Made {datetime.date.today()} by `python benchmarks/bench_scoring.py "
+        f"{shlex.join(sys.argv[1:])}`: torch "
+        f"{torch.__version__}, {args.threads} threads, {platform.machine()}; medians "
+        f"of {args.repeats} turns."
     )
-    text = f"# Scoring\n\n{made}\n\n{REMARKS.strip()}\n\n{scoring(args.images, args.repeats)}"
+    text = (
+        f"# Scoring\n\n{made}\n\n{REMARKS.strip()}\n\n"
+        f"{scoring(args.images, args.repeats)}"
+    )
     print(text)
     if args.out is not None:
         args.out.write_text(text, encoding="utf-8")

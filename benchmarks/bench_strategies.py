@@ -1,11 +1,12 @@
 """coreset, BADGE, entropy and BALD beside their peers, in one process.
 
-    python benchmarks/bench_strategies.py [--quick] [--only coreset badge entropy bald topk] [--out
-    docs/benchmarks.md]
+    python benchmarks/bench_strategies.py [--quick] [--only coreset badge entropy bald
+    topk] [--out docs/benchmarks.md]
 
-Peers: scikit-activeml and modAL (extra `bench`), and baal and bmdal_reg where they can be imported; what is not there
-is left out and said. "reference" is the textbook loop, written here. A peer that would need more than a few minutes
-gets a smaller size, beside us at the same size.
+Peers: scikit-activeml and modAL (extra `bench`), and baal and bmdal_reg where they can
+be imported; what is not there is left out and said. "reference" is the textbook loop,
+written here. A peer that would need more than a few minutes gets a smaller size, beside
+us at the same size.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import torch
 from _harness import Measurement, Page, Row, measure
 
 from al_sklearn.strategies import measures
-from al_sklearn.strategies._products import inner_products
+from al_sklearn.strategies._engine.products import inner_products
 from al_sklearn.strategies.selectors import gradient_kmeans_plusplus, k_center, top_k
 
 REMARKS = """
@@ -60,7 +61,11 @@ class Bench:
         self.page, self.quick = page, quick
 
     def ours(
-        self, work: str, size: str, function: Callable[[], Any], note: Callable[[Any], str] = lambda result: ""
+        self,
+        work: str,
+        size: str,
+        function: Callable[[], Any],
+        note: Callable[[Any], str] = lambda result: "",
     ) -> Measurement:
         """Time al_sklearn; the first call of five also warms up."""
         taken = measure(function, repeats=5)
@@ -78,7 +83,9 @@ class Bench:
         note: Callable[[Any], str] = lambda result: "",
         needs: str | None = None,
     ) -> None:
-        """Time a peer that `needs` a package, a "bound" or a "reference" by the first word of `who`."""
+        """Time a peer that `needs` a package, a "bound" or a "reference" by the first
+        word of `who`.
+        """
         if needs is not None:
             try:
                 import_module(needs)  # before the clock runs
@@ -87,7 +94,9 @@ class Bench:
                 return
         kind = next((k for k in ("bound", "reference") if who.startswith(k)), "peer")
         taken = measure(function, repeats=3)
-        self.page.add(Row(work, size, who, kind, note=note(taken.result)).fill(taken, ours))
+        self.page.add(
+            Row(work, size, who, kind, note=note(taken.result)).fill(taken, ours)
+        )
 
     # k-center
 
@@ -100,11 +109,18 @@ class Bench:
             work, size = "coreset", f"n={n} d={d} l={n_labelled} b={b}"
             both = features(n + n_labelled, d, 50)
             X, L = both[:n], both[n:]
-            ours = self.ours(work, size, lambda X=X, L=L, b=b: k_center(X, b, labelled=L))
+            ours = self.ours(
+                work, size, lambda X=X, L=L, b=b: k_center(X, b, labelled=L)
+            )
             picks = ours.result[0]
             self.peer(work, size, "bound: X·Lᵀ", ours, lambda X=X, L=L: gemm(X, L))
             self.peer(
-                work, size, "reference, float32 loop", ours, lambda X=X, L=L, b=b: loop(X, L, b), agreement(X, L, picks)
+                work,
+                size,
+                "reference, float32 loop",
+                ours,
+                lambda X=X, L=L, b=b: loop(X, L, b),
+                agreement(X, L, picks),
             )
             self.peer(
                 work,
@@ -140,9 +156,20 @@ class Bench:
                 lambda A=A, H=H: gradient_kmeans_plusplus(A, H, b, random_state=0),
                 lambda result, drawn=drawn: drawn(result[0]),
             )
-            self.peer(work, size, "bound: (H·Hᵦᵀ)(A·Aᵦᵀ)", ours, lambda A=A, H=H: (gemm(H, H[:b]), gemm(A, A[:b])))
             self.peer(
-                work, size, "reference, factorised loop", ours, lambda A=A, H=H: factorised_loop(A, H, b, 0), drawn
+                work,
+                size,
+                "bound: (H·Hᵦᵀ)(A·Aᵦᵀ)",
+                ours,
+                lambda A=A, H=H: (gemm(H, H[:b]), gemm(A, A[:b])),
+            )
+            self.peer(
+                work,
+                size,
+                "reference, factorised loop",
+                ours,
+                lambda A=A, H=H: factorised_loop(A, H, b, 0),
+                drawn,
             )
             self.peer(
                 work,
@@ -153,13 +180,20 @@ class Bench:
                 drawn,
                 "bmdal_reg.bmdal.selection",
             )
-            # scikit-activeml makes the n × C·d matrix and goes over it for each pick: a pool that it can hold.
-            few, n_small = (b, n) if self.quick else (200, 4_000 if n_classes == 10 else 1_000)
+            # scikit-activeml makes the n × C·d matrix and goes over it for each pick: a
+            # pool that it can hold.
+            few, n_small = (
+                (b, n) if self.quick else (200, 4_000 if n_classes == 10 else 1_000)
+            )
             work, size = "badge", f"n={n_small} d={d} C={n_classes} b={few}"
             A, H = A[:n_small], H[:n_small]
             if not self.quick:
                 ours = self.ours(
-                    work, size, lambda A=A, H=H, few=few: gradient_kmeans_plusplus(A, H, few, random_state=0)
+                    work,
+                    size,
+                    lambda A=A, H=H, few=few: gradient_kmeans_plusplus(
+                        A, H, few, random_state=0
+                    ),
                 )
             self.peer(
                 work,
@@ -180,17 +214,45 @@ class Bench:
         work, size = "entropy + top", f"n={n} C=10 k={k}"
         ours = self.ours(work, size, lambda: top_k(measures.entropy(P), k))
         same = overlap(ours.result[0])
-        self.peer(work, size, "bound: reading all", ours, lambda: torch.from_numpy(P).sum())
-        self.peer(work, size, "reference, numpy", ours, lambda: np.argsort(-entropy_numpy(P))[:k], same)
-        self.peer(work, size, "torch entr + topk", ours, lambda: torch_entropy_top(P, k), same)
-        self.peer(work, size, "modAL entropy_sampling", ours, lambda: modal_entropy(P, k), same, "modAL.uncertainty")
-        # scikit-activeml makes a k × n matrix of utilities: a pool of which it takes less than 1 GB.
+        self.peer(
+            work, size, "bound: reading all", ours, lambda: torch.from_numpy(P).sum()
+        )
+        self.peer(
+            work,
+            size,
+            "reference, numpy",
+            ours,
+            lambda: np.argsort(-entropy_numpy(P))[:k],
+            same,
+        )
+        self.peer(
+            work, size, "torch entr + topk", ours, lambda: torch_entropy_top(P, k), same
+        )
+        self.peer(
+            work,
+            size,
+            "modAL entropy_sampling",
+            ours,
+            lambda: modal_entropy(P, k),
+            same,
+            "modAL.uncertainty",
+        )
+        # scikit-activeml makes a k × n matrix of utilities: a pool of which it takes
+        # less than 1 GB.
         few = P[: min(n, 100_000)]
         size = f"n={len(few)} C=10 k={k}"
         if not self.quick:
             ours = self.ours(work, size, lambda: top_k(measures.entropy(few), k))
             same = overlap(ours.result[0])
-        self.peer(work, size, "scikit-activeml", ours, lambda: skactiveml_entropy(few, k), same, "skactiveml.pool")
+        self.peer(
+            work,
+            size,
+            "scikit-activeml",
+            ours,
+            lambda: skactiveml_entropy(few, k),
+            same,
+            "skactiveml.pool",
+        )
 
     def topk(self) -> None:
         """Selection alone."""
@@ -199,23 +261,60 @@ class Bench:
         scores = np.random.default_rng(0).random(n, dtype=np.float32)
         ours = self.ours(work, size, lambda: top_k(scores, k))
         same = overlap(ours.result[0])
-        self.peer(work, size, "numpy argpartition", ours, lambda: np.argpartition(scores, n - k)[n - k :], same)
-        self.peer(work, size, "torch topk", ours, lambda: torch.topk(torch.from_numpy(scores), k).indices, same)
+        self.peer(
+            work,
+            size,
+            "numpy argpartition",
+            ours,
+            lambda: np.argpartition(scores, n - k)[n - k :],
+            same,
+        )
+        self.peer(
+            work,
+            size,
+            "torch topk",
+            ours,
+            lambda: torch.topk(torch.from_numpy(scores), k).indices,
+            same,
+        )
 
     def bald(self) -> None:
         """Mutual information of posterior samples, and the thousand highest."""
-        sizes = [(20, 5_000, 10)] if self.quick else [(20, 100_000, 10), (50, 50_000, 100)]
+        sizes = (
+            [(20, 5_000, 10)] if self.quick else [(20, 100_000, 10), (50, 50_000, 100)]
+        )
         k = 1_000
         for n_samples, n, n_classes in sizes:
             work, size = "bald + top", f"T={n_samples} n={n} C={n_classes} k={k}"
             S = probabilities(n_samples, n, n_classes)
             ours = self.ours(work, size, lambda S=S: top_k(measures.bald(S), k))
             same = overlap(ours.result[0])
-            self.peer(work, size, "bound: reading all", ours, lambda S=S: torch.from_numpy(S).sum())
-            self.peer(work, size, "reference, numpy", ours, lambda S=S: np.argsort(-bald_numpy(S))[:k], same)
-            last = np.ascontiguousarray(np.moveaxis(S, 0, -1))  # (n, C, T), as baal wants it
             self.peer(
-                work, size, "baal BALD", ours, lambda last=last: baal_bald(last)[:k], same, "baal.active.heuristics"
+                work,
+                size,
+                "bound: reading all",
+                ours,
+                lambda S=S: torch.from_numpy(S).sum(),
+            )
+            self.peer(
+                work,
+                size,
+                "reference, numpy",
+                ours,
+                lambda S=S: np.argsort(-bald_numpy(S))[:k],
+                same,
+            )
+            last = np.ascontiguousarray(
+                np.moveaxis(S, 0, -1)
+            )  # (n, C, T), as baal wants it
+            self.peer(
+                work,
+                size,
+                "baal BALD",
+                ours,
+                lambda last=last: baal_bald(last)[:k],
+                same,
+                "baal.active.heuristics",
             )
             self.peer(
                 work,
@@ -232,16 +331,22 @@ class Bench:
 
 
 def gemm(X: np.ndarray, L: np.ndarray) -> None:
-    """The product X·Lᵀ in tiles, by the faster of torch's two libraries, thrown away."""
+    """The product X·Lᵀ in tiles, by the faster of torch's two libraries, thrown
+    away.
+    """
     rows, centres = torch.from_numpy(X), torch.from_numpy(L)
     with torch.inference_mode():
         for start in range(0, len(X), 4096):
             for first in range(0, len(L), 1024):
-                inner_products(rows[start : start + 4096], centres[first : first + 1024])
+                inner_products(
+                    rows[start : start + 4096], centres[first : first + 1024]
+                )
 
 
 def loop(X: np.ndarray, L: np.ndarray, b: int) -> np.ndarray:
-    """k-center as everyone writes it: cached norms, one pass over the pool for each pick."""
+    """k-center as everyone writes it: cached norms, one pass over the pool for each
+    pick.
+    """
     rows, centres = torch.from_numpy(X), torch.from_numpy(L)
     norms = rows.square().sum(dim=1)
     nearest = torch.full((len(X),), torch.inf)
@@ -259,7 +364,9 @@ def loop(X: np.ndarray, L: np.ndarray, b: int) -> np.ndarray:
 
 
 def agreement(X: np.ndarray, L: np.ndarray, ours: np.ndarray) -> Callable[[Any], str]:
-    """Whether a peer picked the same; if not, who is right at the first difference, by float64 differences."""
+    """Whether a peer picked the same; if not, who is right at the first difference, by
+    float64 differences.
+    """
 
     def compare(result: Any) -> str:
         theirs = np.asarray(result)
@@ -269,10 +376,12 @@ def agreement(X: np.ndarray, L: np.ndarray, ours: np.ndarray) -> Callable[[Any],
         first = int(different[0])
         rows = np.concatenate([L, X[ours[:first]]]).astype(np.float64)
         radii = [
-            np.sqrt(np.square(rows - X[i].astype(np.float64)).sum(axis=1).min()) for i in (ours[first], theirs[first])
+            np.sqrt(np.square(rows - X[i].astype(np.float64)).sum(axis=1).min())
+            for i in (ours[first], theirs[first])
         ]
         return (
-            f"same first {first} picks, {len(np.intersect1d(ours, theirs))} of {len(ours)} in all; there ours is at "
+            f"same first {first} picks, {len(np.intersect1d(ours, theirs))} of "
+            f"{len(ours)} in all; there ours is at "
             f"{radii[0]:.9g}, theirs at {radii[1]:.9g} (float64)"
         )
 
@@ -281,13 +390,19 @@ def agreement(X: np.ndarray, L: np.ndarray, ours: np.ndarray) -> Callable[[Any],
 
 def overlap(ours: np.ndarray) -> Callable[[Any], str]:
     """How many of the same were picked, in whatever order."""
-    return lambda theirs: f"{len(np.intersect1d(ours, np.asarray(theirs)))} of {len(ours)} the same"
+    return lambda theirs: (
+        f"{len(np.intersect1d(ours, np.asarray(theirs)))} of {len(ours)} the same"
+    )
 
 
 def gradient_factors(n: int, d: int, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Residuals and embeddings of a linear layer on clusters."""
     H = features(n, d, n_classes)
-    logits = H @ np.random.default_rng(1).standard_normal((d, n_classes), dtype=np.float32) / np.float32(np.sqrt(d))
+    logits = (
+        H
+        @ np.random.default_rng(1).standard_normal((d, n_classes), dtype=np.float32)
+        / np.float32(np.sqrt(d))
+    )
     P = np.exp(logits)
     P /= P.sum(axis=1, keepdims=True)
     A = -P
@@ -296,15 +411,24 @@ def gradient_factors(n: int, d: int, n_classes: int) -> tuple[np.ndarray, np.nda
 
 
 def potential(A: np.ndarray, H: np.ndarray) -> Callable[[Any], str]:
-    """What a random draw can be compared by: the mean D² that it leaves, on some of the pool."""
+    """What a random draw can be compared by: the mean D² that it leaves, on some of the
+    pool.
+    """
     some = np.random.default_rng(0).permutation(len(A))[:2_000]
 
     def compare(result: Any) -> str:
         picks = np.asarray(result)
-        a, h, ac, hc = (torch.from_numpy(x).double() for x in (A[some], H[some], A[picks], H[picks]))
-        norms, centre_norms = (x.square().sum(dim=1) * y.square().sum(dim=1) for x, y in ((a, h), (ac, hc)))
+        a, h, ac, hc = (
+            torch.from_numpy(x).double() for x in (A[some], H[some], A[picks], H[picks])
+        )
+        norms, centre_norms = (
+            x.square().sum(dim=1) * y.square().sum(dim=1) for x, y in ((a, h), (ac, hc))
+        )
         d2 = norms[:, None] + centre_norms - 2 * (a @ ac.T) * (h @ hc.T)
-        return f"leaves mean D² {float(d2.amin(dim=1).clamp(min=0).mean()):.4g}; {len(np.unique(picks))} unique"
+        return (
+            f"leaves mean D² {float(d2.amin(dim=1).clamp(min=0).mean()):.4g}; "
+            f"{len(np.unique(picks))} unique"
+        )
 
     return compare
 
@@ -318,10 +442,14 @@ def factorised_loop(A: np.ndarray, H: np.ndarray, b: int, seed: int) -> np.ndarr
     nearest = torch.full((len(A),), torch.inf)
     while len(picks) < b:
         last = picks[-1]
-        nearest = torch.minimum(nearest, norms + norms[last] - 2 * (a @ a[last]) * (h @ h[last])).clamp_(min=0)
+        nearest = torch.minimum(
+            nearest, norms + norms[last] - 2 * (a @ a[last]) * (h @ h[last])
+        ).clamp_(min=0)
         nearest[picks] = 0
         cumulated = torch.cumsum(nearest.double(), 0).numpy()
-        picks.append(int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right")))
+        picks.append(
+            int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right"))
+        )
     return np.array(picks)
 
 
@@ -337,7 +465,9 @@ def bald_numpy(S: np.ndarray) -> np.ndarray:
 
 def torch_entropy_top(P: np.ndarray, k: int) -> np.ndarray:
     """Two calls of torch."""
-    return torch.topk(torch.special.entr(torch.from_numpy(P)).sum(dim=1), k).indices.numpy()
+    return torch.topk(
+        torch.special.entr(torch.from_numpy(P)).sum(dim=1), k
+    ).indices.numpy()
 
 
 def skactiveml_coreset(both: np.ndarray, n: int, b: int) -> np.ndarray:
@@ -366,15 +496,21 @@ def skactiveml_badge(A: np.ndarray, H: np.ndarray, b: int) -> np.ndarray:
             return P
 
     y = np.full(len(H), np.nan)
-    return np.array(Badge(random_state=0).query(H, y, Knows(), fit_clf=False, batch_size=b))
+    return np.array(
+        Badge(random_state=0).query(H, y, Knows(), fit_clf=False, batch_size=b)
+    )
 
 
 def skactiveml_entropy(P: np.ndarray, k: int) -> np.ndarray:
-    """What `UncertaintySampling(method="entropy").query` does with the probabilities."""
+    """What `UncertaintySampling(method="entropy").query` does with the
+    probabilities.
+    """
     from skactiveml.pool import uncertainty_scores
     from skactiveml.utils import simple_batch
 
-    return simple_batch(uncertainty_scores(P, method="entropy"), random_state=0, batch_size=k)
+    return simple_batch(
+        uncertainty_scores(P, method="entropy"), random_state=0, batch_size=k
+    )
 
 
 def skactiveml_bald(S: np.ndarray, k: int) -> np.ndarray:
@@ -382,7 +518,9 @@ def skactiveml_bald(S: np.ndarray, k: int) -> np.ndarray:
     from skactiveml.pool import batch_bald
     from skactiveml.utils import simple_batch
 
-    return simple_batch(batch_bald(S.copy(), batch_size=1)[0], random_state=0, batch_size=k)  # it writes to its input
+    return simple_batch(
+        batch_bald(S.copy(), batch_size=1)[0], random_state=0, batch_size=k
+    )  # it writes to its input
 
 
 def baal_bald(last: np.ndarray) -> np.ndarray:
@@ -396,11 +534,15 @@ def modal_entropy(P: np.ndarray, k: int) -> np.ndarray:
     """Its query function with a classifier that knows the answers."""
     from modAL.uncertainty import entropy_sampling
 
-    result = entropy_sampling(SimpleNamespace(predict_proba=lambda X: P), P, n_instances=k)
+    result = entropy_sampling(
+        SimpleNamespace(predict_proba=lambda X: P), P, n_instances=k
+    )
     return result[0] if isinstance(result, tuple) else result
 
 
-def bmdal(method: str, parts: list[np.ndarray], labelled: list[np.ndarray], b: int) -> np.ndarray:
+def bmdal(
+    method: str, parts: list[np.ndarray], labelled: list[np.ndarray], b: int
+) -> np.ndarray:
     """A selection of bmdal_reg on plain features (one part) or products of two."""
     np.Inf = np.inf  # noqa: NPY201 - its pin on numpy 1 is this name
     from bmdal_reg.bmdal import selection
@@ -415,15 +557,29 @@ def bmdal(method: str, parts: list[np.ndarray], labelled: list[np.ndarray], b: i
         return selection.Features(ProductFeatureMap(maps), ListFeatureData(data))
 
     choose = getattr(selection, f"{method}SelectionMethod")
-    return choose(wrap(parts), wrap(labelled), sel_with_train=method == "MaxDist", verbosity=0).select(b).numpy()
+    return (
+        choose(
+            wrap(parts), wrap(labelled), sel_with_train=method == "MaxDist", verbosity=0
+        )
+        .select(b)
+        .numpy()
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     cases = ["coreset", "badge", "entropy", "topk", "bald"]
-    parser.add_argument("--quick", action="store_true", help="small sizes, seconds instead of minutes")
-    parser.add_argument("--only", nargs="+", choices=cases, default=cases, help="which work")
-    parser.add_argument("--threads", type=int, help="torch threads (default: torch's own)")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes, seconds instead of minutes"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=cases, default=cases, help="which work"
+    )
+    parser.add_argument(
+        "--threads", type=int, help="torch threads (default: torch's own)"
+    )
     parser.add_argument("--out", type=Path, help="write the page to this Markdown file")
     arguments = parser.parse_args()
     if arguments.threads:

@@ -1,8 +1,10 @@
-"""Memory that teaching needs: 1,000 images out of a 10 GB file must cost what 1,000 images weigh.
+"""Memory that teaching needs: 1,000 images out of a 10 GB file must cost what 1,000
+images weigh.
 
     python benchmarks/bench_teach_memory.py [--gigabytes 10] [--rows 1000]
 
-The file is sparse: it takes no disk. What is measured is the peak of tracemalloc, which sees every array of numpy.
+The file is sparse: it takes no disk. What is measured is the peak of tracemalloc, which
+sees every array of numpy.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ SHAPE = (64, 64, 3)
 
 
 class Mean(ClassifierMixin, BaseEstimator):
-    """Looks at its rows and copies none of them, so that what is measured is the learner."""
+    """Looks at its rows and copies none of them, so that what is measured is the
+    learner.
+    """
 
     def fit(self, X: Any, y: Any) -> Mean:
         """Fit."""
@@ -45,7 +49,9 @@ def peak_mb(action: Callable[[], object]) -> float:
     return peak / 1e6
 
 
-def teach(learner: Any, X: np.memmap, y: np.ndarray, chosen: np.ndarray, **options: Any) -> Callable[[], object]:
+def teach(
+    learner: Any, X: np.memmap, y: np.ndarray, chosen: np.ndarray, **options: Any
+) -> Callable[[], object]:
     """Teach the second half of ``chosen`` to a learner that knows the first half."""
     first, second = np.array_split(chosen, 2)
     learner.fit(np.asarray(X[first]), y[: len(first)])
@@ -58,15 +64,26 @@ def main(gigabytes: float = 10.0, rows: int = 1000) -> None:
     chosen = rng.choice(n, size=2 * rows, replace=False)
     y = rng.integers(10, size=2 * rows)
     with tempfile.TemporaryDirectory() as folder:
-        X = np.memmap(Path(folder) / "images.dat", dtype=np.uint8, mode="w+", shape=(n, *SHAPE))
-        print(f"pool: {n:,} images, {X.nbytes / 1e9:.1f} GB; {rows:,} images weigh {X[:rows].nbytes / 1e6:.1f} MB\n")
+        X = np.memmap(
+            Path(folder) / "images.dat", dtype=np.uint8, mode="w+", shape=(n, *SHAPE)
+        )
+        print(
+            f"pool: {n:,} images, {X.nbytes / 1e9:.1f} GB; {rows:,} images weigh "
+            f"{X[:rows].nbytes / 1e6:.1f} MB\n"
+        )
         asking = ActiveLearner(Mean(), query_strategy="random", random_state=0)
         committee = Committee([ActiveLearner(Mean()) for _ in range(8)])
         actions = {
             f"query {rows:,} at random": lambda: asking.query(X, n_instances=rows),
-            f"teach {rows:,} to one that knows {rows:,}": teach(ActiveLearner(Mean()), X, y, chosen),
-            "the same without a fit": teach(ActiveLearner(Mean()), X, y, chosen, refit=False),
-            "the same, bootstrap": teach(ActiveLearner(Mean()), X, y, chosen, bootstrap=True),
+            f"teach {rows:,} to one that knows {rows:,}": teach(
+                ActiveLearner(Mean()), X, y, chosen
+            ),
+            "the same without a fit": teach(
+                ActiveLearner(Mean()), X, y, chosen, refit=False
+            ),
+            "the same, bootstrap": teach(
+                ActiveLearner(Mean()), X, y, chosen, bootstrap=True
+            ),
             "the same, a committee of 8": teach(committee, X, y, chosen),
         }
         for name, action in actions.items():

@@ -1,8 +1,11 @@
-"""Fitting and scoring times of ImageClassifier beside a plain torch loop and a plain skorch net; writes a page.
+"""Fitting and scoring times of ImageClassifier beside a plain torch loop and a plain
+skorch net; writes a page.
 
-Run ``python benchmarks/bench_training.py --out docs/training-speed.md`` (about 3 minutes on 2 idle cores). Network,
-weights at the start, steps, batch and optimizer settings are the same for all; the jobs take turns and the fastest turn
-of each counts, so that a busy moment hits nobody alone. With ``--device cuda``: ResNet-18 on 50,000 images of 32x32.
+Run ``python benchmarks/bench_training.py --out docs/training-speed.md`` (about 3
+minutes on 2 idle cores). Network, weights at the start, steps, batch and optimizer
+settings are the same for all; the jobs take turns and the fastest turn of each counts,
+so that a busy moment hits nobody alone. With ``--device cuda``: ResNet-18 on 50,000
+images of 32x32.
 """
 
 from __future__ import annotations
@@ -32,7 +35,10 @@ OURS, HALF, LOOP, TIGHT, SKORCH = (
 )
 TRAIN, SCORE = "train", "score"
 # A loop may take 1/1.05 of our time in training; in scoring it must be slower.
-GOALS = {TRAIN: Goal({"plain torch loop": round(1 / 1.05, 3)}), SCORE: Goal({"plain torch loop": 1.0})}
+GOALS = {
+    TRAIN: Goal({"plain torch loop": round(1 / 1.05, 3)}),
+    SCORE: Goal({"plain torch loop": 1.0}),
+}
 
 REMARKS = """
 "plain torch loop" is what one writes without a library: indexing of a tensor that is on the device already,
@@ -51,14 +57,29 @@ def network(name: str, X: np.ndarray, device: str) -> nn.Module:
 
 def as_floats(X: np.ndarray) -> torch.Tensor:
     images = torch.from_numpy(X)
-    return (images.unsqueeze(1) if X.ndim == 3 else images.permute(0, 3, 1, 2)).float().div_(255).contiguous()
+    return (
+        (images.unsqueeze(1) if X.ndim == 3 else images.permute(0, 3, 1, 2))
+        .float()
+        .div_(255)
+        .contiguous()
+    )
 
 
-def loop(name: str, X: np.ndarray, y: np.ndarray, steps: int, batch: int, device: str, tight: bool) -> None:
+def loop(
+    name: str,
+    X: np.ndarray,
+    y: np.ndarray,
+    steps: int,
+    batch: int,
+    device: str,
+    tight: bool,
+) -> None:
     module = network(name, X, device).train()
     layout = torch.channels_last if tight else torch.contiguous_format
     module = module.to(memory_format=layout)
-    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3, fused=True if tight else None)
+    optimizer = torch.optim.Adam(
+        module.parameters(), lr=1e-3, fused=True if tight else None
+    )
     images, labels = as_floats(X).to(device), torch.from_numpy(y).to(device)
     done = 0
     while done < steps:
@@ -72,7 +93,9 @@ def loop(name: str, X: np.ndarray, y: np.ndarray, steps: int, batch: int, device
             done += 1
 
 
-def skorch_net(name: str, X: np.ndarray, epochs: int, batch: int, device: str) -> NeuralNetClassifier:
+def skorch_net(
+    name: str, X: np.ndarray, epochs: int, batch: int, device: str
+) -> NeuralNetClassifier:
     return NeuralNetClassifier(
         network(name, X, device),
         criterion=nn.CrossEntropyLoss,
@@ -88,31 +111,56 @@ def skorch_net(name: str, X: np.ndarray, epochs: int, batch: int, device: str) -
 
 @torch.no_grad()
 def loop_scores(module: nn.Module, images: torch.Tensor, device: str) -> torch.Tensor:
-    return torch.cat([module(part.to(device)).softmax(1).cpu() for part in images.split(256)])
+    return torch.cat(
+        [module(part.to(device)).softmax(1).cpu() for part in images.split(256)]
+    )
 
 
-def take_turns(jobs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Measurement]:
+def take_turns(
+    jobs: dict[str, Callable[[], Any]], repeats: int
+) -> dict[str, Measurement]:
     """The fastest turn of each job, after one turn that does not count."""
     for job in jobs.values():
         job()
-    turns = [{name: measure(job, repeats=1) for name, job in jobs.items()} for _ in range(repeats)]
-    return {name: min((turn[name] for turn in turns), key=lambda taken: taken.seconds) for name in jobs}
+    turns = [
+        {name: measure(job, repeats=1) for name, job in jobs.items()}
+        for _ in range(repeats)
+    ]
+    return {
+        name: min((turn[name] for turn in turns), key=lambda taken: taken.seconds)
+        for name in jobs
+    }
 
 
-def add_rows(page: GoalPage, work: str, size: str, taken: dict[str, Measurement], images: int) -> None:
+def add_rows(
+    page: GoalPage, work: str, size: str, taken: dict[str, Measurement], images: int
+) -> None:
     for who, one in taken.items():
         kind = {OURS: "ours", HALF: "variant", TIGHT: "bound"}.get(who, "peer")
         note = f"{images / one.seconds:,.0f} images/s"
         page.add(Row(work, size, who, kind, note=note).fill(one, taken[OURS]))
 
 
-def train(page: GoalPage, name: str, X: np.ndarray, y: np.ndarray, epochs: int, repeats: int, device: str) -> None:
+def train(
+    page: GoalPage,
+    name: str,
+    X: np.ndarray,
+    y: np.ndarray,
+    epochs: int,
+    repeats: int,
+    device: str,
+) -> None:
     batch = 128 if device == "cuda" else 32
     per_epoch = -(-len(X) // batch)
     steps = epochs * max(8, per_epoch)
-    net = ImageClassifier(name, max_epochs=epochs, batch_size=batch, device=device, random_state=0)
+    net = ImageClassifier(
+        name, max_epochs=epochs, batch_size=batch, device=device, random_state=0
+    )
     # skorch has no least number of batches: it takes as many more epochs.
-    plain, floats = skorch_net(name, X, steps // per_epoch, batch, device), as_floats(X).numpy()
+    plain, floats = (
+        skorch_net(name, X, steps // per_epoch, batch, device),
+        as_floats(X).numpy(),
+    )
     jobs = {
         OURS: lambda: net.fit(X, y),
         LOOP: lambda: loop(name, X, y, steps, batch, device, tight=False),
@@ -122,13 +170,21 @@ def train(page: GoalPage, name: str, X: np.ndarray, y: np.ndarray, epochs: int, 
     taken = take_turns(jobs, repeats)
     done = sum(net.history[:, "train_batch_count"])
     assert done == steps, f"{done} steps of ours, {steps} of the loop"
-    seen = sum(row["train_batch_size"] for epoch in net.history for row in epoch["batches"])
+    seen = sum(
+        row["train_batch_size"] for epoch in net.history for row in epoch["batches"]
+    )
     add_rows(page, TRAIN, f"{name}, {_size(X)}, {steps} steps", taken, seen)
 
 
-def score(page: GoalPage, name: str, X: np.ndarray, y: np.ndarray, repeats: int, device: str) -> None:
-    net = ImageClassifier(name, max_epochs=1, device=device, random_state=0).fit(X[:64], y[:64])
-    half = ImageClassifier(name, max_epochs=1, device=device, random_state=0).fit(X[:64], y[:64])
+def score(
+    page: GoalPage, name: str, X: np.ndarray, y: np.ndarray, repeats: int, device: str
+) -> None:
+    net = ImageClassifier(name, max_epochs=1, device=device, random_state=0).fit(
+        X[:64], y[:64]
+    )
+    half = ImageClassifier(name, max_epochs=1, device=device, random_state=0).fit(
+        X[:64], y[:64]
+    )
     half.set_params(amp="bf16")
     floats = as_floats(X)
     module = network(name, X, device).eval()
@@ -143,7 +199,9 @@ def score(page: GoalPage, name: str, X: np.ndarray, y: np.ndarray, repeats: int,
 
 
 def _size(X: np.ndarray) -> str:
-    return f"{len(X):,} images of {X.shape[1]}x{X.shape[2]}" + (f"x{X.shape[3]}" if X.ndim == 4 else "")
+    return f"{len(X):,} images of {X.shape[1]}x{X.shape[2]}" + (
+        f"x{X.shape[3]}" if X.ndim == 4 else ""
+    )
 
 
 def coloured(n_images: int) -> tuple[np.ndarray, np.ndarray]:
@@ -153,12 +211,23 @@ def coloured(n_images: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=7, help="turns of small jobs; longer ones have fewer")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch threads")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=7,
+        help="turns of small jobs; longer ones have fewer",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="torch threads"
+    )
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--images", type=int, default=50_000, help="images on the GPU")
-    parser.add_argument("--out", type=Path, help="also write the page to this Markdown file")
+    parser.add_argument(
+        "--out", type=Path, help="also write the page to this Markdown file"
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     few = max(2, args.repeats // 2)
@@ -173,7 +242,10 @@ def main() -> None:
         train(page, "resnet18", *coloured(args.images), 1, few, "cuda")
         score(page, "resnet18", *coloured(args.images), few, "cuda")
     else:
-        raise SystemExit("No CUDA device is there: run without --device cuda for the rows of the CPU.")
+        raise SystemExit(
+            "No CUDA device is there: run without --device cuda for the rows of the "
+            "CPU."
+        )
     if args.out is not None:
         args.out.write_text(page.markdown(REMARKS), encoding="utf-8")
 

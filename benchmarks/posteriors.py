@@ -1,4 +1,5 @@
-"""Sources of posterior samples side by side on digits: accuracy, NLL, confidence and seconds. Prints a Markdown table.
+"""Sources of posterior samples side by side on digits: accuracy, NLL, confidence and
+seconds. Prints a Markdown table.
 
     python benchmarks/posteriors.py
 
@@ -31,7 +32,9 @@ def sources() -> dict[str, object]:
         "MC dropout": net,
         "DeepEnsemble, 5": DeepEnsemble(net, 5),
         "SnapshotEnsemble, 5, lr 1e-3": SnapshotEnsemble(net, 5),
-        "SnapshotEnsemble, 5, lr 5e-3": SnapshotEnsemble(ImageClassifier("small_cnn", max_epochs=EPOCHS, lr=5e-3), 5),
+        "SnapshotEnsemble, 5, lr 5e-3": SnapshotEnsemble(
+            ImageClassifier("small_cnn", max_epochs=EPOCHS, lr=5e-3), 5
+        ),
         "LaplaceClassifier, probit": LaplaceClassifier(net),
         "LaplaceClassifier, map": LaplaceClassifier(net, predictive="map"),
         "TemperatureScaling, 1/5 held out": TemperatureScaling(net),
@@ -45,24 +48,46 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(bunch.target))
     X, y = (bunch.images * (255 / 16)).astype(np.uint8)[order], bunch.target[order]
     X_test, y_test = X[N_LABELS:], y[N_LABELS:]
-    print("| source | accuracy % | NLL | mean confidence % | spread of samples % | fit s | samples s |")
+    print(
+        "| source | accuracy % | NLL | mean confidence % | spread of samples % | fit "
+        "s | samples s |"
+    )
     print("|---|---|---|---|---|---|---|")
     for name, source in sources().items():
         rows = []
         for seed in range(SEEDS):
             started = time.perf_counter()
-            fitted = source.set_params(random_state=seed).fit(X[:N_LABELS], y[:N_LABELS])  # type: ignore[attr-defined]
+            fitted = source.set_params(random_state=seed).fit(
+                X[:N_LABELS], y[:N_LABELS]
+            )  # type: ignore[attr-defined]
             fit_seconds = time.perf_counter() - started
             proba = predict_proba(fitted, X_test).astype(float)
             started = time.perf_counter()
-            samples = sample_proba(fitted, X_test, 5 if "Ensemble" in name else 20, random_state=seed)
+            samples = sample_proba(
+                fitted, X_test, 5 if "Ensemble" in name else 20, random_state=seed
+            )
             sample_seconds = time.perf_counter() - started
-            nll = -np.log(np.maximum(proba[np.arange(len(y_test)), y_test], 1e-12)).mean()
+            nll = -np.log(
+                np.maximum(proba[np.arange(len(y_test)), y_test], 1e-12)
+            ).mean()
             right = 100 * (proba.argmax(axis=1) == y_test).mean()
             spread = 100 * samples.std(axis=0).max(axis=1).mean()
-            rows.append([right, nll, 100 * proba.max(axis=1).mean(), spread, fit_seconds, sample_seconds])
+            rows.append(
+                [
+                    right,
+                    nll,
+                    100 * proba.max(axis=1).mean(),
+                    spread,
+                    fit_seconds,
+                    sample_seconds,
+                ]
+            )
         means = np.mean(rows, axis=0)
-        cells = [f"{means[0]:.1f}", f"{means[1]:.3f}", *(f"{value:.1f}" for value in means[2:])]
+        cells = [
+            f"{means[0]:.1f}",
+            f"{means[1]:.3f}",
+            *(f"{value:.1f}" for value in means[2:]),
+        ]
         print(f"| {name} | {' | '.join(cells)} |")
 
 

@@ -1,7 +1,8 @@
 """Make docs/catalogue.md and its gallery from the registry: ``python docs/build.py``.
 
-Every strategy is run twice: on a two-dimensional pool, to see what it picks, and on 10,000 embedded candidates, to
-see what it costs. Oracles are given the true labels, and 500 rows to test on.
+Every strategy is run twice: on a two-dimensional pool, to see what it picks, and on
+10,000 embedded candidates, to see what it costs. Oracles are given the true labels, and
+500 rows to test on.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44")
 
 
 class Perceptron(nn.Sequential):
-    """One hidden layer with dropout before the last: the least that every capability can be asked of."""
+    """One hidden layer with dropout before the last: the least that every capability
+    can be asked of.
+    """
 
     def __init__(self, n_features: int, n_classes: int, hidden: int = 64):
         hidden_layer = (nn.Flatten(), nn.Linear(n_features, hidden), nn.ReLU())
@@ -71,15 +74,24 @@ class Perceptron(nn.Sequential):
 
 
 def rows_for(info: StrategyInfo, X: np.ndarray) -> np.ndarray:
-    """Return features as they are, or as images one pixel high for a network that predicts its loss on images."""
+    """Return features as they are, or as images one pixel high for a network that
+    predicts its loss on images.
+    """
     return X[:, None, None] if "loss" in info.needs else X
 
 
-def taught(info: StrategyInfo, X: np.ndarray, y: np.ndarray, epochs: int) -> ActiveLearner:
+def taught(
+    info: StrategyInfo, X: np.ndarray, y: np.ndarray, epochs: int
+) -> ActiveLearner:
     """Return a learner taught X and y that can give what the strategy needs."""
     if "loss" in info.needs:
         net = LossPredictionClassifier(
-            Perceptron, module__n_features=X.shape[1], lr=0.02, max_epochs=epochs, batch_size=128, random_state=0
+            Perceptron,
+            module__n_features=X.shape[1],
+            lr=0.02,
+            max_epochs=epochs,
+            batch_size=128,
+            random_state=0,
         )
         return ActiveLearner(net, X_training=rows_for(info, X), y_training=y)
     torch.manual_seed(0)
@@ -98,18 +110,31 @@ def taught(info: StrategyInfo, X: np.ndarray, y: np.ndarray, epochs: int) -> Act
 
 
 def ask(
-    info: StrategyInfo, learner: ActiveLearner, X: np.ndarray, truth: dict[str, np.ndarray], n_instances: int, seed: int
+    info: StrategyInfo,
+    learner: ActiveLearner,
+    X: np.ndarray,
+    truth: dict[str, np.ndarray],
+    n_instances: int,
+    seed: int,
 ) -> np.ndarray:
     """Return what the strategy picks; oracles are given what they take of the truth."""
     classifier = learner.estimator if "true_labels" in info.needs else learner
-    known = {name: value for name, value in truth.items() if name in inspect.signature(info.function).parameters}
-    return info.function(classifier, rows_for(info, X), n_instances, **known, random_state=seed)[0]
+    known = {
+        name: value
+        for name, value in truth.items()
+        if name in inspect.signature(info.function).parameters
+    }
+    return info.function(
+        classifier, rows_for(info, X), n_instances, **known, random_state=seed
+    )[0]
 
 
 def plane() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Two moons and two blobs, 900 points; 12 of them labelled."""
     moons, of_moon = make_moons(600, noise=0.1, random_state=0)
-    blobs, of_blob = make_blobs([200, 100], centers=[(2.6, 1.2), (-1.6, -0.7)], cluster_std=0.28, random_state=0)
+    blobs, of_blob = make_blobs(
+        [200, 100], centers=[(2.6, 1.2), (-1.6, -0.7)], cluster_std=0.28, random_state=0
+    )
     X = np.concatenate([moons, blobs]).astype(np.float32)
     y = np.concatenate([of_moon, of_blob + 2])
     order = np.random.default_rng(0).permutation(len(X))
@@ -124,14 +149,29 @@ def draw(info: StrategyInfo, path: Path) -> None:
     learner = taught(info, X[labelled], y[labelled], 200)
     candidates = np.setdiff1d(np.arange(len(X)), labelled)
     X_test, y_test = X[candidates[:500]], y[candidates[:500]]
-    truth = {"y_true": y[candidates], "X_labelled": X[labelled], "y_labelled": y[labelled]}
+    truth = {
+        "y_true": y[candidates],
+        "X_labelled": X[labelled],
+        "y_labelled": y[labelled],
+    }
     truth |= {"X_test": X_test, "y_test": y_test}
     indices = ask(info, learner, X[candidates], truth, 24, 0)
     picked = X[candidates[indices]]
-    grid = np.stack(np.meshgrid(np.linspace(-2.6, 3.6, 180), np.linspace(-1.7, 2.2, 120)), -1)
-    regions = learner.predict(rows_for(info, grid.reshape(-1, 2).astype(np.float32))).reshape(grid.shape[:2])
+    grid = np.stack(
+        np.meshgrid(np.linspace(-2.6, 3.6, 180), np.linspace(-1.7, 2.2, 120)), -1
+    )
+    regions = learner.predict(
+        rows_for(info, grid.reshape(-1, 2).astype(np.float32))
+    ).reshape(grid.shape[:2])
     figure, axes = plt.subplots(figsize=(4.2, 2.9))
-    axes.contourf(grid[..., 0], grid[..., 1], regions, levels=np.arange(5) - 0.5, colors=COLOURS, alpha=0.13)
+    axes.contourf(
+        grid[..., 0],
+        grid[..., 1],
+        regions,
+        levels=np.arange(5) - 0.5,
+        colors=COLOURS,
+        alpha=0.13,
+    )
     axes.scatter(*X.T, s=5, c=[COLOURS[label] for label in y], alpha=0.45, linewidths=0)
     axes.scatter(
         *X[labelled].T,
@@ -147,7 +187,12 @@ def draw(info: StrategyInfo, path: Path) -> None:
     plt.close(figure)
 
 
-def seconds(info: StrategyInfo, learner: ActiveLearner, X: np.ndarray, truth: dict[str, np.ndarray]) -> float:
+def seconds(
+    info: StrategyInfo,
+    learner: ActiveLearner,
+    X: np.ndarray,
+    truth: dict[str, np.ndarray],
+) -> float:
     """Median of three runs, b = 100; one where a run is long."""
     taken: list[float] = []
     while len(taken) < 3 and (not taken or taken[0] < 10):
@@ -159,7 +204,9 @@ def seconds(info: StrategyInfo, learner: ActiveLearner, X: np.ndarray, truth: di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="one strategy, to look at; the page is not written")
+    parser.add_argument(
+        "--only", help="one strategy, to look at; the page is not written"
+    )
     only = parser.parse_args().only
     torch.set_num_threads(2)
     warnings.simplefilter("ignore")
@@ -200,8 +247,17 @@ def main() -> None:
                 learners[predicts_loss] = taught(info, X[:200], y[:200], 30)
             cost = f"{seconds(info, learners[predicts_loss], X[200:10_200], truth):.3f}"
             print(f"{info.name:32} {cost}", flush=True)
-            name = f"`{info.name}`" + "".join(f"<br>`{alias}`" for alias in info.aliases)
-            cells = (name, info.summary, ", ".join(info.needs) or "–", info.cost, cost, info.reference)
+            name = f"`{info.name}`" + "".join(
+                f"<br>`{alias}`" for alias in info.aliases
+            )
+            cells = (
+                name,
+                info.summary,
+                ", ".join(info.needs) or "–",
+                info.cost,
+                cost,
+                info.reference,
+            )
             lines.append(f"| {' | '.join(cells)} |")
         lines += ["", *(f"![{name}](images/gallery/{name}.png)" for name in drawn), ""]
     if not only:

@@ -8,7 +8,12 @@ from al_sklearn.strategies import coreset, mix
 data = load_dataset("digits")
 comparison = StrategyComparison(
     ImageClassifier("small_cnn"),
-    ["margin", "badge", partial(coreset, metric="cosine"), mix((0.8, "margin"), (0.2, "random"))],
+    [
+        "margin",
+        "badge",
+        partial(coreset, metric="cosine"),
+        mix((0.8, "margin"), (0.2, "random")),
+    ],
     n_initial=20,
     n_instances=20,
     n_rounds=3,

@@ -1,11 +1,16 @@
-"""Fit, query, teach: ask for the labels of the images that a network is least sure of."""
+"""Fit, query, teach: ask for the labels of the images that a network is least sure
+of.
+"""
 
 from al_sklearn import ActiveLearner, ImageClassifier, load_dataset
 from al_sklearn.pool import Pool
 from al_sklearn.strategies import bald
 
 data = load_dataset("digits")
-X, y = data.X_train, data.y_train  # uint8 images (n, 8, 8); y is what people would be asked for
+X, y = (
+    data.X_train,
+    data.y_train,
+)  # uint8 images (n, 8, 8); y is what people would be asked for
 
 pool = Pool(len(X))
 pool.move(range(20), "labelled")

@@ -1,4 +1,6 @@
-"""Few labels: a classifier on the features of a pretrained network, without training it, a GPU or a download."""
+"""Few labels: a classifier on the features of a pretrained network, without training
+it, a GPU or a download.
+"""
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -13,9 +15,17 @@ model = make_pipeline(
     StandardScaler(),
     LogisticRegression(max_iter=1000),
 )
-learner = ActiveLearner(model, query_strategy="typiclust", X_training=data.X_train[:10], y_training=data.y_train[:10])
+learner = ActiveLearner(
+    model,
+    query_strategy="typiclust",
+    X_training=data.X_train[:10],
+    y_training=data.y_train[:10],
+)
 X_pool, y_pool = data.X_train[10:], data.y_train[10:]  # y_pool stands for people
 for _ in range(5):
     chosen, images = learner.query(X_pool, n_instances=10)
     learner.teach(images, y_pool[chosen])
-    print(f"{len(learner.y_training)} labels: {learner.score(data.X_test, data.y_test):.3f}")
+    print(
+        f"{len(learner.y_training)} labels: "
+        f"{learner.score(data.X_test, data.y_test):.3f}"
+    )

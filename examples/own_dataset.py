@@ -17,9 +17,17 @@ class NamedPhotos(DataSource):
     def load(self, data_dir, *, test_every=5):
         """List the files; a label is what stands before the last _ of a name."""
         files = np.array([str(path) for path in sorted(data_dir.glob("*_*.*"))])
-        labels = np.array([path.rpartition("/")[2].rpartition("_")[0] for path in files])
+        labels = np.array(
+            [path.rpartition("/")[2].rpartition("_")[0] for path in files]
+        )
         test = np.arange(len(files)) % test_every == 0
-        return ImageData("named-photos", files[~test].tolist(), labels[~test], files[test].tolist(), labels[test])
+        return ImageData(
+            "named-photos",
+            files[~test].tolist(),
+            labels[~test],
+            files[test].tolist(),
+            labels[test],
+        )
 
 
 data = load_dataset("named-photos", sys.argv[1], on_corrupt="skip", test_every=4)

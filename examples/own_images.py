@@ -23,4 +23,7 @@ learner = ActiveLearner(
 )
 indices, files, scores = learner.query(unknown, n_instances=10, return_metrics=True)
 path = write_requests("requests", indices, scores, names=files)
-print(f"Fill in the column 'label' of {path}; read_labels(path) gives the answers back for teach().")
+print(
+    f"Fill in the column 'label' of {path}; read_labels(path) gives the answers back "
+    "for teach()."
+)

@@ -1,4 +1,6 @@
-"""Experiments are scikit-learn estimators: the strategy is one more parameter to search over."""
+"""Experiments are scikit-learn estimators: the strategy is one more parameter to search
+over.
+"""
 
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -18,7 +20,10 @@ experiment = ActiveLearningExperiment(
 )
 search = GridSearchCV(
     experiment,
-    {"query_strategy": ["random_sampling", "margin", "entropy"], "estimator__logisticregression__C": [0.1, 1.0]},
+    {
+        "query_strategy": ["random_sampling", "margin", "entropy"],
+        "estimator__logisticregression__C": [0.1, 1.0],
+    },
     cv=3,
 ).fit(X, y)
 print(search.best_params_, round(search.best_score_, 3))

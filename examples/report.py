@@ -1,6 +1,8 @@
-"""The report of a comparison, with everything that the data can add: docs/report-example.html is its output.
+"""The report of a comparison, with everything that the data can add:
+docs/report-example.html is its output.
 
-``python examples/report.py --out docs/report-example.html`` takes about two minutes on two cores.
+``python examples/report.py --out docs/report-example.html`` takes about two minutes on
+two cores.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def main() -> None:
     X, X_test, y, y_test = train_test_split(
         images, digits.target, test_size=500, stratify=digits.target, random_state=0
     )
-    model = make_pipeline(FunctionTransformer(flatten), LogisticRegression(max_iter=500))
+    model = make_pipeline(
+        FunctionTransformer(flatten), LogisticRegression(max_iter=500)
+    )
     comparison = StrategyComparison(
         model,
         STRATEGIES,
@@ -57,7 +61,10 @@ def main() -> None:
     ).fit(X, y, X_test, y_test)
     queries = {name: comparison.queries_[name, 0] for name in SHOWN}
     bought = {name: np.concatenate(batches) for name, batches in queries.items()}
-    proba = {name: clone(model).fit(X[rows], y[rows]).predict_proba(X_test) for name, rows in bought.items()}
+    proba = {
+        name: clone(model).fit(X[rows], y[rows]).predict_proba(X_test)
+        for name, rows in bought.items()
+    }
     data = ReportData(
         coordinates=plots.pool_coordinates(X),
         queries=queries,

@@ -1,6 +1,8 @@
-"""Where each stopping criterion ends, and what it costs: digits, margin, 10 seeds; the tables of docs/stopping.md.
+"""Where each stopping criterion ends, and what it costs: digits, margin, 10 seeds; the
+tables of docs/stopping.md.
 
-Every criterion sees the same runs: the seed decides split, initial set and model, and margin buys the same images.
+Every criterion sees the same runs: the seed decides split, initial set and model, and
+margin buys the same images.
 """
 
 from __future__ import annotations
@@ -48,18 +50,27 @@ def main() -> None:
     for criterion in CRITERIA:
         labels, accuracy = [], []
         for seed in range(arguments.seeds):
-            made = ActiveLearningExperiment(model, "margin", stopping=criterion, random_state=seed, **options).fit(X, y)
+            made = ActiveLearningExperiment(
+                model, "margin", stopping=criterion, random_state=seed, **options
+            ).fit(X, y)
             labels.append(made.history_["n_labelled"].iloc[-1])
             accuracy.append(made.history_["accuracy"].iloc[-1])
-        rows.append((repr(criterion) if criterion else "all 30 rounds", *_row(labels, accuracy)))
+        rows.append(
+            (repr(criterion) if criterion else "all 30 rounds", *_row(labels, accuracy))
+        )
     print(_table(rows, ["criterion", "labels", "accuracy"]))
     rows = []
-    for name, rate in [("20 a round", 20), ("adaptive", AdaptiveRate(20, gain=0.02, max_instances=100))]:
+    for name, rate in [
+        ("20 a round", 20),
+        ("adaptive", AdaptiveRate(20, gain=0.02, max_instances=100)),
+    ]:
         labels, accuracy, rounds = [], [], []
         for seed in range(arguments.seeds):
             stopping = Budget(400)
             own = {**options, "n_instances": rate, "stopping": stopping}
-            made = ActiveLearningExperiment(model, "margin", random_state=seed, **own).fit(X, y)
+            made = ActiveLearningExperiment(
+                model, "margin", random_state=seed, **own
+            ).fit(X, y)
             labels.append(made.history_["n_labelled"].iloc[-1])
             accuracy.append(made.history_["accuracy"].iloc[-1])
             rounds.append(len(made.history_) - 1)
@@ -69,8 +80,15 @@ def main() -> None:
 
 def _row(labels: list[int], accuracy: list[float]) -> tuple[str, str]:
     score = mean_interval(accuracy)
-    spread = f"{min(labels)} to {max(labels)}" if min(labels) < max(labels) else f"{labels[0]}"
-    return f"{np.mean(labels):.0f} ({spread})", f"{score.estimate:.3f} ± {score.high - score.estimate:.3f}"
+    spread = (
+        f"{min(labels)} to {max(labels)}"
+        if min(labels) < max(labels)
+        else f"{labels[0]}"
+    )
+    return (
+        f"{np.mean(labels):.0f} ({spread})",
+        f"{score.estimate:.3f} ± {score.high - score.estimate:.3f}",
+    )
 
 
 def _table(rows: list[tuple[str, ...]], columns: list[str]) -> str:

@@ -2,7 +2,8 @@
 
 import os
 
-# Before torch or any BLAS is loaded: two workers with two threads each are ten times slower than one each.
+# Before torch or any BLAS is loaded: two workers with two threads each are ten times
+# slower than one each.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 

@@ -8,10 +8,18 @@ from al_sklearn.annotation import read_labels, write_requests
 
 
 def test_requests_go_out_and_labels_come_back(tmp_path):
-    path = write_requests(tmp_path / "asked", [7, 2, 5], scores=[0.9, 0.5, 0.1], names=["a.png", "b, c.png", "d.png"])
+    path = write_requests(
+        tmp_path / "asked",
+        [7, 2, 5],
+        scores=[0.9, 0.5, 0.1],
+        names=["a.png", "b, c.png", "d.png"],
+    )
     assert path.name == "cycle_0001.csv"
     table = pd.read_csv(path, keep_default_na=False)
-    assert table.columns.tolist() == ["index", "name", "score", "label"] and table.name[1] == "b, c.png"
+    assert (
+        table.columns.tolist() == ["index", "name", "score", "label"]
+        and table.name[1] == "b, c.png"
+    )
     table["label"] = ["cat ", "", "dog"]
     table.to_csv(path, index=False)
     indices, labels = read_labels(path, n_pool=8)
@@ -24,7 +32,10 @@ def test_nothing_is_overwritten(tmp_path):
     before = first.read_bytes()
     (tmp_path / "cycle_0007.csv").write_text("kept")
     assert write_requests(tmp_path, [2]).name == "cycle_0008.csv"
-    assert first.read_bytes() == before and (tmp_path / "cycle_0007.csv").read_text() == "kept"
+    assert (
+        first.read_bytes() == before
+        and (tmp_path / "cycle_0007.csv").read_text() == "kept"
+    )
 
 
 def test_bad_files_name_the_line(tmp_path):

@@ -23,7 +23,18 @@ from al_sklearn.datasets import read_index_sets
 from al_sklearn.experiments import load_results
 from al_sklearn.strategies import catalogue
 
-QUICK = ["compare", "--seeds", "1", "--rounds", "1", "--epochs", "2", "--quiet", "--strategies", "margin"]
+QUICK = [
+    "compare",
+    "--seeds",
+    "1",
+    "--rounds",
+    "1",
+    "--epochs",
+    "2",
+    "--quiet",
+    "--strategies",
+    "margin",
+]
 
 
 def run(*args):
@@ -40,7 +51,10 @@ def test_compare_writes_table_picture_and_report(tmp_path):
     assert "margin" in result.output and "random_sampling" in result.output
     assert "use at least 5" in result.output.replace("\n", " ")
     summary = pd.read_csv(tmp_path / "run" / "summary.csv", index_col=0)
-    assert set(summary.index) == {"margin", "random_sampling"} and summary["final"].between(0, 1).all()
+    assert (
+        set(summary.index) == {"margin", "random_sampling"}
+        and summary["final"].between(0, 1).all()
+    )
     results = pd.read_csv(tmp_path / "run" / "results.csv")
     assert results.groupby("strategy")["n_labelled"].apply(list).to_dict() == {
         "margin": [20, 40],
@@ -51,11 +65,30 @@ def test_compare_writes_table_picture_and_report(tmp_path):
     # Once more: refused without --resume, and the same numbers with it.
     again = run(*QUICK, "--pool-size", 200, "--output", tmp_path / "run")
     assert again.exit_code == 2 and "Error:" in again.output
-    resumed = run(*QUICK, "--pool-size", 200, "--output", tmp_path / "run", "--resume", "--no-report")
+    resumed = run(
+        *QUICK,
+        "--pool-size",
+        200,
+        "--output",
+        tmp_path / "run",
+        "--resume",
+        "--no-report",
+    )
     assert resumed.exit_code == 0
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run" / "summary.csv", index_col=0), summary)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "run" / "summary.csv", index_col=0), summary
+    )
     # Another configuration is refused, naming what differs.
-    other = run(*QUICK, "--pool-size", 200, "--output", tmp_path / "run", "--resume", "--batch", 7)
+    other = run(
+        *QUICK,
+        "--pool-size",
+        200,
+        "--output",
+        tmp_path / "run",
+        "--resume",
+        "--batch",
+        7,
+    )
     assert other.exit_code == 2 and "n_instances" in other.output
 
 
@@ -68,7 +101,16 @@ def test_compare_on_a_folder_of_photos(tmp_path):
             size = (12 + i % 5, 14, 3)
             pixels = np.clip(rng.normal(colour, 40, size), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{i}.jpg")
-    folder = ["--dataset", "folder", "--data-dir", tmp_path / "photos", "--initial", 4, "--batch", 4]
+    folder = [
+        "--dataset",
+        "folder",
+        "--data-dir",
+        tmp_path / "photos",
+        "--initial",
+        4,
+        "--batch",
+        4,
+    ]
     result = run(*QUICK, *folder, "--image-size", 12, "--output", tmp_path / "run")
     assert result.exit_code == 0, result.output
     missing = run(*QUICK, *folder, "--output", tmp_path / "other")
@@ -86,22 +128,44 @@ def test_compare_on_a_folder_of_photos(tmp_path):
         (["--dataset", "mnist"], "give data_dir"),
         (["--seeds", "0"], "'--seeds'"),
         (["--batch", "nan"], "'--batch'"),
-        (["--batch", "2.5"], "compare, --batch: comparison.n_instances must be a whole number from 1, or a share"),
+        (
+            ["--batch", "2.5"],
+            "compare, --batch: comparison.n_instances must be a whole number from 1, "
+            "or a share",
+        ),
         (["--initial", "0"], "compare, --initial: comparison.n_initial must be"),
-        (["--learning-rate", "nan"], "compare, --learning-rate: estimator.ImageClassifier.lr must be a number above 0"),
-        (["--ensemble", "2", "--learning-rate", "-1"], "compare, --learning-rate: estimator.DeepEnsemble.estimator."),
-        (["--momentum", "0.9"], "compare, --momentum: estimator.ImageClassifier.optimizer__momentum is no key here"),
+        (
+            ["--learning-rate", "nan"],
+            "compare, --learning-rate: estimator.ImageClassifier.lr must be a number "
+            "above 0",
+        ),
+        (
+            ["--ensemble", "2", "--learning-rate", "-1"],
+            "compare, --learning-rate: estimator.DeepEnsemble.estimator.",
+        ),
+        (
+            ["--momentum", "0.9"],
+            "compare, --momentum: estimator.ImageClassifier.optimizer__momentum is no "
+            "key here",
+        ),
         (["--optimizer", "Sgd"], "torch.optim has no 'Sgd'"),
         (["--validation", "0"], "--validation must be a share between 0 and 1, got 0"),
-        (["--set", "n_rounds=-3"], "compare, --set: comparison.n_rounds must be a whole number from 0"),
+        (
+            ["--set", "n_rounds=-3"],
+            "compare, --set: comparison.n_rounds must be a whole number from 0",
+        ),
         (["--set", "n_seed=3"], "Did you mean 'n_seeds'?"),
-        (["--strategy", "coreset: {metric: cosin}"], "coreset.metric is wrong: Unknown metric 'cosin'"),
+        (
+            ["--strategy", "coreset: {metric: cosin}"],
+            "coreset.metric is wrong: Unknown metric 'cosin'",
+        ),
         (["--strategy", "[a"], "--strategy, line 1: "),
         (["--class-weight", "blanced"], "compare, --class-weight: "),
         (["--import", "none.py"], "none.py: FileNotFoundError"),
         (
             ["--patience", "3"],
-            "--validation: estimator.ImageClassifier.train_split: patience needs a validation set",
+            "--validation: estimator.ImageClassifier.train_split: patience needs a "
+            "validation set",
         ),
         (["--swa=False"], "'--swa' does not take a value"),
     ],
@@ -115,12 +179,28 @@ def test_wrong_input_is_one_sentence(args, message, tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    ["", "run", "resume", "compare", "report", "plot", "stats", "strategies", "datasets", "version", "splits"]
+    [
+        "",
+        "run",
+        "resume",
+        "compare",
+        "report",
+        "plot",
+        "stats",
+        "strategies",
+        "datasets",
+        "version",
+        "splits",
+    ]
     + ["splits make", "splits check"],
 )
 def test_every_command_has_help(command):
     result = run(*command.split(), "--help")
-    assert result.exit_code == 0 and "Usage: " in result.output and "Show this message" in result.output
+    assert (
+        result.exit_code == 0
+        and "Usage: " in result.output
+        and "Show this message" in result.output
+    )
 
 
 def test_output_that_cannot_be_written_is_one_sentence(grid, tmp_path):
@@ -135,8 +215,13 @@ def test_output_that_cannot_be_written_is_one_sentence(grid, tmp_path):
         run("splits", "make", inside / "sets.npz"),
     ]
     for result in calls:
-        assert result.exit_code == 2 and result.output.count("Error:") == 1, result.output
-        assert str(tmp_path / "file") in result.output.replace("\n", "") and "Errno" not in result.output
+        assert result.exit_code == 2 and result.output.count("Error:") == 1, (
+            result.output
+        )
+        assert (
+            str(tmp_path / "file") in result.output.replace("\n", "")
+            and "Errno" not in result.output
+        )
 
 
 def process(*args, **options):
@@ -152,7 +237,10 @@ def process(*args, **options):
     )
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C goes to a group of processes otherwise there")
+@pytest.mark.skipif(
+    sys.platform == "win32",
+    reason="Ctrl-C goes to a group of processes otherwise there",
+)
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_ctrl_c_in_the_middle_and_on(tmp_path, jobs):
     (tmp_path / "x.yaml").write_text(
@@ -163,26 +251,41 @@ def test_ctrl_c_in_the_middle_and_on(tmp_path, jobs):
     )
     call = ["run", tmp_path / "x.yaml", "--no-report", "--jobs", jobs, "--output"]
     broken = process(*call, tmp_path / "broken")
-    while len(list((tmp_path / "broken").rglob("round_*.json"))) < 5 and broken.poll() is None:
+    while (
+        len(list((tmp_path / "broken").rglob("round_*.json"))) < 5
+        and broken.poll() is None
+    ):
         time.sleep(0.02)
     os.killpg(broken.pid, signal.SIGINT)
     said, _ = broken.communicate(timeout=120)
     assert broken.returncode == 130, said
-    assert f"al-sklearn resume {tmp_path / 'broken'} goes on" in said and "Traceback" not in said
-    # In a log there is neither a bar nor anything that goes back to the line's beginning.
+    assert (
+        f"al-sklearn resume {tmp_path / 'broken'} goes on" in said
+        and "Traceback" not in said
+    )
+    # In a log there is neither a bar nor anything that goes back to the line's
+    # beginning.
     assert "\r" not in said and "round/s" not in said
     reported = run("report", tmp_path / "broken")
     assert reported.exit_code == 0, reported.output
     assert run("resume", tmp_path / "broken").exit_code == 0
     assert run(*call, tmp_path / "whole").exit_code == 0
     columns = ["strategy", "seed", "round", "n_labelled", "accuracy", "nll"]
-    tables = [pd.read_csv(tmp_path / name / "results.csv")[columns] for name in ("broken", "whole")]
+    tables = [
+        pd.read_csv(tmp_path / name / "results.csv")[columns]
+        for name in ("broken", "whole")
+    ]
     pd.testing.assert_frame_equal(*tables)
 
 
 @pytest.mark.parametrize(
     ("columns", "left_out"),
-    [(46, {"AUBC", "won", "saved", "query s"}), (60, {"won", "query s"}), (80, set()), (200, set())],
+    [
+        (46, {"AUBC", "won", "saved", "query s"}),
+        (60, {"won", "query s"}),
+        (80, set()),
+        (200, set()),
+    ],
 )
 def test_the_summary_fits_the_terminal(grid, columns, left_out, monkeypatch):
     console = Console(width=columns, file=io.StringIO())
@@ -192,11 +295,20 @@ def test_the_summary_fits_the_terminal(grid, columns, left_out, monkeypatch):
     table = lines[: next(i for i, line in enumerate(lines) if line.startswith("won:"))]
     assert max(map(len, table)) <= columns and "…" not in "".join(table)
     [head] = [line for line in table if "strategy" in line]
-    assert {name for name in ("final", "AUBC", "vs random", "won", "saved", "query s") if name not in head} == left_out
+    assert {
+        name
+        for name in ("final", "AUBC", "vs random", "won", "saved", "query s")
+        if name not in head
+    } == left_out
 
 
-@pytest.mark.parametrize(("columns", "left_out"), [(60, {"labels", "rounds", "seeds"}), (80, {"labels"}), (200, set())])
-def test_the_table_of_several_runs_fits_the_terminal(grid, columns, left_out, monkeypatch):
+@pytest.mark.parametrize(
+    ("columns", "left_out"),
+    [(60, {"labels", "rounds", "seeds"}), (80, {"labels"}), (200, set())],
+)
+def test_the_table_of_several_runs_fits_the_terminal(
+    grid, columns, left_out, monkeypatch
+):
     console = Console(width=columns, file=io.StringIO())
     monkeypatch.setattr("al_sklearn.cli._results.console", console)
     result = run("stats", grid)
@@ -204,30 +316,54 @@ def test_the_table_of_several_runs_fits_the_terminal(grid, columns, left_out, mo
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= columns
     head = next(line for line in lines if "strategy" in line)
-    expected = ["run", "strategy", "seeds", "rounds", "labels", "final", "aubc", "vs_random", "wins"]
+    expected = [
+        "run",
+        "strategy",
+        "seeds",
+        "rounds",
+        "labels",
+        "final",
+        "aubc",
+        "vs_random",
+        "wins",
+    ]
     assert head.split() == [name for name in expected if name not in left_out]
 
 
 def test_losses_are_shown_as_they_are(grid):
     result = run("stats", grid / "C=0.1", "--metric", "nll")
-    rows = [line for line in result.output.splitlines() if re.match(r"\s*margin ", line)]
+    rows = [
+        line for line in result.output.splitlines() if re.match(r"\s*margin ", line)
+    ]
     expected = load_results(grid / "C=0.1").summary("nll").loc["margin", "final"]
     assert f"{expected:.3f}" in rows[0]
 
 
 def test_lists_and_version():
     listed = run("strategies").output
-    assert all(info.name in listed for info in catalogue()) and "closest" in listed and "hybrid" in listed
-    assert {"digits", "fashion-mnist", "folder", "mnist"} <= set(run("datasets").output.split())
+    assert (
+        all(info.name in listed for info in catalogue())
+        and "closest" in listed
+        and "hybrid" in listed
+    )
+    assert {"digits", "fashion-mnist", "folder", "mnist"} <= set(
+        run("datasets").output.split()
+    )
     assert run("version").output.strip() == al_sklearn.__version__
     assert "compare" in run("--help").output
 
 
 def test_import_is_light():
     """Neither torch nor torchvision is paid for until it is needed."""
-    code = "import sys, al_sklearn; sys.exit(any(m in sys.modules for m in ('torch', 'torchvision', 'sklearn')))"
+    code = (
+        "import sys, al_sklearn; sys.exit(any(m in sys.modules for m in ('torch', "
+        "'torchvision', 'sklearn')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    code = "import sys; from al_sklearn import ImageClassifier; sys.exit('torchvision' in sys.modules)"
+    code = (
+        "import sys; from al_sklearn import ImageClassifier; sys.exit('torchvision' "
+        "in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         al_sklearn.nothing
@@ -247,7 +383,14 @@ grid: {estimator.LogisticRegression.C: [0.1, 1.0]}
 def grid(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grid")
     (folder / "grid.yaml").write_text(EXPERIMENT)
-    result = run("run", folder / "grid.yaml", "--output", folder / "out", "--quiet", "--no-report")
+    result = run(
+        "run",
+        folder / "grid.yaml",
+        "--output",
+        folder / "out",
+        "--quiet",
+        "--no-report",
+    )
     assert result.exit_code == 0, result.output
     assert "C=0.1: Accuracy" in result.output and "C=1.0: Accuracy" in result.output
     return folder / "out"
@@ -256,11 +399,15 @@ def grid(tmp_path_factory):
 def test_check_says_the_runs_or_the_errors(tmp_path):
     (tmp_path / "x.yaml").write_text(EXPERIMENT)
     result = run("run", tmp_path / "x.yaml", "--check")
-    assert result.exit_code == 0 and "2 runs" in result.output and "C=1.0" in result.output
+    assert (
+        result.exit_code == 0 and "2 runs" in result.output and "C=1.0" in result.output
+    )
     (tmp_path / "x.yaml").write_text(EXPERIMENT.replace("n_rounds", "n_round"))
     wrong = run("run", tmp_path / "x.yaml", "--check")
     assert (
-        wrong.exit_code == 2 and "line 5: comparison.n_round is no key here. Did you mean 'n_rounds'?" in wrong.output
+        wrong.exit_code == 2
+        and "line 5: comparison.n_round is no key here. Did you mean 'n_rounds'?"
+        in wrong.output
     )
     changed = run("run", tmp_path / "x.yaml", "--check", "--set", "comparison.n_rounds")
     assert changed.exit_code == 2 and "--set takes key=value" in changed.output
@@ -282,9 +429,14 @@ def test_ctrl_c_says_how_to_go_on(grid, monkeypatch):
     def interrupted(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("al_sklearn.experiments.files._runs.run_experiment", interrupted)
+    monkeypatch.setattr(
+        "al_sklearn.experiments.configuration._runs.run_experiment", interrupted
+    )
     result = run("resume", grid)
-    assert result.exit_code == 130 and f"al-sklearn resume {grid} goes on" in result.output.replace("\n", "")
+    assert (
+        result.exit_code == 130
+        and f"al-sklearn resume {grid} goes on" in result.output.replace("\n", "")
+    )
 
 
 def test_stats_agree_with_the_statistics(grid, tmp_path):
@@ -297,7 +449,9 @@ def test_stats_agree_with_the_statistics(grid, tmp_path):
         summary = load_results(grid / name).summary()
         for strategy, row in summary.iterrows():
             ours = table.loc[(name, strategy)]
-            assert ours["aubc"] == pytest.approx(row["aubc"]) and ours["final"] == pytest.approx(row["final"])
+            assert ours["aubc"] == pytest.approx(row["aubc"]) and ours[
+                "final"
+            ] == pytest.approx(row["final"])
             if strategy != "random_sampling":
                 assert ours["vs_random"] == pytest.approx(row["difference"])
                 assert ours["wins"] == f"{row['wins']:.0f}/5"
@@ -319,18 +473,25 @@ def test_several_runs_in_one_picture(grid, kind, tmp_path):
 @pytest.mark.parametrize("kind", ["gain", "classes", "bought", "pairwise"])
 def test_one_run_in_a_picture(grid, kind, tmp_path):
     result = run("plot", grid / "C=0.1", "--kind", kind, "-o", tmp_path / "plot.svg")
-    assert result.exit_code == 0 and (tmp_path / "plot.svg").read_text().count("<svg") == 1
+    assert (
+        result.exit_code == 0 and (tmp_path / "plot.svg").read_text().count("<svg") == 1
+    )
     several = run("plot", grid, "--kind", kind, "-o", tmp_path / "plot.svg")
     assert several.exit_code == 2 and "draws one run, got 2" in several.output
-    wrong = run("plot", grid / "C=0.1", "--strategies", "margn", "-o", tmp_path / "plot.svg")
+    wrong = run(
+        "plot", grid / "C=0.1", "--strategies", "margn", "-o", tmp_path / "plot.svg"
+    )
     assert wrong.exit_code == 2 and "Did you mean 'margin'" in wrong.output
 
 
 def test_report_again(grid, tmp_path):
-    result = run("report", grid / "C=0.1", "-o", tmp_path / "page.html", "--title", "Once more")
+    result = run(
+        "report", grid / "C=0.1", "-o", tmp_path / "page.html", "--title", "Once more"
+    )
     page = (tmp_path / "page.html").read_text()
     assert result.exit_code == 0 and "Once more" in page
-    # The command that made the run, though it wrote no report, and what could be bought beside what was.
+    # The command that made the run, though it wrote no report, and what could be bought
+    # beside what was.
     assert f"al-sklearn run {grid.parent / 'grid.yaml'}" in page
     assert "The black line is what buying blindly would give" in page
     assert run("report", grid, "-o", tmp_path / "page.html").exit_code == 2
@@ -340,7 +501,9 @@ def test_splits_are_made_and_checked(tmp_path):
     sizes = ["--initial", 0.05, "--validation", 100, "--test", 0.2, "--seeds", 2]
     made = run("splits", "make", tmp_path / "sets.npz", *sizes)
     assert made.exit_code == 0, made.output
-    first, second = (read_index_sets(tmp_path / f"sets_{seed}.npz", 1437) for seed in (0, 1))
+    first, second = (
+        read_index_sets(tmp_path / f"sets_{seed}.npz", 1437) for seed in (0, 1)
+    )
     assert {name: len(part) for name, part in first.items()} == {
         "labelled": 72,
         "unlabelled": 1437 - 72 - 100 - 287,
@@ -350,7 +513,9 @@ def test_splits_are_made_and_checked(tmp_path):
     np.testing.assert_array_equal(first["test"], second["test"])
     assert set(first["labelled"]) != set(second["labelled"])
     assert run("splits", "make", tmp_path / "sets.npz", *sizes).exit_code == 2
-    assert run("splits", "make", tmp_path / "torchal", "--validation", 50).exit_code == 0
+    assert (
+        run("splits", "make", tmp_path / "torchal", "--validation", 50).exit_code == 0
+    )
     for path in ("sets_0.npz", "torchal"):
         checked = run("splits", "check", tmp_path / path, "--dataset", "digits")
         assert checked.exit_code == 0 and "is right" in checked.output, checked.output
@@ -365,20 +530,61 @@ def test_splits_of_a_run(grid):
 
 
 def test_flags_reach_the_comparison(tmp_path):
-    flags = ["--strategy", "coreset: {metric: cosine}", "--stopping", "Budget: 30", "--labelling-rate", "FixedRate: 5"]
-    network = ["--augment", "flip,crop", "--schedule", "cosine", "--weight-decay", "1e-4", "--dropout", "0.1", "--swa"]
-    sizes = ["--pool-size", 150, "--test-size", 60, "--output", tmp_path / "run", "--no-report"]
-    result = run(*QUICK, *flags, *network, "--optimizer", "SGD", "--momentum", 0.9, *sizes)
+    flags = [
+        "--strategy",
+        "coreset: {metric: cosine}",
+        "--stopping",
+        "Budget: 30",
+        "--labelling-rate",
+        "FixedRate: 5",
+    ]
+    network = [
+        "--augment",
+        "flip,crop",
+        "--schedule",
+        "cosine",
+        "--weight-decay",
+        "1e-4",
+        "--dropout",
+        "0.1",
+        "--swa",
+    ]
+    sizes = [
+        "--pool-size",
+        150,
+        "--test-size",
+        60,
+        "--output",
+        tmp_path / "run",
+        "--no-report",
+    ]
+    result = run(
+        *QUICK, *flags, *network, "--optimizer", "SGD", "--momentum", 0.9, *sizes
+    )
     assert result.exit_code == 0, result.output
     results = pd.read_csv(tmp_path / "run" / "results.csv")
-    assert results["n_labelled"].max() == 25 and "coreset(metric='cosine')" in set(results["strategy"])
-    estimator = json.loads((tmp_path / "run" / "config.json").read_text())["configuration"]["estimator"]
-    assert "cosine" in str(estimator) and "SGD" in str(estimator) and "0.0001" in str(estimator)
+    assert results["n_labelled"].max() == 25 and "coreset(metric='cosine')" in set(
+        results["strategy"]
+    )
+    estimator = json.loads((tmp_path / "run" / "config.json").read_text())[
+        "configuration"
+    ]["estimator"]
+    assert (
+        "cosine" in str(estimator)
+        and "SGD" in str(estimator)
+        and "0.0001" in str(estimator)
+    )
     wrong = run(*QUICK, "--stopping", "Budgt: 3", *sizes)
     assert wrong.exit_code == 2 and "Did you mean 'Budget'" in wrong.output
 
 
 def test_any_classifier_can_be_compared(tmp_path):
-    args = ["--flat", "--estimator", "[StandardScaler, LogisticRegression: {C: 0.1}]", "--pool-size", 200]
+    args = [
+        "--flat",
+        "--estimator",
+        "[StandardScaler, LogisticRegression: {C: 0.1}]",
+        "--pool-size",
+        200,
+    ]
     result = run(*QUICK, *args, "--output", tmp_path / "run", "--no-report")
     assert result.exit_code == 0, result.output

@@ -28,8 +28,15 @@ def run(name, folder, *args):
 
 
 def test_fit_query_teach(tmp_path):
-    accuracies = [float(value) for value in re.findall(r"labels: ([\d.]+)", run("fit_query_teach", tmp_path))]
-    assert len(accuracies) == 4 and accuracies[-1] > 0.85 and accuracies[-1] > accuracies[0]
+    accuracies = [
+        float(value)
+        for value in re.findall(r"labels: ([\d.]+)", run("fit_query_teach", tmp_path))
+    ]
+    assert (
+        len(accuracies) == 4
+        and accuracies[-1] > 0.85
+        and accuracies[-1] > accuracies[0]
+    )
 
 
 @pytest.mark.slow
@@ -47,26 +54,40 @@ def test_own_images(tmp_path):
     for label, value in (("dark", 40), ("light", 200)):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for i in range(30):
-            pixels = np.clip(rng.normal(value, 60, (20, 24, 3)), 0, 255).astype(np.uint8)
+            pixels = np.clip(rng.normal(value, 60, (20, 24, 3)), 0, 255).astype(
+                np.uint8
+            )
             Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{i}.png")
     run("own_images", tmp_path, tmp_path / "photos", 16)
-    assert len((tmp_path / "requests" / "cycle_0001.csv").read_text().splitlines()) == 11
+    assert (
+        len((tmp_path / "requests" / "cycle_0001.csv").read_text().splitlines()) == 11
+    )
 
 
-@pytest.mark.parametrize("name", ["fit_query_teach", "compare", "pipeline", "own_images"])
+@pytest.mark.parametrize(
+    "name", ["fit_query_teach", "compare", "pipeline", "own_images"]
+)
 def test_readme_shows_the_examples(name):
     source = (ROOT / "examples" / f"{name}.py").read_text()
     body = source.split('"""', 2)[2].strip()
-    assert body in (ROOT / "README.md").read_text(), f"README.md does not show examples/{name}.py as it is"
+    assert body in (ROOT / "README.md").read_text(), (
+        f"README.md does not show examples/{name}.py as it is"
+    )
 
 
 def test_the_catalogue_page_has_every_strategy_and_its_picture():
     page = (ROOT / "docs" / "catalogue.md").read_text()
-    ours = [info for info in catalogue() if info.function.__module__.startswith("al_sklearn.")]  # not those of tests
+    ours = [
+        info
+        for info in catalogue()
+        if info.function.__module__.startswith("al_sklearn.")
+    ]  # not those of tests
     assert len(ours) > 50
     for info in ours:
         for name in (info.name, *info.aliases):
             assert f"`{name}`" in page
         assert f"| {info.summary} |" in page
         picture = f"images/gallery/{info.name}.png"
-        assert f"]({picture})" in page and (ROOT / "docs" / picture).stat().st_size > 5_000
+        assert (
+            f"]({picture})" in page and (ROOT / "docs" / picture).stat().st_size > 5_000
+        )

@@ -6,7 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.ensemble import BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
@@ -19,9 +24,10 @@ from skorch.helper import SliceDataset
 from torch import nn
 from torch.utils.data import Dataset
 
-from al_sklearn import _chunks, inference
-from al_sklearn._random import as_seed
+from al_sklearn import inference
+from al_sklearn._core.random import as_seed
 from al_sklearn.pool import view_rows
+from al_sklearn.rows import _chunks
 
 
 class Net(nn.Module):
@@ -76,8 +82,9 @@ def net(images):
 
 
 def reference_sample(net, X, seed, sample):
-    """One posterior sample, obviously: all rows in one batch, the masks of this sample set by hand."""
-    from al_sklearn._nets import _FixedDropout, active_dropout
+    """One posterior sample, obviously: all rows in one batch, the masks of this sample
+    set by hand."""
+    from al_sklearn.inference._nets import _FixedDropout, active_dropout
 
     module = net.module_.eval()
     masks = _FixedDropout(active_dropout(module), seed)
@@ -94,28 +101,39 @@ def test_mc_dropout_is_one_function_per_sample(net, images):
     X, _ = images
     samples = inference.sample_proba(net, X, n_samples=4, random_state=5)
     for t in range(4):
-        np.testing.assert_allclose(samples[t], reference_sample(net, X, as_seed(5), t), atol=1e-5)
-    # Every row of one sample has the same mask: the same image gives the same answer anywhere in the pool.
-    twice = inference.sample_proba(net, np.concatenate([X[:40], X[:40]]), n_samples=4, random_state=5)
+        np.testing.assert_allclose(
+            samples[t], reference_sample(net, X, as_seed(5), t), atol=1e-5
+        )
+    # Every row of one sample has the same mask: the same image gives the same answer
+    # anywhere in the pool.
+    twice = inference.sample_proba(
+        net, np.concatenate([X[:40], X[:40]]), n_samples=4, random_state=5
+    )
     np.testing.assert_allclose(twice[:, :40], twice[:, 40:], atol=1e-6)
     assert np.ptp(samples, axis=0).max() > 0.05
     assert inference.sample_proba(net, X[:5]).shape == (20, 5, 10)
 
 
-@pytest.mark.parametrize("kind", [nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout])
+@pytest.mark.parametrize(
+    "kind", [nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout]
+)
 def test_every_kind_of_dropout_is_unbiased_and_switched_on(images, kind):
     net = make_net(images, dropout=kind)
     samples = inference.sample_proba(net, images[0][:50], n_samples=30, random_state=0)
     assert samples.std(axis=0).max() > 0.01
-    from al_sklearn._nets import _FixedDropout
+    from al_sklearn.inference._nets import _FixedDropout
 
-    layer, x = kind(0.3), torch.randn(4, 600, 2, 2) if "2d" in kind.__name__ else torch.randn(4, 2400)
+    layer, x = (
+        kind(0.3),
+        torch.randn(4, 600, 2, 2) if "2d" in kind.__name__ else torch.randn(4, 2400),
+    )
     masks = _FixedDropout([layer], 0)
     many = []
     for t in range(300):
         masks.start(t)
         many.append(masks.forward(0, x))
-    # Alpha dropout keeps the mean of standard normal input (zero), the plain kinds each value.
+    # Alpha dropout keeps the mean of standard normal input (zero), the plain kinds each
+    # value.
     target = torch.zeros_like(x) if "Alpha" in kind.__name__ else x
     error = (torch.stack(many).mean(0) - target).mean().abs()
     assert error < 0.05
@@ -126,9 +144,15 @@ def test_every_kind_of_dropout_is_unbiased_and_switched_on(images, kind):
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 300])
 def test_the_batch_size_changes_nothing(net, images, batch_size):
     X, _ = images
-    before = inference.sample_proba(net, X, n_samples=3, random_state=1), inference.gradient_factors(net, X)
+    before = (
+        inference.sample_proba(net, X, n_samples=3, random_state=1),
+        inference.gradient_factors(net, X),
+    )
     net.set_params(batch_size=batch_size)
-    after = inference.sample_proba(net, X, n_samples=3, random_state=1), inference.gradient_factors(net, X)
+    after = (
+        inference.sample_proba(net, X, n_samples=3, random_state=1),
+        inference.gradient_factors(net, X),
+    )
     np.testing.assert_allclose(before[0], after[0], atol=1e-5)
     np.testing.assert_allclose(before[1][0], after[1][0], atol=1e-5)
     np.testing.assert_allclose(before[1][1], after[1][1], atol=1e-4)
@@ -136,7 +160,10 @@ def test_the_batch_size_changes_nothing(net, images, batch_size):
 
 def test_the_trunk_runs_once_for_all_samples(net, images):
     calls = {"conv": 0, "conv2": 0, "out": 0}
-    handles = [getattr(net.module_, name).register_forward_hook(lambda *_, name=name: None) for name in calls]
+    handles = [
+        getattr(net.module_, name).register_forward_hook(lambda *_, name=name: None)
+        for name in calls
+    ]
     originals = {name: type(getattr(net.module_, name)).forward for name in calls}
 
     def counting(name):
@@ -151,7 +178,9 @@ def test_the_trunk_runs_once_for_all_samples(net, images):
     net.set_params(batch_size=300)
     inference.sample_proba(net, images[0], n_samples=10, random_state=0)
     for name, handle in zip(calls, handles, strict=True):
-        assert "forward" in vars(getattr(net.module_, name)), "the caller's own forward must be put back"
+        assert "forward" in vars(getattr(net.module_, name)), (
+            "the caller's own forward must be put back"
+        )
         del getattr(net.module_, name).forward
         handle.remove()
     n = len(images[0])
@@ -160,11 +189,18 @@ def test_the_trunk_runs_once_for_all_samples(net, images):
 
 
 class Turning(nn.Module):
-    """Goes another way for batches of more than two images, through parts of an nn.Sequential also one by one."""
+    """Goes another way for batches of more than two images, through parts of an
+    nn.Sequential also one by one."""
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 20), nn.Dropout(0.5))
+        self.body = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(64, 20),
+            nn.ReLU(),
+            nn.Linear(20, 20),
+            nn.Dropout(0.5),
+        )
         self.more = nn.Linear(20, 20)
         self.out = nn.Linear(20, 10)
         self.always = False
@@ -178,12 +214,20 @@ class Turning(nn.Module):
 
 
 def test_a_network_that_goes_another_way_for_a_larger_batch(images):
-    options = {"criterion": nn.CrossEntropyLoss, "batch_size": 128, "max_epochs": 1, "train_split": None, "verbose": 0}
+    options = {
+        "criterion": nn.CrossEntropyLoss,
+        "batch_size": 128,
+        "max_epochs": 1,
+        "train_split": None,
+        "verbose": 0,
+    }
     net = NeuralNetClassifier(Turning, **options).fit(*images)
     X = images[0]
     turning = inference.sample_proba(net, X, n_samples=4, random_state=0)
     net.module_.always = True
-    np.testing.assert_allclose(turning, inference.sample_proba(net, X, n_samples=4, random_state=0), atol=1e-6)
+    np.testing.assert_allclose(
+        turning, inference.sample_proba(net, X, n_samples=4, random_state=0), atol=1e-6
+    )
     assert np.abs(turning[0] - turning[1]).max() > 0.01
 
 
@@ -194,7 +238,9 @@ def test_nothing_is_changed(net, images):
     modes = [part.training for part in net.module_.modules()]
     weights = {key: value.clone() for key, value in net.module_.state_dict().items()}
     states = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
-    gradients = [None if p.grad is None else p.grad.clone() for p in net.module_.parameters()]
+    gradients = [
+        None if p.grad is None else p.grad.clone() for p in net.module_.parameters()
+    ]
     inference.sample_proba(net, X, n_samples=3)
     inference.gradient_factors(net, X)
     inference.predict_proba(net, X)
@@ -204,14 +250,25 @@ def test_nothing_is_changed(net, images):
     inference.input_gradient(net, X)
     inference.proba_and_embed(net, X)
     assert modes == [part.training for part in net.module_.modules()]
-    assert all(torch.equal(value, weights[key]) for key, value in net.module_.state_dict().items())
-    assert states[0] == random.getstate() and torch.equal(states[2], torch.get_rng_state())
+    assert all(
+        torch.equal(value, weights[key])
+        for key, value in net.module_.state_dict().items()
+    )
+    assert states[0] == random.getstate() and torch.equal(
+        states[2], torch.get_rng_state()
+    )
     assert np.array_equal(states[1], np.random.get_state()[1])
     after = [p.grad for p in net.module_.parameters()]
-    assert all(a is b or torch.equal(a, b) for a, b in zip(gradients, after, strict=True))
-    assert torch.is_grad_enabled() and all(p.requires_grad for p in net.module_.parameters())
+    assert all(
+        a is b or torch.equal(a, b) for a, b in zip(gradients, after, strict=True)
+    )
+    assert torch.is_grad_enabled() and all(
+        p.requires_grad for p in net.module_.parameters()
+    )
     assert not any("forward" in vars(part) for part in net.module_.modules())
-    assert not any(part._forward_hooks or part._forward_pre_hooks for part in net.module_.modules())
+    assert not any(
+        part._forward_hooks or part._forward_pre_hooks for part in net.module_.modules()
+    )
 
 
 def test_embeddings_are_the_input_of_the_last_linear_layer(net, images):
@@ -227,7 +284,9 @@ def test_embeddings_are_the_input_of_the_last_linear_layer(net, images):
     np.testing.assert_allclose(residuals, expected, atol=1e-6)
     np.testing.assert_array_equal(inference.embed(net, X), embeddings)
     assert inference.embed(net, X, layer="conv2").shape == (300, 8 * 64)
-    with pytest.raises(ValueError, match=r"Unknown layer 'conv9'. Available: conv, norm, conv2"):
+    with pytest.raises(
+        ValueError, match=r"Unknown layer 'conv9'. Available: conv, norm, conv2"
+    ):
         inference.embed(net, X, layer="conv9")
 
 
@@ -249,10 +308,23 @@ def test_every_kind_of_x_gives_the_same(net, images, tmp_path):
     memmap[:] = X
     data = Indexed(X, y)
     view = view_rows(np.concatenate([X[::-1], X]), np.arange(300, 600))
-    for kind in (torch.as_tensor(X), memmap, data, view_rows(data, np.arange(300)), SliceDataset(data), view):
-        np.testing.assert_allclose(inference.predict_proba(net, kind), expected, atol=1e-6)
+    for kind in (
+        torch.as_tensor(X),
+        memmap,
+        data,
+        view_rows(data, np.arange(300)),
+        SliceDataset(data),
+        view,
+    ):
+        np.testing.assert_allclose(
+            inference.predict_proba(net, kind), expected, atol=1e-6
+        )
         samples = inference.sample_proba(net, kind, n_samples=2, random_state=3)
-        np.testing.assert_allclose(samples, inference.sample_proba(net, X, n_samples=2, random_state=3), atol=1e-5)
+        np.testing.assert_allclose(
+            samples,
+            inference.sample_proba(net, X, n_samples=2, random_state=3),
+            atol=1e-5,
+        )
 
 
 def test_chunks_change_nothing(net, images, monkeypatch, tmp_path):
@@ -260,14 +332,23 @@ def test_chunks_change_nothing(net, images, monkeypatch, tmp_path):
     memmap = np.memmap(tmp_path / "x.bin", dtype=X.dtype, mode="w+", shape=X.shape)
     memmap[:] = X
     monkeypatch.setattr(_chunks, "_CHUNK_BYTES", 1)
-    forest = RandomForestClassifier(10, random_state=0).fit(X.reshape(300, -1), images[1])
+    forest = RandomForestClassifier(10, random_state=0).fit(
+        X.reshape(300, -1), images[1]
+    )
     flat = view_rows(X.reshape(300, -1), np.arange(300))
-    for classifier, lazy, plain in ((net, memmap, X), (forest, flat, X.reshape(300, -1))):
+    for classifier, lazy, plain in (
+        (net, memmap, X),
+        (forest, flat, X.reshape(300, -1)),
+    ):
         np.testing.assert_allclose(
-            inference.sample_proba(classifier, lazy, 4, 0), inference.sample_proba(classifier, plain, 4, 0), atol=1e-5
+            inference.sample_proba(classifier, lazy, 4, 0),
+            inference.sample_proba(classifier, plain, 4, 0),
+            atol=1e-5,
         )
         for got, want in zip(
-            inference.gradient_factors(classifier, lazy), inference.gradient_factors(classifier, plain), strict=True
+            inference.gradient_factors(classifier, lazy),
+            inference.gradient_factors(classifier, plain),
+            strict=True,
         ):
             np.testing.assert_allclose(got, want, atol=1e-5)
 
@@ -284,9 +365,18 @@ def flat(digits):
     [
         RandomForestClassifier(7, random_state=0),
         ExtraTreesClassifier(7, random_state=0),
-        BaggingClassifier(DecisionTreeClassifier(max_depth=4), 7, max_samples=15, max_features=0.5, random_state=0),
+        BaggingClassifier(
+            DecisionTreeClassifier(max_depth=4),
+            7,
+            max_samples=15,
+            max_features=0.5,
+            random_state=0,
+        ),
         VotingClassifier(
-            [("tree", DecisionTreeClassifier(random_state=0)), ("line", LogisticRegression(max_iter=2000))],
+            [
+                ("tree", DecisionTreeClassifier(random_state=0)),
+                ("line", LogisticRegression(max_iter=2000)),
+            ],
             voting="soft",
         ),
     ],
@@ -296,11 +386,15 @@ def test_ensembles_give_their_members(ensemble, flat):
     X, y = flat
     ensemble.fit(X, y)
     samples = inference.sample_proba(ensemble, X)
-    np.testing.assert_allclose(samples.mean(axis=0), ensemble.predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(
+        samples.mean(axis=0), ensemble.predict_proba(X), atol=1e-6
+    )
     np.testing.assert_array_equal(inference.classes_of(ensemble), ensemble.classes_)
     if len(samples) > 2:
         few = inference.sample_proba(ensemble, X, n_samples=3, random_state=0)
-        assert len(few) == 3 and all(any(np.array_equal(f, s) for s in samples) for f in few)
+        assert len(few) == 3 and all(
+            any(np.array_equal(f, s) for s in samples) for f in few
+        )
     piped = make_pipeline(StandardScaler(), ensemble).fit(X, y)
     assert inference.sample_proba(piped, X).shape == samples.shape
 
@@ -310,11 +404,17 @@ def test_pipelines_transform_before_they_embed(net, images, flat):
     pipe = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
     np.testing.assert_allclose(inference.embed(pipe, X), pipe[:-1].transform(X))
     np.testing.assert_allclose(inference.embed(pipe[-1], X), X)
-    np.testing.assert_allclose(inference.embed(None, images[0]), images[0].reshape(300, -1))
+    np.testing.assert_allclose(
+        inference.embed(None, images[0]), images[0].reshape(300, -1)
+    )
     frame = pd.DataFrame(X)
-    np.testing.assert_allclose(inference.embed(LogisticRegression().fit(frame, y), frame), X)
+    np.testing.assert_allclose(
+        inference.embed(LogisticRegression().fit(frame, y), frame), X
+    )
     search = GridSearchCV(pipe, {"logisticregression__C": [0.1, 1]}, cv=2).fit(X, y)
-    np.testing.assert_allclose(inference.embed(search, X), search.best_estimator_[:-1].transform(X))
+    np.testing.assert_allclose(
+        inference.embed(search, X), search.best_estimator_[:-1].transform(X)
+    )
 
 
 def test_within_one_query_each_is_computed_once(flat):
@@ -359,7 +459,11 @@ def test_errors_say_what_was_given_and_what_is_allowed(net, images, flat):
     with pytest.raises(NotFittedError, match="fit or teach"):
         inference.predict_proba(NeuralNetClassifier(Net), X)
     for unable in (LogisticRegression(max_iter=500), SVC()):
-        with pytest.raises(TypeError, match=r"posterior samples: use a net with dropout, DeepEnsemble, a Committee"):
+        with pytest.raises(
+            TypeError,
+            match=r"posterior samples: use a net with dropout, "
+            r"DeepEnsemble, a Committee",
+        ):
             inference.sample_proba(unable.fit(flat_X, flat_y), flat_X)
     with pytest.raises(TypeError, match="RidgeClassifier cannot give predict_proba"):
         inference.predict_proba(RidgeClassifier().fit(flat_X, flat_y), flat_X)
@@ -370,14 +474,18 @@ def test_errors_say_what_was_given_and_what_is_allowed(net, images, flat):
     with pytest.raises(ValueError, match="n_samples must be at least 1"):
         inference.sample_proba(net, X, n_samples=0)
     with pytest.raises(TypeError, match="only nets have layers"):
-        inference.embed(LogisticRegression(max_iter=500).fit(flat_X, flat_y), flat_X, layer="conv")
+        inference.embed(
+            LogisticRegression(max_iter=500).fit(flat_X, flat_y), flat_X, layer="conv"
+        )
     spoilt = X.copy()
     spoilt[70, 0, 3, 3] = np.nan
     with pytest.raises(ValueError, match="X contains NaN"):
         inference.predict_proba(net, spoilt)
     with pytest.raises(ValueError, match=r"infinity, first in row 70"):
         inference.embed(None, spoilt)
-    logits = NeuralNetClassifier(NoLinear, max_epochs=1, train_split=None, verbose=0, predict_nonlinearity=None)
+    logits = NeuralNetClassifier(
+        NoLinear, max_epochs=1, train_split=None, verbose=0, predict_nonlinearity=None
+    )
     logits.set_params(criterion=nn.CrossEntropyLoss).fit(X, y)
     with pytest.raises(ValueError, match="do not sum to 1"):
         inference.predict_proba(logits, X)
@@ -402,36 +510,57 @@ def test_feature_dropout_drops_from_the_embedding_alone(net, images):
     samples = inference.feature_dropout(net, X, n_samples=4, random_state=3)
     for t in range(4):
         logits = (embeddings * masks.factors(t, 0, 300, 16)) @ weights.T + bias
-        np.testing.assert_allclose(samples[t], torch.softmax(torch.as_tensor(logits), 1).numpy(), atol=1e-5)
-    np.testing.assert_allclose(inference.feature_dropout(net, X, 1, 0.0)[0], inference.predict_proba(net, X), atol=1e-6)
+        np.testing.assert_allclose(
+            samples[t], torch.softmax(torch.as_tensor(logits), 1).numpy(), atol=1e-5
+        )
+    np.testing.assert_allclose(
+        inference.feature_dropout(net, X, 1, 0.0)[0],
+        inference.predict_proba(net, X),
+        atol=1e-6,
+    )
     factors = masks.factors(0, 0, 2000, 16)
     assert set(np.unique(factors).tolist()) == {0.0, 4.0}
     assert abs(factors.mean() - 1) < 0.05 and abs(np.mean(factors == 0) - 0.75) < 0.01
-    assert not np.array_equal(factors[0], factors[1]) and not np.array_equal(factors, masks.factors(1, 0, 2000, 16))
+    assert not np.array_equal(factors[0], factors[1]) and not np.array_equal(
+        factors, masks.factors(1, 0, 2000, 16)
+    )
 
 
-def test_feature_dropout_does_not_depend_on_batches_or_chunks(net, images, flat, tmp_path, monkeypatch):
+def test_feature_dropout_does_not_depend_on_batches_or_chunks(
+    net, images, flat, tmp_path, monkeypatch
+):
     X, _ = images
     expected = inference.feature_dropout(net, X, random_state=1)
     size = net.batch_size
     for batch_size in (1, 7, 300):
         net.set_params(batch_size=batch_size)
-        np.testing.assert_allclose(inference.feature_dropout(net, X, random_state=1), expected, atol=1e-5)
+        np.testing.assert_allclose(
+            inference.feature_dropout(net, X, random_state=1), expected, atol=1e-5
+        )
     net.set_params(batch_size=size)
     memmap = np.memmap(tmp_path / "x.bin", dtype=X.dtype, mode="w+", shape=X.shape)
     memmap[:] = X
     monkeypatch.setattr(_chunks, "_CHUNK_BYTES", 1)
-    np.testing.assert_allclose(inference.feature_dropout(net, memmap, random_state=1), expected, atol=1e-5)
-    np.testing.assert_allclose(inference.input_gradient(net, memmap), inference.input_gradient(net, X), rtol=1e-3)
+    np.testing.assert_allclose(
+        inference.feature_dropout(net, memmap, random_state=1), expected, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        inference.input_gradient(net, memmap),
+        inference.input_gradient(net, X),
+        rtol=1e-3,
+    )
     rows, labels = flat
     forest = RandomForestClassifier(5, random_state=0).fit(rows, labels)
     lazy = view_rows(rows, np.arange(len(rows)))
     np.testing.assert_allclose(
-        inference.feature_dropout(forest, lazy, random_state=1), inference.feature_dropout(forest, rows, random_state=1)
+        inference.feature_dropout(forest, lazy, random_state=1),
+        inference.feature_dropout(forest, rows, random_state=1),
     )
 
 
-def test_the_part_before_the_last_layer_runs_once_for_all_passes_with_dropout(net, images):
+def test_the_part_before_the_last_layer_runs_once_for_all_passes_with_dropout(
+    net, images
+):
     calls = {"conv": 0, "hidden": 0, "out": 0}
     original = {name: getattr(net.module_, name).forward for name in calls}
 
@@ -453,7 +582,8 @@ def test_the_part_before_the_last_layer_runs_once_for_all_passes_with_dropout(ne
             del getattr(net.module_, name).forward
         net.set_params(batch_size=size)
     n = len(images[0])
-    # Once to find the last layer, once for all six; two images show what the network calls.
+    # Once to find the last layer, once for all six; two images show what the network
+    # calls.
     assert calls == {"conv": 2 * n + 2, "hidden": 2 * n + 2, "out": 8 * n + 2}
 
 
@@ -462,19 +592,28 @@ def test_last_layers(net, images, flat):
     for n_classes in (2, 10):
         some = np.isin(y, np.unique(y)[:n_classes])
         model = LogisticRegression(max_iter=500).fit(X[some], y[some])
-        pipe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(X[some], y[some])
+        pipe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(
+            X[some], y[some]
+        )
         for classifier in (model, pipe):
             weights, bias = inference.last_layer(classifier, X)
             logits = inference.embed(classifier, X) @ weights.T + bias
             proba = np.exp(logits - logits.max(axis=1, keepdims=True))
             proba /= proba.sum(axis=1, keepdims=True)
-            np.testing.assert_allclose(proba, inference.predict_proba(classifier, X), atol=1e-6)
+            np.testing.assert_allclose(
+                proba, inference.predict_proba(classifier, X), atol=1e-6
+            )
             weights[:] = 0  # a copy: the model stays as it is
-        np.testing.assert_allclose(inference.last_layer(model, X)[0][-1], model.coef_[-1])
+        np.testing.assert_allclose(
+            inference.last_layer(model, X)[0][-1], model.coef_[-1]
+        )
     weights, bias = inference.last_layer(net, images[0])
     np.testing.assert_array_equal(weights, net.module_.out.weight.detach().numpy())
     np.testing.assert_array_equal(bias, net.module_.out.bias.detach().numpy())
-    with pytest.raises(TypeError, match="DecisionTreeClassifier cannot give last-layer weights: use a net"):
+    with pytest.raises(
+        TypeError,
+        match="DecisionTreeClassifier cannot give last-layer weights: use a net",
+    ):
         inference.last_layer(DecisionTreeClassifier().fit(X, y), X)
 
 
@@ -483,10 +622,14 @@ def test_probabilities_and_embeddings_come_from_one_pass(net, images, monkeypatc
     expected = inference.predict_proba(net, X), inference.embed(net, X)
     passes = []
     infer = net.infer
-    monkeypatch.setattr(net, "infer", lambda rows: passes.append(len(rows)) or infer(rows))
+    monkeypatch.setattr(
+        net, "infer", lambda rows: passes.append(len(rows)) or infer(rows)
+    )
     with inference.shared():
         got = inference.proba_and_embed(net, X)
-        for part, want, again in zip(got, expected, (inference.predict_proba, inference.embed), strict=True):
+        for part, want, again in zip(
+            got, expected, (inference.predict_proba, inference.embed), strict=True
+        ):
             np.testing.assert_allclose(part, want, atol=1e-6)
             assert again(net, X) is part
         inference.gradient_factors(net, X)
@@ -495,26 +638,39 @@ def test_probabilities_and_embeddings_come_from_one_pass(net, images, monkeypatc
 
 def test_new_capabilities_say_what_is_wrong(net, images, flat):
     X, y = flat
-    for options, message in (({"p": 1.0}, "probability below 1"), ({"n_samples": 0}, "n_samples must be at least 1")):
+    for options, message in (
+        ({"p": 1.0}, "probability below 1"),
+        ({"n_samples": 0}, "n_samples must be at least 1"),
+    ):
         with pytest.raises(ValueError, match=message):
             inference.feature_dropout(net, images[0], **options)
-    with pytest.raises(TypeError, match="RidgeClassifier cannot give predictions from embeddings with dropout"):
+    with pytest.raises(
+        TypeError,
+        match="RidgeClassifier cannot give predictions from embeddings with dropout",
+    ):
         inference.feature_dropout(RidgeClassifier().fit(X, y), X)
     frame = pd.DataFrame(X, columns=[f"pixel {i}" for i in range(X.shape[1])])
-    named = LogisticRegression(max_iter=500).fit(frame, y)  # warns, an error here, when it loses the names
+    named = LogisticRegression(max_iter=500).fit(
+        frame, y
+    )  # warns, an error here, when it loses the names
     assert inference.feature_dropout(named, frame).shape == (3, len(X), 10)
-    with pytest.raises(TypeError, match="LogisticRegression cannot give input gradients"):
+    with pytest.raises(
+        TypeError, match="LogisticRegression cannot give input gradients"
+    ):
         inference.input_gradient(named, frame)
 
 
 class InPlace(nn.Module):
-    """Arithmetic in place (or not) on the input, on a module's output, and by an activation; dropout behind."""
+    """Arithmetic in place (or not) on the input, on a module's output, and by an
+    activation; dropout behind."""
 
     def __init__(self, inplace, dropout_first=False):
         super().__init__()
         self.inplace = inplace
         self.first = nn.Dropout(0.3 if dropout_first else 0.0)
-        self.body = nn.Sequential(nn.Linear(8, 16), nn.ReLU(inplace=inplace), nn.Linear(16, 16))
+        self.body = nn.Sequential(
+            nn.Linear(8, 16), nn.ReLU(inplace=inplace), nn.Linear(16, 16)
+        )
         self.shift = nn.Parameter(torch.ones(16), requires_grad=False)
         self.drop = nn.Dropout(0.3)
         self.head = nn.Linear(16, 3)
@@ -565,7 +721,9 @@ def test_dropout_inside_fused_attention_is_switched_on():
     class Transformer(nn.Module):
         def __init__(self):
             super().__init__()
-            self.layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.5, batch_first=True)
+            self.layer = nn.TransformerEncoderLayer(
+                16, 2, 32, dropout=0.5, batch_first=True
+            )
             self.out = nn.Linear(16, 3)
 
         def forward(self, x):
@@ -573,7 +731,13 @@ def test_dropout_inside_fused_attention_is_switched_on():
 
     X = np.random.default_rng(0).normal(size=(8, 5, 16)).astype(np.float32)
     torch.manual_seed(0)
-    net = NeuralNetClassifier(Transformer, criterion=nn.CrossEntropyLoss, max_epochs=1, train_split=None, verbose=0)
+    net = NeuralNetClassifier(
+        Transformer,
+        criterion=nn.CrossEntropyLoss,
+        max_epochs=1,
+        train_split=None,
+        verbose=0,
+    )
     samples = inference.sample_proba(net.fit(X, np.arange(8) % 3), X, 6, random_state=0)
     assert len(np.unique(samples.round(6).reshape(6, -1), axis=0)) == 6
     assert torch.backends.mha.get_fastpath_enabled()
@@ -622,10 +786,19 @@ def test_probabilities_over_one_by_rounding_are_cut(flat):
 
 def test_a_search_at_the_end_of_a_pipeline_is_opened(flat):
     X, y = flat
-    search = GridSearchCV(RandomForestClassifier(5, random_state=0), {"max_depth": [3, 5]}, cv=2)
-    assert inference.sample_proba(make_pipeline(StandardScaler(), search).fit(X, y), X).shape[0] == 5
+    search = GridSearchCV(
+        RandomForestClassifier(5, random_state=0), {"max_depth": [3, 5]}, cv=2
+    )
+    assert (
+        inference.sample_proba(
+            make_pipeline(StandardScaler(), search).fit(X, y), X
+        ).shape[0]
+        == 5
+    )
     lines = GridSearchCV(LogisticRegression(max_iter=500), {"C": [0.1, 1]}, cv=2)
-    weights, _ = inference.last_layer(make_pipeline(StandardScaler(), lines).fit(X, y), X)
+    weights, _ = inference.last_layer(
+        make_pipeline(StandardScaler(), lines).fit(X, y), X
+    )
     assert weights.shape == (10, 64)
 
 
@@ -643,10 +816,19 @@ class Functional(Net):
 
 def test_functional_dropout_is_said(images):
     X, y = images
-    net = NeuralNetClassifier(Functional, criterion=nn.CrossEntropyLoss, max_epochs=1, train_split=None, verbose=0)
+    net = NeuralNetClassifier(
+        Functional,
+        criterion=nn.CrossEntropyLoss,
+        max_epochs=1,
+        train_split=None,
+        verbose=0,
+    )
     net.fit(X, y)
     with pytest.warns(UserWarning, match="calls dropout as a function"):
-        assert np.ptp(inference.sample_proba(net, X[:20], 5, random_state=0), axis=0).max() > 0
+        assert (
+            np.ptp(inference.sample_proba(net, X[:20], 5, random_state=0), axis=0).max()
+            > 0
+        )
 
 
 def test_an_empty_view_is_said(net, images):

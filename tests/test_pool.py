@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from skorch.helper import SliceDataset
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-from al_sklearn.pool import STATES, Pool, RowView, concat_rows, iter_chunks, n_rows, take_rows, view_rows
+from al_sklearn.pool import (
+    STATES,
+    Pool,
+    RowView,
+    concat_rows,
+    iter_chunks,
+    n_rows,
+    take_rows,
+    view_rows,
+)
 
 BASE = np.arange(60, dtype=np.float32).reshape(12, 5)
 PICK = np.array([7, 0, 7, 11, 3])
@@ -64,7 +73,9 @@ KINDS = {
     "tensor_dataset": lambda tmp: TensorDataset(torch.from_numpy(BASE)),
     "dataset": lambda tmp: Indexed(),
     "subset": lambda tmp: Subset(Indexed(), list(range(12))),
-    "concat": lambda tmp: ConcatDataset([Subset(Indexed(), range(5)), Subset(Indexed(), range(5, 12))]),
+    "concat": lambda tmp: ConcatDataset(
+        [Subset(Indexed(), range(5)), Subset(Indexed(), range(5, 12))]
+    ),
     "slice_dataset": lambda tmp: SliceDataset(Indexed()),
     "view": lambda tmp: RowView(np.concatenate([BASE[::-1], BASE]), np.arange(12, 24)),
 }
@@ -76,8 +87,12 @@ def test_take_rows_by_position(kind, tmp_path):
     assert n_rows(X) == 12
     np.testing.assert_array_equal(as_array(take_rows(X, PICK)), BASE[PICK])
     np.testing.assert_array_equal(as_array(take_rows(X, slice(2, 6))), BASE[2:6])
-    np.testing.assert_array_equal(as_array(take_rows(X, BASE[:, 0] > 30)), BASE[BASE[:, 0] > 30])
-    np.testing.assert_array_equal(as_array(take_rows(view_rows(X, PICK), [3, 0])), BASE[[11, 7]])
+    np.testing.assert_array_equal(
+        as_array(take_rows(X, BASE[:, 0] > 30)), BASE[BASE[:, 0] > 30]
+    )
+    np.testing.assert_array_equal(
+        as_array(take_rows(view_rows(X, PICK), [3, 0])), BASE[[11, 7]]
+    )
     for bad in ([12], [-13]):
         with pytest.raises(IndexError, match="from 0 to 11"):
             take_rows(X, bad)
@@ -90,12 +105,18 @@ def test_concat_and_chunks(kind, tmp_path):
     np.testing.assert_array_equal(as_array(both), BASE[[1, 2, 5]])
     parts = list(iter_chunks(X, 5))
     assert [part for part, _ in parts] == [slice(0, 5), slice(5, 10), slice(10, 12)]
-    np.testing.assert_array_equal(np.concatenate([as_array(rows) for _, rows in parts]), BASE)
+    np.testing.assert_array_equal(
+        np.concatenate([as_array(rows) for _, rows in parts]), BASE
+    )
 
 
 def test_a_subset_of_a_subset_points_at_the_base():
     outer = take_rows(take_rows(Indexed(), [9, 4, 6]), [2, 0])
-    assert type(outer) is Subset and isinstance(outer.dataset, Indexed) and list(outer.indices) == [6, 9]
+    assert (
+        type(outer) is Subset
+        and isinstance(outer.dataset, Indexed)
+        and list(outer.indices) == [6, 9]
+    )
     joined = concat_rows(outer, take_rows(outer.dataset, [1]))
     assert type(joined) is Subset and list(joined.indices) == [6, 9, 1]
 
@@ -105,7 +126,9 @@ def test_a_view_reads_only_what_is_asked():
         read = 0
 
         def __getitem__(self, key):
-            Counting.read += len(np.atleast_1d(np.arange(12)[key])) if self.shape == (12, 5) else 0
+            Counting.read += (
+                len(np.atleast_1d(np.arange(12)[key])) if self.shape == (12, 5) else 0
+            )
             return super().__getitem__(key)
 
     view = view_rows(BASE.view(Counting), np.arange(2, 12))
@@ -149,7 +172,11 @@ def test_an_integer_tensor_refuses_floats_rather_than_cut_them():
     assert concat_rows(torch.zeros(1, 2), np.ones((1, 2))).shape == (2, 2)
 
 
-@given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.integers(0, n - 1), unique=True))))
+@given(
+    st.integers(1, 40).flatmap(
+        lambda n: st.tuples(st.just(n), st.lists(st.integers(0, n - 1), unique=True))
+    )
+)
 def test_pool_masks_partition(case):
     n, moved = case
     pool = Pool(n)
@@ -167,8 +194,16 @@ def test_pool_saves_loads_and_refuses(tmp_path):
     pool.move([5], "test")
     pool.save(tmp_path / "pool.npz")
     again = Pool.load(tmp_path / "pool.npz")
-    assert again.labelled.tolist() == [3, 1] and again.test.tolist() == [5] and repr(again) == repr(pool)
-    assert repr(pool) == "Pool(7 unlabelled, 2 labelled, 1 test)" and 9 in pool and 10 not in pool
+    assert (
+        again.labelled.tolist() == [3, 1]
+        and again.test.tolist() == [5]
+        and repr(again) == repr(pool)
+    )
+    assert (
+        repr(pool) == "Pool(7 unlabelled, 2 labelled, 1 test)"
+        and 9 in pool
+        and 10 not in pool
+    )
     with pytest.raises(ValueError, match="already labelled"):
         pool.move([3], "labelled")
     with pytest.raises(ValueError, match="come twice"):
@@ -188,7 +223,11 @@ def test_pool_saves_loads_and_refuses(tmp_path):
 
 
 moves = st.lists(
-    st.tuples(st.lists(st.integers(0, 19), min_size=1, unique=True), st.sampled_from(STATES)), min_size=1, max_size=8
+    st.tuples(
+        st.lists(st.integers(0, 19), min_size=1, unique=True), st.sampled_from(STATES)
+    ),
+    min_size=1,
+    max_size=8,
 )
 
 
@@ -204,12 +243,16 @@ def test_pool_agrees_with_a_dict(steps):
             continue
         pool.move(positions, state)
         states.update(dict.fromkeys(positions, state))
-        order = [p for p in order if states[p] == "labelled"] + (positions if state == "labelled" else [])
+        order = [p for p in order if states[p] == "labelled"] + (
+            positions if state == "labelled" else []
+        )
     assert pool.labelled.tolist() == order
     for state in STATES:
         expected = [p for p in range(20) if states[p] == state]
         assert sorted(getattr(pool, state).tolist()) == expected
-        assert np.flatnonzero(pool.mask(state)).tolist() == expected and pool.counts()[state] == len(expected)
+        assert np.flatnonzero(pool.mask(state)).tolist() == expected and pool.counts()[
+            state
+        ] == len(expected)
         assert [p for p in range(20) if pool.has(p, state)] == expected
 
 
@@ -235,11 +278,20 @@ def test_batches_are_the_same_in_every_process(tmp_path):
     pool.move([30, 2], "skipped")
     pool.save(tmp_path / "pool.npz")
     done = subprocess.run(
-        [sys.executable, "-c", BATCHES, tmp_path / "pool.npz"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", BATCHES, tmp_path / "pool.npz"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    mine = [[b.tolist() for b in pool.batches(7, random_state=3, part=(i, 2))] for i in range(2)]
+    mine = [
+        [b.tolist() for b in pool.batches(7, random_state=3, part=(i, 2))]
+        for i in range(2)
+    ]
     assert done.stdout.strip() == str(mine[1])
-    assert sorted(p for batch in mine[0] + mine[1] for p in batch) == pool.unlabelled.tolist()
+    assert (
+        sorted(p for batch in mine[0] + mine[1] for p in batch)
+        == pool.unlabelled.tolist()
+    )
     assert max(map(len, mine[0] + mine[1])) == 7
     assert [b.tolist() for b in pool.batches(2, "labelled")] == [[4, 9], [1]]
     with pytest.raises(ValueError, match="size must be at least 1"):
@@ -264,14 +316,22 @@ def test_views_of_views_keep_the_callers_positions(kind, tmp_path):
 
 
 def test_a_pool_of_a_later_version_is_refused(tmp_path):
-    np.savez(tmp_path / "new.npz", state=np.full(3, 77, np.uint8), labelled=np.empty(0, np.int64))
+    np.savez(
+        tmp_path / "new.npz",
+        state=np.full(3, 77, np.uint8),
+        labelled=np.empty(0, np.int64),
+    )
     with pytest.raises(ValueError, match="does not know"):
         Pool.load(tmp_path / "new.npz")
 
 
-@pytest.mark.parametrize("indices", [slice(None, None, -1), slice(8, 2, -2), PICK[::-1], slice(2, 5)])
+@pytest.mark.parametrize(
+    "indices", [slice(None, None, -1), slice(8, 2, -2), PICK[::-1], slice(2, 5)]
+)
 def test_tensors_are_taken_backwards_too(indices):
-    np.testing.assert_array_equal(take_rows(torch.from_numpy(BASE), indices).numpy(), BASE[indices])
+    np.testing.assert_array_equal(
+        take_rows(torch.from_numpy(BASE), indices).numpy(), BASE[indices]
+    )
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "array", "square", "signed"])
@@ -282,7 +342,9 @@ def test_a_damaged_pool_is_named(tmp_path, damage):
         with path.open("wb") as file:
             np.save(file, np.arange(3))
     elif damage in ("square", "signed"):
-        state = np.zeros((2, 2), np.uint8) if damage == "square" else np.array([0, -1, 1])
+        state = (
+            np.zeros((2, 2), np.uint8) if damage == "square" else np.array([0, -1, 1])
+        )
         np.savez(path, state=state, labelled=np.flatnonzero(state == 1))
     else:
         path.write_bytes(path.read_bytes()[: {"empty": 0, "cut": 100}[damage]])

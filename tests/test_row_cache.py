@@ -1,4 +1,5 @@
-"""The cache of rows on disk: resumes, survives kill -9, and tells damage and contradictions."""
+"""The cache of rows on disk: resumes, survives kill -9, and tells damage and
+contradictions."""
 
 import multiprocessing
 import os
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_sklearn._row_cache import cache_key, open_or_compute
+from al_sklearn.rows._row_cache import cache_key, open_or_compute
 
 
 def rows_of(start, stop, d=3):
@@ -18,16 +19,22 @@ def rows_of(start, stop, d=3):
 
 def compute(folder, n=10, chunk_rows=4, compute_chunk=rows_of, **options):
     options = {"key": "k", "row_shape": (3,), "dtype": np.float32, **options}
-    return open_or_compute(folder, n_rows=n, chunk_rows=chunk_rows, compute_chunk=compute_chunk, **options)
+    return open_or_compute(
+        folder, n_rows=n, chunk_rows=chunk_rows, compute_chunk=compute_chunk, **options
+    )
 
 
 def never(start, stop):
     raise AssertionError(f"rows {start} … {stop} were computed again")
 
 
-@given(n=st.integers(1, 40), chunk_rows=st.integers(1, 50), stop_after=st.integers(0, 45))
+@given(
+    n=st.integers(1, 40), chunk_rows=st.integers(1, 50), stop_after=st.integers(0, 45)
+)
 @settings(max_examples=25, deadline=None)
-def test_what_an_interrupted_run_finished_is_not_computed_again(tmp_path_factory, n, chunk_rows, stop_after):
+def test_what_an_interrupted_run_finished_is_not_computed_again(
+    tmp_path_factory, n, chunk_rows, stop_after
+):
     folder, seen = tmp_path_factory.mktemp("cache"), []
 
     def interrupted(start, stop):
@@ -52,7 +59,9 @@ def test_what_an_interrupted_run_finished_is_not_computed_again(tmp_path_factory
     np.testing.assert_array_equal(rows, rows_of(0, n))
     assert [row for part in seen for row in range(*part)] == list(range(n))
     assert finished == sum(stop <= stop_after for _, stop in seen)
-    np.testing.assert_array_equal(compute(folder, n, compute_chunk=never), rows_of(0, n))
+    np.testing.assert_array_equal(
+        compute(folder, n, compute_chunk=never), rows_of(0, n)
+    )
 
 
 def test_the_result_is_a_read_only_map_of_an_ordinary_npy_file(tmp_path):
@@ -68,12 +77,21 @@ def test_no_rows_are_an_empty_array(tmp_path):
 
 
 def test_values_of_any_shape_and_type(tmp_path):
-    rows = compute(tmp_path, row_shape=(2, 2), dtype="float16", compute_chunk=lambda a, b: np.ones((b - a, 2, 2)), n=5)
+    rows = compute(
+        tmp_path,
+        row_shape=(2, 2),
+        dtype="float16",
+        compute_chunk=lambda a, b: np.ones((b - a, 2, 2)),
+        n=5,
+    )
     assert rows.dtype == np.float16
     assert rows.shape == (5, 2, 2)
-    assert compute(tmp_path, key="scalars", row_shape=(), compute_chunk=lambda a, b: np.arange(a, b) / 2).tolist() == [
-        i / 2 for i in range(10)
-    ]
+    assert compute(
+        tmp_path,
+        key="scalars",
+        row_shape=(),
+        compute_chunk=lambda a, b: np.arange(a, b) / 2,
+    ).tolist() == [i / 2 for i in range(10)]
 
 
 def _slowly(folder, log):
@@ -91,14 +109,18 @@ def test_a_kill_at_any_moment_loses_at_most_one_chunk(tmp_path):
     log = tmp_path / "log"
     log.touch()
     for killed in range(1, 4):
-        worker = multiprocessing.get_context("fork").Process(target=_slowly, args=(tmp_path, log))
+        worker = multiprocessing.get_context("fork").Process(
+            target=_slowly, args=(tmp_path, log)
+        )
         worker.start()
         while len(log.read_text().splitlines()) < 8 * killed:
             time.sleep(0.001)
         worker.kill()
         worker.join()
     computed, rest = [int(line) for line in log.read_text().split()], []
-    rows = compute(tmp_path, 400, compute_chunk=lambda a, b: rest.append(a) or rows_of(a, b))
+    rows = compute(
+        tmp_path, 400, compute_chunk=lambda a, b: rest.append(a) or rows_of(a, b)
+    )
     np.testing.assert_array_equal(rows, rows_of(0, 400))
     assert set(computed) | set(rest) == set(range(0, 400, 4))
     assert 0 <= len(computed) + len(rest) - 100 <= 3
@@ -111,13 +133,21 @@ def _counting(folder, log):
         time.sleep(0.01)
         return rows_of(start, stop)
 
-    np.testing.assert_array_equal(compute(folder, 60, compute_chunk=logged), rows_of(0, 60))
+    np.testing.assert_array_equal(
+        compute(folder, 60, compute_chunk=logged), rows_of(0, 60)
+    )
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no flock: there, both processes compute the same rows")
+@pytest.mark.skipif(
+    os.name == "nt",
+    reason="Windows has no flock: there, both processes compute the same rows",
+)
 def test_two_processes_compute_each_chunk_once(tmp_path):
     context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_counting, args=(tmp_path, tmp_path / "log")) for _ in range(2)]
+    workers = [
+        context.Process(target=_counting, args=(tmp_path, tmp_path / "log"))
+        for _ in range(2)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -128,7 +158,9 @@ def test_two_processes_compute_each_chunk_once(tmp_path):
 
 
 def test_wrong_shapes_and_types_are_told(tmp_path):
-    with pytest.raises(ValueError, match=r"Rows 0 … 3 must have shape \(4, 3\), got \(4, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"Rows 0 … 3 must have shape \(4, 3\), got \(4, 2\)"
+    ):
         compute(tmp_path, compute_chunk=lambda a, b: rows_of(a, b, d=2))
     with pytest.raises(TypeError, match="Cannot cast"):
         compute(tmp_path, compute_chunk=lambda a, b: rows_of(a, b) * 1j)
@@ -137,7 +169,11 @@ def test_wrong_shapes_and_types_are_told(tmp_path):
 
 def test_a_cache_of_another_shape_is_not_read(tmp_path):
     compute(tmp_path)
-    with pytest.raises(ValueError, match=r"holds float32 rows of shape \(10, 3\), not float32 rows of shape \(11, 3\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"holds float32 rows of shape \(10, 3\), "
+        r"not float32 rows of shape \(11, 3\)",
+    ):
         compute(tmp_path, n=11)
     with pytest.raises(ValueError, match="not float64 rows"):
         compute(tmp_path, dtype=np.float64)
@@ -158,7 +194,9 @@ def test_a_folder_that_was_only_begun_starts_again(tmp_path):
     np.testing.assert_array_equal(compute(tmp_path, n=12), rows_of(0, 12))
 
 
-@pytest.mark.parametrize("options", [{"key": "../up"}, {"key": ""}, {"n": -1}, {"chunk_rows": 0}])
+@pytest.mark.parametrize(
+    "options", [{"key": "../up"}, {"key": ""}, {"n": -1}, {"chunk_rows": 0}]
+)
 def test_wrong_arguments(tmp_path, options):
     with pytest.raises(ValueError, match=r"must be at least|names a folder"):
         compute(tmp_path, **options)

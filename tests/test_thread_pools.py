@@ -6,8 +6,8 @@ import warnings
 import numpy as np
 import pytest
 
-from al_sklearn._thread_pools import thread_pool
-from al_sklearn.strategies import _kernels
+from al_sklearn._core.thread_pools import thread_pool
+from al_sklearn.strategies._engine import kernels as _kernels
 
 
 def test_one_pool_for_a_purpose():
@@ -23,7 +23,9 @@ def test_a_forked_process_has_threads_of_its_own(monkeypatch):
     p = np.random.default_rng(0).dirichlet(np.ones(5), size=40)
     expected = _kernels.row_entropy(p)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python's own about threads and fork
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # Python's own about threads and fork
         child = os.fork()
     if child == 0:
         os._exit(0 if np.array_equal(_kernels.row_entropy(p), expected) else 1)

@@ -23,13 +23,16 @@ _COMMAND: Final = "al_sklearn.command"
 # A file has no edge that a table must keep to.
 _FILE_WIDTH: Final = 140
 
-# The heavy imports (torch, scikit-learn) wait inside the commands: --help answers at once.
+# The heavy imports (torch, scikit-learn) wait inside the commands: --help answers at
+# once.
 
 
 class _Commands(TyperGroup):
     """Keeps the command as it was typed, which reports show."""
 
-    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
+    def make_context(
+        self, info_name: str | None, args: list[str], *more: Any, **extra: Any
+    ) -> Any:
         # Parsing takes the words away.
         command = shlex.join(["al-sklearn", *args])
         context = super().make_context(info_name, args, *more, **extra)
@@ -40,7 +43,8 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     name="al-sklearn",
-    help="Deep active learning for images: compare query strategies, and say honestly which one saves labels.",
+    help="Deep active learning for images: compare query strategies, and say honestly "
+    "which one saves labels.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -72,32 +76,46 @@ def shows_bars() -> bool:
 def errors_in_one_line(resume: Path | None = None) -> Iterator[None]:
     """Show what the library says of wrong input as sentences, not as a traceback.
 
-    The exit code is 2 for wrong input, 1 for what failed at work (another process has the run), 130 for Ctrl-C.
+    The exit code is 2 for wrong input, 1 for what failed at work (another process has
+    the run), 130 for Ctrl-C.
     """
     stderr = _console(stderr=True)
     try:
         yield
     # OSError: missing files, failed downloads, full disks.
     except (ValueError, TypeError, OSError, ImportError) as error:
-        stderr.print(f"[bold red]Error:[/] {escape(_said(error))}", soft_wrap=True, highlight=False)
+        stderr.print(
+            f"[bold red]Error:[/] {escape(_said(error))}",
+            soft_wrap=True,
+            highlight=False,
+        )
         raise typer.Exit(2) from error
     # MemoryError: too large a pool for a strategy, or a batch for a network.
     except (RuntimeError, MemoryError) as error:
-        stderr.print(f"[bold red]Error:[/] {escape(_said(error))}", soft_wrap=True, highlight=False)
+        stderr.print(
+            f"[bold red]Error:[/] {escape(_said(error))}",
+            soft_wrap=True,
+            highlight=False,
+        )
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        kept = "" if resume is None else f" What was finished is kept: al-sklearn resume {escape(str(resume))} goes on."
+        kept = (
+            ""
+            if resume is None
+            else f" What was finished is kept: al-sklearn resume {escape(str(resume))} "
+            "goes on."
+        )
         stderr.print(f"Interrupted.{kept}", soft_wrap=True, highlight=False)
         raise typer.Exit(130) from None
 
 
 def _said(error: BaseException) -> str:
-    """Return an error's sentence, after the key that it comes from where one was noted."""
+    """Return an error's sentence, after the key it comes from if one was noted."""
     text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         # Without its number, which helps nobody.
         text = f"{error.strerror}: {error.filename}"
-    from al_sklearn.experiments.files._problems import Where
+    from al_sklearn.experiments.configuration import Where
 
     notes = getattr(error, "__notes__", [])
     before = [note for note in notes if isinstance(note, Where)]
@@ -115,7 +133,9 @@ def say(text: str) -> None:
     console.print(escape(text), highlight=False, soft_wrap=True)
 
 
-def show_summary(summary: pd.DataFrame, metric: str = "accuracy", name: str = "") -> None:
+def show_summary(
+    summary: pd.DataFrame, metric: str = "accuracy", name: str = ""
+) -> None:
     """Print the table of a comparison and the sentences that matter."""
     import numpy as np
 
@@ -124,14 +144,24 @@ def show_summary(summary: pd.DataFrame, metric: str = "accuracy", name: str = ""
 
     shares = "accuracy" in metric or metric == "macro_f1"
     factor, digits = (100, 1) if shares else (1, 3)
-    columns = {"final": 5, "AUBC": 5, "vs random": 12 if shares else 14, "won": 4, "saved": 5, "p": 5, "query s": 7}
+    columns = {
+        "final": 5,
+        "AUBC": 5,
+        "vs random": 12 if shares else 14,
+        "won": 4,
+        "saved": 5,
+        "p": 5,
+        "query s": 7,
+    }
     width = console.width - 2 - min(28, max(len(str(name)) for name in summary.index))
-    # In a narrow terminal what matters least is left out; numbers cut in two would say something else.
+    # In a narrow terminal what matters least is left out; numbers cut in two would say
+    # something else.
     for least in ("query s", "won", "saved", "AUBC", "p"):
         if sum(columns.values()) + 2 * len(columns) > width:
             del columns[least]
     table = Table(
-        title=f"{escape(name)}{': ' if name else ''}{metric_name(metric).capitalize()}{' in %' if shares else ''}, "
+        title=f"{escape(name)}{': ' if name else ''}"
+        f"{metric_name(metric).capitalize()}{' in %' if shares else ''}, "
         "best first; differences from random sampling are paired by seed",
         box=SIMPLE_HEAD,
         pad_edge=False,
@@ -141,17 +171,31 @@ def show_summary(summary: pd.DataFrame, metric: str = "accuracy", name: str = ""
     for column, least_width in columns.items():
         table.add_column(column, justify="right", no_wrap=True, min_width=least_width)
     for strategy, row in summary.iterrows():
-        cells = {"final": f"{factor * row['final']:.{digits}f}", "AUBC": f"{factor * row['aubc']:.{digits}f}"}
+        cells = {
+            "final": f"{factor * row['final']:.{digits}f}",
+            "AUBC": f"{factor * row['aubc']:.{digits}f}",
+        }
         cells["query s"] = f"{row['query_seconds']:.2f}"
         if not np.isnan(row["p_holm"]):
             half = factor * (row["difference_high"] - row["difference_low"]) / 2
-            cells["vs random"] = f"{factor * row['difference']:+.{digits}f} ± {half:.{digits}f}"
+            cells["vs random"] = (
+                f"{factor * row['difference']:+.{digits}f} ± {half:.{digits}f}"
+            )
             cells["won"] = f"{row['wins']:.0f}/{row['n_seeds']:.0f}"
-            cells["saved"] = f"{100 * row['label_saving']:.0f} %" if np.isfinite(row["label_saving"]) else "–"
+            cells["saved"] = (
+                f"{100 * row['label_saving']:.0f} %"
+                if np.isfinite(row["label_saving"])
+                else "–"
+            )
             cells["p"] = f"{row['p_holm']:.3f}"
-        table.add_row(escape(str(strategy)), *[cells.get(column, "") for column in columns])
+        table.add_row(
+            escape(str(strategy)), *[cells.get(column, "") for column in columns]
+        )
     console.print(table)
-    say("won: seeds; saved: labels to reach random's final value, – not reached; p: paired t-test, Holm.\n")
+    say(
+        "won: seeds; saved: labels to reach random's final value, – not reached; p: "
+        "paired t-test, Holm.\n"
+    )
     for sentence in headline(summary, metric):
         say(sentence)
     for note in summary.attrs.get("notes", []):
@@ -166,6 +210,6 @@ def option_from_text(text: str, flag: str) -> Any:
     ExperimentFileError
         When it is no YAML.
     """
-    from al_sklearn.experiments.files._yaml import read_yaml
+    from al_sklearn.experiments.configuration import read_yaml
 
     return read_yaml(text, flag).value

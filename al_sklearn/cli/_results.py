@@ -12,7 +12,14 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from al_sklearn.cli._console import app, console, errors_in_one_line, escape, say, show_summary
+from al_sklearn.cli._console import (
+    app,
+    console,
+    errors_in_one_line,
+    escape,
+    say,
+    show_summary,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +38,8 @@ class Kind(StrEnum):
     profile = "profile"
 
 
-# Columns of the tables of several runs, least first, and what of a name is always shown.
+# Columns of the tables of several runs, least first, and what of a name is always
+# shown.
 _LEAST = ("labels", "rounds", "seeds", "aubc", "better", "wins")
 _NAME_WIDTH = 14
 _ONE_RUN = {Kind.gain, Kind.classes, Kind.bought, Kind.images, Kind.pairwise}
@@ -39,54 +47,82 @@ _ONE_RUN = {Kind.gain, Kind.classes, Kind.bought, Kind.images, Kind.pairwise}
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of a grid of them.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of a run, or of a grid of them.")
+    ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The page; FOLDER/report.html by default.")
+        Path | None,
+        typer.Option("--output", "-o", help="The page; FOLDER/report.html by default."),
     ] = None,
     metric: Annotated[
-        str, typer.Option(help="What is compared: accuracy, balanced_accuracy, macro_f1, nll, ece …")
+        str,
+        typer.Option(
+            help="What is compared: accuracy, balanced_accuracy, macro_f1, nll, ece …"
+        ),
     ] = "accuracy",
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
 ) -> None:
     """Write the HTML report of a run again, also of one that is not finished."""
     with errors_in_one_line():
         from al_sklearn.experiments import load_results
-        from al_sklearn.experiments._report_facts import ReportFacts
-        from al_sklearn.experiments._run_folders import find_runs
+        from al_sklearn.experiments.comparison import find_runs
+        from al_sklearn.experiments.report import ReportFacts
 
         runs = find_runs([folder])
         if output is not None and len(runs) > 1:
-            raise ValueError(f"{folder} holds {len(runs)} runs; without --output each gets a report in its own folder.")
+            raise ValueError(
+                f"{folder} holds {len(runs)} runs; without --output each gets a "
+                "report in its own folder."
+            )
         for name, path in runs.items():
             results = _checked(load_results(path), metric, path)
             facts = ReportFacts.read(path)
-            facts = replace(facts, title=title or facts.title or f"Query strategies: {name}")
-            say(f"Report: {facts.report(results, output or path / 'report.html', metric).resolve()}")
+            facts = replace(
+                facts, title=title or facts.title or f"Query strategies: {name}"
+            )
+            written = facts.report(results, output or path / "report.html", metric)
+            say(f"Report: {written.resolve()}")
 
 
 @app.command()
 def plot(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of runs, or of grids of them.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders of runs, or of grids of them.")
+    ],
     kind: Annotated[Kind, typer.Option(help="What is drawn.")] = Kind.curves,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture: .png, .svg or .pdf.")] = Path("plot.png"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The picture: .png, .svg or .pdf.")
+    ] = Path("plot.png"),
     metric: Annotated[str, typer.Option(help="A column of the results.")] = "accuracy",
-    x: Annotated[str, typer.Option(help="Of curves: n_labelled, or seconds.")] = "n_labelled",
-    strategies: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
+    x: Annotated[
+        str, typer.Option(help="Of curves: n_labelled, or seconds.")
+    ] = "n_labelled",
+    strategies: Annotated[
+        str | None, typer.Option(help="Only these, separated by commas.")
+    ] = None,
     dpi: Annotated[int, typer.Option(min=20, help="Pixels an inch, of .png.")] = 150,
 ) -> None:
     """Draw one picture of one or several runs."""
     with errors_in_one_line():
         from al_sklearn.experiments import load_results, plots
-        from al_sklearn.experiments._report_facts import ReportFacts
-        from al_sklearn.experiments._run_folders import find_runs
+        from al_sklearn.experiments.comparison import find_runs
+        from al_sklearn.experiments.report import ReportFacts
 
         formats = (".png", ".svg", ".pdf")
         if output.suffix not in formats:
-            raise ValueError(f"--output must end with {', '.join(formats)}; got {output}.")
+            raise ValueError(
+                f"--output must end with {', '.join(formats)}; got {output}."
+            )
         found = find_runs(folders)
-        runs = {name: _checked(load_results(path), metric, path) for name, path in found.items()}
+        runs = {
+            name: _checked(load_results(path), metric, path)
+            for name, path in found.items()
+        }
         if kind in _ONE_RUN and len(runs) > 1:
-            raise ValueError(f"--kind {kind.value} draws one run, got {len(runs)}: {', '.join(runs)}.")
+            raise ValueError(
+                f"--kind {kind.value} draws one run, got {len(runs)}: "
+                f"{', '.join(runs)}."
+            )
         kept = _chosen(runs, strategies)
         first, whole = next(iter(kept.values())), next(iter(runs.values()))
         names = ReportFacts.read(next(iter(found.values()))).class_names
@@ -96,80 +132,138 @@ def plot(
         draw: dict[Kind, Callable[[], Any]] = {
             Kind.curves: lambda: plots.learning_curves(all_or_one, metric, x=x),
             Kind.gain: lambda: plots.gain_over_baseline(first, metric),
-            Kind.classes: lambda: plots.class_curves(first, whole.classes, class_names=names),
-            Kind.bought: lambda: plots.bought_histogram(first, whole.classes, class_names=names, pool=pool),
+            Kind.classes: lambda: plots.class_curves(
+                first, whole.classes, class_names=names
+            ),
+            Kind.bought: lambda: plots.bought_histogram(
+                first, whole.classes, class_names=names, pool=pool
+            ),
             Kind.images: lambda: plots.bought_images(
-                _thumbnails(whole, set(first["strategy"])), class_names=names or list(whole.classes)
+                _thumbnails(whole, set(first["strategy"])),
+                class_names=names or list(whole.classes),
             ),
             Kind.pairwise: lambda: plots.pairwise_matrix(first, metric),
-            Kind.critical_difference: lambda: plots.critical_difference(_scores(kept, metric)),
-            Kind.profile: lambda: plots.performance_profile(_scores(kept, metric), metric=metric),
+            Kind.critical_difference: lambda: plots.critical_difference(
+                _scores(kept, metric)
+            ),
+            Kind.profile: lambda: plots.performance_profile(
+                _scores(kept, metric), metric=metric
+            ),
         }
         axes = draw[kind]()
         figure = getattr(axes, "figure", None) or axes.flat[0].figure
         output.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(output, dpi=dpi, bbox_inches="tight")
-        say(f"{output}: {kind.value} of {len(runs)} {'run' if len(runs) == 1 else 'runs'}")
+        say(
+            f"{output}: {kind.value} of {len(runs)} "
+            f"{'run' if len(runs) == 1 else 'runs'}"
+        )
 
 
 @app.command()
 def stats(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of runs, or of folders of them.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders of runs, or of folders of them.")
+    ],
     metric: Annotated[
-        str, typer.Option(help="What is compared: accuracy, balanced_accuracy, macro_f1, nll, ece …")
+        str,
+        typer.Option(
+            help="What is compared: accuracy, balanced_accuracy, macro_f1, nll, ece …"
+        ),
     ] = "accuracy",
-    csv: Annotated[Path | None, typer.Option(help="Write the table of every run and strategy here.")] = None,
-    all_runs: Annotated[bool, typer.Option("--all", help="Print every run; by default the first forty lines.")] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="Write the table of every run and strategy here."),
+    ] = None,
+    all_runs: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Print every run; by default the first forty lines."
+        ),
+    ] = False,
 ) -> None:
-    """Say what runs have found: one run in full, many in a line a strategy and then together."""
+    """Say what runs have found: one in full, many in a line a strategy.
+
+    Many runs are also summed up together.
+    """
     with errors_in_one_line():
         from al_sklearn.experiments import load_results
-        from al_sklearn.experiments._run_folders import find_runs, overall, summarize_runs
+        from al_sklearn.experiments.comparison import find_runs, overall, summarize_runs
 
         runs = find_runs(folders)
         if len(runs) == 1 and csv is None:
             [(name, path)] = runs.items()
-            show_summary(_checked(load_results(path), metric, path).summary(metric), metric, name)
+            show_summary(
+                _checked(load_results(path), metric, path).summary(metric), metric, name
+            )
             return
         table = summarize_runs(runs, metric)
         if csv is not None:
             csv.parent.mkdir(parents=True, exist_ok=True)
             table.to_csv(csv, index=False)
             say(f"{csv}: {len(table)} lines")
-        _print(table if all_runs else table.head(40), f"{metric}: {len(runs)} runs, means over seeds")
+        _print(
+            table if all_runs else table.head(40),
+            f"{metric}: {len(runs)} runs, means over seeds",
+        )
         if len(table) > 40 and not all_runs:
-            say(f"… {len(table) - 40} lines more: --all prints them, --csv FILE keeps them.")
-        _print(overall(table), f"Together: strategies over {len(runs)} runs, by mean rank (1 is best)")
+            say(
+                f"… {len(table) - 40} lines more: --all prints them, --csv FILE keeps "
+                "them."
+            )
+        _print(
+            overall(table),
+            f"Together: strategies over {len(runs)} runs, by mean rank (1 is best)",
+        )
 
 
 def _checked(results: Any, metric: str, path: Path) -> Any:
-    """Say which metrics there are, where this is none, and that there is nothing yet, where there is nothing."""
-    from al_sklearn._errors import unknown_name
+    """Say which metrics there are, or that there is nothing yet.
+
+    The metrics are listed where the one asked for is none of them.
+    """
+    from al_sklearn._core.checks import unknown_name
 
     if results.table.empty:
         raise ValueError(f"{path} has no finished round yet.")
     numbers = results.table.select_dtypes("number").columns
     if metric not in numbers:
-        raise unknown_name("metric", metric, [name for name in numbers if name not in ("seed", "round")])
+        raise unknown_name(
+            "metric",
+            metric,
+            [name for name in numbers if name not in ("seed", "round")],
+        )
     return results
 
 
 def _chosen(runs: dict[str, Any], strategies: str | None) -> dict[str, pd.DataFrame]:
-    from al_sklearn._errors import unknown_name
+    from al_sklearn._core.checks import unknown_name
 
-    names = None if strategies is None else [name.strip() for name in strategies.split(",")]
+    names = (
+        None if strategies is None else [name.strip() for name in strategies.split(",")]
+    )
     known = {name for results in runs.values() for name in results.table["strategy"]}
     for name in names or ():
         if name not in known:
             raise unknown_name("strategy of these runs", name, known)
     tables = {name: results.table for name, results in runs.items()}
-    return tables if names is None else {k: table[table["strategy"].isin(names)] for k, table in tables.items()}
+    return (
+        tables
+        if names is None
+        else {k: table[table["strategy"].isin(names)] for k, table in tables.items()}
+    )
 
 
 def _thumbnails(results: Any, strategies: set[str]) -> Any:
-    kept = {key: images for key, images in results.thumbnails.items() if key.rsplit("/", 2)[0] in strategies}
+    kept = {
+        key: images
+        for key, images in results.thumbnails.items()
+        if key.rsplit("/", 2)[0] in strategies
+    }
     if not kept:
-        raise ValueError("This run keeps no images: its data are no pictures, or it is not finished.")
+        raise ValueError(
+            "This run keeps no images: its data are no pictures, or it is not finished."
+        )
     return kept
 
 
@@ -181,21 +275,42 @@ def _scores(tables: dict[str, pd.DataFrame], metric: str) -> pd.DataFrame:
 
     if len(tables) == 1:
         return task_scores(next(iter(tables.values())), metric, by="seed")
-    return task_scores(pd.concat([table.assign(dataset=name) for name, table in tables.items()]), metric)
+    return task_scores(
+        pd.concat([table.assign(dataset=name) for name, table in tables.items()]),
+        metric,
+    )
 
 
 def _print(frame: pd.DataFrame, title: str) -> None:
-    # In a narrow terminal names are cut, numbers are not: what matters least is left out.
-    widths = {name: max(map(len, [str(name), *map(_cell, frame[name])])) for name in frame.columns}
+    # In a narrow terminal names are cut, numbers are not: what matters least is left
+    # out.
+    widths = {
+        name: max(map(len, [str(name), *map(_cell, frame[name])]))
+        for name in frame.columns
+    }
     numbers = [name for name in frame.columns if frame[name].dtype.kind in "iuf"]
-    widths |= {name: min(width, _NAME_WIDTH) for name, width in widths.items() if name not in numbers}
+    widths |= {
+        name: min(width, _NAME_WIDTH)
+        for name, width in widths.items()
+        if name not in numbers
+    }
     for least in _LEAST:
-        if least in widths and sum(widths.values()) + 2 * len(widths) > console.width - 2:
+        if (
+            least in widths
+            and sum(widths.values()) + 2 * len(widths) > console.width - 2
+        ):
             del widths[least]
     frame = frame[list(widths)]
-    table = Table(title=escape(title), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(
+        title=escape(title), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
     for name, width in widths.items():
-        table.add_column(str(name), justify="right" if name in numbers else "left", no_wrap=True, min_width=width)
+        table.add_column(
+            str(name),
+            justify="right" if name in numbers else "left",
+            no_wrap=True,
+            min_width=width,
+        )
     for row in frame.itertuples(index=False):
         table.add_row(*[escape(_cell(value)) for value in row])
     console.print(table)
@@ -207,6 +322,8 @@ def _cell(value: Any) -> str:
             return "–"
         # Labels, where all seeds have as many.
         return (
-            f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.{4 if abs(value) < 100 else 1}f}"
+            f"{value:.0f}"
+            if value == int(value) and abs(value) >= 10
+            else f"{value:.{4 if abs(value) < 100 else 1}f}"
         )
     return str(value)

@@ -19,35 +19,59 @@ from al_sklearn.cli._console import (
 )
 
 if TYPE_CHECKING:
-    from al_sklearn.experiments.files._file import ExperimentFile
+    from al_sklearn.experiments.configuration import ExperimentFile
 
 
 @app.command()
 def run(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The experiment, as docs/experiment-files.md describes it.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="The experiment, as docs/experiment-files.md describes it."
+        ),
+    ],
     output: Annotated[
-        Path | None, typer.Option(help="Folder of the results; by default the file's output, else runs/NAME.")
+        Path | None,
+        typer.Option(
+            help="Folder of the results; by default the file's output, else runs/NAME."
+        ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="In small, to see that it runs: numbers mean nothing.")
+        bool,
+        typer.Option(
+            "--quick", help="In small, to see that it runs: numbers mean nothing."
+        ),
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say what is wrong, and which runs there would be.")
+        bool,
+        typer.Option(
+            "--check", help="Only say what is wrong, and which runs there would be."
+        ),
     ] = False,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Another value for a key, as comparison.n_seeds=3; can be given again."),
+        typer.Option(
+            "--set",
+            help="Another value for a key, as comparison.n_seeds=3; "
+            "can be given again.",
+        ),
     ] = None,
-    jobs: Annotated[int | None, typer.Option(help="Worker processes; -1 for one a core.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")] = False,
-    report: Annotated[bool, typer.Option(help="Write pictures and HTML reports.")] = True,
+    jobs: Annotated[
+        int | None, typer.Option(help="Worker processes; -1 for one a core.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what the folder holds.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option(help="Write pictures and HTML reports.")
+    ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Run an experiment file: every comparison of its grid, each in a folder of its own."""
+    """Run an experiment file: each comparison of its grid in its own folder."""
     folder = output
     with errors_in_one_line():
-        from al_sklearn.experiments.files._file import read_experiment
+        from al_sklearn.experiments.configuration import read_experiment
 
         put_in = _changes(changes or [])
         if jobs is not None:
@@ -56,12 +80,23 @@ def run(
         folder = output or Path(experiment.spec.get("output") or f"runs/{file.stem}")
         if check:
             chosen = experiment.quick() if quick else experiment
-            say(f"{file} is right: {len(chosen.runs)} {'run' if len(chosen.runs) == 1 else 'runs'}.")
+            say(
+                f"{file} is right: {len(chosen.runs)} "
+                f"{'run' if len(chosen.runs) == 1 else 'runs'}."
+            )
             for one in chosen.runs:
                 say(f"  {one.name or folder}")
             return
     command = typed_command(context)
-    execute(experiment, folder, quick=quick, resume=resume, report=report, quiet=quiet, command=command)
+    execute(
+        experiment,
+        folder,
+        quick=quick,
+        resume=resume,
+        report=report,
+        quiet=quiet,
+        command=command,
+    )
 
 
 @app.command()
@@ -70,9 +105,12 @@ def resume(
     folder: Annotated[Path, typer.Argument(help="Folder of a run that was stopped.")],
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Go on with a run that was stopped, however it was stopped; finished rounds are not done again."""
+    """Go on with a run that was stopped, however it was stopped.
+
+    Finished rounds are not done again.
+    """
     with errors_in_one_line():
-        from al_sklearn.experiments.files._runs import read_record
+        from al_sklearn.experiments.configuration import read_record
 
         record = read_record(folder)
     execute(
@@ -98,7 +136,7 @@ def execute(
 ) -> None:
     """Run an experiment, and print what it found."""
     with errors_in_one_line(resume=folder):
-        from al_sklearn.experiments.files._runs import run_experiment
+        from al_sklearn.experiments.configuration import run_experiment
 
         outcomes = run_experiment(
             experiment,
@@ -117,7 +155,9 @@ def execute(
         if report:
             pages = [outcome.folder / "report.html" for outcome in outcomes]
             for page in pages:
-                console.print(f"Report:  {page.resolve()}", soft_wrap=True, highlight=False)
+                console.print(
+                    f"Report:  {page.resolve()}", soft_wrap=True, highlight=False
+                )
 
 
 def _changes(texts: list[str]) -> dict[str, Any]:
@@ -125,6 +165,8 @@ def _changes(texts: list[str]) -> dict[str, Any]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(f"--set takes key=value, as comparison.n_seeds=3; got {text!r}.")
+            raise ValueError(
+                f"--set takes key=value, as comparison.n_seeds=3; got {text!r}."
+            )
         changes[key.strip()] = option_from_text(value, f"--set {key}")
     return changes

@@ -11,104 +11,202 @@ from rich.table import Table
 
 from al_sklearn.cli._console import app, console, errors_in_one_line, escape, say
 
-splits = typer.Typer(help="Index sets: make them, or check a file of them.", no_args_is_help=True)
+splits = typer.Typer(
+    help="Index sets: make them, or check a file of them.", no_args_is_help=True
+)
 app.add_typer(splits, name="splits")
 
 
 @splits.command("make")
 def make(
     output: Annotated[
-        Path, typer.Argument(help="splits.npz, .json, .csv or .txt; a name without suffix for TorchAL's.")
+        Path,
+        typer.Argument(
+            help="splits.npz, .json, .csv or .txt; a name without suffix for TorchAL's."
+        ),
     ],
     dataset: Annotated[str, typer.Option(help="Name of a data set.")] = "digits",
     data_dir: Annotated[Path | None, typer.Option(help="Folder of its files.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", help="Option of the data set, as split=letters; can be given again.")
+        list[str] | None,
+        typer.Option(
+            "--option",
+            help="Option of the data set, as split=letters; can be given again.",
+        ),
     ] = None,
-    initial: Annotated[float, typer.Option(min=0, help="Labels to begin with: a number, or a share below 1.")] = 20,
-    validation: Annotated[float, typer.Option(min=0, help="Validation images: a number, or a share below 1.")] = 0,
-    test: Annotated[float, typer.Option(min=0, help="Held out for testing: a number, or a share below 1.")] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="Initial sets; several give several files, seed by seed.")] = 1,
+    initial: Annotated[
+        float,
+        typer.Option(min=0, help="Labels to begin with: a number, or a share below 1."),
+    ] = 20,
+    validation: Annotated[
+        float,
+        typer.Option(min=0, help="Validation images: a number, or a share below 1."),
+    ] = 0,
+    test: Annotated[
+        float,
+        typer.Option(min=0, help="Held out for testing: a number, or a share below 1."),
+    ] = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Initial sets; several give several files, seed by seed."
+        ),
+    ] = 1,
     random_initial: Annotated[
-        bool, typer.Option("--random", help="Initial sets that do not follow the classes' shares.")
+        bool,
+        typer.Option(
+            "--random", help="Initial sets that do not follow the classes' shares."
+        ),
     ] = False,
-    random_state: Annotated[int, typer.Option(min=0, help="What all of them grow from.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    random_state: Annotated[
+        int, typer.Option(min=0, help="What all of them grow from.")
+    ] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over files that are there.")
+    ] = False,
 ) -> None:
-    """Draw labelled, unlabelled, validation and test sets of a data set's training images.
+    """Draw labelled, unlabelled, validation and test sets of training images.
 
     Validation and test sets are the same for all seeds; initial sets are not.
     """
     with errors_in_one_line():
         import numpy as np
 
-        from al_sklearn._stratified import hold_out
-        from al_sklearn.datasets import load_dataset, options_from_text, write_index_sets
-        from al_sklearn.experiments._splits import initial_set
+        from al_sklearn._core.stratified import hold_out
+        from al_sklearn.datasets import (
+            load_dataset,
+            options_from_text,
+            write_index_sets,
+        )
+        from al_sklearn.experiments.protocol import initial_set
 
-        data = load_dataset(dataset, data_dir, **options_from_text(dataset, option or []))
+        data = load_dataset(
+            dataset, data_dir, **options_from_text(dataset, option or [])
+        )
         codes = np.unique(data.y_train, return_inverse=True)[1]
-        streams = [np.random.default_rng(part) for part in np.random.SeedSequence(random_state).spawn(2 + seeds)]
+        streams = [
+            np.random.default_rng(part)
+            for part in np.random.SeedSequence(random_state).spawn(2 + seeds)
+        ]
         train = np.arange(len(codes), dtype=np.int64)
         held: dict[str, Any] = {}
-        for (name, size), stream in zip({"validation": validation, "test": test}.items(), streams, strict=False):
+        for (name, size), stream in zip(
+            {"validation": validation, "test": test}.items(), streams, strict=False
+        ):
             if size:
-                rest, chosen = hold_out(codes[train], _count(size, len(codes), name), stream)
+                rest, chosen = hold_out(
+                    codes[train], _count(size, len(codes), name), stream
+                )
                 held[name], train = train[chosen], train[rest]
         paths = [output]
         if seeds > 1:
-            paths = [output.with_name(f"{output.stem}_{seed}{output.suffix}") for seed in range(seeds)]
+            paths = [
+                output.with_name(f"{output.stem}_{seed}{output.suffix}")
+                for seed in range(seeds)
+            ]
         there = [path for path in paths if path.exists()]
         if there and not force:
-            raise FileExistsError(f"{there[0]} is there already; name another file, or give --force.")
+            raise FileExistsError(
+                f"{there[0]} is there already; name another file, or give --force."
+            )
         for path, stream in zip(paths, streams[2:], strict=True):
             how = "random" if random_initial else "stratified"
-            chosen = initial_set(codes, train, _count(initial, len(codes), "initial"), how, stream)
-            sets = {"labelled": chosen, "unlabelled": np.setdiff1d(train, chosen), **held}
+            chosen = initial_set(
+                codes, train, _count(initial, len(codes), "initial"), how, stream
+            )
+            sets = {
+                "labelled": chosen,
+                "unlabelled": np.setdiff1d(train, chosen),
+                **held,
+            }
             write_index_sets(path, sets, len(codes))
-            sizes = ", ".join(f"{len(positions)} {name}" for name, positions in sets.items())
+            sizes = ", ".join(
+                f"{len(positions)} {name}" for name, positions in sets.items()
+            )
             say(f"{path}: {sizes}")
 
 
 @splits.command("check")
 def check(
-    file: Annotated[Path, typer.Argument(help="A file of index sets, TorchAL's folder, or a run's splits.npz.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A file of index sets, TorchAL's folder, or a run's splits.npz."
+        ),
+    ],
     dataset: Annotated[
-        str | None, typer.Option(help="Compare with this data set's training images, and show its classes.")
+        str | None,
+        typer.Option(
+            help="Compare with this data set's training images, and show its classes."
+        ),
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of its files.")] = None,
-    option: Annotated[list[str] | None, typer.Option("--option", help="Option of the data set.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="Option of the data set.")
+    ] = None,
 ) -> None:
-    """Say whether index sets are sets, share nothing, and fit a data set; the exit code is 2 where they do not."""
+    """Say whether index sets are sets, share nothing, and fit a data set.
+
+    The exit code is 2 where they do not.
+    """
     with errors_in_one_line():
         import numpy as np
 
-        from al_sklearn.datasets import check_index_sets, load_dataset, options_from_text, read_index_sets, read_splits
+        from al_sklearn.datasets import (
+            check_index_sets,
+            load_dataset,
+            options_from_text,
+            read_index_sets,
+            read_splits,
+        )
 
         y = None
         if dataset is not None:
-            y = load_dataset(dataset, data_dir, **options_from_text(dataset, option or [])).y_train
+            y = load_dataset(
+                dataset, data_dir, **options_from_text(dataset, option or [])
+            ).y_train
         n = None if y is None else len(y)
         groups: dict[str, dict[str, Any]]
         if _is_of_a_run(file):
             groups = {f"seed {seed}": sets for seed, sets in read_splits(file).items()}
             for name, sets in groups.items():
-                check_index_sets(sets, n, nested={"initial": "train"}, where=f"{file}, {name}")
+                check_index_sets(
+                    sets, n, nested={"initial": "train"}, where=f"{file}, {name}"
+                )
         else:
             groups = {"": read_index_sets(file, n)}
         table = Table(box=SIMPLE_HEAD)
-        columns = ["set", "images", "first positions", *(["classes", "smallest class"] if y is not None else [])]
+        columns = [
+            "set",
+            "images",
+            "first positions",
+            *(["classes", "smallest class"] if y is not None else []),
+        ]
         for column in columns:
-            table.add_column(column, justify="right" if column in ("images", "classes", "smallest class") else "left")
+            table.add_column(
+                column,
+                justify="right"
+                if column in ("images", "classes", "smallest class")
+                else "left",
+            )
         for name, sets in groups.items():
             for part, positions in sets.items():
-                cells = [f"{name} {part}".strip(), f"{len(positions):,}", " ".join(map(str, positions[:5].tolist()))]
+                cells = [
+                    f"{name} {part}".strip(),
+                    f"{len(positions):,}",
+                    " ".join(map(str, positions[:5].tolist())),
+                ]
                 if y is not None:
                     counts = np.unique(y[positions], return_counts=True)[1]
-                    cells += [str(len(counts)), str(counts.min()) if len(counts) else "–"]
+                    cells += [
+                        str(len(counts)),
+                        str(counts.min()) if len(counts) else "–",
+                    ]
                 table.add_row(*map(escape, cells))
         console.print(table)
-        against = "" if n is None else f", and fit the {n:,} training images of {dataset}"
+        against = (
+            "" if n is None else f", and fit the {n:,} training images of {dataset}"
+        )
         say(f"{file} is right: all sets are sets and share nothing{against}.")
 
 
@@ -116,7 +214,9 @@ def _count(size: float, n: int, flag: str) -> int:
     if 0 < size < 1:
         return max(1, round(size * n))
     if size != int(size) or size < 1:
-        raise ValueError(f"--{flag} must be a whole number from 1, or a share below 1; got {size:g}.")
+        raise ValueError(
+            f"--{flag} must be a whole number from 1, or a share below 1; got {size:g}."
+        )
     return int(size)
 
 

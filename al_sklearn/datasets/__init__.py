@@ -1,8 +1,9 @@
-"""Image data sets by name, one's own beside them; index sets, tables and class folders in and out."""
+"""Image data sets by name, one's own beside them.
+
+Index sets, tables and class folders in and out.
+"""
 
 # Imported for the names they register.
-from al_sklearn._image_files import ImageFiles
-from al_sklearn._index_sets import check_index_sets, read_index_sets, read_splits, write_index_sets
 from al_sklearn.datasets import (  # noqa: F401
     _arrays,
     _cifar,
@@ -29,6 +30,13 @@ from al_sklearn.datasets._export import export_image_folder
 from al_sklearn.datasets._lazy import Hdf5Rows
 from al_sklearn.datasets._load import load_dataset
 from al_sklearn.datasets._tables import write_table
+from al_sklearn.rows import (
+    ImageFiles,
+    check_index_sets,
+    read_index_sets,
+    read_splits,
+    write_index_sets,
+)
 
 __all__ = [
     "DataSource",

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from al_sklearn._errors import check_same_length, unknown_name
-from al_sklearn.pool import n_rows
+from al_sklearn._core.checks import check_same_length, unknown_name
+from al_sklearn.rows import n_rows
 
 T = TypeVar("T")
 
@@ -32,8 +32,9 @@ class ImageData:
     ----------
     name : str
     X_train : images
-        uint8 (n, H, W) or (n, H, W, C), float (n, C, H, W), a list of file paths, or a lazy array of these (memmap,
-        HDF5, Zarr), whose rows are read when they are asked for. Never augmented: classifiers do that, in training.
+        uint8 (n, H, W) or (n, H, W, C), float (n, C, H, W), a list of file paths, or a
+        lazy array of these (memmap, HDF5, Zarr), whose rows are read when they are
+        asked for. Never augmented: classifiers do that, in training.
     y_train : ndarray of shape (n,)
         Labels: positions in ``class_names``, or names.
     X_test, y_test : the same, or None
@@ -72,12 +73,21 @@ class ImageData:
 
     @property
     def X_pool(self) -> Any:
-        """The pool's view of the training images: the same ones, in the same order, never augmented."""
+        """The pool's view of the training images.
+
+        The same ones, in the same order, never augmented.
+        """
         return self.X_train
 
     def __repr__(self) -> str:
-        test = "no test set" if self.X_test is None else f"{n_rows(self.X_test):,} to test"
-        parts = [f"{n_rows(self.X_train):,} to train", test, f"{len(self.class_names)} classes"]
+        test = (
+            "no test set" if self.X_test is None else f"{n_rows(self.X_test):,} to test"
+        )
+        parts = [
+            f"{n_rows(self.X_train):,} to train",
+            test,
+            f"{len(self.class_names)} classes",
+        ]
         if self.X_unlabelled is not None:
             parts.append(f"{n_rows(self.X_unlabelled):,} without label")
         if self.skipped:
@@ -86,18 +96,22 @@ class ImageData:
 
 
 class DataSource:
-    """Base class of a data set with a name: write ``load``, and ``download`` if it can be had; then register it.
+    """Base class of a data set with a name.
 
-    The keyword-only parameters of ``load`` are the options that :func:`load_dataset` takes for it; ``download`` gets
-    the same ones. One named ``on_corrupt`` is given ``"raise"`` or ``"skip"``, for records that are no image files.
-    The first line of the docstring is what a list of the data sets shows.
+    Write ``load``, and ``download`` if it can be had; then register it.
+
+    The keyword-only parameters of ``load`` are the options that :func:`load_dataset`
+    takes for it; ``download`` gets the same ones. One named ``on_corrupt`` is given
+    ``"raise"`` or ``"skip"``, for records that are no image files. The first line of
+    the docstring is what a list of the data sets shows.
 
     Attributes
     ----------
     data_dir : Path or None
         Where the files are when the caller does not say.
     needs_files : bool
-        False for what is computed or comes with a library: there is nothing to download then.
+        False for what is computed or comes with a library: there is nothing to download
+        then.
 
     See Also
     --------
@@ -109,7 +123,9 @@ class DataSource:
 
     def load(self, data_dir: Path | None) -> ImageData:
         """Read the data set, lazily where it is large."""
-        raise NotImplementedError(f"{type(self).__name__} must have a method load(data_dir).")
+        raise NotImplementedError(
+            f"{type(self).__name__} must have a method load(data_dir)."
+        )
 
     def verify(self, data_dir: Path) -> None:
         """Compare the files with their checksums, where these are known.
@@ -122,7 +138,10 @@ class DataSource:
 
     def download(self, data_dir: Path, **options: Any) -> None:
         """Put the files into ``data_dir``, unless they are there."""
-        raise ValueError("This data set cannot be downloaded: leave out download, and give its folder as data_dir.")
+        raise ValueError(
+            "This data set cannot be downloaded: leave out download, and give its "
+            "folder as data_dir."
+        )
 
 
 _REGISTRY: dict[str, DataSource] = {}
@@ -138,7 +157,8 @@ def register_dataset(name: str) -> Callable[[T], T]:
     Returns
     -------
     decorator
-        For a class derived from :class:`DataSource`, or for a function ``load(data_dir, **options) -> ImageData``.
+        For a class derived from :class:`DataSource`, or for a function ``load(data_dir,
+        **options) -> ImageData``.
 
     Raises
     ------
@@ -161,9 +181,13 @@ def register_dataset(name: str) -> Callable[[T], T]:
 
     def register(source: T) -> T:
         known = _REGISTRY.get(name)
-        # The same definition again, as when a notebook's cell is run twice, takes the place of the first.
+        # The same definition again, as when a notebook's cell is run twice, takes the
+        # place of the first.
         if known is not None and _definition(known) != _definition(source):
-            raise ValueError(f"There is a data set {name!r} already ({_definition(known)}); choose another name.")
+            raise ValueError(
+                f"There is a data set {name!r} already ({_definition(known)}); choose "
+                "another name."
+            )
         _REGISTRY[name] = source() if isinstance(source, type) else _Function(source)  # type: ignore[arg-type]
         return source
 
@@ -215,21 +239,31 @@ def find_source(name: str) -> DataSource:
 
 
 def options_of(source: DataSource) -> list[str]:
-    """Return the names of the options that a data set takes, besides those of every data set."""
+    """Return the names of the options that a data set takes of its own.
+
+    Those that every data set takes are left out.
+    """
     parameters = inspect.signature(source.load).parameters.values()
-    own = [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+    own = [
+        parameter.name
+        for parameter in parameters
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
     return [name for name in own if name != "on_corrupt"]
 
 
 def options_from_text(name: str, texts: Sequence[str]) -> dict[str, Any]:
-    """Read options of a data set from words like ``bands=rgb``, as a command line gives them.
+    """Read options of a data set from words like ``bands=rgb``.
+
+    A command line gives them in this form.
 
     Parameters
     ----------
     name : str
         Of the data set.
     texts : sequence of str
-        ``option=value``; the value is taken for what the option's default is: yes or no, a whole number, or text.
+        ``option=value``; the value is taken for what the option's default is: yes or
+        no, a whole number, or text.
 
     Raises
     ------
@@ -253,15 +287,30 @@ def options_from_text(name: str, texts: Sequence[str]) -> dict[str, Any]:
         default = parameters[option].default
         try:
             # True and False are whole numbers to Python: they come first.
-            convert = _yes_or_no if isinstance(default, bool) else int if isinstance(default, int) else str
+            convert = (
+                _yes_or_no
+                if isinstance(default, bool)
+                else int
+                if isinstance(default, int)
+                else str
+            )
             options[option] = convert(value)
         except ValueError:
-            raise ValueError(f"{option} of {name!r} must be like {default!r}, got {value!r}.") from None
+            raise ValueError(
+                f"{option} of {name!r} must be like {default!r}, got {value!r}."
+            ) from None
     return options
 
 
 def _yes_or_no(text: str) -> bool:
-    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    words = {
+        "true": True,
+        "yes": True,
+        "1": True,
+        "false": False,
+        "no": False,
+        "0": False,
+    }
     if text.lower() not in words:
         raise ValueError(text)
     return words[text.lower()]
@@ -270,8 +319,8 @@ def _yes_or_no(text: str) -> bool:
 def labels_and_names(*parts: Any) -> tuple[list[np.ndarray], tuple[str, ...]]:
     """Bring labels as they stand in a file to what :class:`ImageData` takes.
 
-    Whole numbers from 0 stay as they are, names stay names, and any other numbers become positions among those
-    that occur.
+    Whole numbers from 0 stay as they are, names stay names, and any other numbers
+    become positions among those that occur.
 
     Parameters
     ----------
@@ -285,12 +334,23 @@ def labels_and_names(*parts: Any) -> tuple[list[np.ndarray], tuple[str, ...]]:
     """
     arrays = [_plain(part) for part in parts]
     # An empty part has a type, but says nothing of the labels.
-    values = np.unique(np.concatenate([array for array in arrays if array.size] or arrays))
-    if values.dtype.kind in "iu" and values.size and values[0] >= 0 and values[-1] < 100_000:
-        return [array.astype(np.int64) for array in arrays], tuple(map(str, range(int(values[-1]) + 1)))
+    values = np.unique(
+        np.concatenate([array for array in arrays if array.size] or arrays)
+    )
+    if (
+        values.dtype.kind in "iu"
+        and values.size
+        and values[0] >= 0
+        and values[-1] < 100_000
+    ):
+        return [array.astype(np.int64) for array in arrays], tuple(
+            map(str, range(int(values[-1]) + 1))
+        )
     if values.dtype.kind == "U":
         return [array.astype(values.dtype) for array in arrays], tuple(values.tolist())
-    return [np.searchsorted(values, array).astype(np.int64) for array in arrays], tuple(map(str, values.tolist()))
+    return [np.searchsorted(values, array).astype(np.int64) for array in arrays], tuple(
+        map(str, values.tolist())
+    )
 
 
 def _plain(labels: Any) -> np.ndarray:
@@ -299,12 +359,23 @@ def _plain(labels: Any) -> np.ndarray:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise ValueError(f"There must be one label for each image, got labels of shape {array.shape}.")
+        raise ValueError(
+            "There must be one label for each image, got labels of shape "
+            f"{array.shape}."
+        )
     if array.dtype.kind == "f":
         if np.isnan(array).any():
-            raise ValueError(f"Image {int(np.argmax(np.isnan(array)))} has no label (NaN); leave such images out.")
+            raise ValueError(
+                f"Image {int(np.argmax(np.isnan(array)))} has no label (NaN); leave "
+                "such images out."
+            )
         # Whole numbers that were saved as float.
         array = array.astype(np.int64) if (array == np.round(array)).all() else array
     if array.dtype.kind in "SO":
-        array = np.array([value.decode() if isinstance(value, bytes) else str(value) for value in array.tolist()])
+        array = np.array(
+            [
+                value.decode() if isinstance(value, bytes) else str(value)
+                for value in array.tolist()
+            ]
+        )
     return array

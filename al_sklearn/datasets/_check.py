@@ -1,4 +1,7 @@
-"""Every image opened once before a long run, so that a corrupt one does not end it after six hours."""
+"""Every image opened once before a long run, to find corrupt ones.
+
+Otherwise a corrupt image could end the run after six hours.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
-from al_sklearn._decode import DAMAGED, check_mode
-from al_sklearn._files import replacing
+from al_sklearn._core.files import replacing
 from al_sklearn.datasets._base import ImageData, Skipped
+from al_sklearn.rows import DAMAGED, check_mode
 
 # Enough files for a thread to be worth its start, few enough for the bar to move.
 _BATCH = 64
@@ -44,11 +47,14 @@ def check_images(
         ``(file, problem)``.
     """
     batches = (files[start : start + _BATCH] for start in range(0, len(files), _BATCH))
-    # joblib hands the results over in order, and reads no further than a few batches ahead.
+    # joblib hands the results over in order, and reads no further than a few batches
+    # ahead.
     found = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
         delayed(_problems)(batch) for batch in batches
     )
-    with tqdm(total=len(files), desc="checking images", unit="image", disable=not progress) as bar:
+    with tqdm(
+        total=len(files), desc="checking images", unit="image", disable=not progress
+    ) as bar:
         for start, problems in zip(range(0, len(files), _BATCH), found, strict=True):
             bar.update(len(problems))
             for offset, problem in enumerate(problems):
@@ -56,7 +62,9 @@ def check_images(
                     yield start + offset, Skipped(str(files[start + offset]), problem)
 
 
-def check_files(data: ImageData, folder: Path | None, on_corrupt: str, n_jobs: int) -> ImageData:
+def check_files(
+    data: ImageData, folder: Path | None, on_corrupt: str, n_jobs: int
+) -> ImageData:
     """Check a data set whose images are files; others come back as they are.
 
     Parameters
@@ -70,12 +78,17 @@ def check_files(data: ImageData, folder: Path | None, on_corrupt: str, n_jobs: i
     Raises
     ------
     ValueError
-        For the first corrupt image, when ``on_corrupt="raise"``; for a data set of which nothing is left.
+        For the first corrupt image, when ``on_corrupt="raise"``; for a data set of
+        which nothing is left.
     """
     changed: dict[str, Any] = {}
     skipped = list(data.skipped)
     try:
-        for X_name, y_name in (("X_train", "y_train"), ("X_test", "y_test"), ("X_unlabelled", None)):
+        for X_name, y_name in (
+            ("X_train", "y_train"),
+            ("X_test", "y_test"),
+            ("X_unlabelled", None),
+        ):
             X = getattr(data, X_name)
             if not _is_file_list(X):
                 continue
@@ -83,7 +96,8 @@ def check_files(data: ImageData, folder: Path | None, on_corrupt: str, n_jobs: i
             for position, problem in check_images(X, n_jobs=n_jobs):
                 if on_corrupt == "raise":
                     raise ValueError(
-                        f"{problem.file} cannot be read as an image ({problem.problem}): fetch or save it again, "
+                        f"{problem.file} cannot be read as an image "
+                        f"({problem.problem}): fetch or save it again, "
                         "delete it, or leave such images out with on_corrupt='skip'."
                     )
                 keep[position] = False
@@ -97,7 +111,10 @@ def check_files(data: ImageData, folder: Path | None, on_corrupt: str, n_jobs: i
         if skipped:
             _write(skipped, folder)
     if not changed.get("X_train", True):
-        raise ValueError(f"{data.name}: not one training image can be read; the first is {skipped[0]}.")
+        raise ValueError(
+            f"{data.name}: not one training image can be read; the first is "
+            f"{skipped[0]}."
+        )
     return dataclasses.replace(data, **changed, skipped=tuple(skipped))
 
 
@@ -116,7 +133,8 @@ def _problem(file: str | os.PathLike[str]) -> str | None:
     try:
         with Image.open(file) as image:
             check_mode(image)
-            # JPEG is then decoded at an eighth of its size: every byte is read, a third of the time is needed.
+            # JPEG is then decoded at an eighth of its size: every byte is read, a third
+            # of the time is needed.
             image.draft(None, (1, 1))
             image.load()
     except (*DAMAGED, Image.DecompressionBombError) as error:
@@ -126,7 +144,11 @@ def _problem(file: str | os.PathLike[str]) -> str | None:
 
 def _write(skipped: list[Skipped], folder: Path | None) -> None:
     place = Path() if folder is None else folder
-    path = place / "skipped.csv" if place.is_dir() else place.with_name(f"{place.name}.skipped.csv")
+    path = (
+        place / "skipped.csv"
+        if place.is_dir()
+        else place.with_name(f"{place.name}.skipped.csv")
+    )
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(Skipped._fields)
@@ -135,4 +157,7 @@ def _write(skipped: list[Skipped], folder: Path | None) -> None:
         with replacing(path) as file:
             file.write(text.getvalue().encode())
     except OSError as error:
-        warnings.warn(f"The list of {len(skipped)} skipped images could not be written to {path}: {error}.")
+        warnings.warn(
+            f"The list of {len(skipped)} skipped images could not be written to "
+            f"{path}: {error}."
+        )

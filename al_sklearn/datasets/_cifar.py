@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from al_sklearn._errors import unknown_name
+from al_sklearn._core.checks import unknown_name
 from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
 from al_sklearn.datasets._download import Remote, compare_checksums, extract, fetch
 
@@ -22,8 +22,12 @@ def _latin1(text: str, encoding: str) -> bytes:
 
 _ARRAY, _SCALAR = np.empty(0).__reduce__()[0], np.int64(0).__reduce__()[0]
 _FROM_BUFFER = np.empty(0).__reduce_ex__(5)[0]
-# All that arrays, numbers and bytes are made of, by the names that numpy 1 and 2 gave it.
-_ALLOWED: dict[tuple[str, str], Any] = {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype}
+# All that arrays, numbers and bytes are made of, by the names that numpy 1 and 2 gave
+# it.
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
 for _core in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _ARRAY
     _ALLOWED[f"{_core}.multiarray", "scalar"] = _SCALAR
@@ -34,12 +38,15 @@ _ALLOWED["_codecs", "encode"] = _latin1
 class _Unpickler(pickle.Unpickler):
     """Reads arrays, numbers and text, and nothing else.
 
-    A pickle is a program: an ordinary one can run any command while it is read, and these come from the network.
+    A pickle is a program: an ordinary one can run any command while it is read, and
+    these come from the network.
     """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no batch of CIFAR needs")
+            raise pickle.UnpicklingError(
+                f"it asks for {module}.{name}, which no batch of CIFAR needs"
+            )
         return _ALLOWED[module, name]
 
 
@@ -49,18 +56,33 @@ def read_batch(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        When the file is damaged, no dict, or asks for more than arrays, numbers and text.
+        When the file is damaged, no dict, or asks for more than arrays, numbers and
+        text.
     """
     try:
         with path.open("rb") as file:
             batch = _Unpickler(file, encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+    ) as error:
         raise ValueError(
-            f"{path} is no whole batch of CIFAR ({error or 'it ends too early'}): delete it, and fetch it again."
+            f"{path} is no whole batch of CIFAR ({error or 'it ends too early'}): "
+            "delete it, and fetch it again."
         ) from error
     if not isinstance(batch, dict):
-        raise ValueError(f"{path} is no batch of CIFAR: it holds a {type(batch).__name__}, not a dict.")
-    return {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in batch.items()}
+        raise ValueError(
+            f"{path} is no batch of CIFAR: it holds a {type(batch).__name__}, not a "
+            "dict."
+        )
+    return {
+        key.decode("latin1") if isinstance(key, bytes) else key: value
+        for key, value in batch.items()
+    }
 
 
 class _Cifar(DataSource):
@@ -71,26 +93,41 @@ class _Cifar(DataSource):
     remote: Remote
     checksums: ClassVar[dict[str, str]]
 
-    def _load(self, name: str, data_dir: Path | None, labels_key: str, names_key: str) -> ImageData:
+    def _load(
+        self, name: str, data_dir: Path | None, labels_key: str, names_key: str
+    ) -> ImageData:
         if data_dir is None:
             raise FileNotFoundError(
-                f"{name} is read from files: give data_dir, the folder they are in or may be put in."
+                f"{name} is read from files: give data_dir, the folder they are in or "
+                "may be put in."
             )
         folder = self._folder(data_dir)
         for file in (*self.train_files, self.test_file, self.meta_file):
             if not (folder / file).is_file():
                 raise FileNotFoundError(
-                    f"{name}: no {file} in {folder}; give the folder with {self.folder} as data_dir, or download=True."
+                    f"{name}: no {file} in {folder}; give the folder with "
+                    f"{self.folder} as data_dir, or download=True."
                 )
         names = read_batch(folder / self.meta_file)[names_key]
-        class_names = tuple(value.decode() if isinstance(value, bytes) else str(value) for value in names)
-        train = [_images_and_labels(folder / file, labels_key, len(class_names)) for file in self.train_files]
-        X_test, y_test = _images_and_labels(folder / self.test_file, labels_key, len(class_names))
+        class_names = tuple(
+            value.decode() if isinstance(value, bytes) else str(value)
+            for value in names
+        )
+        train = [
+            _images_and_labels(folder / file, labels_key, len(class_names))
+            for file in self.train_files
+        ]
+        X_test, y_test = _images_and_labels(
+            folder / self.test_file, labels_key, len(class_names)
+        )
         X_train, y_train = (np.concatenate(part) for part in zip(*train, strict=True))
         return ImageData(name, X_train, y_train, X_test, y_test, class_names)
 
     def verify(self, data_dir: Path) -> None:
-        """Compare the batches with their checksums: nothing else would tell that a pixel has changed."""
+        """Compare the batches with their checksums.
+
+        Nothing else would tell that a pixel has changed.
+        """
         compare_checksums(self._folder(data_dir), self.checksums)
 
     def _folder(self, data_dir: Path) -> Path:
@@ -99,8 +136,18 @@ class _Cifar(DataSource):
     def download(self, data_dir: Path, **options: Any) -> None:
         """Fetch and unpack the archive, unless its files are there."""
         files = (*self.train_files, self.test_file, self.meta_file)
-        if not any(all((folder / file).is_file() for file in files) for folder in (data_dir / self.folder, data_dir)):
-            extract(fetch(self.remote, data_dir / f"{self.folder.replace('-batches-py', '-python')}.tar.gz"), data_dir)
+        if not any(
+            all((folder / file).is_file() for file in files)
+            for folder in (data_dir / self.folder, data_dir)
+        ):
+            extract(
+                fetch(
+                    self.remote,
+                    data_dir
+                    / f"{self.folder.replace('-batches-py', '-python')}.tar.gz",
+                ),
+                data_dir,
+            )
 
 
 @register_dataset("cifar10")
@@ -112,7 +159,8 @@ class Cifar10(_Cifar):
     test_file = "test_batch"
     meta_file = "batches.meta"
     remote = Remote(
-        ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",), "md5:c58f30108f718f92721af3b95e74349a"
+        ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",),
+        "md5:c58f30108f718f92721af3b95e74349a",
     )
 
     checksums: ClassVar[dict[str, str]] = {
@@ -132,14 +180,15 @@ class Cifar10(_Cifar):
 
 @register_dataset("cifar100")
 class Cifar100(_Cifar):
-    """50,000 + 10,000 photos in 100 classes, or the 20 they are grouped in, 32x32 colour."""
+    """50,000 + 10,000 photos, 32x32 colour, in 100 classes or 20 groups of them."""
 
     folder = "cifar-100-python"
     train_files = ("train",)
     test_file = "test"
     meta_file = "meta"
     remote = Remote(
-        ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",), "md5:eb9058c3a382ffc7106e4002c42a8d85"
+        ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",),
+        "md5:eb9058c3a382ffc7106e4002c42a8d85",
     )
 
     checksums: ClassVar[dict[str, str]] = {
@@ -151,22 +200,46 @@ class Cifar100(_Cifar):
     def load(self, data_dir: Path | None, *, labels: str = "fine") -> ImageData:
         """Read the two files; labels are fine (100 classes) or coarse (20)."""
         if labels not in ("fine", "coarse"):
-            raise unknown_name("kind of labels of CIFAR-100", labels, ("coarse", "fine"))
-        return self._load("cifar100", data_dir, f"{labels}_labels", f"{labels}_label_names")
+            raise unknown_name(
+                "kind of labels of CIFAR-100", labels, ("coarse", "fine")
+            )
+        return self._load(
+            "cifar100", data_dir, f"{labels}_labels", f"{labels}_label_names"
+        )
 
 
-def _images_and_labels(path: Path, labels_key: str, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+def _images_and_labels(
+    path: Path, labels_key: str, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
     batch = read_batch(path)
     missing = {"data", labels_key} - set(batch)
     if missing:
-        raise ValueError(f"{path} has no {sorted(missing)[0]!r}; it has {', '.join(sorted(map(str, batch)))}.")
-    data, labels = np.asarray(batch["data"]), np.asarray(batch[labels_key], dtype=np.int64)
-    if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3072 or labels.shape != (len(data),):
         raise ValueError(
-            f"{path} should hold uint8 rows of 3,072 values and a label for each, it holds {data.dtype} of shape "
+            f"{path} has no {sorted(missing)[0]!r}; it has "
+            f"{', '.join(sorted(map(str, batch)))}."
+        )
+    data, labels = (
+        np.asarray(batch["data"]),
+        np.asarray(batch[labels_key], dtype=np.int64),
+    )
+    if (
+        data.dtype != np.uint8
+        or data.ndim != 2
+        or data.shape[1] != 3072
+        or labels.shape != (len(data),)
+    ):
+        raise ValueError(
+            f"{path} should hold uint8 rows of 3,072 values and a label for each, it "
+            f"holds {data.dtype} of shape "
             f"{data.shape} and {len(labels)} labels."
         )
     if labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
-        raise ValueError(f"{path} has labels from {labels.min()} to {labels.max()}, there are {n_classes} classes.")
-    # A row is the red, the green and the blue plane; images here have their channels last.
-    return np.ascontiguousarray(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), labels
+        raise ValueError(
+            f"{path} has labels from {labels.min()} to {labels.max()}, there are "
+            f"{n_classes} classes."
+        )
+    # A row is the red, the green and the blue plane; images here have their channels
+    # last.
+    return np.ascontiguousarray(
+        data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    ), labels

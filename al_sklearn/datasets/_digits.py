@@ -25,4 +25,6 @@ class Digits(DataSource):
         X_train, X_test, y_train, y_test = train_test_split(
             images, bunch.target, test_size=360, stratify=bunch.target, random_state=0
         )
-        return ImageData("digits", X_train, y_train, X_test, y_test, tuple(map(str, range(10))))
+        return ImageData(
+            "digits", X_train, y_train, X_test, y_test, tuple(map(str, range(10)))
+        )

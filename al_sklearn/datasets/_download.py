@@ -1,4 +1,7 @@
-"""Files from the network: resumed where they broke off, compared with their checksum, there whole or not at all."""
+"""Files from the network: resumed, checked by checksum, whole or not there.
+
+A download goes on where it broke off.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ class Remote(NamedTuple):
 def fetch(remote: Remote, path: Path, progress: bool = True) -> Path:
     """Download a file to ``path``, unless it is there.
 
-    What has arrived is kept in ``path`` with ``.part`` added, also after Ctrl-C; the next call goes on from there.
+    What has arrived is kept in ``path`` with ``.part`` added, also after Ctrl-C; the
+    next call goes on from there.
 
     Parameters
     ----------
@@ -73,9 +77,12 @@ def fetch(remote: Remote, path: Path, progress: bool = True) -> Path:
     if found != remote.checksum:
         part.unlink()
         raise ValueError(
-            f"{path.name} from {remote.urls[0]} has the checksum {found}, it should have {remote.checksum}. It was "
-            "removed; try again. If that gives the same, the file there has changed, or something on the way (a "
-            "proxy's login page?) is sent in its place: get it by other means, and put it at "
+            f"{path.name} from {remote.urls[0]} has the checksum {found}, it should "
+            f"have {remote.checksum}. It was "
+            "removed; try again. If that gives the same, the file there has changed, "
+            "or something on the way (a "
+            "proxy's login page?) is sent in its place: get it by other means, and "
+            "put it at "
             f"{path}."
         )
     os.replace(part, path)
@@ -86,7 +93,9 @@ def checksum_of(path: Path, kind: str) -> str:
     """Return ``kind:hexdigest`` of a file, ``kind`` being ``md5`` or ``sha256``."""
     with path.open("rb") as file:
         # Not for security: it says whether the bytes arrived.
-        digest = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False))
+        digest = hashlib.file_digest(
+            file, lambda: hashlib.new(kind, usedforsecurity=False)
+        )
     return f"{kind}:{digest.hexdigest()}"
 
 
@@ -100,9 +109,13 @@ def compare_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
     """
     for name, checksum in checksums.items():
         path = folder / name
-        if path.is_file() and (found := checksum_of(path, checksum.partition(":")[0])) != checksum:
+        if (
+            path.is_file()
+            and (found := checksum_of(path, checksum.partition(":")[0])) != checksum
+        ):
             raise ValueError(
-                f"{path} has the checksum {found}, it should have {checksum}: delete it, and fetch it again with "
+                f"{path} has the checksum {found}, it should have {checksum}: delete "
+                "it, and fetch it again with "
                 "download=True."
             )
 
@@ -120,7 +133,9 @@ def extract(archive: Path, folder: Path) -> None:
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
-                for name in tqdm(packed.namelist(), desc=f"unpacking {archive.name}", unit="file"):
+                for name in tqdm(
+                    packed.namelist(), desc=f"unpacking {archive.name}", unit="file"
+                ):
                     packed.extract(name, temporary)
         else:
             with tarfile.open(archive) as tar:
@@ -132,7 +147,9 @@ def extract(archive: Path, folder: Path) -> None:
             for name in names:
                 os.replace(Path(parent) / name, target / name)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{archive} cannot be unpacked ({error}): delete it, and fetch it again.") from error
+        raise ValueError(
+            f"{archive} cannot be unpacked ({error}): delete it, and fetch it again."
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -163,14 +180,22 @@ def _fetch_part(urls: Sequence[str], part: Path, progress: bool) -> None:
                 return
     kept = ""
     if part.exists():
-        kept = f" {part.stat().st_size:,} bytes are kept in {part}: the same call goes on from there."
-    raise ConnectionError(f"{part.stem} could not be downloaded ({'; '.join(dict.fromkeys(problems))}).{kept}")
+        kept = (
+            f" {part.stat().st_size:,} bytes are kept in {part}: the same call goes "
+            "on from there."
+        )
+    raise ConnectionError(
+        f"{part.stem} could not be downloaded "
+        f"({'; '.join(dict.fromkeys(problems))}).{kept}"
+    )
 
 
 def _receive(url: str, part: Path, progress: bool) -> None:
     """One request for what is missing of a file; raises unless all of it came."""
     start = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"User-Agent": "al_sklearn", "Accept-Encoding": "identity"})
+    request = urllib.request.Request(
+        url, headers={"User-Agent": "al_sklearn", "Accept-Encoding": "identity"}
+    )
     if start:
         request.add_header("Range", f"bytes={start}-")
     try:
@@ -186,14 +211,23 @@ def _receive(url: str, part: Path, progress: bool) -> None:
         part.unlink()
         raise ConnectionError("what was here did not belong to it") from error
     with response:
-        if response.status != 206 or not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+        if response.status != 206 or not response.headers.get(
+            "Content-Range", ""
+        ).startswith(f"bytes {start}-"):
             # The server knows no ranges, and sends it all.
             start = 0
         length = response.headers.get("Content-Length")
         total = None if length is None else start + int(length)
         with (
             part.open("r+b" if start else "wb") as file,
-            tqdm(total=total, initial=start, desc=part.stem, unit="B", unit_scale=True, disable=not progress) as bar,
+            tqdm(
+                total=total,
+                initial=start,
+                desc=part.stem,
+                unit="B",
+                unit_scale=True,
+                disable=not progress,
+            ) as bar,
         ):
             file.seek(start)
             while chunk := response.read(_CHUNK):
@@ -201,4 +235,6 @@ def _receive(url: str, part: Path, progress: bool) -> None:
                 bar.update(len(chunk))
             arrived = file.tell()
     if total is not None and arrived != total:
-        raise ConnectionError(f"the connection ended after {arrived:,} of {total:,} bytes")
+        raise ConnectionError(
+            f"the connection ended after {arrived:,} of {total:,} bytes"
+        )

@@ -1,4 +1,7 @@
-"""DroughtWatch: satellite images of Northern Kenya, converted from TFRecord to HDF5 once."""
+"""DroughtWatch: satellite images, converted from TFRecord to HDF5 once.
+
+The images show Northern Kenya.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +16,29 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from al_sklearn._errors import unknown_name
+from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.optional import require
 from al_sklearn.datasets._base import DataSource, ImageData, Skipped, register_dataset
 from al_sklearn.datasets._download import Remote, extract, fetch
 from al_sklearn.datasets._lazy import Hdf5Rows
-from al_sklearn.datasets._optional import require
 from al_sklearn.datasets._tfrecord import read_records
 
 BANDS = tuple(f"B{i}" for i in range(1, 12))
 _SIDE = 65
 _CLASSES = {4: ("0 cows", "1 cow", "2 cows", "3+ cows"), 2: ("0 cows", "1+ cows")}
-# Records in a piece: what an interruption costs at most, and what is held in memory (24 MB).
+# Records in a piece: what an interruption costs at most, and what is held in memory (24
+# MB).
 _PIECE = 512
 
 
 @register_dataset("droughtwatch")
 class DroughtWatch(DataSource):
-    """86,317 + 10,778 satellite images, 65x65 in 11 bands, labelled with how many cows the land can feed.
+    """86,317 + 10,778 satellite images of grazing land, 65x65 in 11 bands.
 
-    The labels are experts' on the ground: 0, 1, 2, 3 or more cows. The bands are Landsat 8's B1 to B11.
+    The labels say how many cows the land can feed.
+
+    The labels are experts' on the ground: 0, 1, 2, 3 or more cows. The bands are
+    Landsat 8's B1 to B11.
     """
 
     remote = Remote(
@@ -48,12 +55,15 @@ class DroughtWatch(DataSource):
         hdf5_dir: str | os.PathLike[str] | None = None,
         on_corrupt: str = "raise",
     ) -> ImageData:
-        """Read the HDF5 files; make them from the TFRecord files first where they are not there yet.
+        """Read the HDF5 files, made first where they are not there yet.
+
+        They are made from the TFRecord files.
 
         Parameters
         ----------
         data_dir : Path
-            Folder with ``train`` and ``val``, which hold ``part-…`` files; or with the HDF5 files.
+            Folder with ``train`` and ``val``, which hold ``part-…`` files; or with the
+            HDF5 files.
         bands : {"all", "rgb"} or sequence of str, default="all"
             ``"rgb"`` is B4, B3, B2; or names, also separated by commas.
         classes : {4, 2}, default=4
@@ -65,14 +75,20 @@ class DroughtWatch(DataSource):
         """
         if data_dir is None or not data_dir.is_dir():
             raise FileNotFoundError(
-                f"droughtwatch: data_dir must be the folder with train and val, or the one to download to; got "
+                "droughtwatch: data_dir must be the folder with train and val, or "
+                "the one to download to; got "
                 f"{data_dir}."
             )
         channels = _channels(bands)
         if classes not in _CLASSES:
-            raise ValueError(f"droughtwatch has 4 classes, or 2; got classes={classes!r}.")
+            raise ValueError(
+                f"droughtwatch has 4 classes, or 2; got classes={classes!r}."
+            )
         target = data_dir if hdf5_dir is None else Path(hdf5_dir)
-        train, test = (_converted(split, data_dir, target, on_corrupt) for split in ("train", "val"))
+        train, test = (
+            _converted(split, data_dir, target, on_corrupt)
+            for split in ("train", "val")
+        )
         return ImageData(
             "droughtwatch",
             Hdf5Rows(train, "images", channels),
@@ -80,20 +96,33 @@ class DroughtWatch(DataSource):
             Hdf5Rows(test, "images", channels),
             _labels(test, classes),
             _CLASSES[classes],
-            skipped=tuple(Skipped(*row) for path in (train, test) for row in _attribute(path, "skipped")),
+            skipped=tuple(
+                Skipped(*row)
+                for path in (train, test)
+                for row in _attribute(path, "skipped")
+            ),
         )
 
     def download(self, data_dir: Path, **options: Any) -> None:
         """Fetch and unpack the archive (4.3 GB), unless its files are there."""
         target = Path(options.get("hdf5_dir") or data_dir)
-        if any(not _parts(data_dir, split) and not _hdf5(target, split).is_file() for split in ("train", "val")):
+        if any(
+            not _parts(data_dir, split) and not _hdf5(target, split).is_file()
+            for split in ("train", "val")
+        ):
             extract(fetch(self.remote, data_dir / "dw_train_86K_val_10K.zip"), data_dir)
 
 
 def _channels(bands: str | Sequence[str]) -> list[int] | None:
     if bands == "all":
         return None
-    names = ["B4", "B3", "B2"] if bands == "rgb" else bands.split(",") if isinstance(bands, str) else list(bands)
+    names = (
+        ["B4", "B3", "B2"]
+        if bands == "rgb"
+        else bands.split(",")
+        if isinstance(bands, str)
+        else list(bands)
+    )
     if not names:
         raise ValueError("bands is empty: give 'all', 'rgb', or names from B1 to B11.")
     for name in names:
@@ -109,7 +138,11 @@ def _hdf5(folder: Path, split: str) -> Path:
 def _parts(data_dir: Path, split: str) -> list[Path]:
     for root in (data_dir, data_dir / "droughtwatch_data", data_dir / "data"):
         # "…gstmp" is what an interrupted copy from the cloud leaves.
-        found = sorted(path for path in root.glob(f"{split}/part-*") if not path.name.endswith("gstmp"))
+        found = sorted(
+            path
+            for path in root.glob(f"{split}/part-*")
+            if not path.name.endswith("gstmp")
+        )
         if found:
             return found
     return []
@@ -120,22 +153,35 @@ def _converted(split: str, data_dir: Path, target: Path, on_corrupt: str) -> Pat
     path, parts = _hdf5(target, split), _parts(data_dir, split)
     if path.is_file():
         if parts and _attribute(path, "sources") != _sources(parts):
-            raise ValueError(f"{path} was made from other files than those in {parts[0].parent}: delete it.")
+            raise ValueError(
+                f"{path} was made from other files than those in {parts[0].parent}: "
+                "delete it."
+            )
         return path
     if not parts:
         raise FileNotFoundError(
-            f"droughtwatch: no {path.name} in {target}, and no files {split}/part-… in {data_dir} to make it from; "
+            f"droughtwatch: no {path.name} in {target}, and no files {split}/part-… "
+            f"in {data_dir} to make it from; "
             "give the folder with train and val as data_dir, or download=True."
         )
     convert(parts, path, on_corrupt=on_corrupt)
     return path
 
 
-def convert(parts: Sequence[Path], path: Path, *, on_corrupt: str = "raise", progress: bool = True) -> None:
-    """Convert TFRecord files of DroughtWatch to one HDF5 file, which is there whole or not at all.
+def convert(
+    parts: Sequence[Path],
+    path: Path,
+    *,
+    on_corrupt: str = "raise",
+    progress: bool = True,
+) -> None:
+    """Convert TFRecord files of DroughtWatch to one HDF5 file.
 
-    The images become ``images`` (n, 65, 65, 11) uint8, the labels ``labels`` (n,). Pieces are kept beside ``path``
-    while this works: when it is stopped at any moment, the next call goes on after the last piece.
+    The HDF5 file is there whole or not at all.
+
+    The images become ``images`` (n, 65, 65, 11) uint8, the labels ``labels`` (n,).
+    Pieces are kept beside ``path`` while this works: when it is stopped at any moment,
+    the next call goes on after the last piece.
 
     Parameters
     ----------
@@ -143,7 +189,8 @@ def convert(parts: Sequence[Path], path: Path, *, on_corrupt: str = "raise", pro
         The files, in the order that their records are wanted in.
     path : Path
     on_corrupt : {"raise", "skip"}
-        Damaged records: stop, or leave them out and list them in the file's attribute ``skipped``.
+        Damaged records: stop, or leave them out and list them in the file's attribute
+        ``skipped``.
     progress : bool, default=True
 
     Raises
@@ -166,15 +213,28 @@ def convert(parts: Sequence[Path], path: Path, *, on_corrupt: str = "raise", pro
     total = sum(size for _, size in sources)
     done = sum(size for _, size in sources[:part]) + offset
     with tqdm(
-        total=total, initial=done, desc=f"converting {path.stem}", unit="B", unit_scale=True, disable=not progress
+        total=total,
+        initial=done,
+        desc=f"converting {path.stem}",
+        unit="B",
+        unit_scale=True,
+        disable=not progress,
     ) as bar:
-        for images, labels, skipped, following in _pieces(parts, part, offset, on_corrupt):
+        for images, labels, skipped, following in _pieces(
+            parts, part, offset, on_corrupt
+        ):
             piece = folder / f"{len(pieces):06d}.h5"
             with _whole_hdf5(piece) as file:
                 file["images"], file["labels"] = images, labels
-                file.attrs.update(sources=json.dumps(sources), next=json.dumps(following), skipped=json.dumps(skipped))
+                file.attrs.update(
+                    sources=json.dumps(sources),
+                    next=json.dumps(following),
+                    skipped=json.dumps(skipped),
+                )
             pieces.append(piece)
-            bar.update(sum(size for _, size in sources[: following[0]]) + following[1] - bar.n)
+            bar.update(
+                sum(size for _, size in sources[: following[0]]) + following[1] - bar.n
+            )
     _join(pieces, path, sources)
     shutil.rmtree(folder)
 
@@ -182,7 +242,10 @@ def convert(parts: Sequence[Path], path: Path, *, on_corrupt: str = "raise", pro
 def _pieces(
     parts: Sequence[Path], part: int, offset: int, on_corrupt: str
 ) -> Iterator[tuple[np.ndarray, np.ndarray, list[Skipped], tuple[int, int]]]:
-    """Yield images, labels, what was skipped, and where to go on, for so many records at a time."""
+    """Yield images, labels, what was skipped, and where to go on.
+
+    Each time it is for so many records.
+    """
     images: list[np.ndarray] = []
     labels: list[int] = []
     skipped: list[Skipped] = []
@@ -192,7 +255,8 @@ def _pieces(
             if isinstance(decoded, str):
                 if on_corrupt == "raise":
                     raise ValueError(
-                        f"{parts[number]}: {decoded}. Fetch the file again, or leave such records out with "
+                        f"{parts[number]}: {decoded}. Fetch the file again, or leave "
+                        "such records out with "
                         "on_corrupt='skip'. What was converted so far is kept."
                     )
                 skipped.append(Skipped(str(parts[number]), decoded))
@@ -200,16 +264,25 @@ def _pieces(
                 images.append(decoded[0])
                 labels.append(decoded[1])
             if len(images) == _PIECE:
-                yield np.stack(images), np.array(labels, np.uint8), skipped, (number, record.end)
+                yield (
+                    np.stack(images),
+                    np.array(labels, np.uint8),
+                    skipped,
+                    (number, record.end),
+                )
                 images, labels, skipped = [], [], []
         offset = 0
     if images or skipped:
-        stacked = np.stack(images) if images else np.empty((0, _SIDE, _SIDE, len(BANDS)), np.uint8)
+        stacked = (
+            np.stack(images)
+            if images
+            else np.empty((0, _SIDE, _SIDE, len(BANDS)), np.uint8)
+        )
         yield stacked, np.array(labels, np.uint8), skipped, (len(parts), 0)
 
 
 def _decode(content: bytes) -> tuple[np.ndarray, int] | str:
-    """Image (65, 65, 11) and label of a ``tf.train.Example``, or what is wrong with it."""
+    """Image (65, 65, 11) and label of a ``tf.train.Example``, or what is wrong."""
     example_pb2 = require("tfrecord.example_pb2", "Reading TFRecord")
     errors = require("google.protobuf.message", "Reading TFRecord")
     try:
@@ -218,11 +291,15 @@ def _decode(content: bytes) -> tuple[np.ndarray, int] | str:
         return f"a record is no tf.train.Example ({error})"
     image = np.empty((_SIDE, _SIDE, len(BANDS)), np.uint8)
     for channel, band in enumerate(BANDS):
-        values: list[bytes] = list(feature[band].bytes_list.value) if band in feature else []
+        values: list[bytes] = (
+            list(feature[band].bytes_list.value) if band in feature else []
+        )
         # Some bands have a few bytes more than the image: those come after it.
         if len(values) != 1 or len(values[0]) < _SIDE * _SIDE:
             return f"a record has no whole band {band}"
-        image[..., channel] = np.frombuffer(values[0], np.uint8, _SIDE * _SIDE).reshape(_SIDE, _SIDE)
+        image[..., channel] = np.frombuffer(values[0], np.uint8, _SIDE * _SIDE).reshape(
+            _SIDE, _SIDE
+        )
     label = list(feature["label"].int64_list.value) if "label" in feature else []
     if len(label) != 1 or not 0 <= label[0] <= 3:
         return f"a record has the label {label}, which should be one of 0, 1, 2, 3"
@@ -233,7 +310,10 @@ def _join(pieces: Sequence[Path], path: Path, sources: list[list[Any]]) -> None:
     skipped = [problem for piece in pieces for problem in _attribute(piece, "skipped")]
     n = sum(len(Hdf5Rows(piece, "labels")) for piece in pieces)
     if n == 0:
-        raise ValueError(f"{path.name}: not one record can be read from {sources[0][0]} and what follows it.")
+        raise ValueError(
+            f"{path.name}: not one record can be read from {sources[0][0]} and what "
+            "follows it."
+        )
     with _whole_hdf5(path) as file:
         # In one block, not in chunks: rows are read in any order.
         images = file.create_dataset("images", (n, _SIDE, _SIDE, len(BANDS)), np.uint8)
@@ -244,7 +324,11 @@ def _join(pieces: Sequence[Path], path: Path, sources: list[list[Any]]) -> None:
             images[start : start + len(rows)] = Hdf5Rows(piece, "images")[:]
             labels[start : start + len(rows)] = rows
             start += len(rows)
-        file.attrs.update(sources=json.dumps(sources), skipped=json.dumps(skipped), bands=json.dumps(BANDS))
+        file.attrs.update(
+            sources=json.dumps(sources),
+            skipped=json.dumps(skipped),
+            bands=json.dumps(BANDS),
+        )
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from al_sklearn._errors import check_same_length, unknown_name
-from al_sklearn.pool import n_rows, take_rows
+from al_sklearn._core.checks import check_same_length, unknown_name
+from al_sklearn.rows import n_rows, take_rows
 
 _ROWS_AT_ONCE = 256
 
@@ -27,7 +27,8 @@ def _hardlink(source: str, target: str) -> None:
         raise
     except OSError as error:
         raise OSError(
-            f"{source} cannot be linked to {target} ({error.strerror}): a hard link stays on one disk; use "
+            f"{source} cannot be linked to {target} ({error.strerror}): a hard link "
+            "stays on one disk; use "
             "mode='copy' or 'symlink'."
         ) from error
 
@@ -38,7 +39,11 @@ def _symlink(source: str, target: str) -> None:
     os.symlink(os.path.abspath(source), target)
 
 
-_MODES: dict[str, Callable[[str, str], Any]] = {"copy": shutil.copyfile, "hardlink": _hardlink, "symlink": _symlink}
+_MODES: dict[str, Callable[[str, str], Any]] = {
+    "copy": shutil.copyfile,
+    "hardlink": _hardlink,
+    "symlink": _symlink,
+}
 
 
 def export_image_folder(
@@ -51,15 +56,17 @@ def export_image_folder(
     mode: str = "copy",
     progress: bool = True,
 ) -> Path:
-    """Write labelled images as one folder a class, which ``load_dataset("folder", folder)`` reads.
+    """Write labelled images as one folder a class.
+
+    ``load_dataset("folder", folder)`` reads such folders.
 
     Parameters
     ----------
     folder : path
         Made; it must not hold anything. It is there whole or not at all.
     X : list of files, or uint8 array (n, H, W) or (n, H, W, C)
-        Files keep their names (with their position before it where two of a class would clash); arrays become PNG
-        files named by their position.
+        Files keep their names (with their position before it where two of a class would
+        clash); arrays become PNG files named by their position.
     y : array-like of shape (n,), or (len(indices),)
         Labels of X, or of the images at ``indices``.
     indices : int array, optional
@@ -77,7 +84,8 @@ def export_image_folder(
     Raises
     ------
     ValueError
-        When lengths differ, two classes would share a folder, or X is neither files nor uint8.
+        When lengths differ, two classes would share a folder, or X is neither files nor
+        uint8.
     FileExistsError
         When the folder holds something.
     """
@@ -87,7 +95,11 @@ def export_image_folder(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is not empty; name another folder.")
     n = n_rows(X)
-    positions = np.arange(n) if indices is None else np.asarray(indices, dtype=np.int64).reshape(-1)
+    positions = (
+        np.arange(n)
+        if indices is None
+        else np.asarray(indices, dtype=np.int64).reshape(-1)
+    )
     labels = np.asarray(y).reshape(-1)
     if indices is not None and len(labels) == n != len(positions):
         labels = labels[positions]
@@ -98,9 +110,25 @@ def export_image_folder(
     try:
         for name in sorted(set(folders)):
             (temporary / name).mkdir()
-        with tqdm(total=len(positions), desc=f"writing {folder.name}", unit="image", disable=not progress) as bar:
-            if isinstance(X, (list, tuple)) and n and isinstance(X[0], (str, os.PathLike)):
-                _write_files(temporary, [os.fspath(X[i]) for i in positions.tolist()], positions, folders, mode, bar)
+        with tqdm(
+            total=len(positions),
+            desc=f"writing {folder.name}",
+            unit="image",
+            disable=not progress,
+        ) as bar:
+            if (
+                isinstance(X, (list, tuple))
+                and n
+                and isinstance(X[0], (str, os.PathLike))
+            ):
+                _write_files(
+                    temporary,
+                    [os.fspath(X[i]) for i in positions.tolist()],
+                    positions,
+                    folders,
+                    mode,
+                    bar,
+                )
             else:
                 _write_arrays(temporary, X, positions, folders, bar)
         # What mkdtemp makes is for its owner alone.
@@ -116,9 +144,17 @@ def export_image_folder(
 
 
 def _write_files(
-    root: Path, files: Sequence[str], positions: np.ndarray, folders: Sequence[str], mode: str, bar: Any
+    root: Path,
+    files: Sequence[str],
+    positions: np.ndarray,
+    folders: Sequence[str],
+    mode: str,
+    bar: Any,
 ) -> None:
-    names = Counter((folder, os.path.basename(file).lower()) for folder, file in zip(folders, files, strict=True))
+    names = Counter(
+        (folder, os.path.basename(file).lower())
+        for folder, file in zip(folders, files, strict=True)
+    )
     for file, position, folder in zip(files, positions.tolist(), folders, strict=True):
         name = os.path.basename(file)
         if names[folder, name.lower()] > 1:
@@ -127,15 +163,22 @@ def _write_files(
         bar.update()
 
 
-def _write_arrays(root: Path, X: Any, positions: np.ndarray, folders: Sequence[str], bar: Any) -> None:
+def _write_arrays(
+    root: Path, X: Any, positions: np.ndarray, folders: Sequence[str], bar: Any
+) -> None:
     from PIL import Image
 
     width = len(str(n_rows(X)))
     for start in range(0, len(positions), _ROWS_AT_ONCE):
         rows = np.asarray(take_rows(X, positions[start : start + _ROWS_AT_ONCE]))
-        if rows.dtype != np.uint8 or rows.ndim not in (3, 4) or (rows.ndim == 4 and rows.shape[3] not in (1, 3, 4)):
+        if (
+            rows.dtype != np.uint8
+            or rows.ndim not in (3, 4)
+            or (rows.ndim == 4 and rows.shape[3] not in (1, 3, 4))
+        ):
             raise ValueError(
-                "Image files are made of uint8 images (n, H, W) or (n, H, W, C) with 1, 3 or 4 channels; got "
+                "Image files are made of uint8 images (n, H, W) or (n, H, W, C) with "
+                "1, 3 or 4 channels; got "
                 f"{rows.dtype} of shape {rows.shape}."
             )
         for offset, image in enumerate(rows):
@@ -149,18 +192,28 @@ def _folder_names(labels: np.ndarray, class_names: Sequence[str] | None) -> list
     """Name of the folder for each label."""
     values = np.unique(labels).tolist()
     if class_names is not None and (
-        labels.dtype.kind not in "iu" or values[:1] < [0] or values[-1:] >= [len(class_names)]
+        labels.dtype.kind not in "iu"
+        or values[:1] < [0]
+        or values[-1:] >= [len(class_names)]
     ):
-        raise ValueError(f"class_names has {len(class_names)} names; labels must be positions in it, from 0.")
+        raise ValueError(
+            f"class_names has {len(class_names)} names; labels must be positions in "
+            "it, from 0."
+        )
     names = {}
     for value in values:
         text = str(value if class_names is None else class_names[value])
         # A class "T-shirt/top" is one folder, and none may lead out of it.
-        names[value] = re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", text).strip().rstrip(".") or "_"
+        names[value] = (
+            re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", text).strip().rstrip(".") or "_"
+        )
     for name, count in Counter(name.lower() for name in names.values()).items():
         if count > 1:
             clash = [str(value) for value in values if names[value].lower() == name]
-            raise ValueError(f"The classes {' and '.join(clash)} would share the folder {name!r}: rename one.")
+            raise ValueError(
+                f"The classes {' and '.join(clash)} would share the folder {name!r}: "
+                "rename one."
+            )
     return [names[value] for value in labels.tolist()]
 
 

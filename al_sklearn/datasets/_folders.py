@@ -11,17 +11,33 @@ import numpy as np
 
 from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
 
-IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (
+    ".bmp",
+    ".gif",
+    ".jpeg",
+    ".jpg",
+    ".png",
+    ".ppm",
+    ".tif",
+    ".tiff",
+    ".webp",
+)
 
 
 @register_dataset("folder")
 class Folder(DataSource):
-    """Any folder of class folders of images, or one with train and test folders of these."""
+    """Any folder of class folders of images, or of train and test folders.
+
+    Train and test folders hold class folders in turn.
+    """
 
     def load(self, data_dir: Path | None) -> ImageData:
         """List the files; labels are the folders' names."""
         if data_dir is None or not data_dir.is_dir():
-            raise FileNotFoundError(f"folder: data_dir must be a folder of class folders of images, got {data_dir}.")
+            raise FileNotFoundError(
+                "folder: data_dir must be a folder of class folders of images, got "
+                f"{data_dir}."
+            )
         name = data_dir.resolve().name
         if not ((data_dir / "train").is_dir() and (data_dir / "test").is_dir()):
             X, y = files_by_class(data_dir)
@@ -31,27 +47,42 @@ class Folder(DataSource):
         unknown = sorted(set(y_test.tolist()) - set(y_train.tolist()))
         if unknown:
             raise ValueError(
-                f"{data_dir}: the test folder has classes that the train folder lacks: {', '.join(unknown)}."
+                f"{data_dir}: the test folder has classes that the train folder "
+                f"lacks: {', '.join(unknown)}."
             )
-        return ImageData(name, X_train, y_train, X_test, y_test, tuple(np.unique(y_train).tolist()))
+        return ImageData(
+            name, X_train, y_train, X_test, y_test, tuple(np.unique(y_train).tolist())
+        )
 
 
 @register_dataset("imagenet")
 class ImageNet(DataSource):
-    """ImageNet and what is laid out like it: train and val folders of synsets, as files."""
+    """ImageNet and what is laid out like it.
+
+    Train and val folders of synsets, as files.
+    """
 
     def load(self, data_dir: Path | None) -> ImageData:
-        """List the files of ``train`` and ``val``; labels follow the sorted synsets, names are words where known.
+        """List the files of ``train`` and ``val``.
 
-        ``val`` has class folders too, or all its images in one folder and their synsets in ``LOC_val_solution.csv``.
-        Words are read from ``LOC_synset_mapping.txt`` or ``words.txt``.
+        Labels follow the sorted synsets, names are words where known.
+
+        ``val`` has class folders too, or all its images in one folder and their synsets
+        in ``LOC_val_solution.csv``. Words are read from ``LOC_synset_mapping.txt`` or
+        ``words.txt``.
         """
         if data_dir is None or not data_dir.is_dir():
-            raise FileNotFoundError(f"imagenet: data_dir must be a folder with train and val below it, got {data_dir}.")
+            raise FileNotFoundError(
+                "imagenet: data_dir must be a folder with train and val below it, "
+                f"got {data_dir}."
+            )
         roots = (data_dir, data_dir / "ILSVRC" / "Data" / "CLS-LOC")
         root = next((root for root in roots if (root / "train").is_dir()), None)
         if root is None:
-            raise FileNotFoundError(f"imagenet: no folder train in {data_dir}, nor in ILSVRC/Data/CLS-LOC below it.")
+            raise FileNotFoundError(
+                f"imagenet: no folder train in {data_dir}, nor in ILSVRC/Data/CLS-LOC "
+                "below it."
+            )
         X_train, y_train = files_by_class(root / "train")
         X_test, y_test = None, None
         synsets, codes = np.unique(y_train, return_inverse=True)
@@ -60,16 +91,21 @@ class ImageNet(DataSource):
             unknown = np.setdiff1d(names, synsets)
             if len(unknown):
                 raise ValueError(
-                    f"{root / 'val'} has {len(unknown)} synsets that the train folder lacks; the first is {unknown[0]}."
+                    f"{root / 'val'} has {len(unknown)} synsets that the train folder "
+                    f"lacks; the first is {unknown[0]}."
                 )
             y_test = np.searchsorted(synsets, names).astype(np.int64)
         words = _words((data_dir, root))
         class_names = tuple(words.get(synset, synset) for synset in synsets.tolist())
-        return ImageData("imagenet", X_train, codes.astype(np.int64), X_test, y_test, class_names)
+        return ImageData(
+            "imagenet", X_train, codes.astype(np.int64), X_test, y_test, class_names
+        )
 
 
 def files_by_class(folder: Path) -> tuple[list[str], np.ndarray]:
-    """Return the images below each class folder, in a fixed order, with the folders' names as labels.
+    """Return the images below each class folder, in a fixed order, and labels.
+
+    The labels are the folders' names.
 
     Raises
     ------
@@ -90,7 +126,8 @@ def files_by_class(folder: Path) -> tuple[list[str], np.ndarray]:
         labels += [class_folder] * len(files)
     if not paths:
         raise FileNotFoundError(
-            f"{folder} holds no class folders with images ({', '.join(IMAGE_SUFFIXES)}); one folder a class is needed."
+            f"{folder} holds no class folders with images "
+            f"({', '.join(IMAGE_SUFFIXES)}); one folder a class is needed."
         )
     return paths, np.array(labels)
 
@@ -101,27 +138,44 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def is_image(file: str) -> bool:
-    """Whether a file's name says that it is an image; ``._x.jpg``, which macOS leaves behind, is none."""
+    """Whether a file's name says that it is an image.
+
+    ``._x.jpg``, which macOS leaves behind, is none.
+    """
     return file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith("._")
 
 
 def _validation(folder: Path, roots: tuple[Path, ...]) -> tuple[list[str], np.ndarray]:
     if _subfolders(folder):
         return files_by_class(folder)
-    solution = next((path for root in roots if (path := root / "LOC_val_solution.csv").is_file()), None)
+    solution = next(
+        (path for root in roots if (path := root / "LOC_val_solution.csv").is_file()),
+        None,
+    )
     if solution is None:
         raise FileNotFoundError(
-            f"imagenet: the images in {folder} are not in class folders, and there is no LOC_val_solution.csv in "
-            f"{roots[0]} to say what they show; sort them into class folders, or put that file there."
+            f"imagenet: the images in {folder} are not in class folders, and there is "
+            "no LOC_val_solution.csv in "
+            f"{roots[0]} to say what they show; sort them into class folders, or put "
+            "that file there."
         )
     with solution.open(newline="") as file:
-        # PredictionString is synset and box, for each object; all objects of an image are of one synset.
-        known = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(file)}
+        # PredictionString is synset and box, for each object; all objects of an image
+        # are of one synset.
+        known = {
+            row["ImageId"]: row["PredictionString"].split()[0]
+            for row in csv.DictReader(file)
+        }
     files = sorted(name for name in os.listdir(folder) if is_image(name))
     missing = [name for name in files if name.rpartition(".")[0] not in known]
     if missing or not files:
-        raise ValueError(f"{solution} says nothing of {missing[0] if missing else 'any image'} in {folder}.")
-    return [str(folder / name) for name in files], np.array([known[name.rpartition(".")[0]] for name in files])
+        raise ValueError(
+            f"{solution} says nothing of {missing[0] if missing else 'any image'} in "
+            f"{folder}."
+        )
+    return [str(folder / name) for name in files], np.array(
+        [known[name.rpartition(".")[0]] for name in files]
+    )
 
 
 def _words(roots: tuple[Path, ...]) -> dict[str, str]:
@@ -129,6 +183,12 @@ def _words(roots: tuple[Path, ...]) -> dict[str, str]:
         for file in ("LOC_synset_mapping.txt", "words.txt"):
             if (root / file).is_file():
                 lines = (root / file).read_text(encoding="utf-8").splitlines()
-                pairs = [re.split(r"\s+", line, maxsplit=1) for line in lines if line.strip()]
-                return {pair[0]: pair[1].partition(",")[0].strip() for pair in pairs if len(pair) == 2}
+                pairs = [
+                    re.split(r"\s+", line, maxsplit=1) for line in lines if line.strip()
+                ]
+                return {
+                    pair[0]: pair[1].partition(",")[0].strip()
+                    for pair in pairs
+                    if len(pair) == 2
+                }
     return {}

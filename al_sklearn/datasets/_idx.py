@@ -31,15 +31,28 @@ def read_idx(path: Path) -> np.ndarray:
         When the file is damaged, cut short, too long, or not an idx file; it is named.
     """
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        raw = (
+            gzip.decompress(path.read_bytes())
+            if path.suffix == ".gz"
+            else path.read_bytes()
+        )
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}); fetch it again.") from error
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _TYPES:
-        raise ValueError(f"{path} is not an idx file: it begins with {raw[:4].hex(' ')}.")
+        raise ValueError(
+            f"{path} is not an idx file: it begins with {raw[:4].hex(' ')}."
+        )
     dtype, n_axes = np.dtype(_TYPES[raw[2]]), raw[3]
     header = 4 + 4 * n_axes
     shape = tuple(np.frombuffer(raw[4:header], ">u4").astype(int).tolist())
     size = header + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     if len(shape) != n_axes or len(raw) != size:
-        raise ValueError(f"{path} should hold {size} bytes for shape {shape}, it holds {len(raw)}; fetch it again.")
-    return np.frombuffer(raw, dtype, offset=header).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+        raise ValueError(
+            f"{path} should hold {size} bytes for shape {shape}, it holds {len(raw)}; "
+            "fetch it again."
+        )
+    return (
+        np.frombuffer(raw, dtype, offset=header)
+        .reshape(shape)
+        .astype(dtype.newbyteorder("="), copy=False)
+    )

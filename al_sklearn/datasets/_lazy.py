@@ -1,4 +1,4 @@
-"""Rows of an HDF5 file that are read when they are asked for, also in other processes."""
+"""Rows of an HDF5 file that are read when asked for, in any process."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn.datasets._optional import require
+from al_sklearn._core.optional import require
 
 
 class Hdf5Rows:
-    """A dataset of an HDF5 file as an X: opened anew in each process, so that it can be pickled and forked.
+    """A dataset of an HDF5 file as an X.
 
-    h5py's own object can do neither: a file that two processes read through one handle gives wrong bytes.
+    Opened anew in each process, so that it can be pickled and forked.
+
+    h5py's own object can do neither: a file that two processes read through one handle
+    gives wrong bytes.
 
     Parameters
     ----------
@@ -26,13 +29,22 @@ class Hdf5Rows:
         Positions on the last axis to keep, in this order.
     """
 
-    def __init__(self, path: str | os.PathLike[str], key: str, channels: Sequence[int] | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        key: str,
+        channels: Sequence[int] | None = None,
+    ):
         self.path = Path(path).resolve()
         self.key = key
         self.channels = None if channels is None else list(channels)
         self._opened: tuple[int, Any] | None = None
         data = self._data()
-        self.shape = tuple(data.shape) if channels is None else (*data.shape[:-1], len(self.channels or []))
+        self.shape = (
+            tuple(data.shape)
+            if channels is None
+            else (*data.shape[:-1], len(self.channels or []))
+        )
         self.dtype = data.dtype
         self.chunks = data.chunks
 
@@ -61,20 +73,28 @@ class Hdf5Rows:
                 rows = self._positions(data, np.arange(len(self))[key])
         except OSError as error:
             raise ValueError(
-                f"{self.path}: {self.key!r} is damaged ({error}): make or fetch the file again."
+                f"{self.path}: {self.key!r} is damaged ({error}): make or fetch the "
+                "file again."
             ) from error
         return rows if self.channels is None else rows[..., self.channels]
 
     def _positions(self, data: Any, positions: np.ndarray) -> np.ndarray:
         unique, inverse = np.unique(positions, return_inverse=True)
         rows = np.empty((len(unique), *data.shape[1:]), data.dtype)
-        # One read for each run of neighbours: h5py takes long over thousands of single positions.
+        # One read for each run of neighbours: h5py takes long over thousands of single
+        # positions.
         ends = np.flatnonzero(np.diff(unique) != 1) + 1
         for start, stop in zip([0, *ends], [*ends, len(unique)], strict=True):
             if stop > start:
-                data.read_direct(rows, np.s_[unique[start] : unique[stop - 1] + 1], np.s_[start:stop])
+                data.read_direct(
+                    rows, np.s_[unique[start] : unique[stop - 1] + 1], np.s_[start:stop]
+                )
         # Already in order: no second copy.
-        return rows if len(unique) == len(positions) and np.array_equal(unique, positions) else rows[inverse]
+        return (
+            rows
+            if len(unique) == len(positions) and np.array_equal(unique, positions)
+            else rows[inverse]
+        )
 
     def _data(self) -> Any:
         process = os.getpid()
@@ -85,9 +105,14 @@ class Hdf5Rows:
             except FileNotFoundError:
                 raise
             except OSError as error:
-                raise ValueError(f"{self.path} is no whole HDF5 file ({error}): make or fetch it again.") from error
+                raise ValueError(
+                    f"{self.path} is no whole HDF5 file ({error}): make or fetch it "
+                    "again."
+                ) from error
             if self.key not in file:
-                raise ValueError(f"{self.path} has no {self.key!r}; it has {', '.join(file)}.")
+                raise ValueError(
+                    f"{self.path} has no {self.key!r}; it has {', '.join(file)}."
+                )
             self._opened = process, file[self.key]
         return self._opened[1]
 

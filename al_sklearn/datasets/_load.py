@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from al_sklearn._errors import unknown_name
+from al_sklearn._core.checks import unknown_name
 from al_sklearn.datasets._base import ImageData, find_source, options_of
 from al_sklearn.datasets._check import check_files
 
@@ -26,25 +26,30 @@ def load_dataset(
     Parameters
     ----------
     name : str
-        One of :func:`dataset_names`: ``digits``, ``mnist``, ``fashion-mnist``, ``emnist``, ``cifar10``, ``cifar100``,
-        ``svhn``, ``stl10``, ``imagenet``, ``stanford-dogs``, ``droughtwatch``; ``folder``, ``csv``, ``parquet``,
-        ``hdf5``, ``npy``, ``npz``, ``zarr`` for data of one's own; and what :func:`register_dataset` added.
+        One of :func:`dataset_names`: ``digits``, ``mnist``, ``fashion-mnist``,
+        ``emnist``, ``cifar10``, ``cifar100``, ``svhn``, ``stl10``, ``imagenet``,
+        ``stanford-dogs``, ``droughtwatch``; ``folder``, ``csv``, ``parquet``, ``hdf5``,
+        ``npy``, ``npz``, ``zarr`` for data of one's own; and what
+        :func:`register_dataset` added.
     data_dir : path, optional
-        Folder of its files; for a table or an array file that file itself. ``digits`` need none, and
-        ``fashion-mnist`` is looked for where Debian's package ``dataset-fashion-mnist`` puts it.
+        Folder of its files; for a table or an array file that file itself. ``digits``
+        need none, and ``fashion-mnist`` is looked for where Debian's package
+        ``dataset-fashion-mnist`` puts it.
     download : bool, default=False
-        Fetch missing files into ``data_dir``. A download that broke off goes on where it stopped; checksums are
-        compared.
+        Fetch missing files into ``data_dir``. A download that broke off goes on where
+        it stopped; checksums are compared.
     on_corrupt : {None, "raise", "skip"}, default=None
-        Check everything before anything else: each image, where a data set is files of images, the records of
-        ``droughtwatch``, and the checksums of CIFAR's and STL-10's files. ``"raise"`` stops at the first one that
-        cannot be read; ``"skip"`` leaves such images and records out, and lists them in ``skipped`` of what is
-        returned and in ``skipped.csv`` beside the data. None checks nothing.
+        Check everything before anything else: each image, where a data set is files of
+        images, the records of ``droughtwatch``, and the checksums of CIFAR's and
+        STL-10's files. ``"raise"`` stops at the first one that cannot be read;
+        ``"skip"`` leaves such images and records out, and lists them in ``skipped`` of
+        what is returned and in ``skipped.csv`` beside the data. None checks nothing.
     n_jobs : int, default=-1
         Threads of that check; -1 for one a core.
     **options
-        Options of the data set: ``split`` of ``emnist``, ``bands`` of ``droughtwatch``, ``label_column`` of ``csv``
-        and so on; :func:`dataset_summaries` lists them, ``docs/datasets.md`` explains them.
+        Options of the data set: ``split`` of ``emnist``, ``bands`` of ``droughtwatch``,
+        ``label_column`` of ``csv`` and so on; :func:`dataset_summaries` lists them,
+        ``docs/datasets.md`` explains them.
 
     Returns
     -------
@@ -53,8 +58,8 @@ def load_dataset(
     Raises
     ------
     ValueError
-        For an unknown name or option (those that exist are listed), a damaged file, a wrong checksum, or images and
-        labels that do not match.
+        For an unknown name or option (those that exist are listed), a damaged file, a
+        wrong checksum, or images and labels that do not match.
     FileNotFoundError
         When files are missing; which, and what to do.
     ImportError
@@ -69,7 +74,9 @@ def load_dataset(
     """
     source = find_source(name)
     if on_corrupt not in (None, "raise", "skip"):
-        raise ValueError(f"on_corrupt must be None, 'raise' or 'skip', got {on_corrupt!r}.")
+        raise ValueError(
+            f"on_corrupt must be None, 'raise' or 'skip', got {on_corrupt!r}."
+        )
     allowed = options_of(source)
     for option in options:
         if option not in allowed:
@@ -77,7 +84,9 @@ def load_dataset(
     folder = source.data_dir if data_dir is None else Path(data_dir).expanduser()
     if download and source.needs_files:
         if data_dir is None or folder is None:
-            raise FileNotFoundError(f"{name}: give data_dir, the folder that the files are put into.")
+            raise FileNotFoundError(
+                f"{name}: give data_dir, the folder that the files are put into."
+            )
         source.download(folder, **options)
     if on_corrupt is not None and folder is not None and folder.is_dir():
         source.verify(folder)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn._errors import unknown_name
+from al_sklearn._core.checks import unknown_name
 from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
 from al_sklearn.datasets._download import Remote, extract, fetch
 from al_sklearn.datasets._idx import read_idx
@@ -37,7 +37,11 @@ _EMNIST = {
     "letters": tuple(string.ascii_lowercase),
     "mnist": _DIGITS,
 }
-_FILES = tuple(f"{split}-{kind}" for split in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+_FILES = tuple(
+    f"{split}-{kind}"
+    for split in ("train", "t10k")
+    for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
+)
 
 
 class _Idx(DataSource):
@@ -61,7 +65,9 @@ class _Idx(DataSource):
 
 def _remotes(mirrors: tuple[str, ...], checksums: tuple[str, ...]) -> dict[str, Remote]:
     return {
-        f"{file}.gz": Remote(tuple(f"{mirror}{file}.gz" for mirror in mirrors), f"md5:{checksum}")
+        f"{file}.gz": Remote(
+            tuple(f"{mirror}{file}.gz" for mirror in mirrors), f"md5:{checksum}"
+        )
         for file, checksum in zip(_FILES, checksums, strict=True)
     }
 
@@ -73,7 +79,10 @@ class Mnist(_Idx):
     folder = "MNIST"
     class_names = _DIGITS
     remotes = _remotes(
-        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
+        (
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "http://yann.lecun.com/exdb/mnist/",
+        ),
         (
             "f68b3c2dcbeaaa9fbdd348bbdeb94873",
             "d53e105ee54ea40749a09fcbcd1e9432",
@@ -104,16 +113,31 @@ class FashionMnist(_Idx):
 
 @register_dataset("emnist")
 class Emnist(DataSource):
-    """Handwritten letters and digits, 28x28 grey, in six splits (balanced: 47 classes)."""
+    """Handwritten letters and digits, 28x28 grey, in six splits.
 
-    remote = Remote(("https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",), "md5:58c8d27c78d21e728a6bc7b3cc06412e")
+    The split ``balanced`` has 47 classes.
+    """
+
+    remote = Remote(
+        ("https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",),
+        "md5:58c8d27c78d21e728a6bc7b3cc06412e",
+    )
 
     def load(self, data_dir: Path | None, *, split: str = "balanced") -> ImageData:
         """Read one of the splits balanced, byclass, bymerge, digits, letters, mnist."""
         files = self._files(split)
-        return _read(f"emnist ({split})", data_dir, "EMNIST", files, _EMNIST[split], split == "letters")
+        return _read(
+            f"emnist ({split})",
+            data_dir,
+            "EMNIST",
+            files,
+            _EMNIST[split],
+            split == "letters",
+        )
 
-    def download(self, data_dir: Path, *, split: str = "balanced", **options: Any) -> None:
+    def download(
+        self, data_dir: Path, *, split: str = "balanced", **options: Any
+    ) -> None:
         """Fetch the archive, which has all splits."""
         if any(_find(data_dir, "EMNIST", file) is None for file in self._files(split)):
             raw = data_dir / "EMNIST" / "raw"
@@ -123,7 +147,9 @@ class Emnist(DataSource):
     def _files(split: str) -> tuple[str, ...]:
         if split not in _EMNIST:
             raise unknown_name("split of EMNIST", split, _EMNIST)
-        return tuple(f"emnist-{split}-{file.replace('t10k', 'test')}" for file in _FILES)
+        return tuple(
+            f"emnist-{split}-{file.replace('t10k', 'test')}" for file in _FILES
+        )
 
 
 def _read(
@@ -135,13 +161,21 @@ def _read(
     from_one: bool = False,
 ) -> ImageData:
     if data_dir is None:
-        raise FileNotFoundError(f"{name} is read from files: give data_dir, the folder they are in or may be put in.")
+        raise FileNotFoundError(
+            f"{name} is read from files: give data_dir, the folder they are in or may "
+            "be put in."
+        )
     paths = [_find(data_dir, folder, file) for file in files]
     for file, path in zip(files, paths, strict=True):
         if path is None:
-            debian = " (Debian's package dataset-fashion-mnist brings these)" if folder == "FashionMNIST" else ""
+            debian = (
+                " (Debian's package dataset-fashion-mnist brings these)"
+                if folder == "FashionMNIST"
+                else ""
+            )
             raise FileNotFoundError(
-                f"{name}: no {file} or {file}.gz in {data_dir}, nor in {folder}/raw below it; give the folder with the "
+                f"{name}: no {file} or {file}.gz in {data_dir}, nor in {folder}/raw "
+                "below it; give the folder with the "
                 f"files as data_dir{debian}, or download=True."
             )
     parts = []
@@ -149,19 +183,28 @@ def _read(
         images, labels = read_idx(images_path), read_idx(labels_path).astype(np.int64)  # type: ignore[arg-type]
         if images.ndim != 3 or labels.shape != (len(images),):
             raise ValueError(
-                f"{name}: images of shape {images.shape} in {images_path} do not match labels of shape {labels.shape} "
+                f"{name}: images of shape {images.shape} in {images_path} do not "
+                f"match labels of shape {labels.shape} "
                 f"in {labels_path}."
             )
         # EMNIST's letters alone begin at 1.
         labels -= int(from_one)
         if labels.size and not 0 <= labels.min() <= labels.max() < len(class_names):
             raise ValueError(
-                f"{labels_path} has labels from {labels.min()} to {labels.max()}, but {name} has "
+                f"{labels_path} has labels from {labels.min()} to {labels.max()}, but "
+                f"{name} has "
                 f"{len(class_names)} classes: is it the file of another data set?"
             )
         # EMNIST's images are stored column by column.
-        parts += [np.ascontiguousarray(images.transpose(0, 2, 1)) if folder == "EMNIST" else images, labels]
-    return ImageData(name.partition(" ")[0], parts[0], parts[1], parts[2], parts[3], class_names)
+        parts += [
+            np.ascontiguousarray(images.transpose(0, 2, 1))
+            if folder == "EMNIST"
+            else images,
+            labels,
+        ]
+    return ImageData(
+        name.partition(" ")[0], parts[0], parts[1], parts[2], parts[3], class_names
+    )
 
 
 def _find(data_dir: Path, folder: str, file: str) -> Path | None:

@@ -1,6 +1,9 @@
-"""Small files in the true formats of data sets that are not at hand, made of scikit-learn's digits.
+"""Small files in the true formats of data sets that are not at hand.
 
-They show that an experiment runs from its files to its report; what it finds on them says nothing of the real data.
+They are made of scikit-learn's digits.
+
+They show that an experiment runs from its files to its report; what it finds on them
+says nothing of the real data.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.optional import require
 from al_sklearn.datasets._mnist import Emnist
-from al_sklearn.datasets._optional import require
 
 _NAMES = ("cifar10", "cifar100", "mnist", "fashion-mnist", "emnist", "droughtwatch")
 
@@ -24,13 +27,16 @@ def has_standin(name: str) -> bool:
     return name in _NAMES
 
 
-def make_standin(name: str, folder: Path, n_train: int = 600, n_test: int = 200, **options: Any) -> Path:
+def make_standin(
+    name: str, folder: Path, n_train: int = 600, n_test: int = 200, **options: Any
+) -> Path:
     """Write a stand-in's files.
 
     Parameters
     ----------
     name : str
-        ``cifar10``, ``cifar100``, ``mnist``, ``fashion-mnist``, ``emnist`` or ``droughtwatch``.
+        ``cifar10``, ``cifar100``, ``mnist``, ``fashion-mnist``, ``emnist`` or
+        ``droughtwatch``.
     folder : Path
     n_train, n_test : int
         Images.
@@ -43,7 +49,9 @@ def make_standin(name: str, folder: Path, n_train: int = 600, n_test: int = 200,
         The folder, as ``data_dir``.
     """
     if not has_standin(name):
-        raise ValueError(f"There is no stand-in for {name!r}; there are for {', '.join(_NAMES)}.")
+        raise ValueError(
+            f"There is no stand-in for {name!r}; there are for {', '.join(_NAMES)}."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     if name.startswith("cifar"):
         _cifar(name, folder, n_train, n_test)
@@ -52,7 +60,9 @@ def make_standin(name: str, folder: Path, n_train: int = 600, n_test: int = 200,
     else:
         split = options.get("split", "balanced") if name == "emnist" else "mnist"
         files = Emnist._files(split) if name == "emnist" else _IDX
-        n_classes = {"balanced": 47, "bymerge": 47, "byclass": 62, "letters": 26}.get(split, 10)
+        n_classes = {"balanced": 47, "bymerge": 47, "byclass": 62, "letters": 26}.get(
+            split, 10
+        )
         _idx(files, folder, n_train, n_test, n_classes)
     return folder
 
@@ -65,8 +75,13 @@ _IDX = (
 )
 
 
-def _digits(side: int, n: int, n_classes: int, offset: int) -> tuple[np.ndarray, np.ndarray]:
-    """Digits of ``side`` x ``side`` pixels, (n, side, side) uint8; beyond ten classes a class is a digit and a turn."""
+def _digits(
+    side: int, n: int, n_classes: int, offset: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Digits of ``side`` x ``side`` pixels, (n, side, side) uint8.
+
+    Beyond ten classes a class is a digit and a turn.
+    """
     from sklearn.datasets import load_digits
 
     images, digits = load_digits(return_X_y=True)
@@ -83,24 +98,35 @@ def _digits(side: int, n: int, n_classes: int, offset: int) -> tuple[np.ndarray,
     return found, y.astype(np.uint8)
 
 
-def _idx(files: tuple[str, ...], folder: Path, n_train: int, n_test: int, n_classes: int) -> None:
-    for (images, labels), (n, offset) in zip((files[:2], files[2:]), ((n_train, 0), (n_test, 1)), strict=True):
+def _idx(
+    files: tuple[str, ...], folder: Path, n_train: int, n_test: int, n_classes: int
+) -> None:
+    for (images, labels), (n, offset) in zip(
+        (files[:2], files[2:]), ((n_train, 0), (n_test, 1)), strict=True
+    ):
         X, y = _digits(28, n, n_classes, offset)
         if images.startswith("emnist"):
             # Stored column by column; the letters alone begin at 1.
             X = X.swapaxes(1, 2)
             y = y + ("letters" in images)
         for file, array in ((images, X), (labels, y.astype(np.uint8))):
-            header = struct.pack(">HBB", 0, 0x08, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
-            (folder / f"{file}.gz").write_bytes(gzip.compress(header + np.ascontiguousarray(array).tobytes(), 1))
+            header = struct.pack(">HBB", 0, 0x08, array.ndim) + struct.pack(
+                f">{array.ndim}I", *array.shape
+            )
+            (folder / f"{file}.gz").write_bytes(
+                gzip.compress(header + np.ascontiguousarray(array).tobytes(), 1)
+            )
 
 
 def _cifar(name: str, folder: Path, n_train: int, n_test: int) -> None:
     n_classes = 10 if name == "cifar10" else 100
-    folder = folder / ("cifar-10-batches-py" if name == "cifar10" else "cifar-100-python")
+    folder = folder / (
+        "cifar-10-batches-py" if name == "cifar10" else "cifar-100-python"
+    )
     folder.mkdir(parents=True, exist_ok=True)
     parts = (
-        [(f"data_batch_{i}", n_train // 5, i) for i in range(1, 6)] + [("test_batch", n_test, 6)]
+        [(f"data_batch_{i}", n_train // 5, i) for i in range(1, 6)]
+        + [("test_batch", n_test, 6)]
         if name == "cifar10"
         else [("train", n_train, 0), ("test", n_test, 1)]
     )
@@ -128,7 +154,9 @@ def _cifar(name: str, folder: Path, n_train: int, n_test: int) -> None:
 
 def _droughtwatch(folder: Path, n_train: int, n_test: int) -> None:
     """TFRecord files: the digits 0 to 3 in 11 bands, some of them darker."""
-    writer_module = require("tfrecord.writer", "DroughtWatch's stand-in is written by tfrecord")
+    writer_module = require(
+        "tfrecord.writer", "DroughtWatch's stand-in is written by tfrecord"
+    )
     from al_sklearn.datasets._droughtwatch import BANDS
 
     for split, n, offset in (("train", n_train, 0), ("val", n_test, 1)):
@@ -139,6 +167,9 @@ def _droughtwatch(folder: Path, n_train: int, n_test: int) -> None:
         X, y = _digits(65, n, 4, offset)
         writer = writer_module.TFRecordWriter(str(path))
         for image, label in zip(X, y, strict=True):
-            record = {band: ((image // (1 + i % 3)).astype(np.uint8).tobytes(), "byte") for i, band in enumerate(BANDS)}
+            record = {
+                band: ((image // (1 + i % 3)).astype(np.uint8).tobytes(), "byte")
+                for i, band in enumerate(BANDS)
+            }
             writer.write({**record, "label": (int(label), "int")})
         writer.close()

@@ -21,13 +21,16 @@ class StanfordDogs(DataSource):
 
     remotes: ClassVar[dict[str, Remote]] = {
         "lists.tar": Remote(
-            (f"{_SITE}lists.tar",), "sha256:34b47cacd9a98b5d150e084f24d29391c084c55272295ec65c85651bc35f4d6c"
+            (f"{_SITE}lists.tar",),
+            "sha256:34b47cacd9a98b5d150e084f24d29391c084c55272295ec65c85651bc35f4d6c",
         ),
         "annotation.tar": Remote(
-            (f"{_SITE}annotation.tar",), "sha256:662ed36f707be6b195c2fda392d8e153e83af28cedc8e2134a649f198def30fd"
+            (f"{_SITE}annotation.tar",),
+            "sha256:662ed36f707be6b195c2fda392d8e153e83af28cedc8e2134a649f198def30fd",
         ),
         "images.tar": Remote(
-            (f"{_SITE}images.tar",), "sha256:a443fc2f9a851aa1a7b8e4fa4af94b8459fce2c9f5a2f4dd4669cf9673a4ec58"
+            (f"{_SITE}images.tar",),
+            "sha256:a443fc2f9a851aa1a7b8e4fa4af94b8459fce2c9f5a2f4dd4669cf9673a4ec58",
         ),
     }
     # What each archive unpacks to.
@@ -38,10 +41,14 @@ class StanfordDogs(DataSource):
     }
 
     def load(self, data_dir: Path | None) -> ImageData:
-        """Read ``train_list.mat`` and ``test_list.mat``; the images are the files below ``Images``."""
+        """Read ``train_list.mat`` and ``test_list.mat``.
+
+        The images are the files below ``Images``.
+        """
         if data_dir is None or not (data_dir / "Images").is_dir():
             raise FileNotFoundError(
-                f"stanford-dogs: no folder Images in {data_dir}; give the folder with Images, train_list.mat and "
+                f"stanford-dogs: no folder Images in {data_dir}; give the folder with "
+                "Images, train_list.mat and "
                 "test_list.mat as data_dir, or download=True."
             )
         X_train, y_train, train_names = _listed(data_dir, "train")
@@ -49,7 +56,12 @@ class StanfordDogs(DataSource):
         names = train_names | test_names
         n_classes = max(names) + 1
         return ImageData(
-            "stanford-dogs", X_train, y_train, X_test, y_test, tuple(names.get(i, str(i)) for i in range(n_classes))
+            "stanford-dogs",
+            X_train,
+            y_train,
+            X_test,
+            y_test,
+            tuple(names.get(i, str(i)) for i in range(n_classes)),
         )
 
     def download(self, data_dir: Path, **options: Any) -> None:
@@ -60,19 +72,28 @@ class StanfordDogs(DataSource):
 
 
 def _listed(data_dir: Path, split: str) -> tuple[list[str], np.ndarray, dict[int, str]]:
-    """Files, labels from 0, and the breed of each label, of ``train_list.mat`` or ``test_list.mat``."""
+    """Files, labels from 0, and each label's breed, of a list of the data set.
+
+    The lists are ``train_list.mat`` and ``test_list.mat``.
+    """
     path = data_dir / f"{split}_list.mat"
     if not path.is_file():
-        raise FileNotFoundError(f"stanford-dogs: no {path.name} in {data_dir}; it is in lists.tar.")
+        raise FileNotFoundError(
+            f"stanford-dogs: no {path.name} in {data_dir}; it is in lists.tar."
+        )
     files, labels = read_mat(path, "file_list", "labels")
     # A cell array comes as an array of arrays of one str each.
     names = [str(np.asarray(cell).reshape(-1)[0]) for cell in files.reshape(-1)]
     codes = labels.astype(np.int64).reshape(-1) - 1
     if len(names) != len(codes) or (codes < 0).any():
-        raise ValueError(f"{path} should hold as many labels from 1 as files, it holds {len(names)} and {len(codes)}.")
+        raise ValueError(
+            f"{path} should hold as many labels from 1 as files, it holds "
+            f"{len(names)} and {len(codes)}."
+        )
     # n02085620-Chihuahua/n02085620_5927.jpg
     breeds = {
-        int(code): name.partition("/")[0].partition("-")[2].replace("_", " ") or name.partition("/")[0]
+        int(code): name.partition("/")[0].partition("-")[2].replace("_", " ")
+        or name.partition("/")[0]
         for name, code in zip(names, codes, strict=True)
     }
     return [os.path.join(data_dir, "Images", name) for name in names], codes, breeds

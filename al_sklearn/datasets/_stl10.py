@@ -20,7 +20,8 @@ class Stl10(DataSource):
     """5,000 + 8,000 photos in ten classes, 96x96 colour, and 100,000 without label."""
 
     remote = Remote(
-        ("http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",), "md5:91f7769df0f17e558f3565bffb0c7dfb"
+        ("http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",),
+        "md5:91f7769df0f17e558f3565bffb0c7dfb",
     )
 
     checksums: ClassVar[dict[str, str]] = {
@@ -34,28 +35,44 @@ class Stl10(DataSource):
     def load(self, data_dir: Path | None) -> ImageData:
         """Read the files; those without label stay on disk as ``X_unlabelled``."""
         if data_dir is None:
-            raise FileNotFoundError("stl10 is read from files: give data_dir, the folder they are in or may be put in.")
+            raise FileNotFoundError(
+                "stl10 is read from files: give data_dir, the folder they are in or "
+                "may be put in."
+            )
         folder = _folder(data_dir)
         for file in _NEEDED:
             if not (folder / file).is_file():
                 raise FileNotFoundError(
-                    f"stl10: no {file} in {folder}; give the folder with {_FOLDER} as data_dir, or download=True."
+                    f"stl10: no {file} in {folder}; give the folder with {_FOLDER} as "
+                    "data_dir, or download=True."
                 )
         names = folder / "class_names.txt"
-        class_names = tuple(names.read_text().split()) if names.is_file() else tuple(map(str, range(10)))
+        class_names = (
+            tuple(names.read_text().split())
+            if names.is_file()
+            else tuple(map(str, range(10)))
+        )
         X_train, y_train = _labelled(folder, "train", len(class_names))
         X_test, y_test = _labelled(folder, "test", len(class_names))
         unlabelled = folder / "unlabeled_X.bin"
         X_unlabelled = _images(unlabelled) if unlabelled.is_file() else None
-        return ImageData("stl10", X_train, y_train, X_test, y_test, class_names, X_unlabelled)
+        return ImageData(
+            "stl10", X_train, y_train, X_test, y_test, class_names, X_unlabelled
+        )
 
     def verify(self, data_dir: Path) -> None:
-        """Compare the files with their checksums: nothing else would tell that a pixel has changed."""
+        """Compare the files with their checksums.
+
+        Nothing else would tell that a pixel has changed.
+        """
         compare_checksums(_folder(data_dir), self.checksums)
 
     def download(self, data_dir: Path, **options: Any) -> None:
         """Fetch and unpack the archive, unless its files are there."""
-        if not any(all((folder / file).is_file() for file in _NEEDED) for folder in (data_dir / _FOLDER, data_dir)):
+        if not any(
+            all((folder / file).is_file() for file in _NEEDED)
+            for folder in (data_dir / _FOLDER, data_dir)
+        ):
             extract(fetch(self.remote, data_dir / f"{_FOLDER}.tar.gz"), data_dir)
 
 
@@ -63,23 +80,38 @@ def _folder(data_dir: Path) -> Path:
     return data_dir / _FOLDER if (data_dir / _FOLDER).is_dir() else data_dir
 
 
-def _labelled(folder: Path, split: str, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = _images(folder / f"{split}_X.bin"), np.fromfile(folder / f"{split}_y.bin", np.uint8)
+def _labelled(
+    folder: Path, split: str, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = (
+        _images(folder / f"{split}_X.bin"),
+        np.fromfile(folder / f"{split}_y.bin", np.uint8),
+    )
     if len(images) != len(labels):
-        raise ValueError(f"{folder} ({split}): {len(images)} images and {len(labels)} labels do not match.")
+        raise ValueError(
+            f"{folder} ({split}): {len(images)} images and {len(labels)} labels do "
+            "not match."
+        )
     if labels.size and not 1 <= labels.min() <= labels.max() <= n_classes:
         raise ValueError(
-            f"{folder / f'{split}_y.bin'} should have labels from 1 to {n_classes}, it has {labels.min()} to "
+            f"{folder / f'{split}_y.bin'} should have labels from 1 to {n_classes}, "
+            f"it has {labels.min()} to "
             f"{labels.max()}."
         )
     return np.ascontiguousarray(images), labels.astype(np.int64) - 1
 
 
 def _images(path: Path) -> np.ndarray:
-    """A view of the file as images (n, 96, 96, 3); they are stored plane by plane, and each plane column by column."""
+    """A view of the file as images (n, 96, 96, 3).
+
+    They are stored plane by plane, and each plane column by column.
+    """
     size, image = path.stat().st_size, int(np.prod(_SHAPE))
     if size == 0 or size % image:
         raise ValueError(
-            f"{path} holds {size:,} bytes, which are no whole images of {image:,}: delete it, and fetch it again."
+            f"{path} holds {size:,} bytes, which are no whole images of {image:,}: "
+            "delete it, and fetch it again."
         )
-    return np.memmap(path, np.uint8, mode="r", shape=(size // image, *_SHAPE)).transpose(0, 3, 2, 1)
+    return np.memmap(
+        path, np.uint8, mode="r", shape=(size // image, *_SHAPE)
+    ).transpose(0, 3, 2, 1)

@@ -26,20 +26,38 @@ def read_mat(path: Path, *keys: str) -> tuple[np.ndarray, ...]:
     try:
         content = loadmat(path, variable_names=keys)
     # What scipy's reader raises on files cut short or no .mat at all.
-    except (MatReadError, OSError, TypeError, ValueError, LookupError, NotImplementedError, zlib.error) as error:
-        raise ValueError(f"{path} is no whole .mat file ({error}): delete it, and fetch it again.") from error
+    except (
+        MatReadError,
+        OSError,
+        TypeError,
+        ValueError,
+        LookupError,
+        NotImplementedError,
+        zlib.error,
+    ) as error:
+        raise ValueError(
+            f"{path} is no whole .mat file ({error}): delete it, and fetch it again."
+        ) from error
     for key in keys:
         if key not in content:
-            raise ValueError(f"{path} lacks {key!r}: is it the file of another data set?")
+            raise ValueError(
+                f"{path} lacks {key!r}: is it the file of another data set?"
+            )
     return tuple(content[key] for key in keys)
 
 
 @register_dataset("svhn")
 class Svhn(DataSource):
-    """73,257 + 26,032 digits of house numbers, 32x32 colour, and 531,131 easier ones with extra=True."""
+    """73,257 + 26,032 digits of house numbers, 32x32 colour.
+
+    With ``extra=True`` there are 531,131 easier ones besides.
+    """
 
     remotes: ClassVar[dict[str, Remote]] = {
-        split: Remote((f"http://ufldl.stanford.edu/housenumbers/{split}_32x32.mat",), f"md5:{checksum}")
+        split: Remote(
+            (f"http://ufldl.stanford.edu/housenumbers/{split}_32x32.mat",),
+            f"md5:{checksum}",
+        )
         for split, checksum in (
             ("train", "e26dedcc434d2e4c54c9b2d4a06d8373"),
             ("test", "eb5a983be6a315427106f1b164d9cef3"),
@@ -48,15 +66,26 @@ class Svhn(DataSource):
     }
 
     def load(self, data_dir: Path | None, *, extra: bool = False) -> ImageData:
-        """Read the files into memory; with ``extra`` its images follow those of the training set (1.9 GB in all)."""
+        """Read the files into memory.
+
+        With ``extra`` its images follow those of the training set (1.9 GB in all).
+        """
         if data_dir is None:
-            raise FileNotFoundError("svhn is read from files: give data_dir, the folder they are in or may be put in.")
+            raise FileNotFoundError(
+                "svhn is read from files: give data_dir, the folder they are in or "
+                "may be put in."
+            )
         X_train, y_train = _split(data_dir, "train")
         if extra:
             X_extra, y_extra = _split(data_dir, "extra")
-            X_train, y_train = np.concatenate([X_train, X_extra]), np.concatenate([y_train, y_extra])
+            X_train, y_train = (
+                np.concatenate([X_train, X_extra]),
+                np.concatenate([y_train, y_extra]),
+            )
         X_test, y_test = _split(data_dir, "test")
-        return ImageData("svhn", X_train, y_train, X_test, y_test, tuple(map(str, range(10))))
+        return ImageData(
+            "svhn", X_train, y_train, X_test, y_test, tuple(map(str, range(10)))
+        )
 
     def download(self, data_dir: Path, *, extra: bool = False, **options: Any) -> None:
         """Fetch the files that are missing."""
@@ -69,15 +98,24 @@ def _split(data_dir: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     path = data_dir / f"{split}_32x32.mat"
     if not path.is_file():
         raise FileNotFoundError(
-            f"svhn: no {path.name} in {data_dir}; give the folder with the files as data_dir, or download=True."
+            f"svhn: no {path.name} in {data_dir}; give the folder with the files as "
+            "data_dir, or download=True."
         )
     images, labels = read_mat(path, "X", "y")
     labels = labels.astype(np.int64).reshape(-1)
-    if images.ndim != 4 or images.shape[:3] != (32, 32, 3) or images.shape[3] != len(labels):
+    if (
+        images.ndim != 4
+        or images.shape[:3] != (32, 32, 3)
+        or images.shape[3] != len(labels)
+    ):
         raise ValueError(
-            f"{path} should hold images (32, 32, 3, n) and n labels, it holds {images.shape} and {len(labels)}."
+            f"{path} should hold images (32, 32, 3, n) and n labels, it holds "
+            f"{images.shape} and {len(labels)}."
         )
     if labels.size and not 1 <= labels.min() <= labels.max() <= 10:
-        raise ValueError(f"{path} should have labels from 1 to 10, it has {labels.min()} to {labels.max()}.")
+        raise ValueError(
+            f"{path} should have labels from 1 to 10, it has {labels.min()} to "
+            f"{labels.max()}."
+        )
     # The digit 0 has the label 10 in these files.
     return np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels % 10

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from al_sklearn._errors import check_same_length
-from al_sklearn._files import replacing
-from al_sklearn.datasets._base import DataSource, ImageData, labels_and_names, register_dataset
-from al_sklearn.datasets._optional import require
+from al_sklearn._core.checks import check_same_length
+from al_sklearn._core.files import replacing
+from al_sklearn._core.optional import require
+from al_sklearn.datasets._base import (
+    DataSource,
+    ImageData,
+    labels_and_names,
+    register_dataset,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,16 +53,23 @@ class _Table(DataSource):
             What relative paths begin at; the table's folder by default.
         """
         if data_dir is None or not data_dir.is_file():
-            raise FileNotFoundError(f"{self.kind}: data_dir must be the file itself, got {data_dir}.")
+            raise FileNotFoundError(
+                f"{self.kind}: data_dir must be the file itself, got {data_dir}."
+            )
         columns = [path_column, label_column, *([split_column] if split_column else [])]
         table = self._read(data_dir, columns)
         table = table.fillna("").astype(str).apply(lambda column: column.str.strip())
         empty = table[path_column] == ""
         if empty.any():
-            raise ValueError(f"{data_dir}: row {int(np.argmax(empty.to_numpy())) + 1} has no {path_column!r}.")
+            raise ValueError(
+                f"{data_dir}: row {int(np.argmax(empty.to_numpy())) + 1} has no "
+                f"{path_column!r}."
+            )
         start = str(data_dir.parent if root is None else Path(root))
         # os.path.join leaves absolute paths as they are.
-        files = np.array([os.path.join(start, path) for path in table[path_column]], dtype=object)
+        files = np.array(
+            [os.path.join(start, path) for path in table[path_column]], dtype=object
+        )
         labelled = (table[label_column] != "").to_numpy()
         test = np.zeros(len(table), dtype=bool)
         if split_column:
@@ -65,18 +77,23 @@ class _Table(DataSource):
             strange = ~split.isin(("train", *_TEST_NAMES))
             if strange.any():
                 raise ValueError(
-                    f"{data_dir}: {split_column!r} must say train, {', '.join(_TEST_NAMES[:-1])} or {_TEST_NAMES[-1]}, "
-                    f"row {int(np.argmax(strange.to_numpy())) + 1} says {table[split_column][strange].iloc[0]!r}."
+                    f"{data_dir}: {split_column!r} must say train, "
+                    f"{', '.join(_TEST_NAMES[:-1])} or {_TEST_NAMES[-1]}, "
+                    f"row {int(np.argmax(strange.to_numpy())) + 1} says "
+                    f"{table[split_column][strange].iloc[0]!r}."
                 )
             test = (split != "train").to_numpy()
             if (test & ~labelled).any():
                 raise ValueError(
-                    f"{data_dir}: row {int(np.argmax(test & ~labelled)) + 1} is a test image without label."
+                    f"{data_dir}: row {int(np.argmax(test & ~labelled)) + 1} is a "
+                    "test image without label."
                 )
         labels = _numbers(table[label_column].to_numpy(dtype=str), labelled)
         train = labelled & ~test
         if not train.any():
-            raise ValueError(f"{data_dir}: no row has a label for training in {label_column!r}.")
+            raise ValueError(
+                f"{data_dir}: no row has a label for training in {label_column!r}."
+            )
         (y_train, y_test), class_names = labels_and_names(labels[train], labels[test])
         unlabelled = files[~labelled].tolist()
         return ImageData(
@@ -107,7 +124,11 @@ class Csv(_Table):
             header = pd.read_csv(path, nrows=0, dtype=str)
             _check_columns(path, columns, list(header.columns))
             return pd.read_csv(path, usecols=columns, dtype=str, keep_default_na=False)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        except (
+            pd.errors.ParserError,
+            pd.errors.EmptyDataError,
+            UnicodeDecodeError,
+        ) as error:
             raise ValueError(f"{path} is no CSV file in UTF-8 ({error}).") from error
 
 
@@ -129,7 +150,12 @@ class Parquet(_Table):
         except (pyarrow.ArrowException, OSError) as error:
             raise ValueError(f"{path} is no whole Parquet file ({error}).") from error
         # Column by column: whole numbers with gaps would become 1.0 in pandas.
-        return pd.DataFrame({name: [_text(value) for value in table[name].to_pylist()] for name in columns})
+        return pd.DataFrame(
+            {
+                name: [_text(value) for value in table[name].to_pylist()]
+                for name in columns
+            }
+        )
 
 
 def write_table(
@@ -140,7 +166,9 @@ def write_table(
     splits: Sequence[str] | None = None,
     root: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """Write files and labels as a table that ``load_dataset("csv", path)`` or ``("parquet", path)`` reads.
+    """Write files and labels as a table of images.
+
+    ``load_dataset("csv", path)`` or ``load_dataset("parquet", path)`` reads it.
 
     Parameters
     ----------
@@ -161,9 +189,15 @@ def write_table(
     import pandas as pd
 
     path = Path(path)
-    names = [os.fspath(file) if root is None else os.path.relpath(file, root) for file in files]
+    names = [
+        os.fspath(file) if root is None else os.path.relpath(file, root)
+        for file in files
+    ]
     table = pd.DataFrame({"path": names})
-    for column, values in (("label", [""] * len(names) if labels is None else labels), ("split", splits)):
+    for column, values in (
+        ("label", [""] * len(names) if labels is None else labels),
+        ("split", splits),
+    ):
         if values is not None:
             check_same_length(len(names), len(values))
             table[column] = [_text(value) for value in values]
@@ -172,7 +206,9 @@ def write_table(
     if path.suffix == ".parquet":
         require("pyarrow", "Writing Parquet")
     with replacing(path) as file:
-        table.to_csv(file, index=False) if path.suffix == ".csv" else table.to_parquet(file, index=False)
+        table.to_csv(file, index=False) if path.suffix == ".csv" else table.to_parquet(
+            file, index=False
+        )
     return path
 
 
@@ -184,14 +220,23 @@ def _check_columns(path: Path, wanted: list[str], found: list[str]) -> None:
     for name in wanted:
         if name not in found:
             raise ValueError(
-                f"{path} has no column {name!r}; it has {', '.join(map(str, found))}. Name the right ones as "
+                f"{path} has no column {name!r}; it has {', '.join(map(str, found))}. "
+                "Name the right ones as "
                 "path_column, label_column and split_column."
             )
 
 
 def _numbers(labels: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """Labels as whole numbers where each of them is written as one, and is no longer than 64 bits hold."""
+    """Labels as whole numbers where each of them is written as one.
+
+    Numbers longer than 64 bits hold stay text.
+    """
     values = np.unique(labels[labelled]).tolist()
-    if all(len(value) < 19 and value.removeprefix("-").isdecimal() and str(int(value)) == value for value in values):
+    if all(
+        len(value) < 19
+        and value.removeprefix("-").isdecimal()
+        and str(int(value)) == value
+        for value in values
+    ):
         return np.where(labelled, labels, "0").astype(np.int64)
     return labels

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from al_sklearn.datasets._optional import require
+from al_sklearn._core.optional import require
 
 _HEADER = struct.Struct("<QI")  # length of the record, checksum of that length
 _FOOTER = struct.Struct("<I")  # checksum of the record
@@ -20,7 +20,10 @@ class Record(NamedTuple):
     end: int
     """Where the next one begins."""
     problem: str | None
-    """What is wrong with it; after a problem in its length, nothing more can be read of the file."""
+    """What is wrong with it.
+
+    After a problem in its length, nothing more can be read of the file.
+    """
 
 
 def read_records(path: Path, start: int = 0) -> Iterator[Record]:
@@ -28,7 +31,8 @@ def read_records(path: Path, start: int = 0) -> Iterator[Record]:
 
     References
     ----------
-    TensorFlow, "TFRecord and tf.train.Example": length (uint64), its masked CRC-32C, the bytes, their masked CRC-32C.
+    TensorFlow, "TFRecord and tf.train.Example": length (uint64), its masked CRC-32C,
+    the bytes, their masked CRC-32C.
     """
     crc32c = require("crc32c", "Reading TFRecord").crc32c
 
@@ -43,17 +47,31 @@ def read_records(path: Path, start: int = 0) -> Iterator[Record]:
         while position < size:
             header = file.read(_HEADER.size)
             if len(header) < _HEADER.size:
-                yield Record(b"", size, f"the file ends within the record at byte {position}")
+                yield Record(
+                    b"", size, f"the file ends within the record at byte {position}"
+                )
                 return
             length, length_checksum = _HEADER.unpack(header)
             if checksum(header[:8]) != length_checksum:
-                yield Record(b"", size, f"the length of the record at byte {position} has a wrong checksum")
+                yield Record(
+                    b"",
+                    size,
+                    f"the length of the record at byte {position} has a wrong checksum",
+                )
                 return
             end = position + _HEADER.size + length + _FOOTER.size
             if end > size:
-                yield Record(b"", size, f"the file ends within the record at byte {position}")
+                yield Record(
+                    b"", size, f"the file ends within the record at byte {position}"
+                )
                 return
             content = file.read(length)
             wrong = checksum(content) != _FOOTER.unpack(file.read(_FOOTER.size))[0]
-            yield Record(content, end, f"the record at byte {position} has a wrong checksum" if wrong else None)
+            yield Record(
+                content,
+                end,
+                f"the record at byte {position} has a wrong checksum"
+                if wrong
+                else None,
+            )
             position = end

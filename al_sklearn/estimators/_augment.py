@@ -1,4 +1,7 @@
-"""Augmentation of training batches: by name, by a callable of the user's, or several one after the other."""
+"""Augmentation of training batches.
+
+By name, by a callable of the user's, or several one after the other.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,30 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from al_sklearn._errors import unknown_name
+from al_sklearn._core.checks import unknown_name
 
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
 # Largest strengths, those of torchvision: reached at magnitude 30.
 _MAX_MAGNITUDE = 30
-_MAX_SHEAR, _MAX_SHIFT, _MAX_ANGLE, _MAX_BLEND, _MAX_BITS = 0.3, 150 / 331, torch.pi / 6, 0.9, 4
+_MAX_SHEAR, _MAX_SHIFT, _MAX_ANGLE, _MAX_BLEND, _MAX_BITS = (
+    0.3,
+    150 / 331,
+    torch.pi / 6,
+    0.9,
+    4,
+)
 
 _GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
-_TONES = ("brightness", "contrast", "sharpness", "posterize", "solarize", "autocontrast", "equalize")
+_TONES = (
+    "brightness",
+    "contrast",
+    "sharpness",
+    "posterize",
+    "solarize",
+    "autocontrast",
+    "equalize",
+)
 _OPERATIONS = ("identity", *_GEOMETRIC, *_TONES, "color")
 
 
@@ -68,7 +85,11 @@ def crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def flip_crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Mirror each image with probability 1/2 and shift it by up to an eighth of its sides; see ``flip``, ``crop``."""
+    """Mirror each image at random and shift it; see ``flip`` and ``crop``.
+
+    An image is mirrored with probability 1/2 and shifted by up to an eighth of its
+    sides.
+    """
     return crop(flip(images, generator), generator)
 
 
@@ -81,16 +102,19 @@ class RandAugment:
     num_ops : int, default=2
         Operations an image goes through, N in the paper; one may be drawn twice.
     magnitude : int or float, default=9
-        Their strength from 0 to 30, M in the paper, on torchvision's scale: at 30 a rotation of 30 degrees, a shear of
-        0.3, a shift of 45 % of the side, a blend of 1 ± 0.9, 4 bits, everything solarised. The direction is drawn.
+        Their strength from 0 to 30, M in the paper, on torchvision's scale: at 30 a
+        rotation of 30 degrees, a shear of 0.3, a shift of 45 % of the side, a blend of
+        1 ± 0.9, 4 bits, everything solarised. The direction is drawn.
     operations : tuple of str, optional
-        What is drawn from. By default all that fit the images: ``identity``, ``shear_x``, ``shear_y``,
-        ``translate_x``, ``translate_y``, ``rotate``, ``brightness``, ``contrast``, ``sharpness``, ``posterize``,
-        ``solarize``, ``autocontrast``, ``equalize``, and for three channels ``color``. Other numbers of channels than
-        three have no colour to fade: each channel is toned by itself, as a grey image.
+        What is drawn from. By default all that fit the images: ``identity``,
+        ``shear_x``, ``shear_y``, ``translate_x``, ``translate_y``, ``rotate``,
+        ``brightness``, ``contrast``, ``sharpness``, ``posterize``, ``solarize``,
+        ``autocontrast``, ``equalize``, and for three channels ``color``. Other numbers
+        of channels than three have no colour to fade: each channel is toned by itself,
+        as a grey image.
     value_range : (low, high) or None, default=(0, 1)
-        What float pixels lie between; uint8 images come as [0, 1]. None: the range is not known, and the geometric
-        operations alone are drawn.
+        What float pixels lie between; uint8 images come as [0, 1]. None: the range is
+        not known, and the geometric operations alone are drawn.
 
     Raises
     ------
@@ -99,18 +123,20 @@ class RandAugment:
 
     Notes
     -----
-    What a geometric operation uncovers repeats the edge: float images have no known black. An upright digit or a
-    sign with a direction does not bear every operation: choose them.
+    What a geometric operation uncovers repeats the edge: float images have no known
+    black. An upright digit or a sign with a direction does not bear every operation:
+    choose them.
 
     References
     ----------
-    Cubuk, Zoph, Shlens, Le. RandAugment: Practical Automated Data Augmentation with a Reduced Search Space.
-    NeurIPS 2020.
+    Cubuk, Zoph, Shlens, Le. RandAugment: Practical Automated Data Augmentation with a
+    Reduced Search Space. NeurIPS 2020.
 
     Examples
     --------
     >>> images = torch.rand(8, 11, 16, 16)
-    >>> RandAugment(num_ops=3, magnitude=5)(images, torch.Generator().manual_seed(0)).shape
+    >>> augment = RandAugment(num_ops=3, magnitude=5)
+    >>> augment(images, torch.Generator().manual_seed(0)).shape
     torch.Size([8, 11, 16, 16])
     """
 
@@ -120,27 +146,47 @@ class RandAugment:
     value_range: tuple[float, float] | None = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        if isinstance(self.num_ops, bool) or self.num_ops != int(self.num_ops) or self.num_ops < 1:
-            raise ValueError(f"num_ops must be an integer of at least 1, got {self.num_ops!r}.")
+        if (
+            isinstance(self.num_ops, bool)
+            or self.num_ops != int(self.num_ops)
+            or self.num_ops < 1
+        ):
+            raise ValueError(
+                f"num_ops must be an integer of at least 1, got {self.num_ops!r}."
+            )
         if not 0 <= self.magnitude <= _MAX_MAGNITUDE:
-            raise ValueError(f"magnitude must be from 0 to {_MAX_MAGNITUDE}, got {self.magnitude!r}.")
+            raise ValueError(
+                f"magnitude must be from 0 to {_MAX_MAGNITUDE}, got {self.magnitude!r}."
+            )
         for name in self.operations or ():
             if name not in _OPERATIONS:
                 raise unknown_name("operation of RandAugment", name, _OPERATIONS)
         if self.operations is not None and not self.operations:
-            raise ValueError("operations must name at least one operation, or be None for all.")
-        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
-            raise ValueError(f"value_range must be (low, high) with low < high, or None, got {self.value_range!r}.")
+            raise ValueError(
+                "operations must name at least one operation, or be None for all."
+            )
+        if (
+            self.value_range is not None
+            and not self.value_range[0] < self.value_range[1]
+        ):
+            raise ValueError(
+                "value_range must be (low, high) with low < high, or None, got "
+                f"{self.value_range!r}."
+            )
 
-    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def __call__(
+        self, images: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
         """Return the batch (n, C, H, W), augmented."""
         names = self._allowed(images.shape[1])
         toned = any(name in _TONES or name == "color" for name in names)
         low, high = self.value_range if self.value_range is not None else (0.0, 1.0)
         if toned and not (images.min() >= low and images.max() <= high):
             raise ValueError(
-                f"RandAugment changes tones within value_range={self.value_range}, but there are pixels from "
-                f"{images.min():.4g} to {images.max():.4g}: give their range, or None for geometric operations alone."
+                f"RandAugment changes tones within value_range={self.value_range}, "
+                "but there are pixels from "
+                f"{images.min():.4g} to {images.max():.4g}: give their range, or None "
+                "for geometric operations alone."
             )
         images = (images - low) / (high - low)
         for _ in range(self.num_ops):
@@ -152,22 +198,38 @@ class RandAugment:
     def _allowed(self, channels: int) -> tuple[str, ...]:
         if self.operations is not None:
             if "color" in self.operations and channels != 3:
-                raise ValueError(f"The operation 'color' fades three channels to grey; these images have {channels}.")
+                raise ValueError(
+                    "The operation 'color' fades three channels to grey; these "
+                    f"images have {channels}."
+                )
             names = self.operations
         else:
-            names = tuple(name for name in _OPERATIONS if name != "color" or channels == 3)
+            names = tuple(
+                name for name in _OPERATIONS if name != "color" or channels == 3
+            )
         if self.value_range is None:
-            names = tuple(name for name in names if name == "identity" or name in _GEOMETRIC)
+            names = tuple(
+                name for name in names if name == "identity" or name in _GEOMETRIC
+            )
             if not names:
-                raise ValueError("Without value_range there are geometric operations alone; operations= names none.")
+                raise ValueError(
+                    "Without value_range there are geometric operations alone; "
+                    "operations= names none."
+                )
         return names
 
     def _apply(
-        self, images: torch.Tensor, names: tuple[str, ...], drawn: torch.Tensor, signs: torch.Tensor
+        self,
+        images: torch.Tensor,
+        names: tuple[str, ...],
+        drawn: torch.Tensor,
+        signs: torch.Tensor,
     ) -> torch.Tensor:
         images = images.clone()
         strength = self.magnitude / _MAX_MAGNITUDE
-        moved = torch.tensor([name in _GEOMETRIC for name in names])[drawn].nonzero()[:, 0]
+        moved = torch.tensor([name in _GEOMETRIC for name in names])[drawn].nonzero()[
+            :, 0
+        ]
         if len(moved):
             kinds = [names[i] for i in drawn[moved].tolist()]
             images[moved] = _move(images[moved], kinds, signs[moved] * strength)
@@ -181,10 +243,13 @@ class RandAugment:
         return images
 
 
-def _move(images: torch.Tensor, kinds: list[str], strengths: torch.Tensor) -> torch.Tensor:
+def _move(
+    images: torch.Tensor, kinds: list[str], strengths: torch.Tensor
+) -> torch.Tensor:
     """Shear, shift or turn each image about its centre, all in one interpolation."""
     n, _, height, width = images.shape
-    # Where each output pixel is read: in units of pixels from the centre, then of half sides, as torch wants it.
+    # Where each output pixel is read: in units of pixels from the centre, then of half
+    # sides, as torch wants it.
     read = torch.eye(2, 3).repeat(n, 1, 1)
     for matrix, kind, strength in zip(read, kinds, strengths.tolist(), strict=True):
         if kind == "rotate":
@@ -227,7 +292,9 @@ class _Several:
 
     parts: tuple[Augment, ...]
 
-    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def __call__(
+        self, images: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
         for part in self.parts:
             images = part(images, generator)
         return images
@@ -254,9 +321,14 @@ def get_augment(augment: Any, **params: Any) -> Augment:
     """
     given = list(augment) if isinstance(augment, (list, tuple)) else [augment]
     if not given:
-        raise ValueError("augment must not be an empty list; None means no augmentation.")
+        raise ValueError(
+            "augment must not be an empty list; None means no augmentation."
+        )
     if params and "rand_augment" not in given:
-        raise ValueError(f"augment__… are parameters of 'rand_augment', not of augment={augment!r}: {sorted(params)}.")
+        raise ValueError(
+            "augment__… are parameters of 'rand_augment', not of "
+            f"augment={augment!r}: {sorted(params)}."
+        )
     parts: list[Augment] = []
     for part in given:
         if callable(part):
@@ -265,7 +337,9 @@ def get_augment(augment: Any, **params: Any) -> Augment:
             try:
                 parts.append(RandAugment(**params))
             except TypeError as error:
-                raise ValueError(f"'rand_augment' does not take augment__{'/'.join(params)}: {error}") from error
+                raise ValueError(
+                    f"'rand_augment' does not take augment__{'/'.join(params)}: {error}"
+                ) from error
         elif part in _AUGMENTS:
             parts.append(_AUGMENTS[part])
         else:

@@ -1,4 +1,7 @@
-"""skorch callbacks behind the plain training parameters: learning-rate schedule, early stopping, averaged weights."""
+"""skorch callbacks behind the plain training parameters.
+
+Learning-rate schedule, early stopping, averaged weights.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 
-from al_sklearn._errors import unknown_name
+from al_sklearn._core.checks import unknown_name
 from al_sklearn.estimators._loader import AugmentedLoader
 
 
@@ -24,7 +27,10 @@ def _cosine(step: float, steps: float) -> float:
 
 
 def _one_cycle(step: float, steps: float) -> float:
-    """As torch's ``OneCycleLR``: from 1/25 up in the first 30 % of the steps, then down to almost nothing."""
+    """Follow torch's ``OneCycleLR``: up, then down to almost nothing.
+
+    It goes up from 1/25 in the first 30 % of the steps.
+    """
     first, last, top = 1 / 25, 1 / 25e4, 0.3 * steps - 1
     if step <= top:
         return 1 - (1 - first) * _cosine(step, top)
@@ -32,12 +38,18 @@ def _one_cycle(step: float, steps: float) -> float:
 
 
 # What the rate is multiplied with at a step, of a number of steps.
-_SHAPES: dict[str, Callable[[float, float], float]] = {"cosine": _cosine, "one_cycle": _one_cycle}
+_SHAPES: dict[str, Callable[[float, float], float]] = {
+    "cosine": _cosine,
+    "one_cycle": _one_cycle,
+}
 SCHEDULES = (*_SHAPES, "plateau")
 
 
 class QuietPrintLog(PrintLog):
-    """skorch's log, which at ``verbose=0`` would draw its table each epoch all the same: a millisecond of it."""
+    """skorch's log, which draws no table at ``verbose=0``.
+
+    skorch's own would draw it all the same, a millisecond each epoch.
+    """
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Print the epoch where anybody reads it."""
@@ -48,16 +60,18 @@ class QuietPrintLog(PrintLog):
 class LearningRateSchedule(Callback):
     """Change the learning rate in the course of a training.
 
-    Each ``fit`` and ``partial_fit`` is a course of its own; after it the optimizer has its rates back. Several
-    parameter groups keep their ratios. The rate at the start of each epoch is ``lr`` in the history.
+    Each ``fit`` and ``partial_fit`` is a course of its own; after it the optimizer has
+    its rates back. Several parameter groups keep their ratios. The rate at the start of
+    each epoch is ``lr`` in the history.
 
     Parameters
     ----------
     policy : {None, "cosine", "one_cycle", "plateau"}, default=None
-        Constant, a step-wise curve over the whole training, or the rate times ``factor`` when the signal has not
-        improved for more than ``patience`` epochs.
+        Constant, a step-wise curve over the whole training, or the rate times
+        ``factor`` when the signal has not improved for more than ``patience`` epochs.
     warmup_epochs : float, default=0
-        Epochs in which the rate rises in a line, step by step, before ``policy`` begins.
+        Epochs in which the rate rises in a line, step by step, before ``policy``
+        begins.
     monitor : str, default="auto"
         The signal of ``"plateau"``: a column of the history.
     factor : float, default=0.1
@@ -67,9 +81,10 @@ class LearningRateSchedule(Callback):
 
     References
     ----------
-    Loshchilov, Hutter. SGDR: Stochastic Gradient Descent with Warm Restarts. ICLR 2017 (cosine).
-    Smith, Topin. Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates. 2017 (one cycle).
-    Goyal et al. Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour. 2017 (warm-up).
+    Loshchilov, Hutter. SGDR: Stochastic Gradient Descent with Warm Restarts. ICLR 2017
+    (cosine). Smith, Topin. Super-Convergence: Very Fast Training of Neural Networks
+    Using Large Learning Rates. 2017 (one cycle). Goyal et al. Accurate, Large Minibatch
+    SGD: Training ImageNet in 1 Hour. 2017 (warm-up).
     """
 
     def __init__(
@@ -95,30 +110,43 @@ class LearningRateSchedule(Callback):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Start a course from the rates that the optimizer has."""
         groups = net.optimizer_.param_groups
-        # A training that an error ended has left its last rate behind, unless another was set since.
+        # A training that an error ended has left its last rate behind, unless another
+        # was set since.
         left = self.left_ or [(group["lr"], None) for group in groups]
         self.base_ = [
-            base if group["lr"] == last else group["lr"] for group, (base, last) in zip(groups, left, strict=True)
+            base if group["lr"] == last else group["lr"]
+            for group, (base, last) in zip(groups, left, strict=True)
         ]
         self.step_, self.steps_ = 0, 0
         self.plateau_: ReduceLROnPlateau | None = None
         if self.policy == "plateau":
             signal, lower = find_signal(net, self.monitor)
-            # On an optimizer of its own, of rate 1: what torch makes of the signal, as a factor.
+            # On an optimizer of its own, of rate 1: what torch makes of the signal, as
+            # a factor.
             unit = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
             self.plateau_ = ReduceLROnPlateau(
-                unit, mode="min" if lower else "max", factor=self.factor, patience=self.patience
+                unit,
+                mode="min" if lower else "max",
+                factor=self.factor,
+                patience=self.patience,
             )
             self.signal_ = signal
 
-    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
-        """Find the number of steps, which repeated small data sets and joined last batches change."""
+    def on_epoch_begin(
+        self, net: Any, dataset_train: Any = None, **kwargs: Any
+    ) -> None:
+        """Find the number of steps in the training at hand.
+
+        Repeated small data sets and joined last batches change it.
+        """
         if self.steps_ == 0:
             self.steps_ = len(net.get_iterator(dataset_train, training=True))
         self._set(net)
         net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
 
-    def on_batch_begin(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
+    def on_batch_begin(
+        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
         """Set the rate of the step that comes."""
         if training:
             self._set(net)
@@ -146,7 +174,7 @@ class LearningRateSchedule(Callback):
         return round(self.warmup_epochs * self.steps_)
 
     def factor_at(self, step: int, epochs: int) -> float:
-        """Return what the rate is multiplied with at a step of a training of ``epochs`` epochs."""
+        """Return the rate's factor at a step of a training of ``epochs`` epochs."""
         warmup = self._warmup_steps()
         if step < warmup:
             return (step + 1) / warmup
@@ -159,7 +187,9 @@ class LearningRateSchedule(Callback):
 
 
 class StopEarly(EarlyStopping):
-    """skorch's early stopping that knows which way its signal is better, and puts a copy of the best weights back.
+    """skorch's early stopping, with the signal's direction and the best weights.
+
+    It knows which way its signal is better, and puts a copy of the best weights back.
 
     Parameters
     ----------
@@ -173,8 +203,12 @@ class StopEarly(EarlyStopping):
 
     monitor: str
 
-    def __init__(self, patience: int = 5, monitor: str = "auto", threshold: float = 1e-4):
-        super().__init__(monitor=monitor, patience=patience, threshold=threshold, load_best=True)
+    def __init__(
+        self, patience: int = 5, monitor: str = "auto", threshold: float = 1e-4
+    ):
+        super().__init__(
+            monitor=monitor, patience=patience, threshold=threshold, load_best=True
+        )
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Forget the training before."""
@@ -191,20 +225,23 @@ class StopEarly(EarlyStopping):
 
 
 class WeightAveraging(Callback):
-    """Stochastic weight averaging: what predicts is the mean of the weights at the end of the last epochs.
+    """Stochastic weight averaging.
 
-    The statistics of BatchNorm, which the averaged weights never saw, are taken anew in one pass over the training
-    images, without augmentation.
+    What predicts is the mean of the weights at the end of the last epochs.
+
+    The statistics of BatchNorm, which the averaged weights never saw, are taken anew in
+    one pass over the training images, without augmentation.
 
     Parameters
     ----------
     start : float, default=0.75
-        The part of ``max_epochs`` after which epochs are averaged; the last one always is.
+        The part of ``max_epochs`` after which epochs are averaged; the last one always
+        is.
 
     References
     ----------
-    Izmailov, Podoprikhin, Garipov, Vetrov, Wilson. Averaging Weights Leads to Wider Optima and Better
-    Generalization. UAI 2018.
+    Izmailov, Podoprikhin, Garipov, Vetrov, Wilson. Averaging Weights Leads to Wider
+    Optima and Better Generalization. UAI 2018.
     """
 
     def __init__(self, start: float = 0.75):
@@ -213,12 +250,16 @@ class WeightAveraging(Callback):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Forget the training before."""
         if not 0 <= self.start < 1:
-            raise ValueError(f"callbacks__swa__start must be from 0 to below 1, got {self.start!r}.")
+            raise ValueError(
+                f"callbacks__swa__start must be from 0 to below 1, got {self.start!r}."
+            )
         self.averaged_: AveragedModel | None = None
         self.dataset_: Any = None
         self.epoch_ = 0
 
-    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+    def on_epoch_begin(
+        self, net: Any, dataset_train: Any = None, **kwargs: Any
+    ) -> None:
         """Remember what is trained on."""
         self.dataset_ = dataset_train
         self.epoch_ += 1
@@ -234,22 +275,28 @@ class WeightAveraging(Callback):
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Put the mean in the place of the weights."""
         averaged, dataset = self.averaged_, self.dataset_
-        # Neither the copy of the network nor the images are to be pickled with the classifier.
+        # Neither the copy of the network nor the images are to be pickled with the
+        # classifier.
         self.averaged_ = None
         self.dataset_ = None
         if averaged is None:
             return
         with torch.no_grad():
-            for weight, mean in zip(net.module_.parameters(), averaged.module.parameters(), strict=True):
+            for weight, mean in zip(
+                net.module_.parameters(), averaged.module.parameters(), strict=True
+            ):
                 weight.copy_(mean)
         renew_batchnorm(net, dataset)
 
 
 @torch.no_grad()
 def renew_batchnorm(net: Any, dataset: Any) -> None:
-    """Take BatchNorm's means and variances anew over a data set, in training's batches but never augmented.
+    """Take BatchNorm's means and variances anew over a data set.
 
-    ``torch.optim.swa_utils.update_bn`` would do so for frozen layers too, which must keep theirs.
+    The batches are those of training, but never augmented.
+
+    ``torch.optim.swa_utils.update_bn`` would do so for frozen layers too, which must
+    keep theirs.
     """
     net._set_training(True)
     layers = [
@@ -285,12 +332,14 @@ def find_signal(net: Any, monitor: str) -> tuple[str, bool]:
     net : ImageClassifier
         Whose scoring callbacks record signals.
     monitor : str
-        A name, or ``"auto"``: ``valid_loss`` where something is held out for validation, else ``train_loss``.
+        A name, or ``"auto"``: ``valid_loss`` where something is held out for
+        validation, else ``train_loss``.
 
     Raises
     ------
     ValueError
-        When nothing records a signal of that name, or it needs a validation set and there is none.
+        When nothing records a signal of that name, or it needs a validation set and
+        there is none.
     """
     signals = {}
     for _, callback in net.callbacks_:
@@ -301,7 +350,8 @@ def find_signal(net: Any, monitor: str) -> tuple[str, bool]:
                 signals[name] = lower
             elif name == monitor:
                 raise ValueError(
-                    f"monitor={monitor!r} needs a validation set: give train_split=ValidSplit(…) or "
+                    f"monitor={monitor!r} needs a validation set: give "
+                    "train_split=ValidSplit(…) or "
                     "predefined_split(…), or monitor='train_loss'."
                 )
     if monitor == "auto":
@@ -312,10 +362,18 @@ def find_signal(net: Any, monitor: str) -> tuple[str, bool]:
 
 
 def training_callbacks(net: Any) -> list[tuple[str, Callback]]:
-    """Return the callbacks that ``schedule``, ``warmup_epochs``, ``swa`` and ``patience`` ask for."""
+    """Return the callbacks that the plain training parameters ask for.
+
+    These are ``schedule``, ``warmup_epochs``, ``swa`` and ``patience``.
+    """
     callbacks: list[tuple[str, Callback]] = []
     if net.schedule is not None or net.warmup_epochs:
-        callbacks.append(("schedule", LearningRateSchedule(net.schedule, net.warmup_epochs, net.monitor)))
+        callbacks.append(
+            (
+                "schedule",
+                LearningRateSchedule(net.schedule, net.warmup_epochs, net.monitor),
+            )
+        )
     # First the best weights are put back, then those averaged, if there are any.
     if net.patience is not None:
         callbacks.append(("early_stopping", StopEarly(net.patience, net.monitor)))
@@ -325,37 +383,63 @@ def training_callbacks(net: Any) -> list[tuple[str, Callback]]:
 
 
 def check_training(net: Any) -> None:
-    """Raise a ``ValueError`` or ``TypeError`` for plain training parameters that cannot be."""
-    for name, kind in (("max_epochs", Integral), ("batch_size", Integral), ("warmup_epochs", Real)):
+    """Raise an error for plain training parameters that cannot be.
+
+    It is a ``ValueError`` or a ``TypeError``.
+    """
+    for name, kind in (
+        ("max_epochs", Integral),
+        ("batch_size", Integral),
+        ("warmup_epochs", Real),
+    ):
         check_scalar(getattr(net, name), name, kind)
     if net.max_epochs < 0:
-        raise ValueError(f"max_epochs must be an integer of at least 0, got {net.max_epochs!r}.")
+        raise ValueError(
+            f"max_epochs must be an integer of at least 0, got {net.max_epochs!r}."
+        )
     if not isinstance(net.lr, torch.Tensor):  # which torch's optimisers take as well
         check_scalar(net.lr, "lr", Real)
     if not 0 <= net.lr < math.inf:
-        raise ValueError(f"lr must be a number from 0 to below infinity, got {net.lr!r}.")
+        raise ValueError(
+            f"lr must be a number from 0 to below infinity, got {net.lr!r}."
+        )
     if net.schedule is not None and net.schedule not in SCHEDULES:
         raise unknown_name("schedule", net.schedule, SCHEDULES)
     if not 0 <= net.warmup_epochs < max(net.max_epochs, 1):
         raise ValueError(
-            f"warmup_epochs must be from 0 to below max_epochs={net.max_epochs}, got {net.warmup_epochs!r}."
+            f"warmup_epochs must be from 0 to below max_epochs={net.max_epochs}, got "
+            f"{net.warmup_epochs!r}."
         )
     if net.schedule == "one_cycle" and net.warmup_epochs:
-        raise ValueError("schedule='one_cycle' rises by itself: it takes no warmup_epochs.")
+        raise ValueError(
+            "schedule='one_cycle' rises by itself: it takes no warmup_epochs."
+        )
     if net.patience is not None:
-        if not isinstance(net.patience, Integral) or isinstance(net.patience, bool) or net.patience < 1:
-            raise ValueError(f"patience must be an integer of at least 1, or None, got {net.patience!r}.")
+        if (
+            not isinstance(net.patience, Integral)
+            or isinstance(net.patience, bool)
+            or net.patience < 1
+        ):
+            raise ValueError(
+                "patience must be an integer of at least 1, or None, got "
+                f"{net.patience!r}."
+            )
         if net.monitor == "auto" and not net.train_split:
             raise ValueError(
-                "patience needs a validation set: give train_split=ValidSplit(0.2, stratified=True) or "
+                "patience needs a validation set: give train_split=ValidSplit(0.2, "
+                "stratified=True) or "
                 "predefined_split(…); or monitor='train_loss'."
             )
 
 
 def has_stopped_early(net: Any) -> bool:
-    """Whether the ``KeyboardInterrupt`` at hand is skorch's early stopping and not somebody's Ctrl-C."""
+    """Whether the ``KeyboardInterrupt`` at hand is skorch's early stopping.
+
+    Otherwise it is somebody's Ctrl-C.
+    """
     return any(
-        isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience for _, callback in net.callbacks_
+        isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
+        for _, callback in net.callbacks_
     )
 
 

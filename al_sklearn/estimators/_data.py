@@ -14,21 +14,32 @@ from skorch.dataset import Dataset as SkorchDataset
 from skorch.helper import SliceDataset
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-from al_sklearn._decode import Size, decode_all, to_pixels
-from al_sklearn._errors import check_same_length
-from al_sklearn.pool import RowView, are_files, n_rows, take_rows
+from al_sklearn._core.checks import check_same_length
+from al_sklearn.rows import (
+    RowView,
+    Size,
+    are_files,
+    decode_all,
+    n_rows,
+    take_rows,
+    to_pixels,
+)
 
 _KINDS = (
-    "X must be images: an array, memmap, HDF5 dataset or tensor of shape (n, H, W), (n, H, W, C) uint8 or "
+    "X must be images: an array, memmap, HDF5 dataset or tensor of shape (n, H, W), "
+    "(n, H, W, C) uint8 or "
     "(n, C, H, W) float, a list of image files, or a torch Dataset"
 )
 _FEW = (1, 2, 3, 4)
 
 
 def image_tensor(rows: Any, batched: bool = True) -> torch.Tensor:
-    """Bring images to (n, C, H, W), uint8 or float32, without copying what is in that layout already.
+    """Bring images to (n, C, H, W), uint8 or float32.
 
-    The rule: ``uint8`` has its channels last, float has them first, and no channel axis means grey.
+    What is in that layout already is not copied.
+
+    The rule: ``uint8`` has its channels last, float has them first, and no channel axis
+    means grey.
 
     Parameters
     ----------
@@ -40,12 +51,17 @@ def image_tensor(rows: Any, batched: bool = True) -> torch.Tensor:
     Raises
     ------
     ValueError
-        For anything else, shapes that look like the other layout, and other types of number.
+        For anything else, shapes that look like the other layout, and other types of
+        number.
     """
     if not isinstance(rows, torch.Tensor):
         rows = np.asarray(rows)
-        if (rows.dtype.kind == "f" and rows.dtype.itemsize != 4) or not rows.dtype.isnative:
-            rows = rows.astype(np.float32 if rows.dtype.kind == "f" else rows.dtype.newbyteorder("="))
+        if (
+            rows.dtype.kind == "f" and rows.dtype.itemsize != 4
+        ) or not rows.dtype.isnative:
+            rows = rows.astype(
+                np.float32 if rows.dtype.kind == "f" else rows.dtype.newbyteorder("=")
+            )
         elif rows.dtype.kind not in "fu" or rows.dtype.itemsize > 4:
             raise ValueError(_bad_type(rows.dtype))
         if not rows.flags.writeable:
@@ -67,26 +83,30 @@ def image_tensor(rows: Any, batched: bool = True) -> torch.Tensor:
 def _check_layout(shape: tuple[int, ...], raw: bool) -> None:
     if len(shape) == 2:
         raise ValueError(
-            f"{_KINDS}; got shape {shape}. Rows that are flattened images can be reshaped: X.reshape(n, H, W)."
+            f"{_KINDS}; got shape {shape}. Rows that are flattened images can be "
+            "reshaped: X.reshape(n, H, W)."
         )
     if len(shape) not in (3, 4):
         raise ValueError(f"{_KINDS}; got shape {shape}.")
     first, last = shape[1], shape[-1]
     if len(shape) == 4 and raw and last not in _FEW and first in _FEW:
         raise ValueError(
-            f"uint8 images have their channels last, (n, H, W, C); shape {shape} looks like channels first: "
+            f"uint8 images have their channels last, (n, H, W, C); shape {shape} "
+            "looks like channels first: "
             "move the axis, or give float images."
         )
     if len(shape) == 4 and not raw and first not in _FEW and last in _FEW:
         raise ValueError(
-            f"Float images have their channels first, (n, C, H, W); shape {shape} looks like channels last: "
+            f"Float images have their channels first, (n, C, H, W); shape {shape} "
+            "looks like channels last: "
             "move the axis, or give uint8 images."
         )
 
 
 def _bad_type(dtype: Any) -> str:
     return (
-        f"Images must be uint8 (0 … 255) or float, got {dtype}: use X.astype(numpy.uint8), "
+        f"Images must be uint8 (0 … 255) or float, got {dtype}: use "
+        "X.astype(numpy.uint8), "
         "or scale to [0, 1] as float32."
     )
 
@@ -106,9 +126,13 @@ def check_labels(y: Any) -> np.ndarray:
     elif isinstance(y, Sequence) and len(y) and isinstance(y[0], torch.Tensor):
         y = [value.item() for value in y]
     labels = column_or_1d(np.asarray(y))
-    missing = labels.dtype.kind in "fO" and any(value is None or value != value for value in labels.tolist())
+    missing = labels.dtype.kind in "fO" and any(
+        value is None or value != value for value in labels.tolist()
+    )
     if missing:
-        raise ValueError("y contains missing labels (NaN or None); give one class for each image.")
+        raise ValueError(
+            "y contains missing labels (NaN or None); give one class for each image."
+        )
     if labels.size:
         check_classification_targets(labels)
     return labels
@@ -133,7 +157,8 @@ class ImageDataset(SkorchDataset):
     """
 
     def __init__(self, X: Any, y: Any = None, image_size: Size = None):
-        # skorch's own constructor would look into X; its callbacks need no more than X and y.
+        # skorch's own constructor would look into X; its callbacks need no more than X
+        # and y.
         self.images = X
         self.image_size = image_size
         self._read = _reader(X, image_size)
@@ -149,23 +174,31 @@ class ImageDataset(SkorchDataset):
 
     @property
     def X(self) -> ImageDataset:
-        """What skorch's callbacks score: this data set, which they can index whatever the images are in."""
+        """What skorch's callbacks score.
+
+        This data set, which they can index whatever the images are in.
+        """
         return self
 
     @property
     def shape(self) -> tuple[int]:
-        """``(n,)``: tells scikit-learn that an array of indices may be given at once."""
+        """``(n,)``, so that scikit-learn may give an array of indices at once."""
         return (len(self),)
 
     def __getitem__(self, index: Any) -> Any:
-        """Return one image (C, H, W) and its label (0 where there is none); a ``Subset`` for several indices."""
+        """Return one image (C, H, W) and its label (0 where there is none).
+
+        A ``Subset`` for several indices.
+        """
         if not isinstance(index, (int, np.integer)):
             return Subset(self, np.arange(len(self))[index].tolist())
         images, labels = self.batch(np.array([index]))
         return images[0], labels[0]
 
     def batch(self, indices: np.ndarray | slice) -> tuple[torch.Tensor, np.ndarray]:
-        """Return images (b, C, H, W), uint8 or float32, and labels (b,), in the order of ``indices``.
+        """Return images (b, C, H, W) and labels (b,), in the order of ``indices``.
+
+        The images are uint8 or float32.
 
         Raises
         ------
@@ -176,25 +209,30 @@ class ImageDataset(SkorchDataset):
         # One sum is the cheapest pass that no NaN and no infinity survives.
         if images.dtype != torch.uint8 and not torch.isfinite(images.sum()):
             self._complain(images, indices)
-        labels = np.zeros(len(images), dtype=np.int64) if self.y is None else self.y[indices]
+        labels = (
+            np.zeros(len(images), dtype=np.int64) if self.y is None else self.y[indices]
+        )
         return images, labels
 
     def image_shape(self) -> tuple[int, int, int]:
         """Return (C, H, W) of the first image."""
         channels, height, width = image_tensor(self._read(np.array([0]))).shape[1:]
         if min(channels, height, width) == 0:
-            raise ValueError(f"{_KINDS}; got images of shape {(channels, height, width)} (C, H, W).")
+            raise ValueError(
+                f"{_KINDS}; got images of shape {(channels, height, width)} (C, H, W)."
+            )
         return channels, height, width
 
     def __getstate__(self) -> dict[str, Any]:
-        # The reader is made of functions, which worker processes that are not forked could not receive.
+        # The reader is made of functions, which worker processes that are not forked
+        # could not receive.
         return {key: value for key, value in vars(self).items() if key != "_read"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _read=_reader(state["images"], state["image_size"]))
 
     def labels(self) -> np.ndarray:
-        """Return the labels: those given, or else those that a torch Dataset holds itself.
+        """Return the labels given, or else those that a torch Dataset holds.
 
         Raises
         ------
@@ -209,11 +247,20 @@ class ImageDataset(SkorchDataset):
     def _complain(images: torch.Tensor, indices: np.ndarray | slice) -> None:
         bad = ~torch.isfinite(images).flatten(1).all(1)
         if bad.any():
-            where = np.arange(indices.start, indices.stop) if isinstance(indices, slice) else indices
-            raise ValueError(f"X contains NaN or infinite pixels (first in image {where[bad.numpy()][0]}).")
+            where = (
+                np.arange(indices.start, indices.stop)
+                if isinstance(indices, slice)
+                else indices
+            )
+            raise ValueError(
+                "X contains NaN or infinite pixels (first in image "
+                f"{where[bad.numpy()][0]})."
+            )
 
 
-def read_batch(dataset: Any, indices: np.ndarray | slice) -> tuple[torch.Tensor, np.ndarray]:
+def read_batch(
+    dataset: Any, indices: np.ndarray | slice
+) -> tuple[torch.Tensor, np.ndarray]:
     """Read one batch of an :class:`ImageDataset` or of ``Subset`` s of one."""
     while isinstance(dataset, Subset):
         indices = np.asarray(dataset.indices)[indices]
@@ -222,7 +269,10 @@ def read_batch(dataset: Any, indices: np.ndarray | slice) -> tuple[torch.Tensor,
 
 
 def labels_of(dataset: Any) -> np.ndarray:
-    """Return the labels of an :class:`ImageDataset` or of ``Subset`` s of one, without reading an image for them."""
+    """Return the labels of an :class:`ImageDataset`, without reading an image.
+
+    ``Subset`` objects of one will do too.
+    """
     rows: Any = slice(None)
     while isinstance(dataset, Subset):
         rows = np.asarray(dataset.indices)[rows]
@@ -239,21 +289,34 @@ def _reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
         return _dataset_reader(X, image_size)
     if are_files(X):
         return lambda indices: _stack(
-            [image_tensor(image, batched=False)[0] for image in decode_all(_some(X, indices), image_size)]
+            [
+                image_tensor(image, batched=False)[0]
+                for image in decode_all(_some(X, indices), image_size)
+            ]
         )
     if isinstance(X, (list, tuple)):
-        return lambda indices: _stack([image_tensor(image, batched=False)[0] for image in _some(X, indices)])
+        return lambda indices: _stack(
+            [image_tensor(image, batched=False)[0] for image in _some(X, indices)]
+        )
     if getattr(X, "shape", None) is None or getattr(X, "dtype", None) is None:
         raise ValueError(f"{_KINDS}; got {type(X).__name__}.")
     if image_size is not None:
-        raise ValueError("image_size= resizes image files; X is an array, whose images have one size already.")
+        raise ValueError(
+            "image_size= resizes image files; X is an array, whose images have one "
+            "size already."
+        )
     _check_layout(tuple(X.shape), raw=str(X.dtype).rpartition(".")[2] == "uint8")
     return lambda indices: take_rows(X, indices)
 
 
 def _dataset_reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
-    # Where the images lie in an array, a batch is taken from it at once instead of item by item.
-    if isinstance(X, SliceDataset) and X.idx == 0 and type(X).transform is SliceDataset.transform:
+    # Where the images lie in an array, a batch is taken from it at once instead of item
+    # by item.
+    if (
+        isinstance(X, SliceDataset)
+        and X.idx == 0
+        and type(X).transform is SliceDataset.transform
+    ):
         inner, rows = _dataset_reader(X.dataset, image_size), np.asarray(X.indices_)
         return lambda indices: inner(rows[indices])
     if type(X) is Subset:
@@ -265,11 +328,13 @@ def _dataset_reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
         return _reader(X.X, image_size)
     if type(X) is ImageDataset:
         return X._read
-    return lambda indices: _stack([_item(X[i], image_size) for i in _positions(indices)])
+    return lambda indices: _stack(
+        [_item(X[i], image_size) for i in _positions(indices)]
+    )
 
 
 def _labels_of(X: Any, indices: Sequence[int]) -> Any:
-    """Labels of some items of a torch Dataset, without reading the images where that can be avoided."""
+    """Labels of some items of a torch Dataset, if possible without the images."""
     if isinstance(X, Subset):
         return _labels_of(X.dataset, [X.indices[i] for i in indices])
     if isinstance(X, TensorDataset) and len(X.tensors) > 1:
@@ -278,15 +343,23 @@ def _labels_of(X: Any, indices: Sequence[int]) -> Any:
         found = getattr(X, name, None)
         if found is not None and not callable(found) and len(found) == len(X):
             return check_labels(found)[list(indices)]
-    if isinstance(X, ConcatDataset) or (isinstance(X, Dataset) and hasattr(X, "__len__")):
+    if isinstance(X, ConcatDataset) or (
+        isinstance(X, Dataset) and hasattr(X, "__len__")
+    ):
         first = X[indices[0]]
         if isinstance(first, (tuple, list)) and len(first) == 2:
             return [first[1], *(X[i][1] for i in indices[1:])]
-    raise ValueError("y is missing: give labels, or a torch Dataset whose items are (image, label).")
+    raise ValueError(
+        "y is missing: give labels, or a torch Dataset whose items are (image, label)."
+    )
 
 
 def _positions(indices: np.ndarray | slice) -> list[int]:
-    return list(range(indices.start, indices.stop)) if isinstance(indices, slice) else indices.tolist()
+    return (
+        list(range(indices.start, indices.stop))
+        if isinstance(indices, slice)
+        else indices.tolist()
+    )
 
 
 def _some(X: Any, indices: np.ndarray | slice) -> list[Any]:
@@ -297,7 +370,8 @@ def _stack(images: list[torch.Tensor]) -> torch.Tensor:
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
         raise ValueError(
-            f"All images must have one shape, got {sorted(shapes)} (C, H, W); image_size= resizes image files."
+            f"All images must have one shape, got {sorted(shapes)} (C, H, W); "
+            "image_size= resizes image files."
         )
     if len({image.dtype for image in images}) > 1:
         raise ValueError("All images must be of one type, got both uint8 and float.")
@@ -310,6 +384,13 @@ def _item(item: Any, image_size: Size) -> torch.Tensor:
     image = item[0] if isinstance(item, (tuple, list)) else item
     if hasattr(image, "convert") and hasattr(image, "resize"):
         image = to_pixels(image, image_size)
-    elif image_size is not None and tuple(image.shape) and not isinstance(image, (str, os.PathLike)):
-        raise ValueError("image_size= resizes image files; this torch Dataset gives arrays: resize them in it.")
+    elif (
+        image_size is not None
+        and tuple(image.shape)
+        and not isinstance(image, (str, os.PathLike))
+    ):
+        raise ValueError(
+            "image_size= resizes image files; this torch Dataset gives arrays: resize "
+            "them in it."
+        )
     return image_tensor(image, batched=False)[0]

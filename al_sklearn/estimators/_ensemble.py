@@ -12,13 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from al_sklearn import inference
-from al_sklearn._random import as_generator, as_seed
+from al_sklearn._core.random import as_generator, as_seed
 from al_sklearn.estimators._fitting import fit_seeded
 from al_sklearn.estimators._reach import Wrapper, unshared
 
 
 class Members(Wrapper):
-    """What every ensemble does with its fitted members, ``estimators_``; ``fit`` sets them and ``classes_``."""
+    """What every ensemble does with its fitted members, ``estimators_``.
+
+    ``fit`` sets them and ``classes_``.
+    """
 
     estimators_: list[Any]
     classes_: np.ndarray
@@ -27,15 +30,20 @@ class Members(Wrapper):
         """Return what the members are given for X."""
         return X
 
-    def sample_proba(self, X: Any, n_samples: int | None = None, random_state: Any = None) -> np.ndarray:
-        """Return the probabilities of each member: samples of what the ensemble believes.
+    def sample_proba(
+        self, X: Any, n_samples: int | None = None, random_state: Any = None
+    ) -> np.ndarray:
+        """Return the probabilities of each member.
+
+        Samples of what the ensemble believes.
 
         Parameters
         ----------
         X : images or features
             What the members take.
         n_samples : int, optional
-            Number of members, drawn without replacement; all by default, and where there are not more.
+            Number of members, drawn without replacement; all by default, and where
+            there are not more.
         random_state : int, Generator, RandomState or None
             Which members, when not all.
 
@@ -57,13 +65,17 @@ class Members(Wrapper):
         if n_samples is not None and n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
         if n_samples is not None and n_samples < len(members):
-            chosen = as_generator(random_state).choice(len(members), n_samples, replace=False)
+            chosen = as_generator(random_state).choice(
+                len(members), n_samples, replace=False
+            )
             members = [members[i] for i in np.sort(chosen)]
         samples: np.ndarray | None = None
         for i, member in enumerate(members):
             proba = member.predict_proba(X)
             if samples is None:
-                samples = np.zeros((len(members), len(proba), len(self.classes_)), dtype=proba.dtype)
+                samples = np.zeros(
+                    (len(members), len(proba), len(self.classes_)), dtype=proba.dtype
+                )
             samples[i][:, np.searchsorted(self.classes_, member.classes_)] = proba
         assert samples is not None
         return samples
@@ -93,9 +105,19 @@ class Members(Wrapper):
         """
         check_is_fitted(self, "estimators_")
         X = self._prepare(X)
-        return np.concatenate([unshared(inference.embed, member, X, layer) for member in self.estimators_], axis=1)
+        return np.concatenate(
+            [
+                unshared(inference.embed, member, X, layer)
+                for member in self.estimators_
+            ],
+            axis=1,
+        )
 
-    @available_if(lambda self: all(map(inference.gives_loss, getattr(self, "estimators_", [self.estimator]))))
+    @available_if(
+        lambda self: all(
+            map(inference.gives_loss, getattr(self, "estimators_", [self.estimator]))
+        )
+    )
     def predict_loss(self, X: Any) -> np.ndarray:
         """Return the mean of the losses that the members predict, (n,).
 
@@ -106,25 +128,34 @@ class Members(Wrapper):
         """
         check_is_fitted(self, "estimators_")
         X = self._prepare(X)
-        return np.mean([unshared(inference.predict_loss, member, X) for member in self.estimators_], axis=0)
+        return np.mean(
+            [
+                unshared(inference.predict_loss, member, X)
+                for member in self.estimators_
+            ],
+            axis=0,
+        )
 
 
 class DeepEnsemble(Members):
-    """Several copies of a classifier, each trained on all the data from a seed of its own.
+    """Several copies of a classifier, each trained on all the data.
 
-    The spread of their answers is the uncertainty that ``bald``, ``max_entropy`` and the other committee measures
-    use; the mean of their probabilities is the prediction.
+    Each copy has a seed of its own.
+
+    The spread of their answers is the uncertainty that ``bald``, ``max_entropy`` and
+    the other committee measures use; the mean of their probabilities is the prediction.
 
     Parameters
     ----------
     estimator : classifier with ``predict_proba``
-        An :class:`ImageClassifier`, any other skorch net, or any scikit-learn classifier or pipeline; cloned for
-        each member. Every parameter named ``random_state``, at any depth, is set to the member's seed.
+        An :class:`ImageClassifier`, any other skorch net, or any scikit-learn
+        classifier or pipeline; cloned for each member. Every parameter named
+        ``random_state``, at any depth, is set to the member's seed.
     n_members : int, default=5
         Number of members.
     n_jobs : int, optional
-        Members fitted at the same time, through joblib; the processor's threads are shared out among them. The members
-        are the same whatever it is, up to rounding.
+        Members fitted at the same time, through joblib; the processor's threads are
+        shared out among them. The members are the same whatever it is, up to rounding.
     random_state : int, Generator, RandomState or None, default=None
         Source of the members' seeds.
     verbose : int, default=0
@@ -139,15 +170,16 @@ class DeepEnsemble(Members):
 
     References
     ----------
-    Lakshminarayanan, Pritzel, Blundell. Simple and Scalable Predictive Uncertainty Estimation using Deep
-    Ensembles. NeurIPS 2017.
+    Lakshminarayanan, Pritzel, Blundell. Simple and Scalable Predictive Uncertainty
+    Estimation using Deep Ensembles. NeurIPS 2017.
 
     Examples
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.tree import DecisionTreeClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> ensemble = DeepEnsemble(DecisionTreeClassifier(max_features=1), n_members=3, random_state=0).fit(X, y)
+    >>> tree = DecisionTreeClassifier(max_features=1)
+    >>> ensemble = DeepEnsemble(tree, n_members=3, random_state=0).fit(X, y)
     >>> ensemble.sample_proba(X).shape
     (3, 150, 3)
     """
@@ -186,18 +218,40 @@ class DeepEnsemble(Members):
             When the estimator has no ``predict_proba``.
         """
         if not isinstance(self.n_members, (int, np.integer)) or self.n_members < 1:
-            raise ValueError(f"n_members must be an integer of at least 1, got {self.n_members!r}.")
+            raise ValueError(
+                f"n_members must be an integer of at least 1, got {self.n_members!r}."
+            )
         if not hasattr(self.estimator, "predict_proba"):
-            raise TypeError(f"DeepEnsemble needs a classifier with predict_proba, got {self.estimator!r}.")
-        seeds = np.random.SeedSequence(as_seed(self.random_state)).generate_state(self.n_members)
+            raise TypeError(
+                "DeepEnsemble needs a classifier with predict_proba, got "
+                f"{self.estimator!r}."
+            )
+        seeds = np.random.SeedSequence(as_seed(self.random_state)).generate_state(
+            self.n_members
+        )
         n_jobs = min(effective_n_jobs(self.n_jobs), int(self.n_members))
         threads = max(1, cpu_count() // n_jobs) if n_jobs > 1 else None
         fitted = Parallel(n_jobs=n_jobs, return_as="generator")(
-            delayed(fit_seeded)(clone(self.estimator), X, y, int(seed >> 1), threads=threads, **fit_params)
+            delayed(fit_seeded)(
+                clone(self.estimator),
+                X,
+                y,
+                int(seed >> 1),
+                threads=threads,
+                **fit_params,
+            )
             for seed in seeds
         )
-        bar = tqdm(fitted, total=len(seeds), desc="members", unit="member", disable=not self.verbose)
+        bar = tqdm(
+            fitted,
+            total=len(seeds),
+            desc="members",
+            unit="member",
+            disable=not self.verbose,
+        )
         self.estimators_ = list(bar)
-        self.classes_ = np.unique(np.concatenate([member.classes_ for member in self.estimators_]))
+        self.classes_ = np.unique(
+            np.concatenate([member.classes_ for member in self.estimators_])
+        )
         self._copy_shape(self.estimators_[0])
         return self

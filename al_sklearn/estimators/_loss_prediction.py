@@ -12,10 +12,11 @@ from skorch.callbacks import PassthroughScoring
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from al_sklearn._random import preserve_global_rng
+from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._image_classifier import ImageClassifier
 
-# Where the head hangs in the network: its weights are saved, moved and trained with the others.
+# Where the head hangs in the network: its weights are saved, moved and trained with the
+# others.
 _HEAD = "loss_prediction"
 # Keeps the stream of the head's weights apart from those of the network.
 _STREAM = 0x1055
@@ -23,11 +24,14 @@ _STREAM = 0x1055
 _NO_STAGE = (_DropoutNd, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d)
 
 
-def ranking_loss(predicted: torch.Tensor, true: torch.Tensor, margin: float = 1.0) -> torch.Tensor:
+def ranking_loss(
+    predicted: torch.Tensor, true: torch.Tensor, margin: float = 1.0
+) -> torch.Tensor:
     """Return how badly the order of predicted losses follows that of the true ones.
 
-    Pair i with B - 1 - i; the mean over pairs of max(0, margin - sign(l_i - l_j) (l̂_i - l̂_j)). The middle one of an
-    odd batch has no partner. A pair of equal losses says nothing: it has no gradient.
+    Pair i with B - 1 - i; the mean over pairs of max(0, margin - sign(l_i - l_j) (l̂_i
+    - l̂_j)). The middle one of an odd batch has no partner. A pair of equal losses says
+    nothing: it has no gradient.
 
     Parameters
     ----------
@@ -45,7 +49,8 @@ def ranking_loss(predicted: torch.Tensor, true: torch.Tensor, margin: float = 1.
     Raises
     ------
     ValueError
-        When the shapes differ or are not one-dimensional, so that they would broadcast, or there is no pair.
+        When the shapes differ or are not one-dimensional, so that they would broadcast,
+        or there is no pair.
 
     References
     ----------
@@ -61,7 +66,8 @@ def ranking_loss(predicted: torch.Tensor, true: torch.Tensor, margin: float = 1.
     """
     if predicted.ndim != 1 or predicted.shape != true.shape:
         raise ValueError(
-            f"Predicted and true losses must both have shape (B,), got {tuple(predicted.shape)} and "
+            "Predicted and true losses must both have shape (B,), got "
+            f"{tuple(predicted.shape)} and "
             f"{tuple(true.shape)}."
         )
     n_pairs = len(predicted) // 2
@@ -73,7 +79,9 @@ def ranking_loss(predicted: torch.Tensor, true: torch.Tensor, margin: float = 1.
 
 
 class LossPredictionHead(nn.Module):
-    """From several feature maps to one number: each pooled, to 128 units, ReLU; joined, to one.
+    """From several feature maps to one number: each pooled, to 128 units, ReLU.
+
+    Joined, to one.
 
     Parameters
     ----------
@@ -93,21 +101,31 @@ class LossPredictionHead(nn.Module):
         super().__init__()
         with preserve_global_rng():
             torch.random.default_generator.manual_seed(seed)
-            self.branches = nn.ModuleList(nn.Linear(channels, hidden) for channels in n_channels)
+            self.branches = nn.ModuleList(
+                nn.Linear(channels, hidden) for channels in n_channels
+            )
             self.join = nn.Linear(hidden * len(n_channels), 1)
 
     def forward(self, logits: Any) -> Any:
-        """Return what it is given: in an ``nn.Sequential`` the head hangs behind the logits."""
+        """Return what it is given.
+
+        In an ``nn.Sequential`` the head hangs behind the logits.
+        """
         return logits
 
     def predict(self, pooled: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return (n,) predicted losses of pooled feature maps (n, channels)."""
-        parts = [torch.relu(branch(part)) for branch, part in zip(self.branches, pooled, strict=True)]
+        parts = [
+            torch.relu(branch(part))
+            for branch, part in zip(self.branches, pooled, strict=True)
+        ]
         return self.join(torch.cat(parts, dim=1)).squeeze(1)
 
 
 def pool_features(out: Any) -> torch.Tensor:
-    """Return the mean over positions of a layer's output: maps (n, C, h, w), tokens (n, t, C) or units (n, C).
+    """Return the mean over positions of a layer's output.
+
+    Maps (n, C, h, w), tokens (n, t, C) or units (n, C).
 
     Raises
     ------
@@ -118,17 +136,24 @@ def pool_features(out: Any) -> torch.Tensor:
     if isinstance(out, torch.Tensor) and out.ndim in (2, 3, 4):
         # Half precision would lose the last bits of a sum over thousands of pixels.
         out = out.float()
-        return out.mean((2, 3)) if out.ndim == 4 else out.mean(1) if out.ndim == 3 else out
+        return (
+            out.mean((2, 3)) if out.ndim == 4 else out.mean(1) if out.ndim == 3 else out
+        )
     got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-    raise ValueError(f"A loss layer must give (n, C, h, w), (n, tokens, C) or (n, C), got {got}.")
+    raise ValueError(
+        f"A loss layer must give (n, C, h, w), (n, tokens, C) or (n, C), got {got}."
+    )
 
 
-def find_loss_layers(network: nn.Module, image_shape: tuple[int, int, int]) -> tuple[str, ...]:
-    """Return the names of the last layers at each spatial resolution, in the order they run.
+def find_loss_layers(
+    network: nn.Module, image_shape: tuple[int, int, int]
+) -> tuple[str, ...]:
+    """Return the names of the last layers at each resolution, in running order.
 
-    Only what runs before the layer that makes the logits counts, without dropout and pooling, and without maps of a
-    single pixel that larger ones follow (squeeze and excitation). For transformers: the last layer at each number of
-    tokens. Without either: the last layer of each width.
+    Only what runs before the layer that makes the logits counts, without dropout and
+    pooling, and without maps of a single pixel that larger ones follow (squeeze and
+    excitation). For transformers: the last layer at each number of tokens. Without
+    either: the last layer of each width.
 
     Parameters
     ----------
@@ -152,45 +177,69 @@ def find_loss_layers(network: nn.Module, image_shape: tuple[int, int, int]) -> t
             before_logits = len(ran)
 
     def ends(name: str, part: nn.Module, out: Any) -> None:
-        if isinstance(out, torch.Tensor) and out.ndim in (2, 3, 4) and not isinstance(part, _NO_STAGE):
+        if (
+            isinstance(out, torch.Tensor)
+            and out.ndim in (2, 3, 4)
+            and not isinstance(part, _NO_STAGE)
+        ):
             ran.append((name, tuple(out.shape[1:])))
 
     handles = []
     for name, part in network.named_modules():
         if name:
             handles.append(part.register_forward_pre_hook(starts))
-            handles.append(part.register_forward_hook(lambda part, _, out, name=name: ends(name, part, out)))
+            handles.append(
+                part.register_forward_hook(
+                    lambda part, _, out, name=name: ends(name, part, out)
+                )
+            )
     try:
         _run_zeros(network, image_shape)
     finally:
         for handle in handles:
             handle.remove()
     ran = ran[:before_logits]
-    places = [(name, shape[1:] if len(shape) == 3 else shape[:1]) for name, shape in ran if len(shape) > 1]
-    last = max((i for i, (_, place) in enumerate(places) if place != (1, 1)), default=-1)
-    stages_of = [found for i, found in enumerate(places) if found[1] != (1, 1) or i > last]
+    places = [
+        (name, shape[1:] if len(shape) == 3 else shape[:1])
+        for name, shape in ran
+        if len(shape) > 1
+    ]
+    last = max(
+        (i for i, (_, place) in enumerate(places) if place != (1, 1)), default=-1
+    )
+    stages_of = [
+        found for i, found in enumerate(places) if found[1] != (1, 1) or i > last
+    ]
     flat = [(name, shape) for name, shape in ran if len(shape) == 1]
-    # A dict keeps the first place of a key and its last value: stages in order, each by its last layer.
+    # A dict keeps the first place of a key and its last value: stages in order, each by
+    # its last layer.
     stages = {place: name for name, place in stages_of or flat}
     if not stages:
-        raise ValueError("No layer before the logits was found to predict the loss from; name some: loss_layers=.")
+        raise ValueError(
+            "No layer before the logits was found to predict the loss from; name "
+            "some: loss_layers=."
+        )
     return tuple(stages.values())
 
 
 class LossPredictionClassifier(ImageClassifier):
-    """An :class:`ImageClassifier` that learns, beside its task, to say on which images its loss is large.
+    """An :class:`ImageClassifier` that also learns to predict its own loss.
 
-    A small head on several feature maps (each pooled, through 128 units and ReLU, joined to one number) is trained
-    together with the network, on the order of the losses in each batch. Strategy ``learning_loss`` asks for the images
-    of the largest predicted loss.
+    It says, beside its task, on which images its loss is large.
+
+    A small head on several feature maps (each pooled, through 128 units and ReLU,
+    joined to one number) is trained together with the network, on the order of the
+    losses in each batch. Strategy ``learning_loss`` asks for the images of the largest
+    predicted loss.
 
     Parameters
     ----------
     module : str, nn.Module class, callable or nn.Module, default="small_cnn"
         As in :class:`ImageClassifier`.
     loss_layers : "auto" or sequence of str, default="auto"
-        Layers whose outputs the head reads, named as in ``module_.named_modules()``. ``"auto"``: the last layer at
-        each spatial resolution before the logits, which are the four stages of a ResNet.
+        Layers whose outputs the head reads, named as in ``module_.named_modules()``.
+        ``"auto"``: the last layer at each spatial resolution before the logits, which
+        are the four stages of a ResNet.
     loss_weight : float, default=1.0
         What the head's loss counts beside the task's (λ).
     loss_margin : float, default=1.0
@@ -198,9 +247,11 @@ class LossPredictionClassifier(ImageClassifier):
     loss_hidden : int, default=128
         Units of the head for each layer.
     stop_gradient : float, default=0.6
-        Share of the epochs after which the head's gradients no longer reach the network. Each ``fit``,
-        ``partial_fit`` or warm start counts its own ``max_epochs``; with one epoch a call they always reach it. 1 never
-        stops them, 0 always does: then the network is the one that :class:`ImageClassifier` would train, bit for bit.
+        Share of the epochs after which the head's gradients no longer reach the
+        network. Each ``fit``, ``partial_fit`` or warm start counts its own
+        ``max_epochs``; with one epoch a call they always reach it. 1 never stops them,
+        0 always does: then the network is the one that :class:`ImageClassifier` would
+        train, bit for bit.
     **kwargs
         All other parameters of :class:`ImageClassifier`, except ``compile=True``.
 
@@ -209,7 +260,8 @@ class LossPredictionClassifier(ImageClassifier):
     loss_layers_ : tuple of str
         Layers that the head reads.
     history_ : skorch.history.History
-        Has a ``ranking_loss`` for each epoch beside ``train_loss``, which is the sum of both.
+        Has a ``ranking_loss`` for each epoch beside ``train_loss``, which is the sum of
+        both.
 
     See Also
     --------
@@ -217,9 +269,10 @@ class LossPredictionClassifier(ImageClassifier):
 
     Notes
     -----
-    The head is a submodule of ``module_``, ``loss_prediction``, that its forward pass does not run: ``save_params``,
-    pickle, devices and the optimizer treat it as part of the network, and embeddings, probabilities and exports are
-    those without it. A batch of one image has no pair and trains the task alone. True losses are those of the
+    The head is a submodule of ``module_``, ``loss_prediction``, that its forward pass
+    does not run: ``save_params``, pickle, devices and the optimizer treat it as part of
+    the network, and embeddings, probabilities and exports are those without it. A batch
+    of one image has no pair and trains the task alone. True losses are those of the
     criterion for each image, which must have a ``reduction``, as torch's have.
 
     References
@@ -230,11 +283,13 @@ class LossPredictionClassifier(ImageClassifier):
     --------
     >>> from sklearn.datasets import load_digits
     >>> X, y = load_digits().images.astype("float32"), load_digits().target
-    >>> net = LossPredictionClassifier(max_epochs=10, random_state=0).fit(X[:200], y[:200])
+    >>> net = LossPredictionClassifier(max_epochs=10, random_state=0)
+    >>> net = net.fit(X[:200], y[:200])
     >>> net.predict_loss(X[1000:]).shape
     (797,)
     >>> wrong = net.predict(X[1000:]) != y[1000:]
-    >>> bool(net.predict_loss(X[1000:])[wrong].mean() > net.predict_loss(X[1000:])[~wrong].mean())
+    >>> loss = net.predict_loss(X[1000:])
+    >>> bool(loss[wrong].mean() > loss[~wrong].mean())
     True
     """
 
@@ -259,56 +314,94 @@ class LossPredictionClassifier(ImageClassifier):
     @property
     def _default_callbacks(self) -> list[Any]:
         *rest, log = super()._default_callbacks
-        return [*rest, ("ranking_loss", PassthroughScoring(name="ranking_loss", on_train=True)), log]
+        return [
+            *rest,
+            ("ranking_loss", PassthroughScoring(name="ranking_loss", on_train=True)),
+            log,
+        ]
 
     def initialize_module(self) -> LossPredictionClassifier:
-        """Build ``module_`` and hang the head into it; the network's own weights are as without it."""
+        """Build ``module_`` and hang the head into it.
+
+        The network's own weights are as without it.
+        """
         super().initialize_module()
         network = self.module_
         self.loss_layers_ = self._named_layers(network)
         n_channels = _n_channels(network, self.loss_layers_, self.image_shape_)
-        seed = int(np.random.SeedSequence([self.seed_, self.n_trainings_, _STREAM]).generate_state(1)[0])
-        network.add_module(_HEAD, LossPredictionHead(n_channels, self.loss_hidden, seed))
+        seed = int(
+            np.random.SeedSequence(
+                [self.seed_, self.n_trainings_, _STREAM]
+            ).generate_state(1)[0]
+        )
+        network.add_module(
+            _HEAD, LossPredictionHead(n_channels, self.loss_hidden, seed)
+        )
         return self
 
     def _named_layers(self, network: nn.Module) -> tuple[str, ...]:
         if isinstance(self.loss_layers, str):
             if self.loss_layers != "auto":
-                raise ValueError(f"loss_layers must be 'auto' or names of layers, got {self.loss_layers!r}.")
+                raise ValueError(
+                    "loss_layers must be 'auto' or names of layers, got "
+                    f"{self.loss_layers!r}."
+                )
             return find_loss_layers(network, self.image_shape_)
         names = [name for name, _ in network.named_modules() if name]
         unknown = [name for name in self.loss_layers if name not in names]
         if unknown or not self.loss_layers:
-            raise ValueError(f"loss_layers names {unknown or 'no layer'}; the network has {', '.join(names)}.")
+            raise ValueError(
+                f"loss_layers names {unknown or 'no layer'}; the network has "
+                f"{', '.join(names)}."
+            )
         return tuple(self.loss_layers)
 
     def _check_loss_settings(self) -> None:
         if self.compile:
-            raise ValueError("compile=True skips the hooks by which the loss head reads the network's layers.")
-        for name, low, high in (("loss_weight", 0, np.inf), ("loss_margin", 0, np.inf), ("stop_gradient", 0, 1)):
+            raise ValueError(
+                "compile=True skips the hooks by which the loss head reads the "
+                "network's layers."
+            )
+        for name, low, high in (
+            ("loss_weight", 0, np.inf),
+            ("loss_margin", 0, np.inf),
+            ("stop_gradient", 0, 1),
+        ):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name} must be from {low} to {high}, got {value!r}.")
         if not hasattr(self.criterion_, "reduction"):
             raise ValueError(
-                f"Loss prediction needs the loss of each image: a criterion with a reduction, not {self.criterion_}."
+                "Loss prediction needs the loss of each image: a criterion with a "
+                f"reduction, not {self.criterion_}."
             )
 
-    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> LossPredictionClassifier:
+    def fit_loop(
+        self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any
+    ) -> LossPredictionClassifier:
         """Train for some epochs; see skorch."""
         self._check_loss_settings()
         epochs = self.max_epochs if epochs is None else epochs
-        # The history goes on in partial_fit and warm starts: this training begins where it is now.
+        # The history goes on in partial_fit and warm starts: this training begins where
+        # it is now.
         self._gradient_epochs = len(self.history) + self.stop_gradient * epochs
         return super().fit_loop(X, y, epochs, **fit_params)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Compute the sum of both losses and its gradients for one batch; see skorch."""
+        """Compute the sum of both losses and its gradients for one batch.
+
+        See skorch.
+        """
         with self._tapped():
             return super().train_step_single(batch, **fit_params)
 
-    def get_loss(self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Return the loss of logits; in training with the weighted ranking loss of the head."""
+    def get_loss(
+        self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Return the loss of logits, in training with the head's ranking loss.
+
+        The ranking loss is weighted.
+        """
         loss = super().get_loss(y_pred, y_true, *args, **kwargs)
         if not kwargs.get("training", False):
             return loss
@@ -356,7 +449,8 @@ class LossPredictionClassifier(ImageClassifier):
         Returns
         -------
         ndarray of shape (n,), float32
-            Good for ranking alone: the head learns the order of losses, not their scale.
+            Good for ranking alone: the head learns the order of losses, not their
+            scale.
 
         Raises
         ------
@@ -368,7 +462,8 @@ class LossPredictionClassifier(ImageClassifier):
         self.check_is_fitted()
         parts = []
         with self._tapped():
-            # Not forward_iter, which may score with a copy of the network, changed to be faster.
+            # Not forward_iter, which may score with a copy of the network, changed to
+            # be faster.
             for batch in self.get_iterator(self.get_dataset(X), training=False):
                 self.evaluation_step(batch)
                 with torch.no_grad():
@@ -377,8 +472,13 @@ class LossPredictionClassifier(ImageClassifier):
 
 
 @contextmanager
-def _taps(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, torch.Tensor]]:
-    """Yield a dict that holds, after each forward pass, the pooled output of each layer named."""
+def _taps(
+    network: nn.Module, names: Sequence[str]
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Yield a dict that holds the pooled output of each layer named.
+
+    It is filled after each forward pass.
+    """
     pooled: dict[str, torch.Tensor] = {}
 
     def keep(name: str, out: Any) -> None:
@@ -386,7 +486,9 @@ def _taps(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, torch.
         pooled[name] = pool_features(out)
 
     handles = [
-        network.get_submodule(name).register_forward_hook(lambda _, __, out, name=name: keep(name, out))
+        network.get_submodule(name).register_forward_hook(
+            lambda _, __, out, name=name: keep(name, out)
+        )
         for name in names
     ]
     try:
@@ -396,10 +498,15 @@ def _taps(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, torch.
             handle.remove()
 
 
-def _in_order(pooled: dict[str, torch.Tensor], names: Sequence[str]) -> list[torch.Tensor]:
+def _in_order(
+    pooled: dict[str, torch.Tensor], names: Sequence[str]
+) -> list[torch.Tensor]:
     missing = [name for name in names if name not in pooled]
     if missing:
-        raise ValueError(f"The forward pass of the network does not run {', '.join(missing)}; see loss_layers.")
+        raise ValueError(
+            f"The forward pass of the network does not run {', '.join(missing)}; see "
+            "loss_layers."
+        )
     return [pooled[name] for name in names]
 
 
@@ -409,13 +516,17 @@ def _run_zeros(network: nn.Module, image_shape: tuple[int, int, int]) -> None:
     network.eval()
     try:
         with torch.no_grad():
-            network(torch.zeros((1, *image_shape), device=next(network.parameters()).device))
+            network(
+                torch.zeros((1, *image_shape), device=next(network.parameters()).device)
+            )
     finally:
         for part, training in modes:
             part.training = training
 
 
-def _n_channels(network: nn.Module, names: Sequence[str], image_shape: tuple[int, int, int]) -> list[int]:
+def _n_channels(
+    network: nn.Module, names: Sequence[str], image_shape: tuple[int, int, int]
+) -> list[int]:
     with _taps(network, names) as pooled:
         _run_zeros(network, image_shape)
     return [part.shape[1] for part in _in_order(pooled, names)]

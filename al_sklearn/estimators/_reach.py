@@ -1,4 +1,7 @@
-"""What wrappers have in common: a fitted classifier inside, whose features are theirs too."""
+"""What wrappers have in common.
+
+A fitted classifier inside, whose features are theirs too.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,12 @@ from al_sklearn import inference
 
 
 def unshared(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function of :mod:`al_sklearn.inference` without keeping its result for the rest of the query.
+    """Call a function of :mod:`al_sklearn.inference` without keeping its result.
 
-    The wrapper's own result is kept already; it is called with one chunk of X after the other, and all of them would
-    stay in memory.
+    It is not kept for the rest of the query.
+
+    The wrapper's own result is kept already; it is called with one chunk of X after the
+    other, and all of them would stay in memory.
     """
     # In an empty context there is no query to share with.
     return Context().run(function, *args)
@@ -54,7 +59,9 @@ class OneInside(Wrapper):
     estimator_: Any
 
     def embed(self, X: Any, layer: str | None = None) -> np.ndarray:
-        """Return the features of the classifier inside; see :func:`al_sklearn.inference.embed`.
+        """Return the features of the classifier inside.
+
+        See :func:`al_sklearn.inference.embed`.
 
         Parameters
         ----------

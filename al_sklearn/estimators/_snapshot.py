@@ -1,4 +1,7 @@
-"""Several networks out of one training: snapshots at the low points of a cyclic learning rate."""
+"""Several networks out of one training.
+
+Snapshots at the low points of a cyclic learning rate.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
-from al_sklearn._random import as_seed
+from al_sklearn._core.random import as_seed
 from al_sklearn.estimators._ensemble import Members
 from al_sklearn.estimators._fitting import fit_seeded
 
@@ -22,15 +25,17 @@ from al_sklearn.estimators._fitting import fit_seeded
 class SnapshotEnsemble(Members):
     """Members of an ensemble for the price of one training.
 
-    The learning rate starts at the net's ``lr`` and falls to zero along a cosine, ``n_snapshots`` times within the
-    net's ``max_epochs``. At the end of each cycle the network has settled somewhere else, and its weights are kept.
+    The learning rate starts at the net's ``lr`` and falls to zero along a cosine,
+    ``n_snapshots`` times within the net's ``max_epochs``. At the end of each cycle the
+    network has settled somewhere else, and its weights are kept.
 
     Parameters
     ----------
     estimator : skorch net, or Pipeline that ends in one
-        An :class:`ImageClassifier` or any other skorch classifier; cloned. Its ``max_epochs`` are those of all cycles
-        together, its ``lr`` is the highest of each cycle and should be generous. It must not schedule its learning rate
-        or stop early itself.
+        An :class:`ImageClassifier` or any other skorch classifier; cloned. Its
+        ``max_epochs`` are those of all cycles together, its ``lr`` is the highest of
+        each cycle and should be generous. It must not schedule its learning rate or
+        stop early itself.
     n_snapshots : int, default=5
         Cycles, and members.
     random_state : int, Generator, RandomState or None, default=None
@@ -52,14 +57,17 @@ class SnapshotEnsemble(Members):
 
     References
     ----------
-    Huang, Li, Pleiss, Liu, Hopcroft, Weinberger. Snapshot Ensembles: Train 1, get M for free. ICLR 2017.
+    Huang, Li, Pleiss, Liu, Hopcroft, Weinberger. Snapshot Ensembles: Train 1, get M for
+    free. ICLR 2017.
 
     Examples
     --------
     >>> from sklearn.datasets import load_digits
     >>> from al_sklearn import ImageClassifier
     >>> X, y = load_digits().images.astype("float32"), load_digits().target
-    >>> ensemble = SnapshotEnsemble(ImageClassifier(max_epochs=6), n_snapshots=3, random_state=0).fit(X[:100], y[:100])
+    >>> net = ImageClassifier(max_epochs=6)
+    >>> ensemble = SnapshotEnsemble(net, n_snapshots=3, random_state=0)
+    >>> ensemble = ensemble.fit(X[:100], y[:100])
     >>> ensemble.sample_proba(X[:50]).shape
     (3, 50, 10)
     """
@@ -86,27 +94,40 @@ class SnapshotEnsemble(Members):
         TypeError
             When the estimator is no skorch net and does not end in one.
         ValueError
-            When ``n_snapshots`` is not from 1 to ``max_epochs``, or the net schedules its learning rate or stops before
-            the last cycle ends.
+            When ``n_snapshots`` is not from 1 to ``max_epochs``, or the net schedules
+            its learning rate or stops before the last cycle ends.
         """
         name, net = _net_of(self.estimator)
         epochs = net.max_epochs
         n = self.n_snapshots
-        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or not 1 <= n <= epochs:
-            raise ValueError(f"n_snapshots must be an integer from 1 to max_epochs={epochs}, got {n!r}.")
+        if (
+            not isinstance(n, (int, np.integer))
+            or isinstance(n, bool)
+            or not 1 <= n <= epochs
+        ):
+            raise ValueError(
+                f"n_snapshots must be an integer from 1 to max_epochs={epochs}, got "
+                f"{n!r}."
+            )
         _check_free(net)
-        cycles = _Cycles(np.linspace(0, epochs, int(n) + 1).round().astype(int).tolist())
+        cycles = _Cycles(
+            np.linspace(0, epochs, int(n) + 1).round().astype(int).tolist()
+        )
         estimator = clone(self.estimator)
-        estimator.set_params(**{f"{name}callbacks": [*_callbacks(net), ("snapshots", cycles)]})
+        estimator.set_params(
+            **{f"{name}callbacks": [*_callbacks(net), ("snapshots", cycles)]}
+        )
         fit_seeded(estimator, X, y, as_seed(self.random_state), **fit_params)
         if len(cycles.states_) < n:
             raise ValueError(
-                f"Training ended after {len(cycles.states_)} of {n} cycles: the net must train all its max_epochs; "
+                f"Training ended after {len(cycles.states_)} of {n} cycles: the net "
+                "must train all its max_epochs; "
                 "remove what stops it early."
             )
         trained = _net_of(estimator)[1]
         self.estimators_ = [_with_weights(trained, state) for state in cycles.states_]
-        # The callbacks go on where training goes on; weights kept twice would only make the pickle larger.
+        # The callbacks go on where training goes on; weights kept twice would only make
+        # the pickle larger.
         cycles.states_ = []
         self.estimator_ = estimator
         self.classes_ = trained.classes_
@@ -116,18 +137,26 @@ class SnapshotEnsemble(Members):
     def _prepare(self, X: Any) -> Any:
         """Transform X once for all members, where a pipeline was trained."""
         fitted = self.estimator_
-        return fitted[:-1].transform(X) if isinstance(fitted, Pipeline) and len(fitted) > 1 else X
+        return (
+            fitted[:-1].transform(X)
+            if isinstance(fitted, Pipeline) and len(fitted) > 1
+            else X
+        )
 
 
 def _net_of(estimator: Any) -> tuple[str, Any]:
-    """Return the skorch net and the prefix of its parameters: ``"step__"`` in a pipeline."""
+    """Return the skorch net and the prefix of its parameters.
+
+    ``"step__"`` in a pipeline.
+    """
     if isinstance(estimator, Pipeline):
         name, last = estimator.steps[-1]
         prefix, net = _net_of(last)
         return f"{name}__{prefix}", net
     if not isinstance(estimator, NeuralNet):
         raise TypeError(
-            f"SnapshotEnsemble needs an ImageClassifier, another skorch net or a Pipeline that ends in one, got "
+            "SnapshotEnsemble needs an ImageClassifier, another skorch net or a "
+            "Pipeline that ends in one, got "
             f"{type(estimator).__name__}; use DeepEnsemble for other classifiers."
         )
     return "", estimator
@@ -135,20 +164,33 @@ def _net_of(estimator: Any) -> tuple[str, Any]:
 
 def _callbacks(net: Any) -> list[Any]:
     if net.callbacks == "disable":
-        raise ValueError("SnapshotEnsemble works by a callback: callbacks='disable' leaves no room for it.")
+        raise ValueError(
+            "SnapshotEnsemble works by a callback: callbacks='disable' leaves no room "
+            "for it."
+        )
     return list(net.callbacks or [])
 
 
 def _check_free(net: Any) -> None:
-    """Raise a ``ValueError`` when the net itself decides on the learning rate, or replaces its last weights."""
-    given = [name for name in ("schedule", "warmup_epochs", "swa") if getattr(net, name, None)]
+    """Raise a ``ValueError`` when the net sets its own rate or last weights.
+
+    That is when it decides on the learning rate, or replaces its last weights.
+    """
+    given = [
+        name
+        for name in ("schedule", "warmup_epochs", "swa")
+        if getattr(net, name, None)
+    ]
     for callback in _callbacks(net):
         callback = callback[1] if isinstance(callback, tuple) else callback
         kind = callback if isinstance(callback, type) else type(callback)
         if issubclass(kind, LRScheduler):
             given.append(kind.__name__)
     if given:
-        raise ValueError(f"SnapshotEnsemble sets the learning rate and keeps the weights: remove {', '.join(given)}.")
+        raise ValueError(
+            "SnapshotEnsemble sets the learning rate and keeps the weights: remove "
+            f"{', '.join(given)}."
+        )
 
 
 def _with_weights(net: Any, state: dict[str, Any]) -> Any:
@@ -163,7 +205,9 @@ def _with_weights(net: Any, state: dict[str, Any]) -> Any:
 
 
 class _Cycles(Callback):
-    """Anneal the learning rate along a cosine within each cycle, and keep the weights at its end.
+    """Anneal the learning rate along a cosine in each cycle, and keep the weights.
+
+    They are kept as they are at each cycle's end.
 
     Parameters
     ----------
@@ -179,7 +223,9 @@ class _Cycles(Callback):
         self.epoch_ = -1
         self.highest_ = [group["lr"] for group in net.optimizer_.param_groups]
 
-    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+    def on_epoch_begin(
+        self, net: Any, dataset_train: Any = None, **kwargs: Any
+    ) -> None:
         self.epoch_ += 1
         self.batch_ = 0
         iterator = net.get_iterator(dataset_train, training=True)
@@ -190,8 +236,12 @@ class _Cycles(Callback):
         if not training:
             return
         begin, end = self.ends[len(self.states_)], self.ends[len(self.states_) + 1]
-        done = (self.epoch_ - begin + min(self.batch_ / self.batches_, 1)) / (end - begin)
-        for group, highest in zip(net.optimizer_.param_groups, self.highest_, strict=True):
+        done = (self.epoch_ - begin + min(self.batch_ / self.batches_, 1)) / (
+            end - begin
+        )
+        for group, highest in zip(
+            net.optimizer_.param_groups, self.highest_, strict=True
+        ):
             group["lr"] = highest * (1 + math.cos(math.pi * done)) / 2
         self.batch_ += 1
 
@@ -202,4 +252,6 @@ class _Cycles(Callback):
 
 def _weights(module: nn.Module) -> dict[str, Any]:
     """Copy weights and buffers, on the device where they are."""
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    return {
+        name: tensor.detach().clone() for name, tensor in module.state_dict().items()
+    }

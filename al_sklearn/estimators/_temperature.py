@@ -11,33 +11,38 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn import inference
-from al_sklearn._random import RandomState, as_seed
+from al_sklearn._core.random import RandomState, as_seed
 from al_sklearn.estimators._fitting import fit_seeded
 from al_sklearn.estimators._reach import OneInside, unshared
 from al_sklearn.estimators._validation import as_rows, check_labels, validation_splits
-from al_sklearn.pool import take_rows
+from al_sklearn.rows import take_rows
 
-# A handful of labels, all predicted right, would drive the temperature to 0 and every probability to 0 or 1.
+# A handful of labels, all predicted right, would drive the temperature to 0 and every
+# probability to 0 or 1.
 _RANGE = (0.05, 20.0)
 
 
 class TemperatureScaling(OneInside):
-    """Divide a classifier's logits by the temperature under which held-out labels are most probable.
+    """Divide a classifier's logits by the best temperature on held-out labels.
 
-    Predictions stay as they are; only how sure they are changes. The held-out labels are part of those given, and so of
-    the labelling budget.
+    It is the one under which those labels are most probable.
+
+    Predictions stay as they are; only how sure they are changes. The held-out labels
+    are part of those given, and so of the labelling budget.
 
     Parameters
     ----------
     estimator : classifier with ``predict_proba``
         A network, a pipeline, an ensemble, or any scikit-learn classifier; cloned.
     validation : float or int, default=0.2
-        A share, stratified: ``estimator_`` learns from the other rows alone, in one training. Or a number of folds:
-        each is predicted by a classifier trained on the others, the temperature is fitted on all of them together,
-        and ``estimator_`` learns from all rows: so many trainings more, and no label lost. Every class keeps a row to
-        learn from. ``fit(…, X_val=, y_val=)`` goes before it.
+        A share, stratified: ``estimator_`` learns from the other rows alone, in one
+        training. Or a number of folds: each is predicted by a classifier trained on the
+        others, the temperature is fitted on all of them together, and ``estimator_``
+        learns from all rows: so many trainings more, and no label lost. Every class
+        keeps a row to learn from. ``fit(…, X_val=, y_val=)`` goes before it.
     random_state : int, Generator, RandomState or None, default=None
-        Fixes the split and the trainings; each ``random_state`` that is None in the estimator is set.
+        Fixes the split and the trainings; each ``random_state`` that is None in the
+        estimator is set.
 
     Attributes
     ----------
@@ -54,14 +59,16 @@ class TemperatureScaling(OneInside):
 
     See Also
     --------
-    sklearn.calibration.CalibratedClassifierCV : ``method="temperature"`` is the same for scikit-learn's classifiers,
-        beside other methods; it knows neither lazy image data nor ``sample_proba`` and ``embed``.
+    sklearn.calibration.CalibratedClassifierCV : ``method="temperature"`` is the same
+        for scikit-learn's classifiers, beside other methods; it knows neither lazy
+        image data nor ``sample_proba`` and ``embed``.
 
     Notes
     -----
-    Probabilities to the power 1/T, normalised, are the softmax of logits divided by T, so that nothing but
-    ``predict_proba`` is asked of the classifier. ``sample_proba`` scales every posterior sample by the temperature of
-    their mean. ``embed`` gives the features inside.
+    Probabilities to the power 1/T, normalised, are the softmax of logits divided by T,
+    so that nothing but ``predict_proba`` is asked of the classifier. ``sample_proba``
+    scales every posterior sample by the temperature of their mean. ``embed`` gives the
+    features inside.
 
     References
     ----------
@@ -72,17 +79,22 @@ class TemperatureScaling(OneInside):
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.naive_bayes import GaussianNB
     >>> X, y = load_digits(return_X_y=True)
-    >>> scaled = TemperatureScaling(GaussianNB(var_smoothing=1e-3), random_state=0).fit(X[:600], y[:600])
+    >>> scaled = TemperatureScaling(GaussianNB(var_smoothing=1e-3), random_state=0)
+    >>> scaled = scaled.fit(X[:600], y[:600])
     >>> scaled.temperature_ > 2  # naive Bayes is much too sure
     True
     """
 
-    def __init__(self, estimator: Any, validation: float | int = 0.2, random_state: Any = None):
+    def __init__(
+        self, estimator: Any, validation: float | int = 0.2, random_state: Any = None
+    ):
         self.estimator = estimator
         self.validation = validation
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, X_val: Any = None, y_val: Any = None) -> TemperatureScaling:
+    def fit(
+        self, X: Any, y: Any = None, X_val: Any = None, y_val: Any = None
+    ) -> TemperatureScaling:
         """Train, and fit the temperature on labels that were held out.
 
         Parameters
@@ -90,7 +102,8 @@ class TemperatureScaling(OneInside):
         X : any kind of rows, n of them
         y : labels of shape (n,)
         X_val, y_val : rows and labels, optional
-            Held-out rows of one's own; ``estimator_`` then learns from all of X. Their labels count in the budget.
+            Held-out rows of one's own; ``estimator_`` then learns from all of X. Their
+            labels count in the budget.
 
         Returns
         -------
@@ -101,15 +114,25 @@ class TemperatureScaling(OneInside):
         TypeError
             When the estimator has no ``predict_proba``.
         ValueError
-            When no row can be held out, or the held-out labels are of classes that the training rows lack.
+            When no row can be held out, or the held-out labels are of classes that the
+            training rows lack.
         """
         if not hasattr(self.estimator, "predict_proba"):
-            raise TypeError(f"TemperatureScaling needs a classifier with predict_proba, got {self.estimator!r}.")
+            raise TypeError(
+                "TemperatureScaling needs a classifier with predict_proba, got "
+                f"{self.estimator!r}."
+            )
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together: give both or neither.")
         X = as_rows(X)
         y = check_labels(y, X, self)
-        split_seed, seed = (int(s) for s in np.random.SeedSequence(as_seed(self.random_state)).generate_state(2) >> 1)
+        split_seed, seed = (
+            int(s)
+            for s in np.random.SeedSequence(as_seed(self.random_state)).generate_state(
+                2
+            )
+            >> 1
+        )
 
         def trained(rows: Any, labels: np.ndarray) -> Any:
             return fit_seeded(clone(self.estimator), rows, labels, seed, only_open=True)
@@ -120,14 +143,20 @@ class TemperatureScaling(OneInside):
             held_out = [_log_proba(self.estimator_, X_val, y_val)]
         else:
             held_out = []
-            for train, rest in validation_splits(y, self.validation, np.random.default_rng(split_seed)):
+            for train, rest in validation_splits(
+                y, self.validation, np.random.default_rng(split_seed)
+            ):
                 self.estimator_ = trained(take_rows(X, train), y[train])
-                held_out.append(_log_proba(self.estimator_, take_rows(X, rest), y[rest]))
+                held_out.append(
+                    _log_proba(self.estimator_, take_rows(X, rest), y[rest])
+                )
             if len(held_out) > 1:
                 self.estimator_ = trained(X, y)
         self.n_validation_ = sum(len(logits) for logits, _ in held_out)
         self.n_labelled_ = len(y) if X_val is None else len(y) + self.n_validation_
-        self.temperature_ = fit_temperature(*(np.concatenate(part) for part in zip(*held_out, strict=True)))
+        self.temperature_ = fit_temperature(
+            *(np.concatenate(part) for part in zip(*held_out, strict=True))
+        )
         self.classes_ = self.estimator_.classes_
         self._copy_shape(self.estimator_)
         return self
@@ -135,15 +164,21 @@ class TemperatureScaling(OneInside):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return calibrated probabilities, (n, n_classes)."""
         check_is_fitted(self, "temperature_")
-        return scale_proba(unshared(inference.predict_proba, self.estimator_, X), self.temperature_)
+        return scale_proba(
+            unshared(inference.predict_proba, self.estimator_, X), self.temperature_
+        )
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the labels that the classifier inside predicts, (n,)."""
         check_is_fitted(self, "temperature_")
         return self.estimator_.predict(X)
 
-    def sample_proba(self, X: Any, n_samples: int | None = None, random_state: RandomState = None) -> np.ndarray:
-        """Return the posterior samples of the classifier inside, each scaled by the temperature.
+    def sample_proba(
+        self, X: Any, n_samples: int | None = None, random_state: RandomState = None
+    ) -> np.ndarray:
+        """Return the inner classifier's posterior samples, scaled.
+
+        Each sample is scaled by the temperature.
 
         Parameters
         ----------
@@ -160,7 +195,9 @@ class TemperatureScaling(OneInside):
             When the classifier inside is no source of samples.
         """
         check_is_fitted(self, "temperature_")
-        samples = unshared(inference.sample_proba, self.estimator_, X, n_samples, random_state)
+        samples = unshared(
+            inference.sample_proba, self.estimator_, X, n_samples, random_state
+        )
         return scale_proba(samples, self.temperature_)
 
 
@@ -197,7 +234,13 @@ def fit_temperature(logits: np.ndarray, codes: np.ndarray) -> float:
 
     # Convex in 1/T, so that there is one minimum.
     low, high = -np.log(_RANGE[1]), -np.log(_RANGE[0])
-    return float(np.exp(-minimize_scalar(nll, bounds=(low, high), method="bounded", options={"xatol": 1e-8}).x))
+    return float(
+        np.exp(
+            -minimize_scalar(
+                nll, bounds=(low, high), method="bounded", options={"xatol": 1e-8}
+            ).x
+        )
+    )
 
 
 def _logs(proba: np.ndarray) -> np.ndarray:
@@ -208,5 +251,9 @@ def _log_proba(estimator: Any, X: Any, y: np.ndarray) -> tuple[np.ndarray, np.nd
     """Return the logarithms of the probabilities, and the columns of the labels."""
     unknown = np.setdiff1d(y, estimator.classes_)
     if len(unknown):
-        raise ValueError(f"y_val holds {unknown[:5].tolist()}, of which no row is trained on.")
-    return _logs(inference.predict_proba(estimator, X)), np.searchsorted(estimator.classes_, y)
+        raise ValueError(
+            f"y_val holds {unknown[:5].tolist()}, of which no row is trained on."
+        )
+    return _logs(inference.predict_proba(estimator, X)), np.searchsorted(
+        estimator.classes_, y
+    )

@@ -1,4 +1,7 @@
-"""A classifier that finds its own hyper-parameters on labels held out of those it was given."""
+"""A classifier that finds its own hyper-parameters on held-out labels.
+
+They are held out of those that it was given.
+"""
 
 from __future__ import annotations
 
@@ -14,75 +17,97 @@ from sklearn.metrics import get_scorer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from al_sklearn._errors import unknown_name
-from al_sklearn._random import as_seed
+from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.random import as_seed
 from al_sklearn.estimators import _tuning_search as tuning
 from al_sklearn.estimators._fitting import fit_seeded
 from al_sklearn.estimators._image_classifier import _in_worker
 from al_sklearn.estimators._reach import Wrapper
 from al_sklearn.estimators._tuning_space import default_space, read_space
-from al_sklearn.estimators._tuning_store import TuningStore, describe_estimator, describe_space
-from al_sklearn.estimators._validation import as_rows, check_labels, check_validation, validation_splits
-from al_sklearn.pool import concat_rows
+from al_sklearn.estimators._tuning_store import (
+    TuningStore,
+    describe_estimator,
+    describe_space,
+)
+from al_sklearn.estimators._validation import (
+    as_rows,
+    check_labels,
+    check_validation,
+    validation_splits,
+)
+from al_sklearn.rows import concat_rows
 
 _TUNE = ("every_fit", "once", "once_per_size")
 _REFIT = ("all", "training")
 
 
 def _gives(method: str) -> Callable[[Any], bool]:
-    return lambda tuned: hasattr(getattr(tuned, "best_estimator_", tuned.estimator), method)
+    return lambda tuned: hasattr(
+        getattr(tuned, "best_estimator_", tuned.estimator), method
+    )
 
 
 class TunedClassifier(Wrapper):
-    """Search for a classifier's hyper-parameters with Optuna at each ``fit``, or once, and train with the best.
+    """Search for hyper-parameters with Optuna, and train with the best.
 
-    Trials are measured on a validation set that is part of the labelled rows and so of the labelling budget. Test data
-    plays no part.
+    The search runs at each ``fit``, or once.
+
+    Trials are measured on a validation set that is part of the labelled rows and so of
+    the labelling budget. Test data plays no part.
 
     Parameters
     ----------
     estimator : classifier
-        An :class:`ImageClassifier`, another skorch net, any scikit-learn classifier, or a pipeline; cloned.
+        An :class:`ImageClassifier`, another skorch net, any scikit-learn classifier, or
+        a pipeline; cloned.
     space : dict, callable or None, default=None
         What to try, by the names of the estimator's parameters:
 
-        - ``(low, high)``: a number in between, whole when both are; ``(low, high, "log")`` on a log scale.
+        - ``(low, high)``: a number in between, whole when both are; ``(low, high,
+          "log")`` on a log scale.
         - ``[a, b, …]``: one of these values.
-        - ``{"name": {parameter: value, …}, …}``: one of these sets of parameters. The entry's own name is only a label.
+        - ``{"name": {parameter: value, …}, …}``: one of these sets of parameters. The
+          entry's own name is only a label.
         - an Optuna distribution.
 
-        Or ``space(trial) -> dict`` of parameters, for what depends on what. None is TorchAL's space, for an
-        ``ImageClassifier`` or a pipeline that ends in one: ``lr`` 1e-5 … 1e-2 and weight decay 1e-8 … 1e-3 on log
-        scales, ``batch_size`` 8 … 512, SGD with momentum 0.9 or Adam, RandAugment with 1 … 15 operations of magnitude
-        1 … 9.
+        Or ``space(trial) -> dict`` of parameters, for what depends on what. None is
+        TorchAL's space, for an ``ImageClassifier`` or a pipeline that ends in one:
+        ``lr`` 1e-5 … 1e-2 and weight decay 1e-8 … 1e-3 on log scales, ``batch_size`` 8
+        … 512, SGD with momentum 0.9 or Adam, RandAugment with 1 … 15 operations of
+        magnitude 1 … 9.
     n_trials : int, default=50
         Parameters tried in a search.
     sampler : {"tpe", "random"}, default="tpe"
         Tree-structured Parzen estimator, or independent draws.
     pruner : {"successive_halving", None}, default="successive_halving"
-        Whether trials of a net that are behind after 1, 4, 16 … epochs end there. Nets alone, and pipelines that end in
-        one, have epochs.
+        Whether trials of a net that are behind after 1, 4, 16 … epochs end there. Nets
+        alone, and pipelines that end in one, have epochs.
     validation : float or int, default=0.2
-        Share of the labelled rows held out, stratified, or number of folds (a trial then trains as many times, and is
-        pruned by the first fold). Every class keeps a row to learn from. ``fit(…, X_val=, y_val=)`` goes before it.
+        Share of the labelled rows held out, stratified, or number of folds (a trial
+        then trains as many times, and is pruned by the first fold). Every class keeps a
+        row to learn from. ``fit(…, X_val=, y_val=)`` goes before it.
     refit : {"all", "training"}, default="all"
-        Which labels ``best_estimator_`` learns from. ``"all"``: the held-out ones too, because they were paid for; no
-        score of it is known then. ``"training"``: without them, so that ``best_score_`` is an honest estimate but for
-        the choice among trials, and they can serve for calibration.
+        Which labels ``best_estimator_`` learns from. ``"all"``: the held-out ones too,
+        because they were paid for; no score of it is known then. ``"training"``:
+        without them, so that ``best_score_`` is an honest estimate but for the choice
+        among trials, and they can serve for calibration.
     tune : {"every_fit", "once", "once_per_size"}, default="every_fit"
-        When to search. ``"once"``: at the first ``fit`` of this object, whose parameters later ones use.
-        ``"once_per_size"``: at the first ``fit`` with so many labels, that is once for each round.
+        When to search. ``"once"``: at the first ``fit`` of this object, whose
+        parameters later ones use. ``"once_per_size"``: at the first ``fit`` with so
+        many labels, that is once for each round.
     store : path, optional
-        JSON file through which clones and processes share what a search has found, with ``tune`` other than
-        ``"every_fit"``. Experiments clone the classifier for each round, so they need it. While one process searches
-        others that want the same wait for it.
+        JSON file through which clones and processes share what a search has found, with
+        ``tune`` other than ``"every_fit"``. Experiments clone the classifier for each
+        round, so they need it. While one process searches others that want the same
+        wait for it.
     scoring : str, callable or None, default=None
         A scikit-learn scorer; None is accuracy.
     n_jobs : int, optional
         Trials at the same time, in processes, drawn so many at once.
     random_state : int, Generator, RandomState or None, default=None
-        Fixes the split, the trials and every training; each ``random_state`` that is None in the estimator is set.
-        With the same ``n_jobs`` the same trials come again.
+        Fixes the split, the trials and every training; each ``random_state`` that is
+        None in the estimator is set. With the same ``n_jobs`` the same trials come
+        again.
     verbose : int, default=1
         1 shows a progress bar over the trials, though not in worker processes.
 
@@ -95,8 +120,9 @@ class TunedClassifier(Wrapper):
     best_score_ : float
         Of the best trial, on its validation set.
     trials_ : DataFrame
-        All trials of the search: ``number``, ``state`` (complete, pruned, failed), ``score``, ``epochs`` that were
-        reported, ``seconds``, ``error``, and ``params_…``.
+        All trials of the search: ``number``, ``state`` (complete, pruned, failed),
+        ``score``, ``epochs`` that were reported, ``seconds``, ``error``, and
+        ``params_…``.
     study_ : optuna.Study or None
         None where the parameters came from the store.
     n_labelled_ : int
@@ -112,18 +138,20 @@ class TunedClassifier(Wrapper):
 
     Notes
     -----
-    ``embed``, ``sample_proba``, ``gradient_factors`` and ``predict_loss`` of :mod:`al_sklearn.inference` go through to
-    ``best_estimator_``. A trial whose training fails or diverges is recorded, and fatal only when all do. After Ctrl-C
-    ``trials_`` and ``study_`` hold what was done, and ``KeyboardInterrupt`` is raised: a classifier that was not
-    trained must not pass for one.
+    ``embed``, ``sample_proba``, ``gradient_factors`` and ``predict_loss`` of
+    :mod:`al_sklearn.inference` go through to ``best_estimator_``. A trial whose
+    training fails or diverges is recorded, and fatal only when all do. After Ctrl-C
+    ``trials_`` and ``study_`` hold what was done, and ``KeyboardInterrupt`` is raised:
+    a classifier that was not trained must not pass for one.
 
     References
     ----------
-    Akiba, Sano, Yanase, Ohta, Koyama. Optuna: A Next-generation Hyperparameter Optimization Framework. KDD 2019.
-    Munjal, Hayat, Hayat, Sourati, Khan. Towards Robust and Reproducible Active Learning using Neural Networks.
-    CVPR 2022 (TorchAL).
-    Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar. A System for Massively Parallel
-    Hyperparameter Tuning. MLSys 2020 (successive halving, asynchronous).
+    Akiba, Sano, Yanase, Ohta, Koyama. Optuna: A Next-generation Hyperparameter
+    Optimization Framework. KDD 2019. Munjal, Hayat, Hayat, Sourati, Khan. Towards
+    Robust and Reproducible Active Learning using Neural Networks. CVPR 2022 (TorchAL).
+    Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar. A System for
+    Massively Parallel Hyperparameter Tuning. MLSys 2020 (successive halving,
+    asynchronous).
 
     Examples
     --------
@@ -131,10 +159,13 @@ class TunedClassifier(Wrapper):
     >>> from sklearn.linear_model import LogisticRegression
     >>> X, y = load_digits(return_X_y=True)
     >>> space = {"C": (1e-4, 1e2, "log")}
-    >>> tuned = TunedClassifier(LogisticRegression(max_iter=500), space, n_trials=8, random_state=0, verbose=0)
+    >>> model = LogisticRegression(max_iter=500)
+    >>> tuned = TunedClassifier(model, space, n_trials=8, random_state=0, verbose=0)
     >>> tuned = tuned.fit(X[:200] / 16, y[:200])
-    >>> sorted(tuned.best_params_), len(tuned.trials_), tuned.n_labelled_, tuned.n_validation_
-    (['C'], 8, 200, 40)
+    >>> sorted(tuned.best_params_), len(tuned.trials_)
+    (['C'], 8)
+    >>> tuned.n_labelled_, tuned.n_validation_
+    (200, 40)
     """
 
     _found: dict[str, Mapping[str, Any]]
@@ -170,7 +201,14 @@ class TunedClassifier(Wrapper):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None, X_val: Any = None, y_val: Any = None, **fit_params: Any) -> TunedClassifier:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        **fit_params: Any,
+    ) -> TunedClassifier:
         """Search where ``tune`` wants it, and train with the best parameters.
 
         Parameters
@@ -178,10 +216,11 @@ class TunedClassifier(Wrapper):
         X : any kind of rows, n of them
         y : labels of shape (n,)
         X_val, y_val : rows and labels, optional
-            A validation set of one's own, in place of ``validation``. Its labels count in the budget; never give test
-            data.
+            A validation set of one's own, in place of ``validation``. Its labels count
+            in the budget; never give test data.
         **fit_params
-            Handed to the estimator's ``fit``; those with one value a row follow their rows.
+            Handed to the estimator's ``fit``; those with one value a row follow their
+            rows.
 
         Returns
         -------
@@ -192,7 +231,8 @@ class TunedClassifier(Wrapper):
         ImportError
             When Optuna is not installed (extra ``tune``).
         ValueError
-            For settings that do not exist or fit together, or when no row can be held out.
+            For settings that do not exist or fit together, or when no row can be held
+            out.
         Exception
             When every trial failed: that of the first one.
         """
@@ -202,9 +242,13 @@ class TunedClassifier(Wrapper):
         suggest = read_space(space)
         X = as_rows(X)
         y = check_labels(y, X, self)
-        seeds = np.random.SeedSequence(as_seed(self.random_state)).generate_state(3) >> 1
+        seeds = (
+            np.random.SeedSequence(as_seed(self.random_state)).generate_state(3) >> 1
+        )
         if X_val is None:
-            splits = list(validation_splits(y, self.validation, np.random.default_rng(seeds[0])))
+            splits = list(
+                validation_splits(y, self.validation, np.random.default_rng(seeds[0]))
+            )
             parts = tuning.make_parts(X, y, splits, fit_params)
             n_validation = sum(len(part.y_val) for part in parts)
         else:
@@ -213,7 +257,9 @@ class TunedClassifier(Wrapper):
             n_validation = len(y_val)
         n_labelled = len(y) if X_val is None else len(y) + n_validation
         found = self._find(parts, suggest, space, n_labelled, seeds)
-        self.best_params_ = suggest(tuning.import_optuna().trial.FixedTrial(found["choices"]))
+        self.best_params_ = suggest(
+            tuning.import_optuna().trial.FixedTrial(found["choices"])
+        )
         self.best_score_ = found["score"]
         self.trials_ = pd.DataFrame(found["trials"])
         self.n_labelled_, self.n_validation_ = n_labelled, n_validation
@@ -222,41 +268,70 @@ class TunedClassifier(Wrapper):
         elif X_val is not None:
             X, y = concat_rows(X, X_val), np.concatenate([y, y_val])
         estimator = clone(self.estimator).set_params(**self.best_params_)
-        self.best_estimator_ = fit_seeded(estimator, X, y, int(seeds[2]), only_open=True, **fit_params)
+        self.best_estimator_ = fit_seeded(
+            estimator, X, y, int(seeds[2]), only_open=True, **fit_params
+        )
         self._copy_shape(self.best_estimator_)
         return self
 
-    def _check_settings(self, fit_params: dict[str, Any], X_val: Any, y_val: Any) -> None:
-        for name, allowed in (("sampler", tuning.SAMPLERS), ("refit", _REFIT), ("tune", _TUNE)):
+    def _check_settings(
+        self, fit_params: dict[str, Any], X_val: Any, y_val: Any
+    ) -> None:
+        for name, allowed in (
+            ("sampler", tuning.SAMPLERS),
+            ("refit", _REFIT),
+            ("tune", _TUNE),
+        ):
             if getattr(self, name) not in allowed:
                 raise unknown_name(name, getattr(self, name), allowed)
         if self.pruner not in tuning.PRUNERS:
-            raise ValueError(f"pruner must be 'successive_halving' or None, got {self.pruner!r}.")
+            raise ValueError(
+                f"pruner must be 'successive_halving' or None, got {self.pruner!r}."
+            )
         if not isinstance(self.n_trials, (int, np.integer)) or self.n_trials < 1:
-            raise ValueError(f"n_trials must be an integer of at least 1, got {self.n_trials!r}.")
+            raise ValueError(
+                f"n_trials must be an integer of at least 1, got {self.n_trials!r}."
+            )
         check_validation(self.validation)
         if self.store is not None and self.tune == "every_fit":
             raise ValueError(
-                "store is for tune='once' and tune='once_per_size': with 'every_fit' nothing is used again."
+                "store is for tune='once' and tune='once_per_size': with 'every_fit' "
+                "nothing is used again."
             )
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together: give both or neither.")
         if X_val is not None and fit_params and self.refit == "all":
             raise ValueError(
-                f"The rows of X_val have no {', '.join(sorted(fit_params))}: use refit='training', or let validation= "
+                f"The rows of X_val have no {', '.join(sorted(fit_params))}: use "
+                "refit='training', or let validation= "
                 "hold rows out of X."
             )
-        if X_val is None and self.refit == "training" and isinstance(self.validation, (int, np.integer)):
-            raise ValueError("refit='training' needs one training set: give a share as validation=, not folds.")
+        if (
+            X_val is None
+            and self.refit == "training"
+            and isinstance(self.validation, (int, np.integer))
+        ):
+            raise ValueError(
+                "refit='training' needs one training set: give a share as "
+                "validation=, not folds."
+            )
 
     def _find(
-        self, parts: list[tuning.Part], suggest: Any, space: Any, n_labelled: int, seeds: np.ndarray
+        self,
+        parts: list[tuning.Part],
+        suggest: Any,
+        space: Any,
+        n_labelled: int,
+        seeds: np.ndarray,
     ) -> Mapping[str, Any]:
-        """Return what a search has found before, where ``tune`` allows that, or search."""
+        """Return what an earlier search found if ``tune`` allows that, or search."""
         if self.tune == "every_fit":
             return self._search(parts, suggest, seeds)
         key = "all" if self.tune == "once" else str(n_labelled)
-        about = {"estimator": describe_estimator(self.estimator), "space": describe_space(space)}
+        about = {
+            "estimator": describe_estimator(self.estimator),
+            "space": describe_space(space),
+        }
         if self.store is None:
             if getattr(self, "_about", None) != about:
                 self._about, self._found = about, {}
@@ -272,7 +347,9 @@ class TunedClassifier(Wrapper):
                     store.write(key, self._search(parts, suggest, seeds))
         return store.read()[key]
 
-    def _search(self, parts: list[tuning.Part], suggest: Any, seeds: np.ndarray) -> dict[str, Any]:
+    def _search(
+        self, parts: list[tuning.Part], suggest: Any, seeds: np.ndarray
+    ) -> dict[str, Any]:
         n_jobs = effective_n_jobs(self.n_jobs)
         objective = tuning.Objective(
             estimator=self.estimator,
@@ -297,7 +374,11 @@ class TunedClassifier(Wrapper):
                 )
             )
         best = tuning.best_trial(self.study_)
-        return {"choices": best.params, "score": best.value, "trials": self.trials_.to_dict("records")}
+        return {
+            "choices": best.params,
+            "score": best.value,
+            "trials": self.trials_.to_dict("records"),
+        }
 
     def _keep(self, study: Any) -> None:
         self.study_ = study
@@ -307,7 +388,9 @@ class TunedClassifier(Wrapper):
     def classes_(self) -> np.ndarray:
         """Class labels, in the order of the columns of ``predict_proba``."""
         if not hasattr(self, "best_estimator_"):
-            raise AttributeError(f"{type(self).__name__} has no classes_ before it is fitted.")
+            raise AttributeError(
+                f"{type(self).__name__} has no classes_ before it is fitted."
+            )
         return self.best_estimator_.classes_
 
     def predict(self, X: Any) -> np.ndarray:

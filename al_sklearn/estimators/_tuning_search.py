@@ -1,4 +1,7 @@
-"""The search itself: trials drawn by Optuna, trained, reported epoch by epoch, pruned."""
+"""The search itself: trials drawn by Optuna, trained, reported, pruned.
+
+Reports come epoch by epoch.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ from sklearn.utils.validation import _check_method_params
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-from al_sklearn._random import preserve_global_rng
+from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._fitting import fit_seeded
 from al_sklearn.estimators._tuning_space import Suggest, inner_net
-from al_sklearn.pool import take_rows
+from al_sklearn.rows import take_rows
 
 SAMPLERS = ("tpe", "random")
 PRUNERS = ("successive_halving", None)
@@ -38,7 +41,9 @@ def import_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise ImportError("TunedClassifier needs Optuna: pip install 'al-sklearn[tune]'") from error
+        raise ImportError(
+            "TunedClassifier needs Optuna: pip install 'al-sklearn[tune]'"
+        ) from error
     return optuna
 
 
@@ -88,8 +93,19 @@ class Objective:
         scores = []
         for number, part in enumerate(self.parts):
             estimator = clone(self.estimator).set_params(**params)
-            watch(estimator, Watch(estimator, trial, self.scorer, part, self.pruned and number == 0))
-            fit_seeded(estimator, part.X, part.y, self.seed, only_open=True, threads=self.threads, **part.fit_params)
+            watch(
+                estimator,
+                Watch(estimator, trial, self.scorer, part, self.pruned and number == 0),
+            )
+            fit_seeded(
+                estimator,
+                part.X,
+                part.y,
+                self.seed,
+                only_open=True,
+                threads=self.threads,
+                **part.fit_params,
+            )
             scores.append(float(self.scorer(estimator, part.X_val, part.y_val)))
         score = float(np.mean(scores))
         if not math.isfinite(score):
@@ -98,7 +114,9 @@ class Objective:
 
 
 class Watch(Callback):
-    """Report a net's score on the validation set after each epoch, and end the trial when it is pruned or diverges.
+    """Report a net's score on the validation set after each epoch.
+
+    The trial ends when it is pruned or diverges.
 
     Parameters
     ----------
@@ -111,7 +129,14 @@ class Watch(Callback):
         False only looks at the loss.
     """
 
-    def __init__(self, estimator: Any, trial: Any, scorer: Callable[..., float], part: Part, report: bool):
+    def __init__(
+        self,
+        estimator: Any,
+        trial: Any,
+        scorer: Callable[..., float],
+        part: Part,
+        report: bool,
+    ):
         self.estimator = estimator
         self.trial = trial
         self.scorer = scorer
@@ -135,12 +160,17 @@ class Watch(Callback):
 
 
 def watch(estimator: Any, callback: Watch) -> None:
-    """Add the callback to the net, itself or at the end of a pipeline; other classifiers have no epochs."""
+    """Add the callback to the net, itself or at the end of a pipeline.
+
+    Other classifiers have no epochs.
+    """
     found = inner_net(estimator)
     if found is None or found[1].callbacks == "disable":
         return
     prefix, net = found
-    estimator.set_params(**{f"{prefix}callbacks": [*(net.callbacks or []), ("tuning", callback)]})
+    estimator.set_params(
+        **{f"{prefix}callbacks": [*(net.callbacks or []), ("tuning", callback)]}
+    )
 
 
 @dataclass(frozen=True)
@@ -164,7 +194,8 @@ def run_trial(trial: Any, params: dict[str, Any], objective: Objective) -> Outco
             score = objective(trial, params)
         except optuna.TrialPruned:
             state = "pruned"
-        # Anything may go wrong with parameters nobody has tried: it is kept, and raised when nothing else comes out.
+        # Anything may go wrong with parameters nobody has tried: it is kept, and raised
+        # when nothing else comes out.
         except Exception as problem:  # noqa: BLE001
             state, error = "failed", problem
     reported = trial.study.trials[trial.number].intermediate_values
@@ -185,8 +216,8 @@ def search(
 ) -> Any:
     """Run the trials and return the study.
 
-    Trials that run at once are drawn together and told in order, so that the study depends on the seed and the number
-    of jobs, not on who was first.
+    Trials that run at once are drawn together and told in order, so that the study
+    depends on the seed and the number of jobs, not on who was first.
 
     Raises
     ------
@@ -196,21 +227,32 @@ def search(
         After Ctrl-C; ``on_interrupt(study)`` was called before.
     """
     optuna = import_optuna()
-    samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
-    # The first rung is the first epoch; without intermediate values this pruner prunes nothing.
+    samplers = {
+        "tpe": optuna.samplers.TPESampler,
+        "random": optuna.samplers.RandomSampler,
+    }
+    # The first rung is the first epoch; without intermediate values this pruner prunes
+    # nothing.
     halving = optuna.pruners.SuccessiveHalvingPruner(min_resource=1)
     study = optuna.create_study(
         direction="maximize",
         sampler=samplers[sampler](seed=seed),
-        pruner=halving if pruner == "successive_halving" else optuna.pruners.NopPruner(),
+        pruner=halving
+        if pruner == "successive_halving"
+        else optuna.pruners.NopPruner(),
     )
     first_error: Exception | None = None
     at_once = min(effective_n_jobs(n_jobs), n_trials)
-    bar = tqdm(total=n_trials, desc="trials", unit="trial", leave=False, disable=not verbose)
+    bar = tqdm(
+        total=n_trials, desc="trials", unit="trial", leave=False, disable=not verbose
+    )
     try:
         with bar, Parallel(n_jobs=at_once) as parallel:
             while len(study.trials) < n_trials:
-                asked = [study.ask() for _ in range(min(at_once, n_trials - len(study.trials)))]
+                asked = [
+                    study.ask()
+                    for _ in range(min(at_once, n_trials - len(study.trials)))
+                ]
                 params = [suggest(trial) for trial in asked]
                 for given in params:
                     # A name that does not exist is a mistake, not a trial that failed.
@@ -231,12 +273,17 @@ def search(
             if not trial.state.is_finished():
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         on_interrupt(study)
-        n_done = sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials)
+        n_done = sum(
+            trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials
+        )
         raise KeyboardInterrupt(
-            f"The search was stopped: {n_done} complete trials are kept in trials_ and study_; nothing was refitted."
+            f"The search was stopped: {n_done} complete trials are kept in trials_ "
+            "and study_; nothing was refitted."
         ) from None
     if first_error is not None and not finished(study):
-        first_error.add_note(f"All {n_trials} trials failed; this is what the first said.")
+        first_error.add_note(
+            f"All {n_trials} trials failed; this is what the first said."
+        )
         raise first_error
     return study
 
@@ -261,7 +308,11 @@ def finished(study: Any) -> list[Any]:
     """Return the complete trials; where there are none, those pruned."""
     states = import_optuna().trial.TrialState
     for state in (states.COMPLETE, states.PRUNED):
-        trials = [trial for trial in study.trials if trial.state == state and trial.value is not None]
+        trials = [
+            trial
+            for trial in study.trials
+            if trial.state == state and trial.value is not None
+        ]
         if trials:
             return trials
     return []
@@ -273,7 +324,10 @@ def best_trial(study: Any) -> Any:
 
 
 def trials_table(study: Any) -> pd.DataFrame:
-    """Return one row a trial: number, state, score, epochs reported, seconds, error and ``params_…``."""
+    """Return one row a trial, with its state, score and ``params_…``.
+
+    Number, epochs reported, seconds and error are there too.
+    """
     names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
     rows = [
         {
@@ -291,9 +345,15 @@ def trials_table(study: Any) -> pd.DataFrame:
 
 
 def make_parts(
-    X: Any, y: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]], fit_params: dict[str, Any]
+    X: Any,
+    y: np.ndarray,
+    splits: Sequence[tuple[np.ndarray, np.ndarray]],
+    fit_params: dict[str, Any],
 ) -> list[Part]:
-    """Take the rows of each split out of X; arguments with one value a row go with their rows."""
+    """Take the rows of each split out of X.
+
+    Arguments with one value a row go with their rows.
+    """
     return [
         Part(
             take_rows(X, train),
@@ -308,7 +368,7 @@ def make_parts(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence Optuna's lines about each trial, and leave its logging as the user has it."""
+    """Silence Optuna's lines about each trial, leaving its logging as it was."""
     logging = import_optuna().logging
     before = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What may be tried: a search space written as plain values, and the one that is right for images."""
+"""What may be tried: a search space of plain values, and one for images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 def inner_net(estimator: Any) -> tuple[str, Any] | None:
-    """Return the prefix of its parameters and the skorch net, itself or the last step of a pipeline; None without."""
+    """Return the skorch net's parameter prefix and the net itself, or None.
+
+    The net is the object itself or the last step of a pipeline.
+    """
     if isinstance(estimator, Pipeline):
         name, last = estimator.steps[-1]
         found = inner_net(last)
@@ -24,10 +27,13 @@ def inner_net(estimator: Any) -> tuple[str, Any] | None:
 
 
 def default_space(estimator: Any) -> dict[str, Any]:
-    """Return TorchAL's space for an :class:`ImageClassifier`, also at the end of a pipeline.
+    """Return TorchAL's space for an :class:`ImageClassifier`.
 
-    Learning rate and weight decay on log scales, batch size, SGD (with momentum 0.9) or Adam, and RandAugment's two
-    numbers, unless the estimator has another augmentation already.
+    It may also be at the end of a pipeline.
+
+    Learning rate and weight decay on log scales, batch size, SGD (with momentum 0.9) or
+    Adam, and RandAugment's two numbers, unless the estimator has another augmentation
+    already.
 
     Raises
     ------
@@ -39,7 +45,8 @@ def default_space(estimator: Any) -> dict[str, Any]:
     found = inner_net(estimator)
     if found is None or not isinstance(found[1], ImageClassifier):
         raise ValueError(
-            f"space=None is for ImageClassifier; say what to try for {type(estimator).__name__}, for instance "
+            "space=None is for ImageClassifier; say what to try for "
+            f"{type(estimator).__name__}, for instance "
             'space={"C": (1e-3, 1e3, "log")}.'
         )
     prefix, net = found
@@ -49,8 +56,14 @@ def default_space(estimator: Any) -> dict[str, Any]:
         "batch_size": (8, 512, "log"),
     }
     space = {f"{prefix}{name}": entry for name, entry in space.items()}
-    momentum = {f"{prefix}optimizer": torch.optim.SGD, f"{prefix}optimizer__momentum": 0.9}
-    space[f"{prefix}optimizer"] = {"SGD": momentum, "Adam": {f"{prefix}optimizer": torch.optim.Adam}}
+    momentum = {
+        f"{prefix}optimizer": torch.optim.SGD,
+        f"{prefix}optimizer__momentum": 0.9,
+    }
+    space[f"{prefix}optimizer"] = {
+        "SGD": momentum,
+        "Adam": {f"{prefix}optimizer": torch.optim.Adam},
+    }
     if net.augment is None or net.augment == "rand_augment":
         space[f"{prefix}augment"] = ["rand_augment"]
         space[f"{prefix}augment__num_ops"] = (1, 15)
@@ -74,15 +87,21 @@ def read_space(space: Any) -> Suggest:
     Raises
     ------
     TypeError, ValueError
-        When the space, or an entry of it, is not of a kind that is allowed; the entry is named.
+        When the space, or an entry of it, is not of a kind that is allowed; the entry
+        is named.
     """
     if callable(space):
         return space
     if not isinstance(space, Mapping):
-        raise TypeError(f"space must be a dict of parameter names, or a callable(trial), got {type(space).__name__}.")
+        raise TypeError(
+            "space must be a dict of parameter names, or a callable(trial), got "
+            f"{type(space).__name__}."
+        )
     if not space:
         raise ValueError("space is empty: there is nothing to tune.")
-    entries = {str(name): _read_entry(str(name), entry) for name, entry in space.items()}
+    entries = {
+        str(name): _read_entry(str(name), entry) for name, entry in space.items()
+    }
 
     def suggest(trial: Any) -> dict[str, Any]:
         params: dict[str, Any] = {}
@@ -101,19 +120,27 @@ def _read_entry(name: str, entry: Any) -> Suggest:
     if isinstance(entry, tuple):
         return _range(name, entry)
     if isinstance(entry, Mapping):
-        if not entry or not all(isinstance(params, Mapping) for params in entry.values()):
+        if not entry or not all(
+            isinstance(params, Mapping) for params in entry.values()
+        ):
             raise ValueError(
-                f"space[{name!r}] is a dict, so each of its choices must be a dict of parameters, got {dict(entry)!r}."
+                f"space[{name!r}] is a dict, so each of its choices must be a dict of "
+                f"parameters, got {dict(entry)!r}."
             )
         named = {str(label): dict(params) for label, params in entry.items()}
         return lambda trial: dict(named[trial.suggest_categorical(name, list(named))])
     if isinstance(entry, list):
         if not entry:
-            raise ValueError(f"space[{name!r}] is an empty list: there is nothing to choose from.")
+            raise ValueError(
+                f"space[{name!r}] is an empty list: there is nothing to choose from."
+            )
         labels = _labels(name, entry)
-        return lambda trial: {name: entry[labels.index(trial.suggest_categorical(name, labels))]}
+        return lambda trial: {
+            name: entry[labels.index(trial.suggest_categorical(name, labels))]
+        }
     raise TypeError(
-        f"space[{name!r}] must be a tuple (low, high) or (low, high, 'log'), a list of choices, a dict of named "
+        f"space[{name!r}] must be a tuple (low, high) or (low, high, 'log'), a list "
+        "of choices, a dict of named "
         f"choices, or an Optuna distribution, got {entry!r}."
     )
 
@@ -121,23 +148,36 @@ def _read_entry(name: str, entry: Any) -> Suggest:
 def _range(name: str, entry: tuple[Any, ...]) -> Suggest:
     log = len(entry) == 3 and entry[2] == "log"
     numbers = entry[:2] if log else entry
-    if len(numbers) != 2 or not all(isinstance(value, Real) and not isinstance(value, bool) for value in numbers):
+    if len(numbers) != 2 or not all(
+        isinstance(value, Real) and not isinstance(value, bool) for value in numbers
+    ):
         raise ValueError(
-            f"space[{name!r}] is a tuple, so it must be (low, high) or (low, high, 'log') with two numbers, got "
+            f"space[{name!r}] is a tuple, so it must be (low, high) or (low, high, "
+            "'log') with two numbers, got "
             f"{entry!r}; choices are a list."
         )
     low, high = numbers
     if not low < high:
         raise ValueError(f"space[{name!r}] must go from low to high, got {entry!r}.")
     if log and low <= 0:
-        raise ValueError(f"space[{name!r}] is on a log scale, so it must begin above 0, got {entry!r}.")
+        raise ValueError(
+            f"space[{name!r}] is on a log scale, so it must begin above 0, got "
+            f"{entry!r}."
+        )
     if all(isinstance(value, Integral) for value in numbers):
-        return lambda trial: {name: trial.suggest_int(name, int(low), int(high), log=log)}
-    return lambda trial: {name: trial.suggest_float(name, float(low), float(high), log=log)}
+        return lambda trial: {
+            name: trial.suggest_int(name, int(low), int(high), log=log)
+        }
+    return lambda trial: {
+        name: trial.suggest_float(name, float(low), float(high), log=log)
+    }
 
 
 def _labels(name: str, choices: list[Any]) -> list[Any]:
-    """What Optuna is told of the choices: plain values as they are, all others by a name."""
+    """What Optuna is told of the choices.
+
+    Plain values as they are, all others by a name.
+    """
     plain = all(isinstance(choice, _PLAIN) for choice in choices)
     # 1 and True are one choice to Optuna, and so are equal numbers.
     if plain and len(set(choices)) == len(choices):
@@ -145,7 +185,8 @@ def _labels(name: str, choices: list[Any]) -> list[Any]:
     labels = [getattr(choice, "__name__", None) or repr(choice) for choice in choices]
     if len(set(labels)) < len(labels):
         raise ValueError(
-            f"The choices of space[{name!r}] cannot be told apart by name: {', '.join(labels)}; give a dict of named "
+            f"The choices of space[{name!r}] cannot be told apart by name: "
+            f"{', '.join(labels)}; give a dict of named "
             "choices, each a dict of parameters."
         )
     return labels
@@ -156,5 +197,15 @@ def _suggest(trial: Any, name: str, distribution: Any) -> Any:
 
     if isinstance(distribution, distributions.CategoricalDistribution):
         return trial.suggest_categorical(name, distribution.choices)
-    suggest = trial.suggest_int if isinstance(distribution, distributions.IntDistribution) else trial.suggest_float
-    return suggest(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+    suggest = (
+        trial.suggest_int
+        if isinstance(distribution, distributions.IntDistribution)
+        else trial.suggest_float
+    )
+    return suggest(
+        name,
+        distribution.low,
+        distribution.high,
+        step=distribution.step,
+        log=distribution.log,
+    )

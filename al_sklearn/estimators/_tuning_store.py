@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from al_sklearn._files import replacing
+from al_sklearn._core.files import replacing
 
 try:
     import fcntl
-except ImportError:  # Windows has no flock: there, two processes may search for the same parameters.
+except (
+    ImportError
+):  # Windows has no flock: there, two processes may search for the same parameters.
     fcntl = None  # type: ignore[assignment]
 
 
@@ -25,7 +27,8 @@ class TuningStore:
     path : path
         The file; made, with its folder, when the first search is done.
     search : dict
-        What the searches are about, in plain JSON: a file about something else is refused.
+        What the searches are about, in plain JSON: a file about something else is
+        refused.
     """
 
     def __init__(self, path: str | os.PathLike[str], search: Mapping[str, Any]):
@@ -34,12 +37,19 @@ class TuningStore:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Let one process search while the others wait for what it finds; the system frees the lock at a kill."""
+        """Let one process search while the others wait for what it finds.
+
+        The system frees the lock at a kill.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if fcntl is None:
             yield
             return
-        handle = os.open(self.path.with_name(f".{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(
+            self.path.with_name(f".{self.path.name}.lock"),
+            os.O_RDWR | os.O_CREAT,
+            0o644,
+        )
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -59,7 +69,9 @@ class TuningStore:
         content = json.loads(self.path.read_text(encoding="utf-8"))
         for part, stored in content["search"].items():
             if stored != self.search.get(part):
-                raise ValueError(f"{self.path} holds searches for another {part}; name another file.")
+                raise ValueError(
+                    f"{self.path} holds searches for another {part}; name another file."
+                )
         return content["found"]
 
     def write(self, key: str, found: Mapping[str, Any]) -> None:
@@ -70,9 +82,16 @@ class TuningStore:
 
 
 def describe_estimator(estimator: Any) -> dict[str, Any]:
-    """Return class and parameters as plain JSON, without the seeds: the same for each clone of an experiment."""
+    """Return class and parameters as plain JSON, without the seeds.
+
+    The same for each clone of an experiment.
+    """
     params = estimator.get_params(deep=True)
-    named = {name: _plain(value) for name, value in sorted(params.items()) if name.split("__")[-1] != "random_state"}
+    named = {
+        name: _plain(value)
+        for name, value in sorted(params.items())
+        if name.split("__")[-1] != "random_state"
+    }
     return {"class": type(estimator).__qualname__, **named}
 
 
@@ -84,9 +103,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     named = value if hasattr(value, "__qualname__") else type(value)
-    # Ranges and choices of a distribution are what it is; a network's weights are not asked for.
+    # Ranges and choices of a distribution are what it is; a network's weights are not
+    # asked for.
     attributes = vars(value) if type(value).__module__.startswith("optuna.") else {}
-    return {"class": f"{named.__module__}.{named.__qualname__}", **{k: _plain(v) for k, v in attributes.items()}}
+    return {
+        "class": f"{named.__module__}.{named.__qualname__}",
+        **{k: _plain(v) for k, v in attributes.items()},
+    }
 
 
 def describe_space(space: Any) -> Any:

@@ -1,4 +1,7 @@
-"""Labels held out of the labelled ones: for a search or a calibration, paid for like all others."""
+"""Labels held out of the labelled ones.
+
+For a search or a calibration, paid for like all others.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,17 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-from al_sklearn._errors import check_same_length
-from al_sklearn._stratified import hold_out
-from al_sklearn.pool import n_rows
+from al_sklearn._core.checks import check_same_length
+from al_sklearn._core.stratified import hold_out
+from al_sklearn.rows import n_rows
 
 
 def as_rows(X: Any) -> Any:
-    """Return X, as an array where it only knows how to become one, and as numbers where its objects are some."""
+    """Return X, as an array or as numbers where it needs to become so.
+
+    It becomes an array where it only knows how to, and numbers where its objects are
+    some.
+    """
     X = np.asarray(X) if hasattr(X, "__array__") and not hasattr(X, "__len__") else X
     if isinstance(X, np.ndarray) and X.dtype == object:
         try:
@@ -29,7 +36,10 @@ def as_rows(X: Any) -> Any:
 def check_labels(y: Any, X: Any, estimator: Any) -> np.ndarray:
     """Return labels as an array, after checking that there is one for each row."""
     if y is None:
-        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
     labels = column_or_1d(y, warn=True)
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
@@ -38,12 +48,20 @@ def check_labels(y: Any, X: Any, estimator: Any) -> np.ndarray:
 
 
 def check_validation(validation: Any) -> None:
-    """Raise a ``ValueError`` unless ``validation`` is a share of the rows or a number of folds."""
+    """Raise a ``ValueError`` unless ``validation`` is a share or number of folds.
+
+    A share is one of the rows.
+    """
     share = isinstance(validation, (float, np.floating)) and 0 < validation < 1
-    folds = isinstance(validation, (int, np.integer)) and not isinstance(validation, bool) and validation >= 2
+    folds = (
+        isinstance(validation, (int, np.integer))
+        and not isinstance(validation, bool)
+        and validation >= 2
+    )
     if not (share or folds):
         raise ValueError(
-            "validation must be a share of the labelled rows between 0 and 1, or a number of folds of at least 2, "
+            "validation must be a share of the labelled rows between 0 and 1, or a "
+            "number of folds of at least 2, "
             f"got {validation!r}."
         )
 
@@ -51,15 +69,17 @@ def check_validation(validation: Any) -> None:
 def validation_splits(
     y: np.ndarray, validation: float | int, generator: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (training, validation) positions: once for a share, once a fold for a number of folds.
+    """Yield (training, validation) positions.
+
+    Once for a share, once a fold for a number of folds.
 
     Parameters
     ----------
     y : array of shape (n,)
         Labels.
     validation : float or int
-        Share held out, stratified; at least one row, and every class keeps a row to learn from. Or the number of
-        stratified folds.
+        Share held out, stratified; at least one row, and every class keeps a row to
+        learn from. Or the number of stratified folds.
     generator : Generator
         Source of the draws.
 
@@ -73,17 +93,21 @@ def validation_splits(
     if isinstance(validation, (int, np.integer)):
         if counts.min() < validation:
             raise ValueError(
-                f"validation={validation} folds need {validation} labels of each class, the rarest has {counts.min()}; "
+                f"validation={validation} folds need {validation} labels of each "
+                f"class, the rarest has {counts.min()}; "
                 "use fewer folds or a share, or give X_val and y_val."
             )
         seed = int(generator.integers(2**31 - 1))
-        yield from StratifiedKFold(int(validation), shuffle=True, random_state=seed).split(codes, codes)
+        yield from StratifiedKFold(
+            int(validation), shuffle=True, random_state=seed
+        ).split(codes, codes)
         return
     # Each class keeps one to learn from.
     spare = len(codes) - len(counts)
     if spare == 0:
         raise ValueError(
-            f"No label can be held out for validation (n_samples = {len(codes)}): each class has one only. Label "
+            f"No label can be held out for validation (n_samples = {len(codes)}): "
+            "each class has one only. Label "
             "more, or give X_val and y_val."
         )
     yield hold_out(codes, min(max(1, round(validation * len(codes))), spare), generator)

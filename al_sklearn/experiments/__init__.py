@@ -1,9 +1,13 @@
 """The loop, the comparison of strategies, its store, statistics, plots and report."""
 
-from al_sklearn.experiments._checkpoints import load_checkpoint
-from al_sklearn.experiments._comparison import StrategyComparison
 from al_sklearn.experiments._experiment import ActiveLearningExperiment
-from al_sklearn.experiments._results import ComparisonResults, load_results, load_runs
+from al_sklearn.experiments.comparison import (
+    ComparisonResults,
+    StrategyComparison,
+    load_results,
+    load_runs,
+)
+from al_sklearn.experiments.store import load_checkpoint
 
 __all__ = [
     "ActiveLearningExperiment",

@@ -9,35 +9,54 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    _fit_context,
+)
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    check_is_fitted,
+)
 from tqdm.auto import tqdm
 
-from al_sklearn._fingerprint import describe
-from al_sklearn._random import RandomState
-from al_sklearn.experiments import _data
-from al_sklearn.experiments._loop import TRAINING, Loop, Round
-from al_sklearn.experiments._metrics import align_columns
-from al_sklearn.experiments._protocol import check_protocol, known_classes, make_problem
-from al_sklearn.experiments._streams import Streams, entropy_of
-from al_sklearn.experiments._tables import tidy_columns
-from al_sklearn.experiments._training import check_training
+from al_sklearn._core.random import RandomState
 from al_sklearn.experiments.hard_pools import PoolTransform
-from al_sklearn.experiments.labelling_rate import LabellingRate
-from al_sklearn.experiments.stopping import StoppingCriterion
-from al_sklearn.experiments.tracking import Callback, Callbacks, ExperimentState, check_callbacks, new_run_id
+from al_sklearn.experiments.protocol import (
+    _data,
+    check_protocol,
+    known_classes,
+    make_problem,
+)
+from al_sklearn.experiments.store import tidy_columns
+from al_sklearn.experiments.tracking import (
+    Callback,
+    Callbacks,
+    ExperimentState,
+    check_callbacks,
+    new_run_id,
+)
 from al_sklearn.inference import classes_of
-from al_sklearn.pool import n_rows
+from al_sklearn.loop import TRAINING, Loop, Round, Streams, check_training, entropy_of
+from al_sklearn.loop.labelling_rate import LabellingRate
+from al_sklearn.loop.stopping import StoppingCriterion
+from al_sklearn.rows import describe, n_rows
 from al_sklearn.strategies import get_strategy, strategy_name
+from al_sklearn.tasks import align_columns
 
 # The parameters that an experiment and a comparison share.
 PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit", "predict"])],
-    "n_initial": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither")],
+    "n_initial": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Real, 0, 1, closed="neither"),
+    ],
     "n_instances": [
         Interval(Integral, 1, None, closed="left"),
         Interval(Real, 0, 1, closed="neither"),
@@ -45,14 +64,25 @@ PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
     ],
     "n_rounds": [Interval(Integral, 0, None, closed="left"), None],
     "initial": [str, callable],
-    "test_size": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither")],
+    "test_size": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Real, 0, 1, closed="neither"),
+    ],
     "training": [StrOptions(set(TRAINING))],
     "scoring": [StrOptions(set(get_scorer_names())), callable, None],
     "stopping": [StoppingCriterion, None],
     "callbacks": [list, tuple, None],
     "splits": [str, os.PathLike, None],
-    "budget": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither"), None],
-    "validation_size": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither"), None],
+    "budget": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Real, 0, 1, closed="neither"),
+        None,
+    ],
+    "validation_size": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Real, 0, 1, closed="neither"),
+        None,
+    ],
     "first_params": [Mapping, None],
     "later_params": [Mapping, None],
     "pool": [PoolTransform, list, tuple, None],
@@ -60,63 +90,80 @@ PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
 
 
 def _has_predict_proba(experiment: ActiveLearningExperiment) -> bool:
-    return hasattr(getattr(experiment, "estimator_", experiment.estimator), "predict_proba")
+    return hasattr(
+        getattr(experiment, "estimator_", experiment.estimator), "predict_proba"
+    )
 
 
 class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Hide the labels, let a strategy ask for them round by round, and keep the last model.
+    """Hide the labels, let a strategy ask for them, and keep the last model.
+
+    It asks round by round.
 
     Parameters
     ----------
     estimator : classifier
-        Cloned; it may be a ``Pipeline``. Every ``random_state`` in it is set from this experiment's.
+        Cloned; it may be a ``Pipeline``. Every ``random_state`` in it is set from this
+        experiment's.
     query_strategy : str or callable, default="random_sampling"
-        A name from :func:`al_sklearn.strategies.catalogue`, or a function ``(classifier, X, n_instances)``.
+        A name from :func:`al_sklearn.strategies.catalogue`, or a function
+        ``(classifier, X, n_instances)``.
     n_initial : int or float, default=20
-        Images labelled from the start, or their share of the pool; with ``initial="per_class"`` of each class.
+        Images labelled from the start, or their share of the pool; with
+        ``initial="per_class"`` of each class.
     n_instances : int, float or LabellingRate, default=20
         Images bought in each round, or their share of the pool, or a rule from
-        :mod:`al_sklearn.experiments.labelling_rate`. The last batch is what is left.
+        :mod:`al_sklearn.loop.labelling_rate`. The last batch is what is left.
     n_rounds : int or None, default=10
-        Batches bought after the initial set, at most. None needs a ``budget`` or a stopping criterion.
+        Batches bought after the initial set, at most. None needs a ``budget`` or a
+        stopping criterion.
     initial : {"stratified", "random", "per_class"}, or a strategy, default="stratified"
-        The initial set follows the classes' shares (at least one image a class where that is possible), is drawn at
-        random, has ``n_initial`` of each class, or is chosen by a strategy that needs no labels, as ``"typiclust"``,
-        from the images, or from what a pipeline's transformers make of them.
+        The initial set follows the classes' shares (at least one image a class where
+        that is possible), is drawn at random, has ``n_initial`` of each class, or is
+        chosen by a strategy that needs no labels, as ``"typiclust"``, from the images,
+        or from what a pipeline's transformers make of them.
     test_size : float or int, default=0.25
         Held out of X, stratified, where ``fit`` gets no ``X_test``.
     training : {"from_scratch", "fine_tune", "only_new"}, default="from_scratch"
-        Each round's model: from fresh weights on all labels; from the weights before on all labels (the estimator
-        needs ``warm_start``); or from the weights before on the new batch (``partial_fit``, else ``warm_start``).
-        What goes on has an output for every class from the beginning where it is a net, or learns by ``partial_fit``;
-        others begin again, on all labels, where a class is new. In a pipeline whose last step has ``partial_fit`` the
-        steps before it stay, with the new batch alone, as the first round fitted them.
+        Each round's model: from fresh weights on all labels; from the weights before on
+        all labels (the estimator needs ``warm_start``); or from the weights before on
+        the new batch (``partial_fit``, else ``warm_start``). What goes on has an output
+        for every class from the beginning where it is a net, or learns by
+        ``partial_fit``; others begin again, on all labels, where a class is new. In a
+        pipeline whose last step has ``partial_fit`` the steps before it stay, with the
+        new batch alone, as the first round fitted them.
     scoring : str, callable or None, default=None
-        A scikit-learn scorer: a further column ``score``, and what :meth:`score` returns. Accuracy by default.
+        A scikit-learn scorer: a further column ``score``, and what :meth:`score`
+        returns. Accuracy by default.
     stopping : StoppingCriterion or None, default=None
-        Ends the rounds early, by a rule from :mod:`al_sklearn.experiments.stopping`. Those that look at metrics see the
-        test set's: a rule for practice looks at predictions, or at a validation set.
+        Ends the rounds early, by a rule from :mod:`al_sklearn.loop.stopping`. Those
+        that look at metrics see the test set's: a rule for practice looks at
+        predictions, or at a validation set.
     callbacks : list of Callback or None, default=None
         Told of every round, as those of :mod:`al_sklearn.experiments.tracking` are.
     splits : path, optional
-        Another run's folder, or its ``splits.npz``: each seed has that seed's test set, validation set and initial set
-        (``n_initial``, ``initial`` and ``test_size`` then say nothing). With that run's ``pool`` and ``random_state``
-        the pool is that run's too.
+        Another run's folder, or its ``splits.npz``: each seed has that seed's test set,
+        validation set and initial set (``n_initial``, ``initial`` and ``test_size``
+        then say nothing). With that run's ``pool`` and ``random_state`` the pool is
+        that run's too.
     budget : int or float, optional
-        Labels in all, at most, or their share of the pool; the initial and the validation set count. With
-        ``n_rounds=None`` the rounds go on until it is spent.
+        Labels in all, at most, or their share of the pool; the initial and the
+        validation set count. With ``n_rounds=None`` the rounds go on until it is spent.
     validation_size : int or float, optional
-        Images labelled for validation, or their share of the pool, drawn at random, the same for all strategies of a
-        seed. They count as labelled, and no weights are learnt from them. A net gets them as its validation data
-        (early stopping, the best checkpoint), :class:`al_sklearn.TunedClassifier` and whatever else has a
-        ``fit(X, y, X_val=, y_val=)`` as that, the last step of a pipeline likewise; a column
-        ``validation_accuracy`` is what stopping criteria and labelling rates may look at.
+        Images labelled for validation, or their share of the pool, drawn at random, the
+        same for all strategies of a seed. They count as labelled, and no weights are
+        learnt from them. A net gets them as its validation data (early stopping, the
+        best checkpoint), :class:`al_sklearn.TunedClassifier` and whatever else has a
+        ``fit(X, y, X_val=, y_val=)`` as that, the last step of a pipeline likewise; a
+        column ``validation_accuracy`` is what stopping criteria and labelling rates may
+        look at.
     first_params, later_params : dict, optional
-        Parameters of the estimator for the first training, and for those after it, as ``{"max_epochs": 50}`` and
-        ``{"max_epochs": 5}``; names as for ``set_params``, at any depth.
+        Parameters of the estimator for the first training, and for those after it, as
+        ``{"max_epochs": 50}`` and ``{"max_epochs": 5}``; names as for ``set_params``,
+        at any depth.
     pool : PoolTransform or list of them, optional
-        Makes the pool hard on purpose: wrong labels, rare classes, near-duplicates, images of no class; see
-        :mod:`al_sklearn.experiments.hard_pools`.
+        Makes the pool hard on purpose: wrong labels, rare classes, near-duplicates,
+        images of no class; see :mod:`al_sklearn.experiments.hard_pools`.
     random_state : int, Generator, RandomState or None, default=None
         Of split, initial set, weights, data order and acquisition, a stream each.
     verbose : int, default=0
@@ -129,15 +176,18 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     classes_ : array of shape (C,)
         All labels; a model that has not met one of them yet gives it probability 0.
     history_ : DataFrame
-        One row a round: ``round``, ``n_labelled``, ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``nll``,
-        ``ece``, (``score``, ``validation_accuracy``,) ``batch_accuracy`` (of the model before on the batch just
-        bought), (``bought_outside``, ``bought_wrong``: images of no class, images with a wrong label,)
-        ``accuracy_<class>``, ``bought_<class>``, ``query_seconds``, ``training_seconds``, ``peak_memory_mb`` (of the
-        process, so far), and, where runs may end early, ``stopped`` (why, in the last row; else empty).
+        One row a round: ``round``, ``n_labelled``, ``accuracy``, ``balanced_accuracy``,
+        ``macro_f1``, ``nll``, ``ece``, (``score``, ``validation_accuracy``,)
+        ``batch_accuracy`` (of the model before on the batch just bought),
+        (``bought_outside``, ``bought_wrong``: images of no class, images with a wrong
+        label,) ``accuracy_<class>``, ``bought_<class>``, ``query_seconds``,
+        ``training_seconds``, ``peak_memory_mb`` (of the process, so far), and, where
+        runs may end early, ``stopped`` (why, in the last row; else empty).
     stopped_ : str
         Why the rounds ended early; empty where they did not.
     labelled_indices_ : int64 array
-        Positions in X, in the order in which they were labelled; without those for validation.
+        Positions in X, in the order in which they were labelled; without those for
+        validation.
     validation_indices_ : int64 array
         Positions labelled for validation.
     queries_ : list of int64 arrays
@@ -151,11 +201,12 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     Notes
     -----
-    X is an array of images or features, a sparse matrix, a DataFrame, a tensor, a list of files, a memmap, an HDF5
-    data set, a torch ``Dataset``: it is never copied, and a strategy of ours reads it as it needs it.
+    X is an array of images or features, a sparse matrix, a DataFrame, a tensor, a list
+    of files, a memmap, an HDF5 data set, a torch ``Dataset``: it is never copied, and a
+    strategy of ours reads it as it needs it.
 
-    As the last step of a ``Pipeline``, the test set goes through the steps before by ``transform_input``, as in the
-    example.
+    As the last step of a ``Pipeline``, the test set goes through the steps before by
+    ``transform_input``, as in the example.
 
     Examples
     --------
@@ -166,12 +217,16 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     >>> from sklearn.preprocessing import MinMaxScaler
     >>> from al_sklearn.experiments import ActiveLearningExperiment
     >>> X, y = load_digits(return_X_y=True)
-    >>> experiment = ActiveLearningExperiment(LogisticRegression(max_iter=1000), "margin", n_rounds=3, random_state=0)
+    >>> experiment = ActiveLearningExperiment(
+    ...     LogisticRegression(max_iter=1000), "margin", n_rounds=3, random_state=0
+    ... )
     >>> with sklearn.config_context(enable_metadata_routing=True):
     ...     experiment = experiment.set_fit_request(X_test=True, y_test=True)
     ...     steps = [("scale", MinMaxScaler()), ("learn", experiment)]
     ...     pipeline = Pipeline(steps, transform_input=["X_test"])
-    ...     pipeline = pipeline.fit(X[:1300], y[:1300], X_test=X[1300:], y_test=y[1300:])
+    ...     pipeline = pipeline.fit(
+    ...         X[:1300], y[:1300], X_test=X[1300:], y_test=y[1300:]
+    ...     )
     >>> pipeline[-1].history_["n_labelled"].tolist()
     [20, 40, 60, 80]
     """
@@ -226,9 +281,12 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.random_state = random_state
         self.verbose = verbose
 
-    # The estimator inside is cloned and fitted by the loop, which lets it check its own parameters.
+    # The estimator inside is cloned and fitted by the loop, which lets it check its own
+    # parameters.
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, X_test: Any = None, y_test: Any = None) -> ActiveLearningExperiment:
+    def fit(
+        self, X: Any, y: Any, X_test: Any = None, y_test: Any = None
+    ) -> ActiveLearningExperiment:
         """Run the experiment.
 
         Parameters
@@ -247,7 +305,8 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Raises
         ------
         ValueError
-            For data that do not fit together, an unknown strategy, or more images asked for than there are.
+            For data that do not fit together, an unknown strategy, or more images asked
+            for than there are.
         """
         strategy = get_strategy(self.query_strategy)
         check_training(self.estimator, self.training)
@@ -257,13 +316,17 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         streams = Streams(entropy_of(self.random_state))
         has_test = X_test is not None or y_test is not None
         if has_test:
-            X_test, y_test = _data.check_test_set(X_test, y_test, self.classes_, self.estimator)
+            X_test, y_test = _data.check_test_set(
+                X_test, y_test, self.classes_, self.estimator
+            )
         problem = make_problem(self, X, y, self.classes_, X_test, y_test, streams)
         self.test_indices_ = problem.test
         loop = Loop(problem, strategy, strategy_name(strategy))
         listeners = check_callbacks(self.callbacks)
         parameters = describe(self.get_params(deep=False)) if listeners else {}
-        state = ExperimentState(new_run_id(), loop.name, loop.name, streams.seed, parameters, loop)
+        state = ExperimentState(
+            new_run_id(), loop.name, loop.name, streams.seed, parameters, loop
+        )
         with Callbacks(listeners, state) as told:
             records = self._run(loop, told)
         self.estimator_ = loop.model
@@ -271,7 +334,9 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.validation_indices_ = problem.validation
         self.stopped_ = loop.stopped
         self.queries_ = [record.indices for record in records]
-        self.history_ = pd.DataFrame(tidy_columns([record.metrics for record in records], self.classes_))
+        self.history_ = pd.DataFrame(
+            tidy_columns([record.metrics for record in records], self.classes_)
+        )
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -338,7 +403,8 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     def _check_training_data(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         if y is None:
             raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None: it hides the labels itself."
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                "None: it hides the labels itself."
             )
         if not _data.reads_lazily(X):
             _check_feature_names(self, X, reset=True)
@@ -362,7 +428,9 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
 
     def _run(self, loop: Loop, told: Callbacks) -> list[Round]:
         total = loop.problem.n_batches + 1
-        with tqdm(total=total, desc=loop.name, unit="round", disable=not self.verbose) as bar:
+        with tqdm(
+            total=total, desc=loop.name, unit="round", disable=not self.verbose
+        ) as bar:
             records = [loop.begin()]
             told.round_end(records[-1])
             bar.update()

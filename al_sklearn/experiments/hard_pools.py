@@ -1,8 +1,11 @@
-"""Pools made hard on purpose: wrong labels, rare classes, near-duplicates, images that belong to no class.
+"""Pools made hard on purpose.
 
-Each is a small object for ``pool=`` of an experiment or a comparison, alone or in a list, which is applied in order.
-It acts once for each seed, on what is left after the test set was held out: the test set stays as it is, with its
-true labels. All strategies of a seed meet the same hard pool.
+Wrong labels, rare classes, near-duplicates, images that belong to no class.
+
+Each is a small object for ``pool=`` of an experiment or a comparison, alone or in a
+list, which is applied in order. It acts once for each seed, on what is left after the
+test set was held out: the test set stays as it is, with its true labels. All strategies
+of a seed meet the same hard pool.
 
 Examples
 --------
@@ -28,9 +31,16 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from al_sklearn.pool import view_rows
+from al_sklearn.rows import view_rows
 
-__all__ = ["ClassImbalance", "HardPool", "LabelNoise", "NearDuplicates", "OutOfDistribution", "PoolTransform"]
+__all__ = [
+    "ClassImbalance",
+    "HardPool",
+    "LabelNoise",
+    "NearDuplicates",
+    "OutOfDistribution",
+    "PoolTransform",
+]
 
 
 @dataclass
@@ -85,17 +95,25 @@ class PoolTransform(BaseEstimator, ABC):
 
 
 class LabelNoise(PoolTransform):
-    """Wrong labels. What was wrong stays wrong: an image has one label, however often it is looked at.
+    """Wrong labels. What was wrong stays wrong.
+
+    An image has one label, however often it is looked at.
 
     Parameters
     ----------
     rate : float or dict of class to float, default=0.2
-        Share of the images, or of each class' images, that get another label; exactly so many, rounded.
+        Share of the images, or of each class' images, that get another label; exactly
+        so many, rounded.
     confused_with : dict of class to class, optional
-        Which wrong label a class gets, as 3 for 5; a class that is not there gets any other, each as likely.
+        Which wrong label a class gets, as 3 for 5; a class that is not there gets any
+        other, each as likely.
     """
 
-    def __init__(self, rate: float | Mapping[Any, float] = 0.2, confused_with: Mapping[Any, Any] | None = None):
+    def __init__(
+        self,
+        rate: float | Mapping[Any, float] = 0.2,
+        confused_with: Mapping[Any, Any] | None = None,
+    ):
         self.rate = rate
         self.confused_with = confused_with
 
@@ -108,16 +126,22 @@ class LabelNoise(PoolTransform):
         if isinstance(self.rate, Mapping):
             _check_classes("rate", self.rate, classes)
             rates = dict(self.rate)
-            # In the order of the classes: the same rates, said in another order, are the same noise.
+            # In the order of the classes: the same rates, said in another order, are
+            # the same noise.
             known = [label for label in classes.tolist() if label in rates]
-            groups = [(inside[pool.truth[inside] == label], rates[label]) for label in known]
+            groups = [
+                (inside[pool.truth[inside] == label], rates[label]) for label in known
+            ]
         else:
             groups = [(inside, self.rate)]
         confused = dict(self.confused_with or {})
         _check_classes("confused_with", [*confused, *confused.values()], classes)
         for label, other in confused.items():
             if label == other:
-                raise ValueError(f"confused_with says {label!r} for {label!r}: that would not be wrong.")
+                raise ValueError(
+                    f"confused_with says {label!r} for {label!r}: that would not be "
+                    "wrong."
+                )
         y = pool.y.copy()
         for positions, rate in groups:
             _check_share("rate", rate)
@@ -134,10 +158,11 @@ class ClassImbalance(PoolTransform):
     Parameters
     ----------
     ratio : float, default=100
-        Largest class over smallest. Class k of C keeps ``ratio ** (-k / (C - 1))`` of what the smallest class of the
-        whole pool has, at least one image.
+        Largest class over smallest. Class k of C keeps ``ratio ** (-k / (C - 1))`` of
+        what the smallest class of the whole pool has, at least one image.
     shuffle : bool, default=True
-        Draw for each seed which class is rare; False keeps the order of the labels, the first the largest.
+        Draw for each seed which class is rare; False keeps the order of the labels, the
+        first the largest.
     """
 
     def __init__(self, ratio: float = 100, shuffle: bool = True):
@@ -147,15 +172,24 @@ class ClassImbalance(PoolTransform):
     def apply(self, pool: HardPool, generator: np.random.Generator) -> HardPool:
         """Return the pool with fewer positions."""
         if not self.ratio >= 1:
-            raise ValueError(f"ratio must be at least 1 (largest class over smallest), got {self.ratio}.")
+            raise ValueError(
+                "ratio must be at least 1 (largest class over smallest), got "
+                f"{self.ratio}."
+            )
         inside = pool.inside
         classes, counts = np.unique(pool.truth[inside], return_counts=True)
         shares = self.ratio ** (-np.arange(len(classes)) / max(1, len(classes) - 1))
-        order = generator.permutation(len(classes)) if self.shuffle else np.arange(len(classes))
+        order = (
+            generator.permutation(len(classes))
+            if self.shuffle
+            else np.arange(len(classes))
+        )
         kept = [pool.train[pool.outside[pool.train]]]
         for label, share in zip(classes[order], shares, strict=True):
             size = max(1, round(share * counts.min()))
-            kept.append(generator.permutation(inside[pool.truth[inside] == label])[:size])
+            kept.append(
+                generator.permutation(inside[pool.truth[inside] == label])[:size]
+            )
         return replace(pool, train=np.sort(np.concatenate(kept)))
 
 
@@ -165,10 +199,12 @@ class NearDuplicates(PoolTransform):
     Parameters
     ----------
     share : float, default=0.5
-        Share of the pool that is replaced by copies; each is of a random other image, and has its label.
+        Share of the pool that is replaced by copies; each is of a random other image,
+        and has its label.
     noise : float, default=0.0
-        Standard deviation of Gaussian noise on the copies, as a share of X's. 0 copies exactly, reads lazily whatever
-        kind X is, and costs no memory; else X must be an array in memory, and each seed has a copy of it.
+        Standard deviation of Gaussian noise on the copies, as a share of X's. 0 copies
+        exactly, reads lazily whatever kind X is, and costs no memory; else X must be an
+        array in memory, and each seed has a copy of it.
     """
 
     def __init__(self, share: float = 0.5, noise: float = 0.0):
@@ -191,7 +227,8 @@ class NearDuplicates(PoolTransform):
             X = _with_noise(pool.X, copies, source[copies], self.noise, generator)
         else:
             raise ValueError(
-                f"NearDuplicates(noise={self.noise}) needs X as an array of numbers, got {type(pool.X).__name__}; "
+                f"NearDuplicates(noise={self.noise}) needs X as an array of numbers, "
+                f"got {type(pool.X).__name__}; "
                 "noise=0 copies rows of any kind."
             )
         y = pool.y[source]
@@ -201,15 +238,19 @@ class NearDuplicates(PoolTransform):
 
 
 class OutOfDistribution(PoolTransform):
-    """Images that belong to no class of the task: they cost a label each, and teach nothing.
+    """Images that belong to no class of the task.
+
+    They cost a label each, and teach nothing.
 
     Parameters
     ----------
     classes : iterable of labels
-        The classes of ``y`` that are no part of the task. Images of another data set are joined to X with a label of
-        their own. None of them is in the test set, the initial set or the validation set.
+        The classes of ``y`` that are no part of the task. Images of another data set
+        are joined to X with a label of their own. None of them is in the test set, the
+        initial set or the validation set.
     share : float, optional
-        Share of the pool that they make up; more than there are is an error. All are kept by default.
+        Share of the pool that they make up; more than there are is an error. All are
+        kept by default.
     """
 
     def __init__(self, classes: Iterable[Any], share: float | None = None):
@@ -225,11 +266,14 @@ class OutOfDistribution(PoolTransform):
             strange = train[outside[train]]
             n_inside = len(train) - len(strange)
             if self.share == 1:
-                raise ValueError("share must be below 1: images of the task are there too.")
+                raise ValueError(
+                    "share must be below 1: images of the task are there too."
+                )
             n_outside = round(n_inside * self.share / (1 - self.share))
             if n_outside > len(strange):
                 raise ValueError(
-                    f"A share of {self.share} needs {n_outside} images of classes {list(self.classes)} beside the "
+                    f"A share of {self.share} needs {n_outside} images of classes "
+                    f"{list(self.classes)} beside the "
                     f"{n_inside} others; there are {len(strange)}."
                 )
             gone = generator.permutation(strange)[n_outside:]
@@ -245,7 +289,8 @@ def as_transforms(pool: Any) -> list[PoolTransform]:
     for transform in transforms:
         if not isinstance(transform, PoolTransform):
             raise TypeError(
-                "pool must be made of LabelNoise, ClassImbalance, NearDuplicates, OutOfDistribution or another "
+                "pool must be made of LabelNoise, ClassImbalance, NearDuplicates, "
+                "OutOfDistribution or another "
                 f"PoolTransform, got {transform!r}."
             )
     return transforms
@@ -253,15 +298,26 @@ def as_transforms(pool: Any) -> list[PoolTransform]:
 
 def outside_classes(pool: Any) -> list[Any]:
     """Return the labels that are no classes of the task."""
-    return [c for step in as_transforms(pool) if isinstance(step, OutOfDistribution) for c in step.classes]
+    return [
+        c
+        for step in as_transforms(pool)
+        if isinstance(step, OutOfDistribution)
+        for c in step.classes
+    ]
 
 
 def _with_noise(
-    X: np.ndarray, copies: np.ndarray, source: np.ndarray, noise: float, generator: np.random.Generator
+    X: np.ndarray,
+    copies: np.ndarray,
+    source: np.ndarray,
+    noise: float,
+    generator: np.random.Generator,
 ) -> np.ndarray:
     changed = X.copy()
     rows = X[source].astype(np.float64)
-    rows += generator.normal(scale=noise * float(X.std(dtype=np.float64)), size=rows.shape)
+    rows += generator.normal(
+        scale=noise * float(X.std(dtype=np.float64)), size=rows.shape
+    )
     if X.dtype.kind != "f":
         limits = np.iinfo(X.dtype)
         rows = rows.round().clip(limits.min, limits.max)
@@ -277,4 +333,7 @@ def _check_share(name: str, value: float) -> None:
 def _check_classes(name: str, given: Iterable[Any], classes: np.ndarray) -> None:
     unknown = [label for label in given if label not in classes.tolist()]
     if unknown:
-        raise ValueError(f"{name} names {unknown[0]!r}, which is no class; there are {classes.tolist()}.")
+        raise ValueError(
+            f"{name} names {unknown[0]!r}, which is no class; there are "
+            f"{classes.tolist()}."
+        )

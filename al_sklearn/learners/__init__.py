@@ -5,4 +5,10 @@ from al_sklearn.learners._bayesian import BayesianOptimizer
 from al_sklearn.learners._committee import Committee, CommitteeRegressor
 from al_sklearn.learners._deep import DeepActiveLearner
 
-__all__ = ["ActiveLearner", "BayesianOptimizer", "Committee", "CommitteeRegressor", "DeepActiveLearner"]
+__all__ = [
+    "ActiveLearner",
+    "BayesianOptimizer",
+    "Committee",
+    "CommitteeRegressor",
+    "DeepActiveLearner",
+]

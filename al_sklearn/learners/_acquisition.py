@@ -1,4 +1,4 @@
-"""Acquisition functions of Bayesian optimisation, and the query strategies made of them."""
+"""Acquisition functions of Bayesian optimisation, and strategies made of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 from sklearn.exceptions import NotFittedError
 
-from al_sklearn._random import RandomState
-from al_sklearn.pool import n_rows
+from al_sklearn._core.random import RandomState
+from al_sklearn.rows import n_rows
 from al_sklearn.strategies.selectors import top_k
 
 
@@ -33,7 +33,9 @@ def PI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.n
     """
     gain, std = _gain(mean, std, max_val, tradeoff)
     certain = std == 0
-    return np.where(certain, (gain > 0).astype(np.float64), ndtr(gain / np.where(certain, 1, std)))
+    return np.where(
+        certain, (gain > 0).astype(np.float64), ndtr(gain / np.where(certain, 1, std))
+    )
 
 
 def EI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.ndarray:
@@ -77,8 +79,12 @@ def UCB(mean: ArrayLike, std: ArrayLike, beta: float) -> np.ndarray:
     return np.asarray(mean) + beta * np.asarray(std)
 
 
-def _gain(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> tuple[np.ndarray, np.ndarray]:
-    return np.asarray(mean, dtype=np.float64) - max_val - tradeoff, np.asarray(std, dtype=np.float64)
+def _gain(
+    mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float
+) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(mean, dtype=np.float64) - max_val - tradeoff, np.asarray(
+        std, dtype=np.float64
+    )
 
 
 def _predict(optimizer: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -170,7 +176,12 @@ def max_PI(
     scores : float array of shape (n_instances,)
     """
     utilities = optimizer_PI(optimizer, X, tradeoff)
-    return top_k(utilities, n_instances, random_tie_break=random_tie_break, random_state=random_state)
+    return top_k(
+        utilities,
+        n_instances,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
 
 
 def max_EI(
@@ -181,7 +192,9 @@ def max_EI(
     random_tie_break: bool = False,
     random_state: RandomState = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose the rows with the highest expected improvement: the default of :class:`BayesianOptimizer`.
+    """Choose the rows with the highest expected improvement.
+
+    The default of :class:`BayesianOptimizer`.
 
     Parameters
     ----------
@@ -202,7 +215,12 @@ def max_EI(
     scores : float array of shape (n_instances,)
     """
     utilities = optimizer_EI(optimizer, X, tradeoff)
-    return top_k(utilities, n_instances, random_tie_break=random_tie_break, random_state=random_state)
+    return top_k(
+        utilities,
+        n_instances,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
 
 
 def max_UCB(
@@ -234,4 +252,9 @@ def max_UCB(
     scores : float array of shape (n_instances,)
     """
     utilities = optimizer_UCB(optimizer, X, beta)
-    return top_k(utilities, n_instances, random_tie_break=random_tie_break, random_state=random_state)
+    return top_k(
+        utilities,
+        n_instances,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )

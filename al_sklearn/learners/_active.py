@@ -1,4 +1,7 @@
-"""`ActiveLearner` and what is made of it: one estimator that says which labels it wants."""
+"""`ActiveLearner` and what is made of it.
+
+One estimator that says which labels it wants.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import available_if
 
-from al_sklearn._random import RandomState
+from al_sklearn._core.random import RandomState
 from al_sklearn.learners._base import LearnerBase
 from al_sklearn.learners._checks import check_labelled
 from al_sklearn.learners._training import Labelled, split_weights, train, training_mode
-from al_sklearn.pool import n_rows
+from al_sklearn.rows import n_rows
 from al_sklearn.strategies import get_strategy, least_confidence
 
 
@@ -43,9 +46,14 @@ class SingleLearner(LearnerBase):
         random_state: RandomState,
     ) -> None:
         if isinstance(estimator, type) or not hasattr(estimator, "fit"):
-            raise TypeError(f"estimator must be an object with fit, such as LogisticRegression(), got {estimator!r}.")
+            raise TypeError(
+                "estimator must be an object with fit, such as LogisticRegression(), "
+                f"got {estimator!r}."
+            )
         if not isinstance(force_all_finite, (bool, np.bool_)):
-            raise TypeError(f"force_all_finite must be True or False, got {force_all_finite!r}.")
+            raise TypeError(
+                f"force_all_finite must be True or False, got {force_all_finite!r}."
+            )
         get_strategy(query_strategy)
         self.estimator = estimator
         self.query_strategy = query_strategy
@@ -58,12 +66,20 @@ class SingleLearner(LearnerBase):
 
     @property
     def classes_(self) -> np.ndarray:
-        """Classes that the estimator knows, in the order of the columns of ``predict_proba``."""
+        """Classes that the estimator knows, in ``predict_proba``'s column order."""
         return self._fitted(self.estimator, "classes_")
 
-    def _fit_estimator(self, data: Labelled, mode: str | None, bootstrap: bool, fit_kwargs: dict[str, Any]) -> None:
+    def _fit_estimator(
+        self,
+        data: Labelled,
+        mode: str | None,
+        bootstrap: bool,
+        fit_kwargs: dict[str, Any],
+    ) -> None:
         rows = self._bootstrap(len(data)) if bootstrap else None
-        self.estimator = train(self.estimator, data, mode=mode, bootstrap=rows, fit_kwargs=fit_kwargs)
+        self.estimator = train(
+            self.estimator, data, mode=mode, bootstrap=rows, fit_kwargs=fit_kwargs
+        )
 
     def _bootstrap(self, n: int) -> np.ndarray:
         return self._generator().integers(n, size=n)
@@ -81,7 +97,9 @@ class SingleLearner(LearnerBase):
         -------
         array of shape (n,)
         """
-        return self.estimator.predict(X, **self._routed("predict", predict_kwargs)["estimator"])
+        return self.estimator.predict(
+            X, **self._routed("predict", predict_kwargs)["estimator"]
+        )
 
     @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X: Any, **predict_proba_kwargs: Any) -> Any:
@@ -98,7 +116,9 @@ class SingleLearner(LearnerBase):
         array of shape (n, n_classes)
             Columns follow ``classes_``.
         """
-        return self.estimator.predict_proba(X, **self._routed("predict_proba", predict_proba_kwargs)["estimator"])
+        return self.estimator.predict_proba(
+            X, **self._routed("predict_proba", predict_proba_kwargs)["estimator"]
+        )
 
     @available_if(_estimator_has("decision_function"))
     def decision_function(self, X: Any) -> Any:
@@ -128,7 +148,9 @@ class SingleLearner(LearnerBase):
         -------
         float
         """
-        return self.estimator.score(X, y, **self._routed("score", score_kwargs)["estimator"])
+        return self.estimator.score(
+            X, y, **self._routed("score", score_kwargs)["estimator"]
+        )
 
     def transform_without_estimating(self, X: Any) -> Any:
         """Transform rows as the last step of the estimator sees them.
@@ -140,13 +162,26 @@ class SingleLearner(LearnerBase):
         Returns
         -------
         rows
-            Through all steps but the last of a ``Pipeline``; for an ensemble of pipelines their outputs side by
-            side; ``X`` itself where there is no pipeline.
+            Through all steps but the last of a ``Pipeline``; for an ensemble of
+            pipelines their outputs side by side; ``X`` itself where there is no
+            pipeline.
         """
-        # Heterogeneous ensembles (voting, stacking) hold fitted pipelines; other ensembles hold none.
-        members = getattr(self.estimator, "estimators_", ()) if hasattr(self.estimator, "named_estimators") else ()
-        pipelines = [member for member in (self.estimator, *members) if isinstance(member, Pipeline)]
-        parts = [pipeline[:-1].transform(X) if len(pipeline) > 1 else X for pipeline in pipelines]
+        # Heterogeneous ensembles (voting, stacking) hold fitted pipelines; other
+        # ensembles hold none.
+        members = (
+            getattr(self.estimator, "estimators_", ())
+            if hasattr(self.estimator, "named_estimators")
+            else ()
+        )
+        pipelines = [
+            member
+            for member in (self.estimator, *members)
+            if isinstance(member, Pipeline)
+        ]
+        parts = [
+            pipeline[:-1].transform(X) if len(pipeline) > 1 else X
+            for pipeline in pipelines
+        ]
         return hstack(parts) if parts else X
 
 
@@ -169,28 +204,31 @@ def hstack(parts: list) -> Any:
 
 
 class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
-    """An estimator with the labels that it has seen and a strategy for the labels that it wants next.
+    """An estimator, the labels it has seen and a strategy for those it wants next.
 
     A drop-in for ``modAL.models.ActiveLearner``, of which it is a subclass.
 
     Parameters
     ----------
     estimator : estimator object
-        Anything with ``fit`` and ``predict``: a scikit-learn estimator or ``Pipeline``, a skorch net.
+        Anything with ``fit`` and ``predict``: a scikit-learn estimator or ``Pipeline``,
+        a skorch net.
     query_strategy : callable or str, default=least_confidence
-        ``strategy(learner, X_pool, ...)`` returning indices or ``(indices, scores)``, or the name of one in
-        :func:`al_sklearn.strategies.catalogue`.
+        ``strategy(learner, X_pool, ...)`` returning indices or ``(indices, scores)``,
+        or the name of one in :func:`al_sklearn.strategies.catalogue`.
     X_training, y_training : any kind of rows, optional
-        Labelled rows to start from; the estimator is fitted on them at once, as in modAL.
+        Labelled rows to start from; the estimator is fitted on them at once, as in
+        modAL.
     bootstrap_init : bool, default=False
         Whether that first fit is on a bootstrap sample of them.
     on_transformed : bool, default=False
-        Whether ranked batch sampling measures distances after the estimator's own transformations.
+        Whether ranked batch sampling measures distances after the estimator's own
+        transformations.
     force_all_finite : bool, default=True
         Whether NaN and infinite values are refused when taught.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
-        Makes bootstrap samples repeatable, and strategies that take a ``random_state``. It does not seed the
-        estimator, which has its own.
+        Makes bootstrap samples repeatable, and strategies that take a ``random_state``.
+        It does not seed the estimator, which has its own.
     **fit_kwargs
         Passed on to the estimator's ``fit`` with ``X_training``.
 
@@ -206,12 +244,13 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
     TypeError
         When ``estimator`` has no ``fit``, or fit arguments come without data to fit.
     ValueError
-        When only one of ``X_training`` and ``y_training`` is given, or they do not fit together.
+        When only one of ``X_training`` and ``y_training`` is given, or they do not fit
+        together.
 
     Notes
     -----
-    ``get_params``, ``set_params`` and ``clone`` know every parameter but the data: a clone is an unfitted learner
-    that has seen no labels.
+    ``get_params``, ``set_params`` and ``clone`` know every parameter but the data: a
+    clone is an unfitted learner that has seen no labels.
 
     Examples
     --------
@@ -219,7 +258,9 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
     >>> from sklearn.linear_model import LogisticRegression
     >>> from al_sklearn import ActiveLearner
     >>> X, y = load_iris(return_X_y=True)
-    >>> learner = ActiveLearner(LogisticRegression(), X_training=X[::10], y_training=y[::10])
+    >>> learner = ActiveLearner(
+    ...     LogisticRegression(), X_training=X[::10], y_training=y[::10]
+    ... )
     >>> indices, rows = learner.query(X, n_instances=5)
     >>> learner.teach(rows, y[indices]).score(X, y) > 0.9
     True
@@ -237,7 +278,9 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         random_state: RandomState = None,
         **fit_kwargs: Any,
     ):
-        self._store(estimator, query_strategy, on_transformed, force_all_finite, random_state)
+        self._store(
+            estimator, query_strategy, on_transformed, force_all_finite, random_state
+        )
         self.bootstrap_init = bootstrap_init
         self._forget_all()
         if X_training is not None:
@@ -246,7 +289,8 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
             raise ValueError("y_training was given without X_training.")
         elif fit_kwargs:
             raise TypeError(
-                f"{type(self).__name__} got {', '.join(sorted(fit_kwargs))}: arguments of fit are for X_training, "
+                f"{type(self).__name__} got {', '.join(sorted(fit_kwargs))}: "
+                "arguments of fit are for X_training, "
                 "and none was given. A parameter may be misspelt."
             )
 
@@ -261,9 +305,15 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
 
     @_known.setter
     def _known(self, data: Labelled) -> None:
-        self.X_training, self.y_training, self._weights = data.X, data.y, dict(data.weights)
+        self.X_training, self.y_training, self._weights = (
+            data.X,
+            data.y,
+            dict(data.weights),
+        )
 
-    def fit(self, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any) -> ActiveLearner:
+    def fit(
+        self, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any
+    ) -> ActiveLearner:
         """Forget what was taught, store ``X`` and ``y`` and fit the estimator on them.
 
         Parameters
@@ -273,7 +323,8 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         bootstrap : bool, default=False
             Whether to fit on a bootstrap sample; all rows are stored all the same.
         **fit_kwargs
-            Passed on to the estimator's ``fit``. ``sample_weight`` stays with its rows from then on.
+            Passed on to the estimator's ``fit``. ``sample_weight`` stays with its rows
+            from then on.
 
         Returns
         -------
@@ -315,19 +366,22 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         only_new : bool, default=False
             modAL's word for ``training="only_new"``.
         training : {None, "from_scratch", "fine_tune", "only_new"}, default=None
-            - None: call the estimator's ``fit`` with all rows known; its own ``warm_start``, if it has one, decides
-              whether it starts again.
-            - ``"from_scratch"``: all rows, from new weights, whatever ``warm_start`` says.
+            - None: call the estimator's ``fit`` with all rows known; its own
+              ``warm_start``, if it has one, decides whether it starts again.
+            - ``"from_scratch"``: all rows, from new weights, whatever ``warm_start``
+              says.
             - ``"fine_tune"``: all rows, from the present weights (``warm_start``).
-            - ``"only_new"``: call ``fit`` with the new rows alone; an estimator without ``warm_start`` then knows
-              nothing else.
+            - ``"only_new"``: call ``fit`` with the new rows alone; an estimator without
+              ``warm_start`` then knows nothing else.
         refit : bool, default=True
             False only stores the rows; train later with :meth:`refit`.
         store : bool, default=True
-            Whether the rows join ``X_training``. With ``only_new``, modAL 0.4.1 stored them and 0.4.2.1 did not.
+            Whether the rows join ``X_training``. With ``only_new``, modAL 0.4.1 stored
+            them and 0.4.2.1 did not.
         **fit_kwargs
-            Passed on to the estimator's ``fit``. ``sample_weight`` has one value for each new row (older rows keep
-            theirs, or weigh 1), or one for each row known, new ones last.
+            Passed on to the estimator's ``fit``. ``sample_weight`` has one value for
+            each new row (older rows keep theirs, or weigh 1), or one for each row
+            known, new ones last.
 
         Returns
         -------
@@ -336,29 +390,44 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         Raises
         ------
         ValueError
-            When the rows do not fit together or those known so far, or the options contradict each other. Nothing
-            is stored then, nor when the estimator fails.
+            When the rows do not fit together or those known so far, or the options
+            contradict each other. Nothing is stored then, nor when the estimator fails.
         """
         mode = training_mode(training, only_new)
         if not refit and (mode is not None or bootstrap or not store):
-            raise ValueError("refit=False only stores: training, only_new, bootstrap and store=False contradict it.")
+            raise ValueError(
+                "refit=False only stores: training, only_new, bootstrap and "
+                "store=False contradict it."
+            )
         check_labelled(X, y, self.force_all_finite)
         kwargs = self._routed("fit", fit_kwargs)["estimator"]
         known = self._known
-        of_new, of_all, others = split_weights(kwargs, n_rows(X), len(known) + n_rows(X))
+        of_new, of_all, others = split_weights(
+            kwargs, n_rows(X), len(known) + n_rows(X)
+        )
         if of_all:
-            known = Labelled(known.X, known.y, {**known.weights, **{k: v[: len(known)] for k, v in of_all.items()}})
+            known = Labelled(
+                known.X,
+                known.y,
+                {**known.weights, **{k: v[: len(known)] for k, v in of_all.items()}},
+            )
             of_new = {**of_new, **{k: v[len(known) :] for k, v in of_all.items()}}
         new = Labelled(X, y, of_new)
         everything = known.extend(new)
         if refit:
-            self._fit_estimator(new if mode == "only_new" else everything, mode, bootstrap, others)
+            self._fit_estimator(
+                new if mode == "only_new" else everything, mode, bootstrap, others
+            )
         if store:
             self._known = everything
         return self
 
-    def refit(self, bootstrap: bool = False, training: str | None = None, **fit_kwargs: Any) -> ActiveLearner:
-        """Train the estimator on everything known: after ``teach(..., refit=False)``, or to bootstrap anew.
+    def refit(
+        self, bootstrap: bool = False, training: str | None = None, **fit_kwargs: Any
+    ) -> ActiveLearner:
+        """Train the estimator on everything known.
+
+        After ``teach(..., refit=False)``, or to bootstrap anew.
 
         Parameters
         ----------
@@ -382,15 +451,22 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
             raise ValueError("Nothing is known yet: call fit or teach first.")
         mode = training_mode(training, False)
         if mode == "only_new":
-            raise ValueError("refit trains on everything known: there are no new rows for training='only_new'.")
+            raise ValueError(
+                "refit trains on everything known: there are no new rows for "
+                "training='only_new'."
+            )
         known = self._known
-        _, of_all, others = split_weights(self._routed("fit", fit_kwargs)["estimator"], -1, len(known))
+        _, of_all, others = split_weights(
+            self._routed("fit", fit_kwargs)["estimator"], -1, len(known)
+        )
         known = Labelled(known.X, known.y, {**known.weights, **of_all})
         self._fit_estimator(known, mode, bootstrap, others)
         self._known = known
         return self
 
-    def relabel(self, indices: Any, y: Any, refit: bool = True, **fit_kwargs: Any) -> ActiveLearner:
+    def relabel(
+        self, indices: Any, y: Any, refit: bool = True, **fit_kwargs: Any
+    ) -> ActiveLearner:
         """Correct labels that were taught.
 
         Parameters
@@ -398,7 +474,8 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         indices : int array of shape (m,)
             Positions in ``X_training``.
         y : labels of shape (m, ...)
-            The right ones. The array that was taught is not changed; ``y_training`` becomes a new one.
+            The right ones. The array that was taught is not changed; ``y_training``
+            becomes a new one.
         refit : bool, default=True
             Whether to train again at once.
         **fit_kwargs
@@ -411,12 +488,15 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         Raises
         ------
         ValueError
-            When positions are outside ``X_training``, come twice, or there is not one label for each.
+            When positions are outside ``X_training``, come twice, or there is not one
+            label for each.
         """
         self._known = self._known.relabel(indices, y)
         return self.refit(**fit_kwargs) if refit else self
 
-    def forget(self, indices: Any, refit: bool = True, **fit_kwargs: Any) -> ActiveLearner:
+    def forget(
+        self, indices: Any, refit: bool = True, **fit_kwargs: Any
+    ) -> ActiveLearner:
         """Withdraw rows that were taught; the positions of later rows move up.
 
         Parameters
@@ -435,7 +515,8 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         Raises
         ------
         ValueError
-            When positions are outside ``X_training``, come twice, or nothing would be left.
+            When positions are outside ``X_training``, come twice, or nothing would be
+            left.
         """
         self._known = self._known.forget(indices)
         return self.refit(**fit_kwargs) if refit else self

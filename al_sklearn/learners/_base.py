@@ -1,4 +1,7 @@
-"""What every learner shares: scikit-learn's conventions around one estimator or several."""
+"""What every learner shares: scikit-learn's conventions for its estimators.
+
+A learner has one estimator or several.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,25 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 from sklearn.utils.validation import check_is_fitted
 
-from al_sklearn._random import RandomState, as_generator
+from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.learners import _query
 
-# modAL's constructors take data and **fit_kwargs; neither is a parameter that a clone should carry.
+# modAL's constructors take data and **fit_kwargs; neither is a parameter that a clone
+# should carry.
 _DATA = ("X_training", "y_training")
 
 
 class LearnerBase(BaseEstimator):
-    """Parameters, tags, routing, randomness and ``query``, for one estimator or a committee.
+    """Parameters, tags, routing, randomness and ``query`` of every learner.
+
+    They are for one estimator or a committee.
 
     A subclass has ``query_strategy``, ``random_state`` and ``_members()``.
     """
@@ -33,10 +43,18 @@ class LearnerBase(BaseEstimator):
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
-        # scikit-learn refuses constructors with **kwargs; ours has them because modAL's has.
+        # scikit-learn refuses constructors with **kwargs; ours has them because modAL's
+        # has.
         signature = inspect.signature(cls.__init__)
-        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        names = [name for name, parameter in signature.parameters.items() if parameter.kind in named]
+        named = (
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            inspect.Parameter.KEYWORD_ONLY,
+        )
+        names = [
+            name
+            for name, parameter in signature.parameters.items()
+            if parameter.kind in named
+        ]
         return sorted(set(names) - {"self", *_DATA})
 
     def _members(self) -> dict[str, Any]:
@@ -44,14 +62,21 @@ class LearnerBase(BaseEstimator):
         raise NotImplementedError
 
     def _generator(self) -> np.random.Generator:
-        """Return the stream of ``random_state``; it moves on with each use and starts again when the seed changes."""
+        """Return the stream of ``random_state``.
+
+        It moves on with each use and starts again when the seed changes.
+        """
         if self._stream is None or self._stream[0] is not self.random_state:
             self._stream = (self.random_state, as_generator(self.random_state))
         return self._stream[1]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        of_members = [get_tags(member) for member in self._members().values() if hasattr(member, "__sklearn_tags__")]
+        of_members = [
+            get_tags(member)
+            for member in self._members().values()
+            if hasattr(member, "__sklearn_tags__")
+        ]
         if of_members:
             first = of_members[0]
             tags.estimator_type = first.estimator_type
@@ -59,9 +84,15 @@ class LearnerBase(BaseEstimator):
             tags.regressor_tags = first.regressor_tags
             tags.target_tags = first.target_tags
             tags.input_tags = first.input_tags
-            tags.input_tags.sparse = all(member.input_tags.sparse for member in of_members)
-            tags.input_tags.allow_nan = all(member.input_tags.allow_nan for member in of_members)
-            tags.array_api_support = all(member.array_api_support for member in of_members)
+            tags.input_tags.sparse = all(
+                member.input_tags.sparse for member in of_members
+            )
+            tags.input_tags.allow_nan = all(
+                member.input_tags.allow_nan for member in of_members
+            )
+            tags.array_api_support = all(
+                member.array_api_support for member in of_members
+            )
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -74,21 +105,25 @@ class LearnerBase(BaseEstimator):
 
     @property
     def feature_names_in_(self) -> np.ndarray:
-        """Names of those features, where it was fitted on a DataFrame with string columns."""
+        """Names of those features, where fitted on a DataFrame with string columns."""
         return self._fitted(next(iter(self._members().values())), "feature_names_in_")
 
     def _fitted(self, estimator: Any, attribute: str) -> Any:
         try:
             return getattr(estimator, attribute)
         except AttributeError:
-            # NotFittedError is an AttributeError too, so hasattr and getattr with a default see what they expect.
+            # NotFittedError is an AttributeError too, so hasattr and getattr with a
+            # default see what they expect.
             raise NotFittedError(
-                f"{type(self).__name__} has no {attribute}: its {type(estimator).__name__} is not fitted yet, or does "
+                f"{type(self).__name__} has no {attribute}: its "
+                f"{type(estimator).__name__} is not fitted yet, or does "
                 "not have it. Call fit or teach first."
             ) from None
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Say where metadata such as ``sample_weight`` goes: to the estimator's method of the same name.
+        """Say where metadata such as ``sample_weight`` goes.
+
+        To the estimator's method of the same name.
 
         Returns
         -------
@@ -100,7 +135,10 @@ class LearnerBase(BaseEstimator):
         return MetadataRouter(owner=self).add(method_mapping=mapping, **self._members())
 
     def _routed(self, method: str, kwargs: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """Arguments of ``method`` for each member; all of them for all when routing is off, as in modAL."""
+        """Arguments of ``method`` for each member.
+
+        All of them for all when routing is off, as in modAL.
+        """
         if not kwargs or not get_config()["enable_metadata_routing"]:
             return dict.fromkeys(self._members(), kwargs)
         routed = process_routing(self, method, **kwargs)
@@ -108,29 +146,43 @@ class LearnerBase(BaseEstimator):
 
     @overload
     def query(
-        self, X_pool: Any, *query_args: Any, return_metrics: Literal[False] = ..., **query_kwargs: Any
+        self,
+        X_pool: Any,
+        *query_args: Any,
+        return_metrics: Literal[False] = ...,
+        **query_kwargs: Any,
     ) -> tuple[np.ndarray, Any]: ...
 
     @overload
     def query(
-        self, X_pool: Any, *query_args: Any, return_metrics: Literal[True], **query_kwargs: Any
+        self,
+        X_pool: Any,
+        *query_args: Any,
+        return_metrics: Literal[True],
+        **query_kwargs: Any,
     ) -> tuple[np.ndarray, Any, np.ndarray | None]: ...
 
     def query(
-        self, X_pool: Any, *query_args: Any, return_metrics: bool = False, **query_kwargs: Any
+        self,
+        X_pool: Any,
+        *query_args: Any,
+        return_metrics: bool = False,
+        **query_kwargs: Any,
     ) -> tuple[np.ndarray, Any] | tuple[np.ndarray, Any, np.ndarray | None]:
         """Choose the rows of a pool whose labels would help most.
 
         Parameters
         ----------
         X_pool : any kind of rows
-            The unlabelled rows. Read by the strategy as it needs them; only the rows chosen are taken out.
+            The unlabelled rows. Read by the strategy as it needs them; only the rows
+            chosen are taken out.
         *query_args
             Passed on to the query strategy; the first is ``n_instances``.
         return_metrics : bool, default=False
             Whether the scores of the rows chosen are returned too.
         **query_kwargs
-            Passed on to the query strategy. Where it takes ``random_state``, the learner's own, if set, is passed.
+            Passed on to the query strategy. Where it takes ``random_state``, the
+            learner's own, if set, is passed.
 
         Returns
         -------
@@ -139,19 +191,20 @@ class LearnerBase(BaseEstimator):
         rows : kind of X_pool
             The rows at those positions; a pandas index is kept.
         scores : float array of shape (n_instances,) or None
-            Only with ``return_metrics=True``; None, with a warning, where the strategy returns none.
+            Only with ``return_metrics=True``; None, with a warning, where the strategy
+            returns none.
 
         Raises
         ------
         ValueError
-            When the pool is empty or smaller than ``n_instances``, or the answer of the strategy is not positions in
-            it.
+            When the pool is empty or smaller than ``n_instances``, or the answer of the
+            strategy is not positions in it.
 
         Notes
         -----
-        The strategy is called exactly once. It may return indices or ``(indices, scores)``: a ``tuple`` of two is
-        read as the latter, unless both are plain integers; a list or an array is always indices, whatever its
-        length.
+        The strategy is called exactly once. It may return indices or ``(indices,
+        scores)``: a ``tuple`` of two is read as the latter, unless both are plain
+        integers; a list or an array is always indices, whatever its length.
         """
         return _query.query(self, X_pool, query_args, query_kwargs, return_metrics)
 

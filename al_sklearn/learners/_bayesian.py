@@ -1,4 +1,4 @@
-"""`BayesianOptimizer`: a regressor that looks for the highest value of an expensive function."""
+"""`BayesianOptimizer`: a regressor that seeks an expensive function's highest value."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import modAL.models
 import numpy as np
 
-from al_sklearn._random import RandomState
+from al_sklearn._core.random import RandomState
 from al_sklearn.learners._acquisition import max_EI
 from al_sklearn.learners._active import ActiveLearner
-from al_sklearn.pool import take_rows
+from al_sklearn.rows import take_rows
 
 
 class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
@@ -24,13 +24,15 @@ class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
     estimator : estimator object
         Its ``predict`` takes ``return_std=True``, as ``GaussianProcessRegressor`` does.
     query_strategy : callable or str, default=max_EI
-    X_training, y_training, bootstrap_init, on_transformed, force_all_finite, random_state, **fit_kwargs
+    X_training, y_training, bootstrap_init, on_transformed, force_all_finite,
+    random_state, **fit_kwargs
         As for :class:`ActiveLearner`.
 
     Attributes
     ----------
     X_max : row or None
-        Where the highest value was: ``X[i]`` of an array, a Series of a DataFrame, a matrix of one row if sparse.
+        Where the highest value was: ``X[i]`` of an array, a Series of a DataFrame, a
+        matrix of one row if sparse.
     y_max : float
         That value; minus infinity before anything was taught.
 
@@ -79,8 +81,12 @@ class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
         self.X_max: Any = None
         self.y_max = -np.inf
 
-    def fit(self, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any) -> BayesianOptimizer:
-        """Forget what was taught, its maximum too, and fit; see :meth:`ActiveLearner.fit`.
+    def fit(
+        self, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any
+    ) -> BayesianOptimizer:
+        """Forget what was taught, its maximum too, and fit.
+
+        See :meth:`ActiveLearner.fit`.
 
         Parameters
         ----------
@@ -96,7 +102,9 @@ class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
         return self._find_max()
 
     def teach(self, X: Any, y: Any, *args: Any, **kwargs: Any) -> BayesianOptimizer:
-        """Add values, fit, and keep the highest in mind; see :meth:`ActiveLearner.teach`.
+        """Add values, fit, and keep the highest in mind.
+
+        See :meth:`ActiveLearner.teach`.
 
         Parameters
         ----------
@@ -112,8 +120,12 @@ class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
         self._raise_max(X, y)
         return self
 
-    def relabel(self, indices: Any, y: Any, refit: bool = True, **fit_kwargs: Any) -> BayesianOptimizer:
-        """Correct values; the maximum is looked for again. See :meth:`ActiveLearner.relabel`.
+    def relabel(
+        self, indices: Any, y: Any, refit: bool = True, **fit_kwargs: Any
+    ) -> BayesianOptimizer:
+        """Correct values; the maximum is looked for again.
+
+        See :meth:`ActiveLearner.relabel`.
 
         Parameters
         ----------
@@ -129,8 +141,12 @@ class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
         super().relabel(indices, y, refit, **fit_kwargs)
         return self._find_max()
 
-    def forget(self, indices: Any, refit: bool = True, **fit_kwargs: Any) -> BayesianOptimizer:
-        """Withdraw values; the maximum is looked for again. See :meth:`ActiveLearner.forget`.
+    def forget(
+        self, indices: Any, refit: bool = True, **fit_kwargs: Any
+    ) -> BayesianOptimizer:
+        """Withdraw values; the maximum is looked for again.
+
+        See :meth:`ActiveLearner.forget`.
 
         Parameters
         ----------
@@ -169,7 +185,10 @@ class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
 
 
 def row(X: Any, position: int) -> Any:
-    """Return one row without its first axis where X can do so: ``X[i]``, a Series; one row of a sparse matrix."""
+    """Return one row without its first axis where X can do so: ``X[i]``, a Series.
+
+    One row of a sparse matrix.
+    """
     rows = take_rows(X, [position])
     if isinstance(rows, dict):
         return {key: row(value, 0) for key, value in rows.items()}

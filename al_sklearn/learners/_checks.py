@@ -1,4 +1,7 @@
-"""What may be taught: one label a row, nothing missing, rows like the rows before. One clear sentence each."""
+"""What may be taught: one label a row, nothing missing, rows like the rows before.
+
+One clear sentence each.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from al_sklearn._errors import check_same_length
-from al_sklearn.pool import iter_chunks, n_rows
+from al_sklearn._core.checks import check_same_length
+from al_sklearn.rows import iter_chunks, n_rows
 
 # The check for NaN looks at about this many bytes at a time, whatever the size of X.
 _CHUNK_BYTES = 2**24
@@ -28,20 +31,28 @@ def check_labelled(X: Any, y: Any, force_all_finite: bool = True) -> None:
     X, y : any kind of rows
         What is about to be taught.
     force_all_finite : bool, default=True
-        Whether NaN and infinite values are refused. Torch data sets are not searched: that would read each image.
+        Whether NaN and infinite values are refused. Torch data sets are not searched:
+        that would read each image.
 
     Raises
     ------
     TypeError
         When one of them has no length.
     ValueError
-        When ``y`` is missing, both are empty, differ in length, or hold NaN or infinite values.
+        When ``y`` is missing, both are empty, differ in length, or hold NaN or infinite
+        values.
     """
     if y is None:
-        raise ValueError("Learning requires y to be passed, but the target y is None: give one label a row.")
+        raise ValueError(
+            "Learning requires y to be passed, but the target y is None: give one "
+            "label a row."
+        )
     for name, rows in (("X", X), ("y", y)):
         if isinstance(rows, (Number, str)) or getattr(rows, "shape", None) == ():
-            raise ValueError(f"{name} is a single value: give one entry a row, for instance {name}.reshape(1, -1).")
+            raise ValueError(
+                f"{name} is a single value: give one entry a row, for instance "
+                f"{name}.reshape(1, -1)."
+            )
     check_same_length(n_rows(X), n_rows(y))
     if n_rows(X) == 0:
         raise ValueError("X and y are empty: there is nothing to learn from.")
@@ -49,7 +60,8 @@ def check_labelled(X: Any, y: Any, force_all_finite: bool = True) -> None:
         for name, rows in (("X", X), ("y", y)):
             if not _all_finite(rows):
                 raise ValueError(
-                    f"{name} holds NaN, None or infinite values: clean it, or pass force_all_finite=False to an "
+                    f"{name} holds NaN, None or infinite values: clean it, or pass "
+                    "force_all_finite=False to an "
                     "estimator that copes with them."
                 )
 
@@ -57,13 +69,21 @@ def check_labelled(X: Any, y: Any, force_all_finite: bool = True) -> None:
 def check_follows(name: str, known: Any, new: Any) -> None:
     """Raise a ``ValueError`` unless rows of ``new`` look like those of ``known``."""
     known_shape, new_shape = getattr(known, "shape", None), getattr(new, "shape", None)
-    if known_shape is not None and new_shape is not None and tuple(known_shape[1:]) != tuple(new_shape[1:]):
+    if (
+        known_shape is not None
+        and new_shape is not None
+        and tuple(known_shape[1:]) != tuple(new_shape[1:])
+    ):
         raise ValueError(
-            f"The rows of {name} have shape {tuple(new_shape[1:])}, those known so far have {tuple(known_shape[1:])}."
+            f"The rows of {name} have shape {tuple(new_shape[1:])}, those known so "
+            f"far have {tuple(known_shape[1:])}."
         )
     if name == "y" and {_is_text(known), _is_text(new)} == {True, False}:
         # numpy would join 3 and "3" into strings without a word.
-        raise ValueError("The new labels and those known so far must be both numbers or both strings.")
+        raise ValueError(
+            "The new labels and those known so far must be both numbers or both "
+            "strings."
+        )
 
 
 def _is_text(y: Any) -> bool | None:
@@ -73,7 +93,11 @@ def _is_text(y: Any) -> bool | None:
         return True
     if kind in ("i", "u", "f", "b"):
         return False
-    first = next(iter(y), None) if isinstance(y, (list, tuple)) or hasattr(y, "iloc") or kind == "O" else None
+    first = (
+        next(iter(y), None)
+        if isinstance(y, (list, tuple)) or hasattr(y, "iloc") or kind == "O"
+        else None
+    )
     return None if first is None else isinstance(first, str)
 
 
@@ -81,16 +105,24 @@ def _all_finite(X: Any) -> bool:
     if isinstance(X, Mapping):
         return all(_all_finite(part) for part in X.values())
     if isinstance(X, pd.DataFrame):
-        return all(_all_finite(X[column]) for column in X.columns) if X.columns.is_unique else _all_finite(X.values)
+        return (
+            all(_all_finite(X[column]) for column in X.columns)
+            if X.columns.is_unique
+            else _all_finite(X.values)
+        )
     if isinstance(X, pd.Series):
-        return not X.isna().any() and (X.dtype.kind not in "fc" or bool(np.isfinite(X.to_numpy()).all()))
+        return not X.isna().any() and (
+            X.dtype.kind not in "fc" or bool(np.isfinite(X.to_numpy()).all())
+        )
     if sp.issparse(X):
         return X.dtype.kind not in "fc" or bool(np.isfinite(X.tocsr().data).all())
     if isinstance(X, (list, tuple)):
         return all(_item_finite(item) for item in X)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(X, torch.Tensor):
-        return not X.is_floating_point() or all(bool(torch.isfinite(part).all()) for _, part in _chunks(X))
+        return not X.is_floating_point() or all(
+            bool(torch.isfinite(part).all()) for _, part in _chunks(X)
+        )
     kind = getattr(getattr(X, "dtype", None), "kind", None)
     if kind in ("f", "c"):
         return all(bool(np.isfinite(part).all()) for _, part in _chunks(X))

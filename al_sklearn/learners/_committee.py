@@ -1,4 +1,7 @@
-"""`Committee` and `CommitteeRegressor`: several learners that vote, fitted in parallel."""
+"""`Committee` and `CommitteeRegressor`.
+
+Several learners that vote, fitted in parallel.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,20 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.metrics import accuracy_score, r2_score
 
-from al_sklearn._random import RandomState, as_generator
+from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.inference import columns_of
 from al_sklearn.learners._active import ActiveLearner, hstack
 from al_sklearn.learners._base import LearnerBase
 from al_sklearn.learners._checks import check_labelled
 from al_sklearn.learners._disagreement import max_std_sampling, vote_entropy_sampling
-from al_sklearn.learners._training import Labelled, extend_each, split_weights, train, training_mode
-from al_sklearn.pool import concat_rows, n_rows
+from al_sklearn.learners._training import (
+    Labelled,
+    extend_each,
+    split_weights,
+    train,
+    training_mode,
+)
+from al_sklearn.rows import concat_rows, n_rows
 from al_sklearn.strategies import get_strategy
 
 
@@ -37,15 +46,22 @@ class CommitteeBase(LearnerBase):
         random_state: RandomState,
     ) -> None:
         if not isinstance(learner_list, (list, tuple)) or len(learner_list) == 0:
-            raise TypeError(f"learner_list must be a list of at least one ActiveLearner, got {learner_list!r}.")
+            raise TypeError(
+                "learner_list must be a list of at least one ActiveLearner, got "
+                f"{learner_list!r}."
+            )
         for learner in learner_list:
             if not isinstance(learner, ActiveLearner):
                 raise TypeError(
-                    f"learner_list must hold al_sklearn.ActiveLearner objects, got {type(learner).__name__}: write "
+                    "learner_list must hold al_sklearn.ActiveLearner objects, got "
+                    f"{type(learner).__name__}: write "
                     "ActiveLearner(estimator)."
                 )
         if len({id(learner) for learner in learner_list}) != len(learner_list):
-            raise ValueError("A learner comes twice in learner_list: each member must be an object of its own.")
+            raise ValueError(
+                "A learner comes twice in learner_list: each member must be an object "
+                "of its own."
+            )
         get_strategy(query_strategy)
         self.learner_list = learner_list
         self.query_strategy = query_strategy
@@ -60,10 +76,15 @@ class CommitteeBase(LearnerBase):
         return len(self.learner_list)
 
     def _members(self) -> dict[str, Any]:
-        return {f"learner_{i}": learner.estimator for i, learner in enumerate(self.learner_list)}
+        return {
+            f"learner_{i}": learner.estimator
+            for i, learner in enumerate(self.learner_list)
+        }
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters; with ``deep`` those of the members too, as ``learner_0__estimator__C``.
+        """Return the parameters; with ``deep`` those of the members too.
+
+        A member's are named as ``learner_0__estimator__C``.
 
         Parameters
         ----------
@@ -77,7 +98,10 @@ class CommitteeBase(LearnerBase):
         if deep:
             for i, learner in enumerate(self.learner_list):
                 params[f"learner_{i}"] = learner
-                params.update((f"learner_{i}__{name}", value) for name, value in learner.get_params().items())
+                params.update(
+                    (f"learner_{i}__{name}", value)
+                    for name, value in learner.get_params().items()
+                )
         return params
 
     def set_params(self, **params: Any) -> Any:
@@ -91,8 +115,12 @@ class CommitteeBase(LearnerBase):
         -------
         self
         """
-        super().set_params(**{k: v for k, v in params.items() if not self._is_member_name(k)})
-        of_members = {name: value for name, value in params.items() if self._is_member_name(name)}
+        super().set_params(
+            **{k: v for k, v in params.items() if not self._is_member_name(k)}
+        )
+        of_members = {
+            name: value for name, value in params.items() if self._is_member_name(name)
+        }
         for name in sorted(of_members, key=len):
             member, _, rest = name.partition("__")
             i = int(member.removeprefix("learner_"))
@@ -105,11 +133,16 @@ class CommitteeBase(LearnerBase):
         return self
 
     def _is_member_name(self, name: str) -> bool:
-        return name.partition("__")[0] in {f"learner_{i}" for i in range(len(self.learner_list))}
+        return name.partition("__")[0] in {
+            f"learner_{i}" for i in range(len(self.learner_list))
+        }
 
     @property
     def X_training(self) -> Any:
-        """Rows that the members know: one object where all share it, else those of the members one after the other."""
+        """Rows that the members know.
+
+        One object where all share it, else those of the members one after the other.
+        """
         return self._shared("X_training")
 
     @property
@@ -118,11 +151,17 @@ class CommitteeBase(LearnerBase):
         return self._shared("y_training")
 
     def _shared(self, name: str) -> Any:
-        known = [learner for learner in self.learner_list if learner.X_training is not None]
+        known = [
+            learner for learner in self.learner_list if learner.X_training is not None
+        ]
         if not known:
             return None
-        # Members that were taught together hold the very same objects: nothing is joined, nothing copied.
-        distinct = {(id(learner.X_training), id(learner.y_training)): learner for learner in known}
+        # Members that were taught together hold the very same objects: nothing is
+        # joined, nothing copied.
+        distinct = {
+            (id(learner.X_training), id(learner.y_training)): learner
+            for learner in known
+        }
         parts = [getattr(learner, name) for learner in distinct.values()]
         joined = parts[0]
         for part in parts[1:]:
@@ -130,7 +169,9 @@ class CommitteeBase(LearnerBase):
         return joined
 
     def transform_without_estimating(self, X: Any) -> Any:
-        """Transform rows as the last steps of the members' estimators see them, side by side.
+        """Transform rows as the last steps of the members' estimators see them.
+
+        The members' results are side by side.
 
         Parameters
         ----------
@@ -140,7 +181,9 @@ class CommitteeBase(LearnerBase):
         -------
         rows
         """
-        parts = [learner.transform_without_estimating(X) for learner in self.learner_list]
+        parts = [
+            learner.transform_without_estimating(X) for learner in self.learner_list
+        ]
         # Without a pipeline every part is X itself: once is enough for any distance.
         return X if all(part is X for part in parts) else hstack(parts)
 
@@ -151,14 +194,22 @@ class CommitteeBase(LearnerBase):
         mode: str | None = None,
         bootstrap: bool = False,
     ) -> None:
-        """Fit every member on its rows, in parallel; all of them share X, and only estimators come back."""
+        """Fit every member on its rows, in parallel.
+
+        All of them share X, and only estimators come back.
+        """
         n_members = len(self.learner_list)
         n_jobs = effective_n_jobs(self.n_jobs)
         rows: list[np.ndarray | None] = [None] * n_members
         seeds: list[int | None] = [None] * n_members
         if self.random_state is not None or n_jobs != 1:
-            # Workers begin with equal global generators: without a seed each, nets would start from equal weights.
-            stream = self._generator() if self.random_state is not None else as_generator(None)
+            # Workers begin with equal global generators: without a seed each, nets
+            # would start from equal weights.
+            stream = (
+                self._generator()
+                if self.random_state is not None
+                else as_generator(None)
+            )
             seeds = [int(seed) for seed in stream.integers(2**31 - 1, size=n_members)]
         if bootstrap:
             rows = [
@@ -168,7 +219,14 @@ class CommitteeBase(LearnerBase):
                 for learner, part in zip(self.learner_list, data, strict=True)
             ]
         estimators = Parallel(n_jobs=self.n_jobs)(
-            delayed(train)(learner.estimator, part, mode=mode, bootstrap=indices, seed=seed, fit_kwargs=kwargs)
+            delayed(train)(
+                learner.estimator,
+                part,
+                mode=mode,
+                bootstrap=indices,
+                seed=seed,
+                fit_kwargs=kwargs,
+            )
             for learner, part, indices, seed, kwargs in zip(
                 self.learner_list, data, rows, seeds, fit_kwargs, strict=True
             )
@@ -237,7 +295,8 @@ class CommitteeBase(LearnerBase):
         only_new, training, refit, store
             As for :meth:`ActiveLearner.teach`.
         **fit_kwargs
-            Passed on to ``fit`` of the estimators; ``sample_weight`` has one value for each new row.
+            Passed on to ``fit`` of the estimators; ``sample_weight`` has one value for
+            each new row.
 
         Returns
         -------
@@ -250,18 +309,25 @@ class CommitteeBase(LearnerBase):
         """
         mode = training_mode(training, only_new)
         if not refit and (mode is not None or bootstrap or not store):
-            raise ValueError("refit=False only stores: training, only_new, bootstrap and store=False contradict it.")
+            raise ValueError(
+                "refit=False only stores: training, only_new, bootstrap and "
+                "store=False contradict it."
+            )
         self._check(X, y)
         weights, others = self._split(fit_kwargs, n_rows(X))
         new = [Labelled(X, y, part) for part in weights]
         everything = extend_each([learner._known for learner in self.learner_list], new)
         if refit:
-            self._train(new if mode == "only_new" else everything, others, mode, bootstrap)
+            self._train(
+                new if mode == "only_new" else everything, others, mode, bootstrap
+            )
         if store:
             self._assign(everything)
         return self
 
-    def refit(self, bootstrap: bool = False, training: str | None = None, **fit_kwargs: Any) -> Any:
+    def refit(
+        self, bootstrap: bool = False, training: str | None = None, **fit_kwargs: Any
+    ) -> Any:
         """Train every member again on what it knows.
 
         Parameters
@@ -284,11 +350,16 @@ class CommitteeBase(LearnerBase):
         """
         mode = training_mode(training, False)
         if mode == "only_new":
-            raise ValueError("refit trains on everything known: there are no new rows for training='only_new'.")
+            raise ValueError(
+                "refit trains on everything known: there are no new rows for "
+                "training='only_new'."
+            )
         data = [learner._known for learner in self.learner_list]
         if any(part.X is None for part in data):
             raise ValueError("Nothing is known yet: call fit or teach first.")
-        self._train(data, list(self._routed("fit", fit_kwargs).values()), mode, bootstrap)
+        self._train(
+            data, list(self._routed("fit", fit_kwargs).values()), mode, bootstrap
+        )
         return self
 
     def rebag(self, **fit_kwargs: Any) -> Any:
@@ -305,8 +376,12 @@ class CommitteeBase(LearnerBase):
         """
         return self.refit(bootstrap=True, **fit_kwargs)
 
-    def relabel(self, indices: Any, y: Any, refit: bool = True, **fit_kwargs: Any) -> Any:
-        """Correct labels that all members were taught; see :meth:`ActiveLearner.relabel`.
+    def relabel(
+        self, indices: Any, y: Any, refit: bool = True, **fit_kwargs: Any
+    ) -> Any:
+        """Correct labels that all members were taught.
+
+        See :meth:`ActiveLearner.relabel`.
 
         Parameters
         ----------
@@ -324,7 +399,8 @@ class CommitteeBase(LearnerBase):
         Raises
         ------
         ValueError
-            As for :meth:`ActiveLearner.relabel`, and when the members were not taught together.
+            As for :meth:`ActiveLearner.relabel`, and when the members were not taught
+            together.
         """
         return self._change(lambda known: known.relabel(indices, y), refit, fit_kwargs)
 
@@ -346,20 +422,33 @@ class CommitteeBase(LearnerBase):
         Raises
         ------
         ValueError
-            As for :meth:`ActiveLearner.forget`, and when the members were not taught together.
+            As for :meth:`ActiveLearner.forget`, and when the members were not taught
+            together.
         """
         return self._change(lambda known: known.forget(indices), refit, fit_kwargs)
 
-    def _change(self, change: Callable[[Labelled], Labelled], refit: bool, fit_kwargs: dict[str, Any]) -> Any:
+    def _change(
+        self,
+        change: Callable[[Labelled], Labelled],
+        refit: bool,
+        fit_kwargs: dict[str, Any],
+    ) -> Any:
         known = [learner._known for learner in self.learner_list]
         if len({(id(part.X), id(part.y)) for part in known}) != 1:
-            raise ValueError("The members were not taught the same rows: change each learner by itself.")
+            raise ValueError(
+                "The members were not taught the same rows: change each learner by "
+                "itself."
+            )
         changed = [change(part) for part in known]
-        self._assign([Labelled(changed[0].X, changed[0].y, part.weights) for part in changed])
+        self._assign(
+            [Labelled(changed[0].X, changed[0].y, part.weights) for part in changed]
+        )
         return self.refit(**fit_kwargs) if refit else self
 
     def _check(self, X: Any, y: Any) -> None:
-        check_labelled(X, y, all(learner.force_all_finite for learner in self.learner_list))
+        check_labelled(
+            X, y, all(learner.force_all_finite for learner in self.learner_list)
+        )
 
     def _assign(self, data: Sequence[Labelled]) -> None:
         for learner, part in zip(self.learner_list, data, strict=True):
@@ -379,9 +468,18 @@ class CommitteeBase(LearnerBase):
         array of shape (n, n_members)
             Of the type of the labels: strings stay strings.
         """
-        votes = [np.asarray(learner.predict(X, **predict_kwargs)) for learner in self.learner_list]
+        votes = [
+            np.asarray(learner.predict(X, **predict_kwargs))
+            for learner in self.learner_list
+        ]
         # Regressors taught a column give a column.
-        return np.stack([vote.reshape(len(vote)) if vote.size == len(vote) else vote for vote in votes], axis=1)
+        return np.stack(
+            [
+                vote.reshape(len(vote)) if vote.size == len(vote) else vote
+                for vote in votes
+            ],
+            axis=1,
+        )
 
 
 class Committee(CommitteeBase, modAL.models.Committee):
@@ -392,18 +490,22 @@ class Committee(CommitteeBase, modAL.models.Committee):
     Parameters
     ----------
     learner_list : list of ActiveLearner
-        The members. Those taught together share their rows; nothing is copied per member.
+        The members. Those taught together share their rows; nothing is copied per
+        member.
     query_strategy : callable or str, default=vote_entropy_sampling
         As for :class:`ActiveLearner`; it is given the committee.
     on_transformed : bool, default=False
-        Whether ranked batch sampling measures distances after the members' own transformations.
+        Whether ranked batch sampling measures distances after the members' own
+        transformations.
     n_jobs : int or None, default=None
-        Members fitted at a time, through joblib. None means 1, or what ``joblib.parallel_config`` says.
+        Members fitted at a time, through joblib. None means 1, or what
+        ``joblib.parallel_config`` says.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
-        Gives every member a seed of its own, for its bootstrap sample, for each ``random_state`` of its estimator
-        that is None, and for estimators that draw from the global generators, as plain skorch nets do. The
-        generators are put back after the fit. With a threading backend the global generators are shared, and only
-        estimators with a ``random_state`` are repeatable.
+        Gives every member a seed of its own, for its bootstrap sample, for each
+        ``random_state`` of its estimator that is None, and for estimators that draw
+        from the global generators, as plain skorch nets do. The generators are put back
+        after the fit. With a threading backend the global generators are shared, and
+        only estimators with a ``random_state`` are repeatable.
 
     Attributes
     ----------
@@ -425,7 +527,9 @@ class Committee(CommitteeBase, modAL.models.Committee):
     >>> from sklearn.naive_bayes import GaussianNB
     >>> from al_sklearn import ActiveLearner, Committee
     >>> X, y = load_iris(return_X_y=True)
-    >>> committee = Committee([ActiveLearner(LogisticRegression()), ActiveLearner(GaussianNB())])
+    >>> committee = Committee(
+    ...     [ActiveLearner(LogisticRegression()), ActiveLearner(GaussianNB())]
+    ... )
     >>> indices, rows = committee.fit(X[::10], y[::10]).query(X, n_instances=3)
     >>> committee.teach(rows, y[indices]).score(X, y) > 0.9
     True
@@ -444,7 +548,11 @@ class Committee(CommitteeBase, modAL.models.Committee):
     @property
     def classes_(self) -> np.ndarray:
         """Every class that a member knows, sorted."""
-        return np.unique(np.concatenate([np.asarray(learner.classes_) for learner in self.learner_list]))
+        return np.unique(
+            np.concatenate(
+                [np.asarray(learner.classes_) for learner in self.learner_list]
+            )
+        )
 
     @property
     def n_classes_(self) -> int:
@@ -464,7 +572,9 @@ class Committee(CommitteeBase, modAL.models.Committee):
         -------
         array of shape (n,)
         """
-        return self.classes_[self.predict_proba(X, **predict_proba_kwargs).argmax(axis=1)]
+        return self.classes_[
+            self.predict_proba(X, **predict_proba_kwargs).argmax(axis=1)
+        ]
 
     def predict_proba(self, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
         """Mean of the members' probabilities.
@@ -493,8 +603,9 @@ class Committee(CommitteeBase, modAL.models.Committee):
         Returns
         -------
         array of shape (n, n_members, n_classes)
-            Columns follow ``classes_``; a class that a member does not know has probability 0 there. What a plain
-            skorch net gives to classes that no member knows goes to the others in proportion.
+            Columns follow ``classes_``; a class that a member does not know has
+            probability 0 there. What a plain skorch net gives to classes that no member
+            knows goes to the others in proportion.
         """
         classes = self.classes_
         votes = np.zeros((n_rows(X), len(self.learner_list), len(classes)))
@@ -505,7 +616,11 @@ class Committee(CommitteeBase, modAL.models.Committee):
             votes[:, i, np.searchsorted(classes, labels[known])] = proba[:, known]
             if not known.all():
                 total = votes[:, i].sum(axis=1, keepdims=True)
-                votes[:, i] = np.where(total > 0, votes[:, i] / np.where(total > 0, total, 1), 1 / len(classes))
+                votes[:, i] = np.where(
+                    total > 0,
+                    votes[:, i] / np.where(total > 0, total, 1),
+                    1 / len(classes),
+                )
         return votes
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -544,7 +659,8 @@ class CommitteeRegressor(CommitteeBase, modAL.models.CommitteeRegressor):
     >>> from al_sklearn import ActiveLearner, CommitteeRegressor
     >>> X, y = load_diabetes(return_X_y=True)
     >>> members = [ActiveLearner(DecisionTreeRegressor()) for _ in range(3)]
-    >>> committee = CommitteeRegressor(members, random_state=0).fit(X[:50], y[:50], bootstrap=True)
+    >>> committee = CommitteeRegressor(members, random_state=0)
+    >>> committee = committee.fit(X[:50], y[:50], bootstrap=True)
     >>> indices, rows = committee.query(X, n_instances=2)
     >>> mean, std = committee.predict(rows, return_std=True)
     >>> bool((std > 0).all())
@@ -579,7 +695,11 @@ class CommitteeRegressor(CommitteeBase, modAL.models.CommitteeRegressor):
             Only with ``return_std=True``.
         """
         votes = self.vote(X, **predict_kwargs)
-        return (votes.mean(axis=1), votes.std(axis=1)) if return_std else votes.mean(axis=1)
+        return (
+            (votes.mean(axis=1), votes.std(axis=1))
+            if return_std
+            else votes.mean(axis=1)
+        )
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² of :meth:`predict`.

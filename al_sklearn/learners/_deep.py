@@ -7,11 +7,11 @@ from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
-from al_sklearn._random import RandomState
+from al_sklearn._core.random import RandomState
 from al_sklearn.learners._active import SingleLearner
 from al_sklearn.learners._checks import check_labelled
 from al_sklearn.learners._training import Labelled, split_weights
-from al_sklearn.pool import n_rows
+from al_sklearn.rows import n_rows
 from al_sklearn.strategies import least_confidence
 
 try:
@@ -22,15 +22,19 @@ except ImportError:
 
 
 class DeepActiveLearner(SingleLearner, _ModalLearner):
-    """A skorch net, or anything with ``partial_fit``, that keeps no data: each ``teach`` trains on what it is given.
+    """A skorch net, or anything with ``partial_fit``, that keeps no data.
 
-    A drop-in for ``modAL.models.DeepActiveLearner`` of modAL 0.4.2, of which it is a subclass where there is one.
-    :class:`ActiveLearner` takes nets too, and keeps their data.
+    Each ``teach`` trains on what it is given.
+
+    A drop-in for ``modAL.models.DeepActiveLearner`` of modAL 0.4.2, of which it is a
+    subclass where there is one. :class:`ActiveLearner` takes nets too, and keeps their
+    data.
 
     Parameters
     ----------
     estimator : skorch net
-        Initialised at once, as in modAL, unless it is already, or finds out the shape of its input at its first fit.
+        Initialised at once, as in modAL, unless it is already, or finds out the shape
+        of its input at its first fit.
     query_strategy : callable or str, default=least_confidence
     on_transformed, force_all_finite, random_state
         As for :class:`ActiveLearner`.
@@ -50,7 +54,8 @@ class DeepActiveLearner(SingleLearner, _ModalLearner):
     >>> from al_sklearn import DeepActiveLearner, ImageClassifier
     >>> digits = load_digits()
     >>> X, y = digits.images.astype("uint8") * 15, digits.target
-    >>> learner = DeepActiveLearner(ImageClassifier(max_epochs=2, verbose=0, random_state=0))
+    >>> net = ImageClassifier(max_epochs=2, verbose=0, random_state=0)
+    >>> learner = DeepActiveLearner(net)
     >>> indices, images = learner.teach(X[:100], y[:100]).query(X[100:], n_instances=10)
     >>> learner.X_training is None
     True
@@ -68,7 +73,9 @@ class DeepActiveLearner(SingleLearner, _ModalLearner):
         force_all_finite: bool = True,
         random_state: RandomState = None,
     ):
-        self._store(estimator, query_strategy, on_transformed, force_all_finite, random_state)
+        self._store(
+            estimator, query_strategy, on_transformed, force_all_finite, random_state
+        )
         initialize = getattr(estimator, "initialize", None)
         if (
             initialize is not None
@@ -78,7 +85,9 @@ class DeepActiveLearner(SingleLearner, _ModalLearner):
         ):
             initialize()
 
-    def fit(self, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any) -> DeepActiveLearner:
+    def fit(
+        self, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any
+    ) -> DeepActiveLearner:
         """Train from new weights on ``X`` and ``y``; nothing is stored.
 
         Parameters
@@ -102,7 +111,12 @@ class DeepActiveLearner(SingleLearner, _ModalLearner):
         return self.teach(X, y, warm_start=False, bootstrap=bootstrap, **fit_kwargs)
 
     def teach(
-        self, X: Any, y: Any, warm_start: bool = True, bootstrap: bool = False, **fit_kwargs: Any
+        self,
+        X: Any,
+        y: Any,
+        warm_start: bool = True,
+        bootstrap: bool = False,
+        **fit_kwargs: Any,
     ) -> DeepActiveLearner:
         """Train on ``X`` and ``y``.
 
@@ -110,8 +124,8 @@ class DeepActiveLearner(SingleLearner, _ModalLearner):
         ----------
         X, y : any kind of rows
         warm_start : bool, default=True
-            True goes on from the present weights (the estimator's ``partial_fit``), False starts from new ones
-            (``fit``).
+            True goes on from the present weights (the estimator's ``partial_fit``),
+            False starts from new ones (``fit``).
         bootstrap : bool, default=False
             Whether to train on a bootstrap sample.
         **fit_kwargs
@@ -130,11 +144,14 @@ class DeepActiveLearner(SingleLearner, _ModalLearner):
         """
         if warm_start and not hasattr(self.estimator, "partial_fit"):
             raise TypeError(
-                f"{type(self.estimator).__name__} has no partial_fit and cannot go on from its present weights: use "
+                f"{type(self.estimator).__name__} has no partial_fit and cannot go on "
+                "from its present weights: use "
                 "warm_start=False, or ActiveLearner."
             )
         check_labelled(X, y, self.force_all_finite)
-        weights, _, others = split_weights(self._routed("fit", fit_kwargs)["estimator"], n_rows(X), n_rows(X))
+        weights, _, others = split_weights(
+            self._routed("fit", fit_kwargs)["estimator"], n_rows(X), n_rows(X)
+        )
         mode = "partial_fit" if warm_start else "from_scratch"
         self._fit_estimator(Labelled(X, y, weights), mode, bootstrap, others)
         return self

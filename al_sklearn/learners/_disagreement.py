@@ -1,4 +1,4 @@
-"""Measures of disagreement between the members of a committee, and the query strategies made of them."""
+"""Measures of disagreement in a committee, and the query strategies made of them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn._random import RandomState
-from al_sklearn.pool import n_rows
+from al_sklearn._core.random import RandomState
+from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures
 from al_sklearn.strategies.selectors import top_k
 
@@ -28,10 +28,14 @@ def vote_entropy(committee: Any, X: Any, **predict_kwargs: Any) -> np.ndarray:
     array of shape (n,)
         In nats, 0 where all agree.
     """
-    return measures.entropy(measures.vote_shares(committee.vote(X, **predict_kwargs), committee.classes_))
+    return measures.entropy(
+        measures.vote_shares(committee.vote(X, **predict_kwargs), committee.classes_)
+    )
 
 
-def consensus_entropy(committee: Any, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+def consensus_entropy(
+    committee: Any, X: Any, **predict_proba_kwargs: Any
+) -> np.ndarray:
     """Entropy of the mean of the members' probabilities.
 
     Parameters
@@ -50,8 +54,12 @@ def consensus_entropy(committee: Any, X: Any, **predict_proba_kwargs: Any) -> np
     return measures.entropy(committee.predict_proba(X, **predict_proba_kwargs))
 
 
-def KL_max_disagreement(committee: Any, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
-    """Largest Kullback-Leibler divergence of a member from the mean of the members (McCallum & Nigam 1998).
+def KL_max_disagreement(
+    committee: Any, X: Any, **predict_proba_kwargs: Any
+) -> np.ndarray:
+    """Largest Kullback-Leibler divergence of a member from the members' mean.
+
+    See McCallum & Nigam 1998.
 
     Parameters
     ----------
@@ -89,7 +97,8 @@ def vote_entropy_sampling(
     n_instances : int, default=1
         How many to choose.
     random_tie_break : bool, default=False
-        Whether ties, which are many with few members, are broken at random instead of by position.
+        Whether ties, which are many with few members, are broken at random instead of
+        by position.
     random_state : int, Generator or None, default=None
         For ``random_tie_break``.
     **predict_kwargs
@@ -103,7 +112,12 @@ def vote_entropy_sampling(
         Their vote entropy.
     """
     utilities = vote_entropy(committee, X, **predict_kwargs)
-    return top_k(utilities, n_instances, random_tie_break=random_tie_break, random_state=random_state)
+    return top_k(
+        utilities,
+        n_instances,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
 
 
 def max_std_sampling(
@@ -114,12 +128,15 @@ def max_std_sampling(
     random_state: RandomState = None,
     **predict_kwargs: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows whose prediction has the largest standard deviation: the default of :class:`CommitteeRegressor`.
+    """Rows whose prediction has the largest standard deviation.
+
+    The default of :class:`CommitteeRegressor`.
 
     Parameters
     ----------
     regressor : object
-        Its ``predict`` takes ``return_std=True``: a committee of regressors, a Gaussian process.
+        Its ``predict`` takes ``return_std=True``: a committee of regressors, a Gaussian
+        process.
     X : any kind of rows
         The pool.
     n_instances : int, default=1
@@ -140,4 +157,6 @@ def max_std_sampling(
     """
     _, std = regressor.predict(X, return_std=True, **predict_kwargs)
     std = np.asarray(std).reshape(n_rows(X))
-    return top_k(std, n_instances, random_tie_break=random_tie_break, random_state=random_state)
+    return top_k(
+        std, n_instances, random_tie_break=random_tie_break, random_state=random_state
+    )

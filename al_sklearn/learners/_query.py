@@ -8,23 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn._errors import check_n_instances
-from al_sklearn._random import as_seed
-from al_sklearn.pool import n_rows, take_rows
+from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.random import as_seed
+from al_sklearn.rows import n_rows, take_rows
 from al_sklearn.strategies import get_strategy, takes_random_state
 
 
 def query(
     learner: Any, X_pool: Any, args: tuple, kwargs: dict[str, Any], return_metrics: bool
 ) -> tuple[np.ndarray, Any] | tuple[np.ndarray, Any, np.ndarray | None]:
-    """Run ``learner.query_strategy`` exactly once over ``X_pool`` and take the rows that it chose."""
+    """Run ``learner.query_strategy`` once over ``X_pool`` and take its rows."""
     n_pool = n_rows(X_pool)
     if n_pool == 0:
         raise ValueError("The pool is empty: there is nothing left to query.")
     if "n_instances" in kwargs:
         check_n_instances(kwargs["n_instances"], n_pool)
     strategy = get_strategy(learner.query_strategy)
-    if learner.random_state is not None and "random_state" not in kwargs and takes_random_state(strategy):
+    if (
+        learner.random_state is not None
+        and "random_state" not in kwargs
+        and takes_random_state(strategy)
+    ):
         kwargs = {**kwargs, "random_state": as_seed(learner._generator())}
     # No `except` here: an error of the strategy, or Ctrl-C, is the caller's to see.
     indices, scores = split_answer(strategy(learner, X_pool, *args, **kwargs), n_pool)
@@ -32,7 +36,9 @@ def query(
     if not return_metrics:
         return indices, rows
     if scores is None:
-        warnings.warn("This query strategy returns no scores: the metrics are None.", stacklevel=3)
+        warnings.warn(
+            "This query strategy returns no scores: the metrics are None.", stacklevel=3
+        )
     return indices, rows, scores
 
 
@@ -41,9 +47,9 @@ def split_answer(answer: Any, n_pool: int) -> tuple[np.ndarray, np.ndarray | Non
 
     The type of the answer decides, never its length alone:
 
-    - a ``tuple`` of two, unless both are plain integers, is ``(indices, scores)``; where the second has not one
-      number for each index it is taken as the rows themselves, which modAL before 0.4 returned, and there are no
-      scores;
+    - a ``tuple`` of two, unless both are plain integers, is ``(indices, scores)``;
+      where the second has not one number for each index it is taken as the rows
+      themselves, which modAL before 0.4 returned, and there are no scores;
     - everything else, a list, an array, one integer, a tuple of integers, is indices.
 
     Parameters
@@ -63,38 +69,60 @@ def split_answer(answer: Any, n_pool: int) -> tuple[np.ndarray, np.ndarray | Non
     TypeError
         When the indices are not integers.
     ValueError
-        When they are not one-dimensional or outside the pool, or the scores do not match them in number.
+        When they are not one-dimensional or outside the pool, or the scores do not
+        match them in number.
     """
     scores = None
-    if isinstance(answer, tuple) and len(answer) == 2 and not all(isinstance(part, Integral) for part in answer):
+    if (
+        isinstance(answer, tuple)
+        and len(answer) == 2
+        and not all(isinstance(part, Integral) for part in answer)
+    ):
         answer, scores = answer
     raw = _to_numpy(answer)
     indices = np.atleast_1d(raw) if raw.size else np.empty(0, dtype=np.int64)
     if indices.dtype.kind not in "iu":
         raise TypeError(
-            "A query strategy must return integer positions in the pool, alone or as (indices, scores); "
+            "A query strategy must return integer positions in the pool, alone or as "
+            "(indices, scores); "
             f"got {type(answer).__name__} of dtype {raw.dtype}."
         )
     if indices.ndim != 1:
-        raise ValueError(f"A query strategy must return one-dimensional indices, got shape {indices.shape}.")
+        raise ValueError(
+            "A query strategy must return one-dimensional indices, got shape "
+            f"{indices.shape}."
+        )
     if len(indices) and (indices.min() < 0 or indices.max() >= n_pool):
         raise ValueError(
-            f"A query strategy must return positions from 0 to {n_pool - 1}, got {indices.min()} … {indices.max()}."
+            f"A query strategy must return positions from 0 to {n_pool - 1}, got "
+            f"{indices.min()} … {indices.max()}."
         )
-    return indices.astype(np.int64), _scores(scores, len(indices), scalar_index=raw.ndim == 0)
+    return indices.astype(np.int64), _scores(
+        scores, len(indices), scalar_index=raw.ndim == 0
+    )
 
 
 def _scores(scores: Any, n: int, scalar_index: bool) -> np.ndarray | None:
-    if scores is None or hasattr(scores, "iloc") or hasattr(scores, "tocsr") or isinstance(scores, dict):
+    if (
+        scores is None
+        or hasattr(scores, "iloc")
+        or hasattr(scores, "tocsr")
+        or isinstance(scores, dict)
+    ):
         return None
     values = _to_numpy(scores)
     if values.dtype.kind not in "iuf":
         return None
     if values.size == n:
-        return values.reshape(n).astype(np.float64 if values.dtype.kind in "iu" else values.dtype)
+        return values.reshape(n).astype(
+            np.float64 if values.dtype.kind in "iu" else values.dtype
+        )
     if values.ndim > 1 or scalar_index:
         return None
-    raise ValueError(f"A query strategy must return one score for each index, got {values.size} for {n}.")
+    raise ValueError(
+        f"A query strategy must return one score for each index, got {values.size} "
+        f"for {n}."
+    )
 
 
 def _to_numpy(values: Any) -> np.ndarray:

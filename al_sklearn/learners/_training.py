@@ -1,4 +1,7 @@
-"""How an estimator is trained on what is known: which rows, from which weights, with which randomness."""
+"""How an estimator is trained on what is known.
+
+Which rows, from which weights, with which randomness.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,28 @@ from typing import Any, Final
 
 import numpy as np
 
-from al_sklearn._errors import check_same_length
-from al_sklearn._labelled_dataset import with_labels
-from al_sklearn._random import preserve_global_rng
+from al_sklearn._core.checks import check_same_length
+from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.learners._checks import check_follows
-from al_sklearn.pool import concat_rows, n_rows, take_rows
+from al_sklearn.rows import concat_rows, n_rows, take_rows, with_labels
 
 TRAINING_MODES: Final = ("from_scratch", "fine_tune", "only_new")
 
 
 def training_mode(training: str | None, only_new: bool) -> str | None:
-    """Join ``training`` and modAL's ``only_new``; None means the estimator's own ``fit`` on everything known."""
+    """Join ``training`` and modAL's ``only_new``.
+
+    None means the estimator's own ``fit`` on everything known.
+    """
     if training is not None and training not in TRAINING_MODES:
-        raise ValueError(f"training must be one of {', '.join(TRAINING_MODES)} or None, got {training!r}.")
+        raise ValueError(
+            f"training must be one of {', '.join(TRAINING_MODES)} or None, got "
+            f"{training!r}."
+        )
     if only_new and training not in (None, "only_new"):
-        raise ValueError(f"only_new=True contradicts training={training!r}: give one of them.")
+        raise ValueError(
+            f"only_new=True contradicts training={training!r}: give one of them."
+        )
     return "only_new" if only_new else training
 
 
@@ -59,12 +69,21 @@ class Labelled:
             return new
         check_follows("X", self.X, new.X)
         check_follows("y", self.y, new.y)
-        return Labelled(concat_rows(self.X, new.X), concat_rows(self.y, new.y), self.extend_weights(new))
+        return Labelled(
+            concat_rows(self.X, new.X),
+            concat_rows(self.y, new.y),
+            self.extend_weights(new),
+        )
 
     def extend_weights(self, new: Labelled) -> dict[str, np.ndarray]:
-        """Weights of these rows followed by those of ``new``; a row without a weight weighs 1."""
+        """Weights of these rows followed by those of ``new``.
+
+        A row without a weight weighs 1.
+        """
         return {
-            name: np.concatenate([part.weights.get(name, np.ones(len(part))) for part in (self, new)])
+            name: np.concatenate(
+                [part.weights.get(name, np.ones(len(part))) for part in (self, new)]
+            )
             for name in {*self.weights, *new.weights}
         }
 
@@ -84,7 +103,10 @@ class Labelled:
         """Return the rows without those at ``indices``."""
         kept = np.delete(np.arange(len(self)), self._positions(indices))
         if len(kept) == 0:
-            raise ValueError(f"All {len(self)} rows would be forgotten: clone the learner to start from nothing.")
+            raise ValueError(
+                f"All {len(self)} rows would be forgotten: clone the learner to start "
+                "from nothing."
+            )
         return self.take(kept)
 
     def _positions(self, indices: Any) -> np.ndarray:
@@ -92,33 +114,47 @@ class Labelled:
         if positions.dtype == bool and positions.shape == (len(self),):
             positions = np.flatnonzero(positions)
         if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iu"):
-            raise ValueError(f"indices must be integer positions in X_training, got {indices!r}.")
+            raise ValueError(
+                f"indices must be integer positions in X_training, got {indices!r}."
+            )
         if positions.size and (positions.min() < 0 or positions.max() >= len(self)):
-            raise ValueError(f"indices must be positions in X_training, from 0 to {len(self) - 1}, got {indices!r}.")
+            raise ValueError(
+                f"indices must be positions in X_training, from 0 to {len(self) - 1}, "
+                f"got {indices!r}."
+            )
         if len(np.unique(positions)) != len(positions):
             raise ValueError("indices must name each row once; some come twice.")
         return positions.astype(np.int64)
 
 
 def extend_each(known: Sequence[Labelled], new: Sequence[Labelled]) -> list[Labelled]:
-    """Extend each of ``known`` by its part of ``new``; those that share rows share the result, joined only once."""
+    """Extend each of ``known`` by its part of ``new``.
+
+    Those that share rows share the result, joined only once.
+    """
     joined: dict[tuple[int, int], Labelled] = {}
     extended = []
     for old, part in zip(known, new, strict=True):
         key = (id(old.X), id(old.y))
         if key not in joined:
             joined[key] = old.extend(part)
-        extended.append(Labelled(joined[key].X, joined[key].y, old.extend_weights(part)))
+        extended.append(
+            Labelled(joined[key].X, joined[key].y, old.extend_weights(part))
+        )
     return extended
 
 
-def split_weights(fit_kwargs: dict[str, Any], n_new: int, n_all: int) -> tuple[dict, dict, dict]:
-    """Split fit arguments into weights of the new rows, weights of all rows, and everything else."""
+def split_weights(
+    fit_kwargs: dict[str, Any], n_new: int, n_all: int
+) -> tuple[dict, dict, dict]:
+    """Split fit arguments into weights of new rows, of all rows, and the rest."""
     of_new: dict[str, np.ndarray] = {}
     of_all: dict[str, np.ndarray] = {}
     others: dict[str, Any] = {}
     for name, value in fit_kwargs.items():
-        if value is None or not (name == "sample_weight" or name.endswith("__sample_weight")):
+        if value is None or not (
+            name == "sample_weight" or name.endswith("__sample_weight")
+        ):
             others[name] = value
             continue
         values = np.asarray(value)
@@ -127,7 +163,10 @@ def split_weights(fit_kwargs: dict[str, Any], n_new: int, n_all: int) -> tuple[d
         elif len(values) == n_all:
             of_all[name] = values
         else:
-            raise ValueError(f"{name} must have one value for each row taught ({n_new}), got {len(values)}.")
+            raise ValueError(
+                f"{name} must have one value for each row taught ({n_new}), got "
+                f"{len(values)}."
+            )
     return of_new, of_all, others
 
 
@@ -140,7 +179,9 @@ def train(
     seed: int | None = None,
     fit_kwargs: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Fit ``estimator`` and return it. Runs in a worker too, so everything that it needs is passed in.
+    """Fit ``estimator`` and return it.
+
+    Runs in a worker too, so everything that it needs is passed in.
 
     Parameters
     ----------
@@ -153,7 +194,8 @@ def train(
     bootstrap : int array, optional
         Rows of ``data`` to fit instead of all; repeats allowed.
     seed : int, optional
-        Seed for this fit alone; the global generators and the estimator's parameters are put back after it.
+        Seed for this fit alone; the global generators and the estimator's parameters
+        are put back after it.
     fit_kwargs : mapping, optional
         Further arguments of ``fit``.
     """
@@ -166,7 +208,11 @@ def train(
         parameters.update(_seeds(estimator, seed))
     fit = estimator.partial_fit if mode == "partial_fit" else estimator.fit
     with _temporarily(estimator, parameters), _seeded(seed):
-        fit(*with_labels(estimator, data.X, data.y), **data.weights, **(fit_kwargs or {}))
+        fit(
+            *with_labels(estimator, data.X, data.y),
+            **data.weights,
+            **(fit_kwargs or {}),
+        )
     return estimator
 
 
@@ -180,13 +226,19 @@ def _warm_start(estimator: Any, value: bool) -> dict[str, bool]:
     names = [name for name in parameters if name.rpartition("__")[2] == "warm_start"]
     if value and not names:
         raise ValueError(
-            f"training='fine_tune' needs an estimator with warm_start, and {type(estimator).__name__} has none: "
+            "training='fine_tune' needs an estimator with warm_start, and "
+            f"{type(estimator).__name__} has none: "
             "it always trains from scratch."
         )
-    growing = [name for name in names if name.removesuffix("warm_start") + "n_estimators" in parameters]
+    growing = [
+        name
+        for name in names
+        if name.removesuffix("warm_start") + "n_estimators" in parameters
+    ]
     if value and growing:
         raise ValueError(
-            f"training='fine_tune' would change nothing: with warm_start {type(estimator).__name__} only adds "
+            "training='fine_tune' would change nothing: with warm_start "
+            f"{type(estimator).__name__} only adds "
             "members to those that it has. Use training='from_scratch'."
         )
     return dict.fromkeys(names, value)
@@ -219,7 +271,10 @@ def _temporarily(estimator: Any, parameters: Mapping[str, Any]) -> Iterator[None
 
 @contextmanager
 def _seeded(seed: int | None) -> Iterator[None]:
-    """Seed the global generators for estimators that draw from them, as plain torch modules do."""
+    """Seed the global generators for estimators that draw from them.
+
+    Plain torch modules do so.
+    """
     if seed is None:
         yield
         return

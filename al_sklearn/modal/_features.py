@@ -23,16 +23,23 @@ def as_features(X: Any) -> Any:
     array = np.asarray(X.detach().cpu() if hasattr(X, "detach") else X)
     if array.dtype.kind not in "fiub":
         raise ValueError(
-            f"Distances need numbers, got {type(X).__name__} of {array.dtype}: give features, or a Pipeline with "
+            f"Distances need numbers, got {type(X).__name__} of {array.dtype}: give "
+            "features, or a Pipeline with "
             "on_transformed=True."
         )
     return array.reshape(len(array), -1)
 
 
 def mean_over_pool(
-    features: Any, metric: str | Callable, of_distance: Callable[[np.ndarray], np.ndarray], n_jobs: int | None = None
+    features: Any,
+    metric: str | Callable,
+    of_distance: Callable[[np.ndarray], np.ndarray],
+    n_jobs: int | None = None,
 ) -> np.ndarray:
-    """Mean over all rows of a function of the distance to them, for every row, in chunks."""
+    """Mean over all rows of a function of the distance to them, in chunks.
+
+    There is one for every row.
+    """
     chunks = pairwise_distances_chunked(
         features,
         reduce_func=lambda distances, _start: of_distance(distances).mean(axis=1),

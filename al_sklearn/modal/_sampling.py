@@ -1,4 +1,7 @@
-"""What modAL's query functions have in common: a utility for every row, and the best of them."""
+"""What modAL's query functions have in common.
+
+A utility for every row, and the best of them.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,14 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from al_sklearn._random import RandomState
-from al_sklearn.modal.utils.selection import multi_argmax, multi_argmin, shuffled_argmax, shuffled_argmin
-from al_sklearn.pool import n_rows
+from al_sklearn._core.random import RandomState
+from al_sklearn.modal.utils.selection import (
+    multi_argmax,
+    multi_argmin,
+    shuffled_argmax,
+    shuffled_argmin,
+)
+from al_sklearn.rows import n_rows
 
 Measure = Callable[..., np.ndarray]
 
@@ -78,7 +86,13 @@ def sampling(
         random_state: RandomState = None,
         **options: Any,
     ) -> tuple[np.ndarray, np.ndarray]:
-        return best(measure(classifier, X, **options), n_instances, random_tie_break, random_state, smallest)
+        return best(
+            measure(classifier, X, **options),
+            n_instances,
+            random_tie_break,
+            random_state,
+            smallest,
+        )
 
     query.__name__ = query.__qualname__ = name
     # Functions are pickled by the module that holds their name.
@@ -93,16 +107,22 @@ def sampling(
 
 
 def best(
-    utilities: np.ndarray, n_instances: int, random_tie_break: bool, random_state: RandomState, smallest: bool = False
+    utilities: np.ndarray,
+    n_instances: int,
+    random_tie_break: bool,
+    random_state: RandomState,
+    smallest: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions and values of the best utilities."""
     if random_tie_break:
-        return (shuffled_argmin if smallest else shuffled_argmax)(utilities, n_instances, random_state)
+        return (shuffled_argmin if smallest else shuffled_argmax)(
+            utilities, n_instances, random_state
+        )
     return (multi_argmin if smallest else multi_argmax)(utilities, n_instances)
 
 
 def cold_start(value: float) -> Callable[[Measure], Measure]:
-    """Make a measure give every row ``value`` while nothing is fitted, as modAL does."""
+    """Make a measure give every row ``value`` while nothing is fitted, like modAL."""
 
     def decorate(measure: Measure) -> Measure:
         @functools.wraps(measure)

@@ -12,4 +12,14 @@ from al_sklearn.learners._acquisition import (
     optimizer_UCB,
 )
 
-__all__ = ["EI", "PI", "UCB", "max_EI", "max_PI", "max_UCB", "optimizer_EI", "optimizer_PI", "optimizer_UCB"]
+__all__ = [
+    "EI",
+    "PI",
+    "UCB",
+    "max_EI",
+    "max_PI",
+    "max_UCB",
+    "optimizer_EI",
+    "optimizer_PI",
+    "optimizer_UCB",
+]

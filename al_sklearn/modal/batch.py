@@ -1,4 +1,4 @@
-"""Ranked batch sampling: uncertain rows that are unlike what is labelled and unlike each other."""
+"""Ranked batch sampling: uncertain rows unlike the labelled ones and each other."""
 
 from __future__ import annotations
 
@@ -9,18 +9,27 @@ import numpy as np
 from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import pairwise_distances_argmin_min
 
-from al_sklearn._errors import check_n_instances
+from al_sklearn._core.checks import check_n_instances
 from al_sklearn.modal._features import as_features, mean_over_pool
 from al_sklearn.modal.uncertainty import classifier_uncertainty
-from al_sklearn.pool import n_rows, take_rows
+from al_sklearn.rows import n_rows, take_rows
 
-__all__ = ["ranked_batch", "select_cold_start_instance", "select_instance", "uncertainty_batch_sampling"]
+__all__ = [
+    "ranked_batch",
+    "select_cold_start_instance",
+    "select_instance",
+    "uncertainty_batch_sampling",
+]
 
 Metric = str | Callable
 
 
-def select_cold_start_instance(X: Any, metric: Metric = "euclidean", n_jobs: int | None = None) -> tuple[int, Any]:
-    """Choose the row with the smallest mean distance to all others, when nothing is labelled yet.
+def select_cold_start_instance(
+    X: Any, metric: Metric = "euclidean", n_jobs: int | None = None
+) -> tuple[int, Any]:
+    """Choose the row with the smallest mean distance to all others.
+
+    It is for the time when nothing is labelled yet.
 
     Parameters
     ----------
@@ -35,7 +44,11 @@ def select_cold_start_instance(X: Any, metric: Metric = "euclidean", n_jobs: int
     row : kind of X
         With its first axis.
     """
-    position = int(np.argmin(mean_over_pool(as_features(X), metric, lambda distances: distances, n_jobs)))
+    position = int(
+        np.argmin(
+            mean_over_pool(as_features(X), metric, lambda distances: distances, n_jobs)
+        )
+    )
     return position, take_rows(X, [position])
 
 
@@ -85,15 +98,17 @@ def ranked_batch(
     metric: Metric = "euclidean",
     n_jobs: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rank a batch by uncertainty and by distance to what is labelled or ranked before (Cardoso et al. 2017).
+    """Rank a batch by uncertainty and by distance to what is already there.
+
+    That is what is labelled or ranked before (Cardoso et al. 2017).
 
     Parameters
     ----------
     classifier : ActiveLearner or Committee
         Its ``X_training``, None for a cold start, and ``on_transformed``.
     unlabeled : any kind of rows of numbers, n of them
-        The pool. Images are compared pixel by pixel, or as the classifier's pipeline transforms them if
-        ``on_transformed``.
+        The pool. Images are compared pixel by pixel, or as the classifier's pipeline
+        transforms them if ``on_transformed``.
     uncertainty_scores : array of shape (n,)
     n_instances : int
         All rows when there are fewer.
@@ -115,11 +130,15 @@ def ranked_batch(
 
     Notes
     -----
-    With u rows left and l labelled or ranked, the score of a row is a (1 - s) + (1 - a) uncertainty, where
-    a = u / (u + l) and s is 1 / (1 + distance to the nearest of the l). O(n d) for each row ranked: distances are
-    updated, not made again.
+    With u rows left and l labelled or ranked, the score of a row is a (1 - s) + (1 - a)
+    uncertainty, where a = u / (u + l) and s is 1 / (1 + distance to the nearest of the
+    l). O(n d) for each row ranked: distances are updated, not made again.
     """
-    transform = classifier.transform_without_estimating if classifier.on_transformed else _unchanged
+    transform = (
+        classifier.transform_without_estimating
+        if classifier.on_transformed
+        else _unchanged
+    )
     pool = as_features(transform(unlabeled))
     uncertainty = np.asarray(uncertainty_scores)
     n_instances = check_n_instances(min(n_instances, pool.shape[0]), pool.shape[0])
@@ -131,13 +150,18 @@ def ranked_batch(
         nearest, n_labelled = _distance_to(pool, pool[ranking], metric, n_jobs), 1
     else:
         labelled = as_features(transform(classifier.X_training))
-        nearest, n_labelled = _distance_to(pool, labelled, metric, n_jobs), labelled.shape[0]
+        nearest, n_labelled = (
+            _distance_to(pool, labelled, metric, n_jobs),
+            labelled.shape[0],
+        )
     while len(ranking) < n_instances:
         position = _next(nearest, uncertainty, mask, n_labelled)
         ranking.append(position)
         mask[position] = False
         n_labelled += 1
-        nearest = np.minimum(nearest, _distance_to(pool, pool[[position]], metric, n_jobs))
+        nearest = np.minimum(
+            nearest, _distance_to(pool, pool[[position]], metric, n_jobs)
+        )
     indices = np.array(ranking, dtype=np.int64)
     return indices, uncertainty[indices]
 
@@ -178,14 +202,18 @@ def _unchanged(X: Any) -> Any:
     return X
 
 
-def _distance_to(pool: Any, others: Any, metric: Metric, n_jobs: int | None) -> np.ndarray:
+def _distance_to(
+    pool: Any, others: Any, metric: Metric, n_jobs: int | None
+) -> np.ndarray:
     """Distance of every row of the pool to the nearest of ``others``."""
     if n_jobs is None or n_jobs == 1:
         return pairwise_distances_argmin_min(pool, others, metric=metric)[1]
     return pairwise_distances(pool, others, metric=metric, n_jobs=n_jobs).min(axis=1)
 
 
-def _next(nearest: np.ndarray, uncertainty: np.ndarray, mask: np.ndarray, n_labelled: int) -> int:
+def _next(
+    nearest: np.ndarray, uncertainty: np.ndarray, mask: np.ndarray, n_labelled: int
+) -> int:
     left = np.flatnonzero(mask)
     alpha = len(left) / (len(left) + n_labelled)
     scores = alpha * (1 - 1 / (1 + nearest[left])) + (1 - alpha) * uncertainty[left]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.cluster import AgglomerativeClustering, MiniBatchKMeans
 
-from al_sklearn._errors import check_n_instances
-from al_sklearn._random import RandomState, as_generator, as_seed
+from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.random import RandomState, as_generator, as_seed
 from al_sklearn.modal._features import as_features
-from al_sklearn.pool import n_rows
+from al_sklearn.rows import n_rows
 
 __all__ = ["HierarchicalClustering"]
 
@@ -24,19 +24,26 @@ class _Tree:
     leaf_of_pool: np.ndarray  # (n,)
     n_pool: np.ndarray  # rows of the pool in each node
     lower: np.ndarray  # share of the majority label in each node, at least
-    error: np.ndarray  # error of giving all its rows that label; 1 while that is not justified
+    error: (
+        np.ndarray
+    )  # error of giving all its rows that label; 1 while that is not justified
 
     @property
     def n_leaves(self) -> int:
         return len(self.children) + 1
 
     def pruning(self) -> list[int]:
-        """Nodes that cover the tree with the smallest error; no deeper than the labels justify."""
+        """Nodes that cover the tree with the smallest error.
+
+        No deeper than the labels justify.
+        """
         score = self.error.copy()
         split = np.zeros(len(score), dtype=bool)
         for i, pair in enumerate(self.children):
             node, weights = self.n_leaves + i, self.n_pool[pair]
-            below = (weights * score[pair]).sum() / weights.sum() if weights.sum() else 1.0
+            below = (
+                (weights * score[pair]).sum() / weights.sum() if weights.sum() else 1.0
+            )
             if below < score[node]:
                 score[node], split[node] = below, True
         chosen, open_nodes = [], [len(score) - 1]
@@ -61,16 +68,21 @@ class _Tree:
 
 
 class HierarchicalClustering:
-    """Hierarchical sampling (Dasgupta & Hsu, ICML 2008): labels go to clusters that are large or not yet pure.
+    """Hierarchical sampling (Dasgupta & Hsu, ICML 2008).
 
-    modAL's class of this name is empty. This one is a query strategy: pass an instance as ``query_strategy``.
+    Labels go to clusters that are large or not yet pure.
+
+    modAL's class of this name is empty. This one is a query strategy: pass an instance
+    as ``query_strategy``.
 
     Parameters
     ----------
     max_leaves : int, default=500
-        Larger sets of rows are first gathered into so many small clusters, so that memory stays O(n d).
+        Larger sets of rows are first gathered into so many small clusters, so that
+        memory stays O(n d).
     beta : float, default=2.0
-        How much surer the majority label must be than any other before a cluster takes it.
+        How much surer the majority label must be than any other before a cluster takes
+        it.
     random_state : int, Generator or None, default=None
         Draws rows within clusters. A ``random_state`` given to the call goes before it.
 
@@ -81,17 +93,25 @@ class HierarchicalClustering:
     >>> from al_sklearn import ActiveLearner
     >>> from al_sklearn.modal.cluster import HierarchicalClustering
     >>> X, y = load_digits(return_X_y=True)
-    >>> learner = ActiveLearner(LogisticRegression(), query_strategy=HierarchicalClustering(random_state=0))
+    >>> strategy = HierarchicalClustering(random_state=0)
+    >>> learner = ActiveLearner(LogisticRegression(), query_strategy=strategy)
     >>> indices, rows = learner.query(X, n_instances=20)
     """
 
-    def __init__(self, max_leaves: int = 500, beta: float = 2.0, random_state: RandomState = None):
+    def __init__(
+        self, max_leaves: int = 500, beta: float = 2.0, random_state: RandomState = None
+    ):
         self.max_leaves = max_leaves
         self.beta = beta
         self.random_state = random_state
 
     def __call__(
-        self, classifier: Any, X: Any, n_instances: int = 1, *, random_state: RandomState = None
+        self,
+        classifier: Any,
+        X: Any,
+        n_instances: int = 1,
+        *,
+        random_state: RandomState = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Choose rows.
 
@@ -108,28 +128,39 @@ class HierarchicalClustering:
         -------
         indices : int64 array of shape (n_instances,)
         scores : float array of shape (n_instances,)
-            Weight of the cluster that each was drawn from: its share of the pool times its possible impurity.
+            Weight of the cluster that each was drawn from: its share of the pool times
+            its possible impurity.
         """
         n_instances = check_n_instances(n_instances, n_rows(X))
         rng = as_generator(self.random_state if random_state is None else random_state)
         tree = self._grow(classifier, X, rng)
         clusters = [rng.permutation(tree.members(node)) for node in tree.pruning()]
         impurity = 1 - tree.lower[tree.pruning()]
-        weights = np.array([len(members) for members in clusters]) * impurity / n_rows(X)
+        weights = (
+            np.array([len(members) for members in clusters]) * impurity / n_rows(X)
+        )
         drawn = np.zeros(len(clusters), dtype=np.int64)
         indices, scores = [], []
         for _ in range(n_instances):
             left = np.array([len(members) for members in clusters]) > drawn
             # Where all that is left looks pure, any cluster will do.
-            chances = np.where(left, weights, 0) if (weights[left] > 0).any() else left.astype(np.float64)
+            chances = (
+                np.where(left, weights, 0)
+                if (weights[left] > 0).any()
+                else left.astype(np.float64)
+            )
             cluster = rng.choice(len(clusters), p=chances / chances.sum())
             indices.append(clusters[cluster][drawn[cluster]])
             scores.append(weights[cluster])
             drawn[cluster] += 1
         return np.array(indices, dtype=np.int64), np.array(scores)
 
-    def compute_errors(self, classifier: Any, X: Any, random_state: RandomState = None) -> np.ndarray:
-        """Estimate for every row of the pool the error of giving it the majority label of its cluster.
+    def compute_errors(
+        self, classifier: Any, X: Any, random_state: RandomState = None
+    ) -> np.ndarray:
+        """Estimate every row's error if given the majority label of its cluster.
+
+        The rows are those of the pool.
 
         Parameters
         ----------
@@ -150,37 +181,63 @@ class HierarchicalClustering:
         return errors
 
     def _grow(self, classifier: Any, X: Any, rng: np.random.Generator) -> _Tree:
-        transform = classifier.transform_without_estimating if getattr(classifier, "on_transformed", False) else None
+        transform = (
+            classifier.transform_without_estimating
+            if getattr(classifier, "on_transformed", False)
+            else None
+        )
         pool = _dense(X if transform is None else transform(X))
         X_training = getattr(classifier, "X_training", None)
         labels = np.empty(0, dtype=np.int64)
         rows = pool
         if X_training is not None:
-            rows = np.concatenate([_dense(X_training if transform is None else transform(X_training)), pool])
-            labels = np.unique(np.asarray(classifier.y_training), return_inverse=True)[1]
+            rows = np.concatenate(
+                [
+                    _dense(X_training if transform is None else transform(X_training)),
+                    pool,
+                ]
+            )
+            labels = np.unique(np.asarray(classifier.y_training), return_inverse=True)[
+                1
+            ]
         leaves = np.arange(len(rows))
         centres = rows
         if len(rows) > self.max_leaves:
-            means = MiniBatchKMeans(self.max_leaves, n_init=1, random_state=as_seed(rng)).fit(rows)
+            means = MiniBatchKMeans(
+                self.max_leaves, n_init=1, random_state=as_seed(rng)
+            ).fit(rows)
             # Clusters that stayed empty are no leaves.
             used, leaves = np.unique(means.labels_, return_inverse=True)
             centres = means.cluster_centers_[used]
         children = np.empty((0, 2), dtype=np.int64)
         if len(centres) > 1:
-            children = AgglomerativeClustering(1, compute_full_tree=True).fit(centres).children_
+            children = (
+                AgglomerativeClustering(1, compute_full_tree=True)
+                .fit(centres)
+                .children_
+            )
         n_labelled = len(labels)
-        n_pool = _up(np.bincount(leaves[n_labelled:], minlength=len(centres)).astype(float), children)
+        n_pool = _up(
+            np.bincount(leaves[n_labelled:], minlength=len(centres)).astype(float),
+            children,
+        )
         counts = np.zeros((len(centres), max(labels.max(initial=-1) + 1, 1)))
         np.add.at(counts, (leaves[:n_labelled], labels), 1)
         lower, error = self._bounds(_up(counts, children))
         return _Tree(children, leaves[n_labelled:], n_pool, lower, error)
 
     def _bounds(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lower bound of the majority's share, and the error of taking it, 1 where that is not admissible."""
+        """Lower bound of the majority's share, and the error of taking it.
+
+        The error is 1 where taking it is not admissible.
+        """
         n = counts.sum(axis=1, keepdims=True)
         share = counts / np.maximum(n, 1)
         width = 1 / np.maximum(n, 1) + np.sqrt(share * (1 - share) / np.maximum(n, 1))
-        low, high = np.where(n > 0, np.maximum(share - width, 0), 0), np.where(n > 0, np.minimum(share + width, 1), 1)
+        low, high = (
+            np.where(n > 0, np.maximum(share - width, 0), 0),
+            np.where(n > 0, np.minimum(share + width, 1), 1),
+        )
         rows = np.arange(len(counts))
         majority = share.argmax(axis=1)
         others = high.copy()
@@ -188,12 +245,17 @@ class HierarchicalClustering:
         rival = others.max(axis=1) if counts.shape[1] > 1 else np.zeros(len(counts))
         lower, known = low[rows, majority], n[:, 0] > 0
         admissible = known & (1 - lower < self.beta * (1 - np.maximum(rival, 0)))
-        return np.where(known, lower, 0), np.where(admissible, 1 - share[rows, majority], 1.0)
+        return np.where(known, lower, 0), np.where(
+            admissible, 1 - share[rows, majority], 1.0
+        )
 
 
 def _dense(X: Any) -> np.ndarray:
     features = as_features(X)
-    return np.asarray(features.toarray() if hasattr(features, "toarray") else features, dtype=np.float64)
+    return np.asarray(
+        features.toarray() if hasattr(features, "toarray") else features,
+        dtype=np.float64,
+    )
 
 
 def _up(of_leaves: np.ndarray, children: np.ndarray) -> np.ndarray:

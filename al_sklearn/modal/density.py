@@ -10,16 +10,24 @@ from modAL.density import cosine_similarity, euclidean_similarity, similarize_di
 
 from al_sklearn.modal._features import as_features, mean_over_pool
 
-__all__ = ["cosine_similarity", "euclidean_similarity", "information_density", "similarize_distance"]
+__all__ = [
+    "cosine_similarity",
+    "euclidean_similarity",
+    "information_density",
+    "similarize_distance",
+]
 
 
 def information_density(X: Any, metric: str | Callable = "euclidean") -> np.ndarray:
-    """Mean similarity of every row to all rows, 1 / (1 + distance) (Settles & Craven 2008).
+    """Mean similarity of every row to all rows, 1 / (1 + distance).
+
+    See Settles & Craven 2008.
 
     Parameters
     ----------
     X : array, sparse matrix, tensor or DataFrame of shape (n, ...)
-        Images are compared pixel by pixel. Distances are made in chunks, never n x n at once.
+        Images are compared pixel by pixel. Distances are made in chunks, never n x n at
+        once.
     metric : str or callable, default="euclidean"
         As :func:`sklearn.metrics.pairwise_distances` takes it.
 

@@ -42,7 +42,9 @@ def vote_entropy(committee: Any, X: Any, **predict_kwargs: Any) -> np.ndarray:
 
 
 @cold_start(0.0)
-def consensus_entropy(committee: Any, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+def consensus_entropy(
+    committee: Any, X: Any, **predict_proba_kwargs: Any
+) -> np.ndarray:
     """Entropy of the mean of the members' probabilities.
 
     Parameters
@@ -62,7 +64,9 @@ def consensus_entropy(committee: Any, X: Any, **predict_proba_kwargs: Any) -> np
 
 
 @cold_start(0.0)
-def KL_max_disagreement(committee: Any, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+def KL_max_disagreement(
+    committee: Any, X: Any, **predict_proba_kwargs: Any
+) -> np.ndarray:
     """Largest Kullback-Leibler divergence of a member from the mean of the members.
 
     Parameters
@@ -82,7 +86,10 @@ def KL_max_disagreement(committee: Any, X: Any, **predict_proba_kwargs: Any) -> 
 
 
 vote_entropy_sampling = sampling(
-    "vote_entropy_sampling", vote_entropy, "Choose the rows on which the members' votes differ most.", kind="Committee"
+    "vote_entropy_sampling",
+    vote_entropy,
+    "Choose the rows on which the members' votes differ most.",
+    kind="Committee",
 )
 consensus_entropy_sampling = sampling(
     "consensus_entropy_sampling",

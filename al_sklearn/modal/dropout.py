@@ -1,4 +1,7 @@
-"""Monte-Carlo dropout strategies for nets: posterior samples of :func:`al_sklearn.inference.sample_proba`."""
+"""Monte-Carlo dropout strategies for nets.
+
+Posterior samples of :func:`al_sklearn.inference.sample_proba`.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,14 @@ from scipy.special import entr
 from torch.nn.modules.dropout import _DropoutNd
 
 from al_sklearn import inference
-from al_sklearn._random import RandomState, as_generator, as_seed, preserve_global_rng
+from al_sklearn._core.random import (
+    RandomState,
+    as_generator,
+    as_seed,
+    preserve_global_rng,
+)
 from al_sklearn.modal._sampling import best
-from al_sklearn.pool import iter_chunks
+from al_sklearn.rows import iter_chunks
 from al_sklearn.strategies import measures
 
 __all__ = [
@@ -60,33 +68,40 @@ def get_predictions(
     Parameters
     ----------
     classifier : skorch net, or learner around one
-        Initialised; neither its modes, nor BatchNorm statistics, nor the global generators are changed.
+        Initialised; neither its modes, nor BatchNorm statistics, nor the global
+        generators are changed.
     X : any kind of rows
         With a ``logits_adaptor``, arrays, tensors or dicts of them.
     dropout_layer_indexes : sequence of int, default=()
-        Positions in ``list(module.modules())`` of the dropout modules to switch on; all kinds of dropout modules,
-        those for SELU too, when empty.
+        Positions in ``list(module.modules())`` of the dropout modules to switch on; all
+        kinds of dropout modules, those for SELU too, when empty.
     num_predictions : int, default=50
     sample_per_forward_pass : int, default=1000
         Rows at most in one pass.
     logits_adaptor : callable, default=default_logits_adaptor
-        Turns the output of the network, and the rows that gave it, into logits (n, ..., n_classes), NaN for classes
-        that a row does not have. The net's own nonlinearity is then applied, once.
+        Turns the output of the network, and the rows that gave it, into logits (n, ...,
+        n_classes), NaN for classes that a row does not have. The net's own nonlinearity
+        is then applied, once.
     random_state : int, Generator or None, default=None
 
     Returns
     -------
     list of arrays of shape (n, ..., n_classes)
-        Class probabilities. Without an adaptor the masks of one prediction are those of all rows.
+        Class probabilities. Without an adaptor the masks of one prediction are those of
+        all rows.
 
     Raises
     ------
     KeyError
         When an index is not that of a dropout module.
     TypeError
-        When the network has no active dropout module: functional dropout cannot be switched on.
+        When the network has no active dropout module: functional dropout cannot be
+        switched on.
     """
-    for name, value in (("num_predictions", num_predictions), ("sample_per_forward_pass", sample_per_forward_pass)):
+    for name, value in (
+        ("num_predictions", num_predictions),
+        ("sample_per_forward_pass", sample_per_forward_pass),
+    ):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
     net = getattr(classifier, "estimator", classifier)
@@ -94,13 +109,23 @@ def get_predictions(
     with _only(getattr(net, "module_", None), dropout_layer_indexes):
         if logits_adaptor is default_logits_adaptor:
             chunks = iter_chunks(X, sample_per_forward_pass)
-            parts = [inference.sample_proba(net, rows, num_predictions, seed) for _, rows in chunks]
+            parts = [
+                inference.sample_proba(net, rows, num_predictions, seed)
+                for _, rows in chunks
+            ]
             return list(np.concatenate(parts, axis=1))
-        return _adapted(net, X, num_predictions, sample_per_forward_pass, logits_adaptor, seed)
+        return _adapted(
+            net, X, num_predictions, sample_per_forward_pass, logits_adaptor, seed
+        )
 
 
 def _adapted(
-    net: Any, X: Any, num_predictions: int, chunk_rows: int, logits_adaptor: Adaptor, seed: int
+    net: Any,
+    X: Any,
+    num_predictions: int,
+    chunk_rows: int,
+    logits_adaptor: Adaptor,
+    seed: int,
 ) -> list[np.ndarray]:
     nonlinearity = net._get_predict_nonlinearity()
     predictions = []
@@ -116,7 +141,9 @@ def _adapted(
                     logits = logits_adaptor(net.infer(rows), rows)
                     missing = logits.isnan()
                     proba = nonlinearity(logits.masked_fill(missing, -torch.inf))
-                    parts.append(proba.masked_fill(missing, torch.nan).float().cpu().numpy())
+                    parts.append(
+                        proba.masked_fill(missing, torch.nan).float().cpu().numpy()
+                    )
                 predictions.append(np.concatenate(parts))
         finally:
             for part, training in modes:
@@ -131,7 +158,9 @@ def _only(module: Any, indexes: Sequence[int]) -> Iterator[None]:
         yield
         return
     chosen = _dropout_modules(module, indexes)
-    others = [(part, part.p) for part in _dropout_modules(module, ()) if part not in chosen]
+    others = [
+        (part, part.p) for part in _dropout_modules(module, ()) if part not in chosen
+    ]
     try:
         for part, _ in others:
             part.p = 0.0
@@ -141,18 +170,25 @@ def _only(module: Any, indexes: Sequence[int]) -> Iterator[None]:
             part.p = rate
 
 
-def _dropout_modules(module: torch.nn.Module, indexes: Sequence[int]) -> list[_DropoutNd]:
+def _dropout_modules(
+    module: torch.nn.Module, indexes: Sequence[int]
+) -> list[_DropoutNd]:
     parts = list(module.modules())
     chosen = []
     for part in parts if len(indexes) == 0 else [parts[index] for index in indexes]:
         if isinstance(part, _DropoutNd):
             chosen.append(part)
         elif len(indexes):
-            raise KeyError(f"A passed index is not that of a dropout module but of {type(part).__name__}.")
+            raise KeyError(
+                "A passed index is not that of a dropout module but of "
+                f"{type(part).__name__}."
+            )
     return chosen
 
 
-def set_dropout_mode(model: torch.nn.Module, dropout_layer_indexes: Sequence[int], train_mode: bool) -> None:
+def set_dropout_mode(
+    model: torch.nn.Module, dropout_layer_indexes: Sequence[int], train_mode: bool
+) -> None:
     """Switch dropout modules of every kind on or off, for good.
 
     Parameters
@@ -187,8 +223,13 @@ def entropy_sum(values: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.nansum(entr(values), axis=axis)
 
 
-def _by_measure(measure: Callable[[np.ndarray], np.ndarray], samples: np.ndarray) -> np.ndarray:
-    """Utilities (n, rest) of samples (T, n, ..., C); a class that a row does not have has probability 0."""
+def _by_measure(
+    measure: Callable[[np.ndarray], np.ndarray], samples: np.ndarray
+) -> np.ndarray:
+    """Utilities (n, rest) of samples (T, n, ..., C).
+
+    A class that a row does not have has probability 0.
+    """
     n_samples, n, *_, n_classes = samples.shape
     flat = np.nan_to_num(samples, nan=0.0).reshape(n_samples, -1, n_classes)
     return measure(flat).reshape(n, -1)
@@ -200,13 +241,15 @@ def _bald(samples: np.ndarray) -> np.ndarray:
 
 
 def _max_entropy(samples: np.ndarray) -> np.ndarray:
-    """H(mean p): the entropy of the prediction, not the mean entropy of the predictions."""
+    """H(mean p): the entropy of the prediction, not the predictions' mean entropy."""
     return _by_measure(measures.max_entropy, samples).mean(axis=1)
 
 
 def _variation_ratio(samples: np.ndarray) -> np.ndarray:
     """1 - max mean p, as Gal et al. (2017) write it."""
-    return _by_measure(lambda flat: measures.least_confidence(flat.mean(axis=0)), samples).mean(axis=1)
+    return _by_measure(
+        lambda flat: measures.least_confidence(flat.mean(axis=0)), samples
+    ).mean(axis=1)
 
 
 def _mean_std(samples: np.ndarray) -> np.ndarray:
@@ -248,7 +291,9 @@ _DOC = """{summary}
     """
 
 
-def _strategy(name: str, utility: Callable[[np.ndarray], np.ndarray], summary: str) -> Callable:
+def _strategy(
+    name: str, utility: Callable[[np.ndarray], np.ndarray], summary: str
+) -> Callable:
     def query(
         classifier: Any,
         X: Any,
@@ -263,7 +308,13 @@ def _strategy(name: str, utility: Callable[[np.ndarray], np.ndarray], summary: s
     ) -> tuple[np.ndarray, np.ndarray]:
         rng = as_generator(random_state)
         samples = get_predictions(
-            classifier, X, dropout_layer_indexes, num_cycles, sample_per_forward_pass, logits_adaptor, rng
+            classifier,
+            X,
+            dropout_layer_indexes,
+            num_cycles,
+            sample_per_forward_pass,
+            logits_adaptor,
+            rng,
         )
         return best(utility(np.stack(samples)), n_instances, random_tie_break, rng)
 
@@ -272,13 +323,23 @@ def _strategy(name: str, utility: Callable[[np.ndarray], np.ndarray], summary: s
     return query
 
 
-mc_dropout_bald = _strategy("mc_dropout_bald", _bald, "Choose the rows on which posterior samples disagree most.")
+mc_dropout_bald = _strategy(
+    "mc_dropout_bald",
+    _bald,
+    "Choose the rows on which posterior samples disagree most.",
+)
 mc_dropout_mean_st = _strategy(
-    "mc_dropout_mean_st", _mean_std, "Choose the rows whose probabilities vary most between posterior samples."
+    "mc_dropout_mean_st",
+    _mean_std,
+    "Choose the rows whose probabilities vary most between posterior samples.",
 )
 mc_dropout_max_entropy = _strategy(
-    "mc_dropout_max_entropy", _max_entropy, "Choose the rows whose mean prediction has the largest entropy."
+    "mc_dropout_max_entropy",
+    _max_entropy,
+    "Choose the rows whose mean prediction has the largest entropy.",
 )
 mc_dropout_max_variationRatios = _strategy(
-    "mc_dropout_max_variationRatios", _variation_ratio, "Choose the rows whose mean prediction is least sure."
+    "mc_dropout_max_variationRatios",
+    _variation_ratio,
+    "Choose the rows whose mean prediction is least sure.",
 )

@@ -1,4 +1,4 @@
-"""Expected error reduction: the rows whose labels would make the classifier surest of all others."""
+"""Expected error reduction: rows whose labels make a classifier surest of the rest."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from al_sklearn._errors import check_n_instances
-from al_sklearn._random import RandomState, as_generator
+from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.modal._sampling import best
-from al_sklearn.pool import concat_rows, n_rows, take_rows
+from al_sklearn.rows import concat_rows, n_rows, take_rows
 from al_sklearn.strategies import measures
 
 __all__ = ["expected_error_reduction"]
@@ -30,7 +30,9 @@ def expected_error_reduction(
     *,
     random_state: RandomState = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose the rows after whose labelling the error expected on the rest is smallest (Roy & McCallum 2001).
+    """Choose the rows that, once labelled, leave the smallest expected error.
+
+    The error is that expected on the rest (Roy & McCallum 2001).
 
     Parameters
     ----------
@@ -41,7 +43,8 @@ def expected_error_reduction(
     loss : {"binary", "log"}, default="binary"
         Error of a row: one minus the largest probability, or the entropy.
     p_subsample : float, default=1.0
-        Share of the pool that is tried, from 0 to 1, at least ``n_instances``; the others are not chosen.
+        Share of the pool that is tried, from 0 to 1, at least ``n_instances``; the
+        others are not chosen.
     n_instances : int, default=1
     random_tie_break : bool, default=False
         Whether ties are broken at random instead of by position.
@@ -62,7 +65,8 @@ def expected_error_reduction(
 
     Notes
     -----
-    A clone of the estimator is fitted n_classes times for every row tried: for small pools and fast estimators.
+    A clone of the estimator is fitted n_classes times for every row tried: for small
+    pools and fast estimators.
     """
     if loss not in _LOSSES:
         raise ValueError(f"loss must be one of {', '.join(_LOSSES)}, got {loss!r}.")
@@ -84,8 +88,12 @@ def expected_error_reduction(
         X_new = concat_rows(learner.X_training, take_rows(X, [position]))
         for column, label in enumerate(learner.classes_):
             y_new = concat_rows(learner.y_training, np.array([label]))
-            row_errors = _LOSSES[loss](np.asarray(estimator.fit(X_new, y_new).predict_proba(X)))
+            row_errors = _LOSSES[loss](
+                np.asarray(estimator.fit(X_new, y_new).predict_proba(X))
+            )
             # The row itself would be labelled: its own error is no longer expected.
-            errors[i] += proba[position, column] * (row_errors.sum() - row_errors[position])
+            errors[i] += proba[position, column] * (
+                row_errors.sum() - row_errors[position]
+            )
     chosen, values = best(errors, n_instances, random_tie_break, rng, smallest=True)
     return tried[chosen], values

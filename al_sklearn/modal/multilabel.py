@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn._random import RandomState
+from al_sklearn._core.random import RandomState
 from al_sklearn.modal._sampling import best, sampling
-from al_sklearn.pool import n_rows
+from al_sklearn.rows import n_rows
 
 __all__ = [
     "SVM_binary_minimum",
@@ -24,9 +24,12 @@ __all__ = [
 def _binary_minimum(classifier: Any, X: Any) -> np.ndarray:
     """Distance to the nearest of the binary decision boundaries."""
     estimator = getattr(classifier, "estimator", classifier)
-    # A learner and a bare OneVsRestClassifier both have an `estimator`: only fitted ones have `estimators_`.
+    # A learner and a bare OneVsRestClassifier both have an `estimator`: only fitted
+    # ones have `estimators_`.
     fitted = estimator if hasattr(estimator, "estimators_") else classifier
-    decisions = np.stack([svm.decision_function(X) for svm in fitted.estimators_], axis=1)
+    decisions = np.stack(
+        [svm.decision_function(X) for svm in fitted.estimators_], axis=1
+    )
     return np.abs(decisions).min(axis=1)
 
 
@@ -57,7 +60,13 @@ def SVM_binary_minimum(
     metrics : float array of shape (n_instances,)
         Distance to the boundary.
     """
-    return best(_binary_minimum(classifier, X_pool), n_instances, random_tie_break, random_state, smallest=True)
+    return best(
+        _binary_minimum(classifier, X_pool),
+        n_instances,
+        random_tie_break,
+        random_state,
+        smallest=True,
+    )
 
 
 def _signs(classifier: Any, X: Any) -> np.ndarray:
@@ -75,7 +84,10 @@ def _max_loss(classifier: Any, X: Any) -> np.ndarray:
 
 
 def _mean_max_loss(classifier: Any, X: Any) -> np.ndarray:
-    """Mean over the labels of the hinge loss if only that label were right (Li et al. 2004)."""
+    """Mean over the labels of the hinge loss if only that label were right.
+
+    See Li et al. 2004.
+    """
     signs = _signs(classifier, X)
     right = 2 * np.eye(signs.shape[1]) - 1
     return np.maximum(1 - signs @ right, 0).mean(axis=1)
@@ -92,7 +104,9 @@ def _avg_confidence(classifier: Any, X: Any) -> np.ndarray:
 
 
 def _scores(classifier: Any, X: Any) -> np.ndarray:
-    return np.asarray(classifier.predict_proba(X)) * (np.asarray(classifier.predict(X)) - 0.5)
+    return np.asarray(classifier.predict_proba(X)) * (
+        np.asarray(classifier.predict(X)) - 0.5
+    )
 
 
 def _max_score(classifier: Any, X: Any) -> np.ndarray:
@@ -107,15 +121,22 @@ def _avg_score(classifier: Any, X: Any) -> np.ndarray:
 
 _MULTILABEL = "fitted multilabel classifier, or ActiveLearner around it"
 max_loss = sampling(
-    "max_loss", _max_loss, "Choose the rows with the largest loss of the most certain label.", kind=_MULTILABEL
+    "max_loss",
+    _max_loss,
+    "Choose the rows with the largest loss of the most certain label.",
+    kind=_MULTILABEL,
 )
 mean_max_loss = sampling(
-    "mean_max_loss", _mean_max_loss, "Choose the rows with the largest mean loss over the labels.", kind=_MULTILABEL
+    "mean_max_loss",
+    _mean_max_loss,
+    "Choose the rows with the largest mean loss over the labels.",
+    kind=_MULTILABEL,
 )
 min_confidence = sampling(
     "min_confidence",
     _min_confidence,
-    "Choose the rows with the smallest probability of a label (Esuli & Sebastiani 2009).",
+    "Choose the rows with the smallest probability of a label (Esuli & Sebastiani "
+    "2009).",
     smallest=True,
     kind=_MULTILABEL,
 )
@@ -125,7 +146,15 @@ avg_confidence = sampling(
     "Choose the rows with the largest mean probability (Esuli & Sebastiani 2009).",
     kind=_MULTILABEL,
 )
-max_score = sampling("max_score", _max_score, "Choose the rows with the largest signed probability.", kind=_MULTILABEL)
+max_score = sampling(
+    "max_score",
+    _max_score,
+    "Choose the rows with the largest signed probability.",
+    kind=_MULTILABEL,
+)
 avg_score = sampling(
-    "avg_score", _avg_score, "Choose the rows with the largest mean signed probability.", kind=_MULTILABEL
+    "avg_score",
+    _avg_score,
+    "Choose the rows with the largest mean signed probability.",
+    kind=_MULTILABEL,
 )

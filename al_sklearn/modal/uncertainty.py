@@ -20,7 +20,9 @@ __all__ = [
 
 
 @cold_start(1.0)
-def classifier_uncertainty(classifier: Any, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+def classifier_uncertainty(
+    classifier: Any, X: Any, **predict_proba_kwargs: Any
+) -> np.ndarray:
     """One minus the largest probability.
 
     Parameters
@@ -35,12 +37,18 @@ def classifier_uncertainty(classifier: Any, X: Any, **predict_proba_kwargs: Any)
     -------
     array of shape (n,)
     """
-    return measures.least_confidence(classifier.predict_proba(X, **predict_proba_kwargs))
+    return measures.least_confidence(
+        classifier.predict_proba(X, **predict_proba_kwargs)
+    )
 
 
 @cold_start(0.0)
-def classifier_margin(classifier: Any, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
-    """Difference of the two largest probabilities: small where the classifier is unsure.
+def classifier_margin(
+    classifier: Any, X: Any, **predict_proba_kwargs: Any
+) -> np.ndarray:
+    """Difference of the two largest probabilities.
+
+    Small where the classifier is unsure.
 
     Parameters
     ----------
@@ -60,7 +68,9 @@ def classifier_margin(classifier: Any, X: Any, **predict_proba_kwargs: Any) -> n
 
 
 @cold_start(0.0)
-def classifier_entropy(classifier: Any, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+def classifier_entropy(
+    classifier: Any, X: Any, **predict_proba_kwargs: Any
+) -> np.ndarray:
     """Entropy of the probabilities, in nats.
 
     Parameters
@@ -79,7 +89,9 @@ def classifier_entropy(classifier: Any, X: Any, **predict_proba_kwargs: Any) -> 
 
 
 uncertainty_sampling = sampling(
-    "uncertainty_sampling", classifier_uncertainty, "Choose the rows whose most likely class is least likely."
+    "uncertainty_sampling",
+    classifier_uncertainty,
+    "Choose the rows whose most likely class is least likely.",
 )
 margin_sampling = sampling(
     "margin_sampling",
@@ -88,5 +100,7 @@ margin_sampling = sampling(
     smallest=True,
 )
 entropy_sampling = sampling(
-    "entropy_sampling", classifier_entropy, "Choose the rows whose probabilities have the largest entropy."
+    "entropy_sampling",
+    classifier_entropy,
+    "Choose the rows whose probabilities have the largest entropy.",
 )

@@ -1,4 +1,4 @@
-"""The strategies by name: what each is, needs and costs, and the contract that all of them keep."""
+"""The strategies by name: what each is, needs and costs, and their contract."""
 
 from __future__ import annotations
 
@@ -11,14 +11,22 @@ from typing import Any, ParamSpec, Protocol, cast
 import numpy as np
 
 from al_sklearn import inference
-from al_sklearn._errors import check_n_instances, unknown_name
-from al_sklearn._random import preserve_global_rng
-from al_sklearn.pool import n_rows
+from al_sklearn._core.checks import check_n_instances, unknown_name
+from al_sklearn._core.random import preserve_global_rng
+from al_sklearn.rows import n_rows
 
 P = ParamSpec("P")
 Chosen = tuple[np.ndarray, np.ndarray]
 
-FAMILIES = ("uncertainty", "bayesian", "geometric", "outlier", "hybrid", "learned", "adaptive")
+FAMILIES = (
+    "uncertainty",
+    "bayesian",
+    "geometric",
+    "outlier",
+    "hybrid",
+    "learned",
+    "adaptive",
+)
 NEEDS = (
     "proba",
     "samples",
@@ -34,9 +42,14 @@ NEEDS = (
 
 
 class Strategy(Protocol):
-    """What every query strategy is: ``(classifier, X, n_instances) -> (indices, scores)``."""
+    """What every query strategy is.
 
-    def __call__(self, classifier: Any, X: Any, n_instances: int = 1, **options: Any) -> Chosen: ...
+    ``(classifier, X, n_instances) -> (indices, scores)``.
+    """
+
+    def __call__(
+        self, classifier: Any, X: Any, n_instances: int = 1, **options: Any
+    ) -> Chosen: ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,8 @@ class StrategyInfo:
     reference : str
         Where it was published.
     cost : str
-        In n candidates, C classes, d features, b instances asked for, T samples, l labelled.
+        In n candidates, C classes, d features, b instances asked for, T samples, l
+        labelled.
     aliases : tuple of str
         Other names that find it.
     function : callable
@@ -78,17 +92,31 @@ _aliases: dict[str, str] = {}
 
 
 def run_strategy(
-    function: Callable[..., Any], name: str, classifier: Any, X: Any, n_instances: int, options: Any
+    function: Callable[..., Any],
+    name: str,
+    classifier: Any,
+    X: Any,
+    n_instances: int,
+    options: Any,
 ) -> Any:
-    """Call ``function`` under the contract: arguments checked, results shared, global generators put back."""
+    """Call ``function`` under the contract.
+
+    Arguments checked, results shared, global generators put back.
+    """
     n = n_rows(X)
     n_instances = check_n_instances(n_instances, n)
     X = inference.readable(classifier, X)
-    # Only what is in memory is looked at here: reading a file twice would double the cost of a query.
+    # Only what is in memory is looked at here: reading a file twice would double the
+    # cost of a query.
     values = X.to_numpy() if hasattr(X, "iloc") else X
-    if isinstance(values, np.ndarray) and not isinstance(values, np.memmap) and values.dtype.kind == "f":
+    if (
+        isinstance(values, np.ndarray)
+        and not isinstance(values, np.memmap)
+        and values.dtype.kind == "f"
+    ):
         with np.errstate(over="ignore", invalid="ignore"):
-            # A sum is NaN when a value is; it may also overflow, so a suspicion is looked into.
+            # A sum is NaN when a value is; it may also overflow, so a suspicion is
+            # looked into.
             suspicious = np.isnan(values.sum())
         if suspicious and np.isnan(values).any():
             raise ValueError(f"X contains NaN, first in row {_first_nan_row(values)}.")
@@ -102,7 +130,8 @@ def run_strategy(
     indices, scores = np.asarray(indices, dtype=np.int64), np.asarray(scores)
     if indices.shape != (n_instances,) or scores.shape != (n_instances,):
         raise RuntimeError(
-            f"{name} chose {indices.shape} indices and {scores.shape} scores for n_instances={n_instances}."
+            f"{name} chose {indices.shape} indices and {scores.shape} scores for "
+            f"n_instances={n_instances}."
         )
     return indices, scores.astype(np.float64, copy=False)
 
@@ -111,7 +140,8 @@ def _first_nan_row(X: np.ndarray) -> int:
     return int(np.isnan(X.reshape(len(X), -1)).any(axis=1).argmax())
 
 
-# The part of every strategy's documentation that the contract fixes; written once, added to each.
+# The part of every strategy's documentation that the contract fixes; written once,
+# added to each.
 _PARAMETERS = """classifier : estimator, Pipeline, ActiveLearner or Committee
     Fitted.
 X : any kind of rows, n of them
@@ -133,7 +163,8 @@ scores : float64 array of shape (n_instances,)
 Raises
 ------
 ValueError
-    For n_instances outside 1 … n, an empty pool, NaN in X or in what the classifier gives.
+    For n_instances outside 1 … n, an empty pool, NaN in X or in what the classifier
+    gives.
 NotFittedError
     When the classifier is not fitted.
 TypeError
@@ -149,17 +180,34 @@ def _complete(function: Callable[..., Any], reference: str) -> str:
     doc = inspect.getdoc(function) or ""
     head, parameters, own = doc.partition("Parameters\n----------\n")
     own, see_also, links = own.partition("See Also\n--------\n")
-    parts = [head.rstrip(), "", "Parameters\n----------", _PARAMETERS.rstrip(), own.rstrip() if parameters else "", ""]
-    return "\n".join([*parts, _RETURNS + reference, *(["", see_also + links] if see_also else [])])
+    parts = [
+        head.rstrip(),
+        "",
+        "Parameters\n----------",
+        _PARAMETERS.rstrip(),
+        own.rstrip() if parameters else "",
+        "",
+    ]
+    return "\n".join(
+        [*parts, _RETURNS + reference, *(["", see_also + links] if see_also else [])]
+    )
 
 
 def query_strategy(
-    *, family: str, needs: tuple[str, ...] = (), reference: str, cost: str, aliases: tuple[str, ...] = ()
+    *,
+    family: str,
+    needs: tuple[str, ...] = (),
+    reference: str,
+    cost: str,
+    aliases: tuple[str, ...] = (),
 ) -> Callable[[Callable[P, Chosen]], Callable[P, Chosen]]:
-    """Register a function as a query strategy under its own name, and make it keep the contract.
+    """Register a function as a query strategy under its own name.
 
-    The function is called with checked arguments, inside :func:`al_sklearn.inference.shared`, and with the global
-    random generators put back afterwards. It must return ``n_instances`` unique positions, most useful first, and
+    The function is made to keep the contract.
+
+    The function is called with checked arguments, inside
+    :func:`al_sklearn.inference.shared`, and with the global random generators put back
+    afterwards. It must return ``n_instances`` unique positions, most useful first, and
     their scores.
 
     Parameters
@@ -192,13 +240,17 @@ def query_strategy(
         name = function.__name__
 
         @functools.wraps(function)
-        def strategy(classifier: Any, X: Any, n_instances: int = 1, **options: Any) -> Chosen:
+        def strategy(
+            classifier: Any, X: Any, n_instances: int = 1, **options: Any
+        ) -> Chosen:
             return run_strategy(function, name, classifier, X, n_instances, options)
 
         summary = (inspect.getdoc(function) or "").split("\n")[0]
         strategy.__doc__ = _complete(function, reference)
         typed = cast(Strategy, strategy)
-        info = StrategyInfo(name, family, needs, summary, reference, cost, aliases, typed)
+        info = StrategyInfo(
+            name, family, needs, summary, reference, cost, aliases, typed
+        )
         for taken in (name, *aliases):
             if taken in _registry or taken in _aliases:
                 raise ValueError(f"The strategy name {taken!r} is taken.")
@@ -218,7 +270,9 @@ def catalogue() -> list[StrategyInfo]:
     >>> [info.name for info in catalogue() if info.needs == ("gradients",)]
     ['badge']
     """
-    return sorted(_registry.values(), key=lambda info: (FAMILIES.index(info.family), info.name))
+    return sorted(
+        _registry.values(), key=lambda info: (FAMILIES.index(info.family), info.name)
+    )
 
 
 def get_strategy(strategy: str | Strategy) -> Strategy:
@@ -234,7 +288,9 @@ def get_strategy(strategy: str | Strategy) -> Strategy:
     if callable(strategy):
         return strategy
     if not isinstance(strategy, str):
-        raise TypeError(f"A query strategy is a name or a callable, got {type(strategy).__name__}.")
+        raise TypeError(
+            f"A query strategy is a name or a callable, got {type(strategy).__name__}."
+        )
     name = _aliases.get(strategy, strategy)
     if name not in _registry:
         raise unknown_name("strategy", strategy, [*_registry, *_aliases])
@@ -242,33 +298,55 @@ def get_strategy(strategy: str | Strategy) -> Strategy:
 
 
 def strategy_name(strategy: str | Strategy) -> str:
-    """Give a strategy a short readable name: ``margin``, ``coreset(metric='cosine')``, ``two_stage(margin, badge)``."""
+    """Give a strategy a short readable name.
+
+    ``margin``, ``coreset(metric='cosine')``, ``two_stage(margin, badge)``.
+    """
     if isinstance(strategy, str):
         return strategy_name(get_strategy(strategy))
     if isinstance(strategy, functools.partial):
         arguments = [*map(_written, strategy.args)]
-        arguments += [f"{key}={_written(value)}" for key, value in sorted(strategy.keywords.items())]
+        arguments += [
+            f"{key}={_written(value)}"
+            for key, value in sorted(strategy.keywords.items())
+        ]
         return f"{strategy_name(strategy.func)}({', '.join(arguments)})"
     return str(getattr(strategy, "__name__", None) or repr(strategy))
 
 
 def _written(value: Any) -> str:
-    """An option as it would be written: a function by its name, since its repr changes with the process."""
+    """An option as it would be written.
+
+    A function by its name, since its repr changes with the process.
+    """
     return strategy_name(value) if callable(value) else repr(value)
 
 
 def follows_contract(strategy: str | Strategy) -> bool:
-    """Whether a strategy is one of ours, which read any kind of X lazily; others are given real rows."""
+    """Whether a strategy is one of ours, which read any kind of X lazily.
+
+    Others are given real rows.
+    """
     while isinstance(strategy, functools.partial):
         strategy = cast(Strategy, strategy.func)
-    return isinstance(strategy, str) or hasattr(strategy, "info") or hasattr(strategy, "reads_lazily")
+    return (
+        isinstance(strategy, str)
+        or hasattr(strategy, "info")
+        or hasattr(strategy, "reads_lazily")
+    )
 
 
 def takes_random_state(strategy: Callable[..., Any]) -> bool:
-    """Whether it has a ``random_state`` of its own that nobody has bound yet (as ``functools.partial`` would)."""
+    """Whether it has a ``random_state`` of its own that nobody has bound yet.
+
+    ``functools.partial`` would bind it, for example.
+    """
     try:
         parameter = inspect.signature(strategy).parameters.get("random_state")
     except (TypeError, ValueError):
         # A function written in C says nothing about its parameters.
         return False
-    return parameter is not None and parameter.default in (None, inspect.Parameter.empty)
+    return parameter is not None and parameter.default in (
+        None,
+        inspect.Parameter.empty,
+    )

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_sklearn import ImageClassifier, StrategyComparison
-from al_sklearn._numpy_files import read_numpy
 from al_sklearn.datasets import Hdf5Rows, load_dataset
 from al_sklearn.pool import n_rows, take_rows, view_rows
+from al_sklearn.rows._numpy_files import read_numpy
 from tests.datasets.files import sum_of_two
 
 
@@ -49,13 +49,18 @@ KINDS = ["hdf5", "zarr", "npz", "npy"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("names", [("X_train", "y_train", "X_test", "y_test"), ("images", "labels", None, None)])
+@pytest.mark.parametrize(
+    "names",
+    [("X_train", "y_train", "X_test", "y_test"), ("images", "labels", None, None)],
+)
 def test_usual_names_are_found(tmp_path, digits, kind, names):
     X, y = digits[0][:60], digits[1][:60]
     arrays = {names[0]: X[:40], names[1]: y[:40]}
     if names[2]:
         arrays |= {names[2]: X[40:], names[3]: y[40:]}
-    data = load_dataset(kind, write(kind, tmp_path, arrays, [f"digit {i}" for i in range(10)]))
+    data = load_dataset(
+        kind, write(kind, tmp_path, arrays, [f"digit {i}" for i in range(10)])
+    )
     assert data.class_names[3] == "digit 3" and data.X_train.shape == (40, 8, 8)
     chosen = np.array([31, 2, 2, 17])
     np.testing.assert_array_equal(take_rows(data.X_train, chosen), X[chosen])
@@ -63,7 +68,12 @@ def test_usual_names_are_found(tmp_path, digits, kind, names):
     np.testing.assert_array_equal(view_rows(data.X_train, chosen)[[1, 0]], X[[2, 31]])
     assert data.y_train.tolist() == y[:40].tolist()
     assert (data.X_test is None) == (names[2] is None)
-    assert isinstance(data.X_train, {"npy": np.memmap, "npz": np.ndarray, "hdf5": Hdf5Rows, "zarr": zarr.Array}[kind])
+    assert isinstance(
+        data.X_train,
+        {"npy": np.memmap, "npz": np.ndarray, "hdf5": Hdf5Rows, "zarr": zarr.Array}[
+            kind
+        ],
+    )
 
 
 @pytest.mark.parametrize("kind", ["hdf5", "zarr", "npy"])
@@ -71,20 +81,32 @@ def test_a_classifier_takes_them_as_they_are(tmp_path, digits, kind):
     X, y = digits[0][:300], digits[1][:300]
     data = load_dataset(kind, write(kind, tmp_path, {"X": X, "y": y}))
     in_memory = ImageClassifier("small_cnn", max_epochs=2, random_state=0).fit(X, y)
-    lazy = ImageClassifier("small_cnn", max_epochs=2, random_state=0).fit(data.X_train, data.y_train)
-    np.testing.assert_array_equal(lazy.predict_proba(data.X_train), in_memory.predict_proba(X))
+    lazy = ImageClassifier("small_cnn", max_epochs=2, random_state=0).fit(
+        data.X_train, data.y_train
+    )
+    np.testing.assert_array_equal(
+        lazy.predict_proba(data.X_train), in_memory.predict_proba(X)
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hdf5", "zarr", "npy"])
 def test_a_comparison_takes_them_into_its_workers(tmp_path, digits, kind):
     X, y = digits[0][:200], digits[1][:200]
-    data = load_dataset(kind, write(kind, tmp_path, {"X_train": X[:150], "y_train": y[:150], "X_test": X, "y_test": y}))
+    data = load_dataset(
+        kind,
+        write(
+            kind,
+            tmp_path,
+            {"X_train": X[:150], "y_train": y[:150], "X_test": X, "y_test": y},
+        ),
+    )
     results = []
     for X_train, X_test in ((data.X_train, data.X_test), (X[:150], X)):
         comparison = StrategyComparison(
-            ImageClassifier("small_cnn", max_epochs=1), ["random", "margin"], n_initial=10, n_instances=5, n_rounds=1,
-            n_seeds=1, n_jobs=2, store=tmp_path / f"run{len(results)}", verbose=0,
+            ImageClassifier("small_cnn", max_epochs=1), ["random", "margin"],
+            n_initial=10, n_instances=5, n_rounds=1, n_seeds=1, n_jobs=2,
+            store=tmp_path / f"run{len(results)}", verbose=0,
         )  # fmt: skip
         with pytest.warns(UserWarning, match="seed"):
             comparison.fit(X_train, y[:150], X_test, y)
@@ -95,8 +117,17 @@ def test_a_comparison_takes_them_into_its_workers(tmp_path, digits, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_own_names_and_mistakes(tmp_path, digits, kind):
     X, y = digits[0][:20], digits[1][:20]
-    path = write(kind, tmp_path, {"photos": X, "kinds": y, "photos2": X[:5], "kinds2": y[:5]})
-    data = load_dataset(kind, path, images="photos", labels="kinds", test_images="photos2", test_labels="kinds2")
+    path = write(
+        kind, tmp_path, {"photos": X, "kinds": y, "photos2": X[:5], "kinds2": y[:5]}
+    )
+    data = load_dataset(
+        kind,
+        path,
+        images="photos",
+        labels="kinds",
+        test_images="photos2",
+        test_labels="kinds2",
+    )
     assert n_rows(data.X_test) == 5 and n_rows(data.X_train) == 20
     with pytest.raises(ValueError, match="say which are what with images="):
         load_dataset(kind, path)
@@ -113,7 +144,10 @@ def test_own_names_and_mistakes(tmp_path, digits, kind):
 def test_a_single_npy_file(tmp_path, digits):
     write("npy", tmp_path, {"a": digits[0][:9], "b": digits[1][:9]})
     assert len(load_dataset("npy", tmp_path / "a.npy", labels="b.npy").X_train) == 9
-    with pytest.raises(ValueError, match=r"a\.npy holds the images; name the file beside it with labels="):
+    with pytest.raises(
+        ValueError,
+        match=r"a\.npy holds the images; name the file beside it with labels=",
+    ):
         load_dataset("npy", tmp_path / "a.npy")
 
 
@@ -122,12 +156,18 @@ def test_names_as_labels(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["X"], file["y"] = X, ["cat", "dog", "cat"]
     data = load_dataset("hdf5", tmp_path / "x.h5")
-    assert data.y_train.tolist() == ["cat", "dog", "cat"] and data.class_names == ("cat", "dog")
+    assert data.y_train.tolist() == ["cat", "dog", "cat"] and data.class_names == (
+        "cat",
+        "dog",
+    )
 
 
 def test_damaged_files_are_named(tmp_path, digits):
     arrays = {"X": digits[0][:20], "y": digits[1][:20]}
-    for kind, message in (("hdf5", "no whole HDF5 file"), ("npz", r"no whole \.npy or \.npz file")):
+    for kind, message in (
+        ("hdf5", "no whole HDF5 file"),
+        ("npz", r"no whole \.npy or \.npz file"),
+    ):
         path = write(kind, tmp_path, arrays)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         with pytest.raises(ValueError, match=rf"{path.name} is {message}"):
@@ -137,8 +177,12 @@ def test_damaged_files_are_named(tmp_path, digits):
     (tmp_path / "X.npy").write_bytes(whole[:-100])
     with pytest.raises(ValueError, match=r"X\.npy is no whole \.npy"):
         load_dataset("npy", tmp_path)
-    np.save(tmp_path / "X.npy", np.array([[1], [2, 3]], dtype=object), allow_pickle=True)
-    with pytest.raises(ValueError, match=r"X\.npy holds Python objects, which only pickle can read"):
+    np.save(
+        tmp_path / "X.npy", np.array([[1], [2, 3]], dtype=object), allow_pickle=True
+    )
+    with pytest.raises(
+        ValueError, match=r"X\.npy holds Python objects, which only pickle can read"
+    ):
         load_dataset("npy", tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="is no Zarr group"):
@@ -147,7 +191,9 @@ def test_damaged_files_are_named(tmp_path, digits):
 
 def test_damaged_parts_of_files_are_named(tmp_path, digits):
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file.create_dataset("X", data=digits[0][:20], chunks=(20, 8, 8), compression="gzip")
+        file.create_dataset(
+            "X", data=digits[0][:20], chunks=(20, 8, 8), compression="gzip"
+        )
         file["y"] = digits[1][:20]
         start = file["X"].id.get_chunk_info(0).byte_offset
     whole = bytearray((tmp_path / "x.h5").read_bytes())
@@ -167,7 +213,10 @@ def test_damaged_parts_of_files_are_named(tmp_path, digits):
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.npz"])
-@given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=5), st.integers(0, 2000))
+@given(
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=5),
+    st.integers(0, 2000),
+)
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_are_an_array_or_a_clear_error(tmp_path_factory, name, changes, cut):
     path = tmp_path_factory.getbasetemp() / name
@@ -187,7 +236,9 @@ def test_any_bytes_are_an_array_or_a_clear_error(tmp_path_factory, name, changes
 def test_a_missing_library_is_named(tmp_path, monkeypatch):
     (tmp_path / "x.h5").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match=r"Reading HDF5 needs h5py: pip install 'al-sklearn\[data\]'"):
+    with pytest.raises(
+        ImportError, match=r"Reading HDF5 needs h5py: pip install 'al-sklearn\[data\]'"
+    ):
         load_dataset("hdf5", tmp_path / "x.h5")
 
 
@@ -204,18 +255,29 @@ def rows_file(tmp_path_factory):
 KEYS = st.one_of(
     st.integers(-50, 49),
     st.slices(50),
-    st.lists(st.integers(-50, 49), max_size=80).map(lambda rows: np.array(rows, dtype=np.int64)),
+    st.lists(st.integers(-50, 49), max_size=80).map(
+        lambda rows: np.array(rows, dtype=np.int64)
+    ),
     st.lists(st.booleans(), min_size=50, max_size=50).map(np.array),
 )
 
 
 @settings(max_examples=60, deadline=None)
-@given(key=KEYS, name=st.sampled_from(["contiguous", "chunked"]), channels=st.sampled_from([None, [3, 1], [2]]))
+@given(
+    key=KEYS,
+    name=st.sampled_from(["contiguous", "chunked"]),
+    channels=st.sampled_from([None, [3, 1], [2]]),
+)
 def test_rows_are_numpys(rows_file, key, name, channels):
     path, array = rows_file
     expected = array if channels is None else array[..., channels]
     rows = Hdf5Rows(path, name, channels)
-    assert rows.shape == expected.shape and len(rows) == 50 and rows.ndim == 3 and rows.dtype == np.uint8
+    assert (
+        rows.shape == expected.shape
+        and len(rows) == 50
+        and rows.ndim == 3
+        and rows.dtype == np.uint8
+    )
     np.testing.assert_array_equal(rows[key], expected[key])
 
 

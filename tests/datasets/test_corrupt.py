@@ -1,4 +1,5 @@
-"""Images that cannot be read: found before a long run, named, or left out and listed."""
+"""Images that cannot be read: found before a long run, named, or left out and
+listed."""
 
 import csv
 
@@ -13,30 +14,49 @@ from al_sklearn.datasets._check import _BATCH
 def save(path, suffix=".png", side=40):
     path = path.with_suffix(suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)).save(path)
+    Image.fromarray(
+        np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    ).save(path)
     return path
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".gif", ".tif", ".webp", ".ppm"])
+@pytest.mark.parametrize(
+    "suffix", [".png", ".jpg", ".bmp", ".gif", ".tif", ".webp", ".ppm"]
+)
 def test_a_truncated_image_of_each_format_is_found(tmp_path, suffix):
     good, bad = save(tmp_path / "good", suffix), save(tmp_path / "bad", suffix)
     bad.write_bytes(bad.read_bytes()[: bad.stat().st_size * 2 // 3])
     found = list(check_images([good, bad], progress=False))
-    assert [position for position, _ in found] == [1] and found[0][1].file == str(bad) and found[0][1].problem
+    assert (
+        [position for position, _ in found] == [1]
+        and found[0][1].file == str(bad)
+        and found[0][1].problem
+    )
 
 
 def test_every_corrupt_image_of_many_is_found(tmp_path):
     good = save(tmp_path / "good", side=4)
-    texts = {"empty": b"", "html": b"<html>not found</html>", "zeros": bytes(5000), "header": good.read_bytes()[:20]}
+    texts = {
+        "empty": b"",
+        "html": b"<html>not found</html>",
+        "zeros": bytes(5000),
+        "header": good.read_bytes()[:20],
+    }
     for name, content in texts.items():
         (tmp_path / f"{name}.png").write_bytes(content)
-    bad = [tmp_path / f"{name}.png" for name in texts] + [tmp_path / "missing.png", tmp_path]
+    bad = [tmp_path / f"{name}.png" for name in texts] + [
+        tmp_path / "missing.png",
+        tmp_path,
+    ]
     files = [good] * (3 * _BATCH)
     places = [0, 5, _BATCH, _BATCH + 1, 2 * _BATCH + 7, 3 * _BATCH - 1]
     for place, path in zip(places, bad, strict=True):
         files[place] = path
     for n_jobs in (1, 3):
-        assert [position for position, _ in check_images(files, n_jobs=n_jobs, progress=False)] == places
+        assert [
+            position
+            for position, _ in check_images(files, n_jobs=n_jobs, progress=False)
+        ] == places
     assert list(check_images([], progress=False)) == []
 
 
@@ -54,7 +74,9 @@ def photos(tmp_path):
 
 def test_the_first_one_is_named(photos):
     with pytest.raises(
-        ValueError, match=r"train/dog/2\.jpg cannot be read as an image \(.*truncated.*on_corrupt='skip'"
+        ValueError,
+        match=r"train/dog/2\.jpg cannot be read as an image "
+        r"\(.*truncated.*on_corrupt='skip'",
     ):
         load_dataset("folder", photos, on_corrupt="raise")
     assert not (photos / "skipped.csv").exists()
@@ -80,7 +102,11 @@ def test_tables_too_and_images_without_label(photos, tmp_path):
     labels = ["cat", *[""] * 7]
     table = write_table(tmp_path / "photos.csv", folder.X_train, labels)
     data = load_dataset("csv", table, on_corrupt="skip")
-    assert len(data.X_train) == 1 and len(data.X_unlabelled) == 6 and len(data.skipped) == 1
+    assert (
+        len(data.X_train) == 1
+        and len(data.X_unlabelled) == 6
+        and len(data.skipped) == 1
+    )
     assert (tmp_path / "photos.csv.skipped.csv").is_file()
     for path in photos.rglob("*.jpg"):
         path.write_bytes(b"")

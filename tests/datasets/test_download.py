@@ -24,7 +24,8 @@ CONTENT = np.random.default_rng(0).bytes(300_000)
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves ``files`` with ranges; ``breaks`` says after how many bytes each further answer ends early."""
+    """Serves ``files`` with ranges; ``breaks`` says after how many bytes each further
+    answer ends early."""
 
     daemon_threads = True
 
@@ -37,7 +38,9 @@ class Server(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/{name}"
 
     def remote(self, name, content=None):
-        digest = hashlib.sha256(self.files[name] if content is None else content).hexdigest()
+        digest = hashlib.sha256(
+            self.files[name] if content is None else content
+        ).hexdigest()
         return Remote((self.url(name),), f"sha256:{digest}")
 
 
@@ -49,7 +52,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.send_error(server.statuses.pop(0))
         if content is None:
             return self.send_error(404)
-        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if server.ranges else None
+        match = (
+            re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            if server.ranges
+            else None
+        )
         start = int(match[1]) if match else 0
         if match and start >= len(content):
             self.send_response(416)
@@ -59,7 +66,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return None
         self.send_response(206 if match else 200)
         if match:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            self.send_header(
+                "Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}"
+            )
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         stop = server.breaks.pop(0) if server.breaks else len(content)
@@ -75,7 +84,9 @@ def server(monkeypatch):
     monkeypatch.setattr(_download, "_PAUSE", 0.001)
     with Server() as running:
         running.files["data.bin"] = CONTENT
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread = threading.Thread(
+            target=running.serve_forever, kwargs={"poll_interval": 0.01}
+        )
         thread.start()
         yield running
         running.shutdown()
@@ -94,16 +105,26 @@ def test_a_broken_connection_is_resumed(tmp_path, server):
     server.breaks = [100_000, 50_000]
     path = fetch(server.remote("data.bin"), tmp_path / "data.bin", progress=False)
     assert path.read_bytes() == CONTENT
-    assert [asked for _, asked in server.asked] == [None, "bytes=100000-", "bytes=150000-"]
+    assert [asked for _, asked in server.asked] == [
+        None,
+        "bytes=100000-",
+        "bytes=150000-",
+    ]
 
 
 def test_a_later_call_resumes_what_an_earlier_one_kept(tmp_path, server):
     server.breaks = [1000] * 5
-    with pytest.raises(ConnectionError, match=r"ended after 1,000 of 300,000 bytes.* 5,000 bytes are kept in .*\.part"):
+    with pytest.raises(
+        ConnectionError,
+        match=r"ended after 1,000 of 300,000 bytes.* 5,000 bytes are kept in .*\.part",
+    ):
         fetch(server.remote("data.bin"), tmp_path / "data.bin")
     assert not (tmp_path / "data.bin").exists()
     fetch(server.remote("data.bin"), tmp_path / "data.bin")
-    assert (tmp_path / "data.bin").read_bytes() == CONTENT and server.asked[-1] == ("data.bin", "bytes=5000-")
+    assert (tmp_path / "data.bin").read_bytes() == CONTENT and server.asked[-1] == (
+        "data.bin",
+        "bytes=5000-",
+    )
 
 
 def test_ctrl_c_keeps_what_arrived(tmp_path, server, monkeypatch):
@@ -118,28 +139,40 @@ def test_ctrl_c_keeps_what_arrived(tmp_path, server, monkeypatch):
             fetch(server.remote("data.bin"), tmp_path / "data.bin")
     assert (tmp_path / "data.bin.part").stat().st_size == 10_000
     fetch(server.remote("data.bin"), tmp_path / "data.bin")
-    assert (tmp_path / "data.bin").read_bytes() == CONTENT and server.asked[-1][1] == "bytes=10000-"
+    assert (tmp_path / "data.bin").read_bytes() == CONTENT and server.asked[-1][
+        1
+    ] == "bytes=10000-"
 
 
 def test_a_server_without_ranges_sends_it_all_again(tmp_path, server):
     server.ranges, server.breaks = False, [200_000]
-    assert fetch(server.remote("data.bin"), tmp_path / "data.bin").read_bytes() == CONTENT
+    assert (
+        fetch(server.remote("data.bin"), tmp_path / "data.bin").read_bytes() == CONTENT
+    )
 
 
 def test_everything_had_arrived_already(tmp_path, server):
     (tmp_path / "data.bin.part").write_bytes(CONTENT)
-    assert fetch(server.remote("data.bin"), tmp_path / "data.bin").read_bytes() == CONTENT
+    assert (
+        fetch(server.remote("data.bin"), tmp_path / "data.bin").read_bytes() == CONTENT
+    )
     assert server.asked == [("data.bin", "bytes=300000-")]
 
 
 @pytest.mark.parametrize("kept", [CONTENT[:1000][::-1], CONTENT + b"more"])
 def test_the_beginning_of_another_version_is_thrown_away(tmp_path, server, kept):
     (tmp_path / "data.bin.part").write_bytes(kept)
-    assert fetch(server.remote("data.bin"), tmp_path / "data.bin").read_bytes() == CONTENT
+    assert (
+        fetch(server.remote("data.bin"), tmp_path / "data.bin").read_bytes() == CONTENT
+    )
 
 
 def test_a_wrong_checksum_names_the_file_and_removes_it(tmp_path, server):
-    with pytest.raises(ValueError, match=r"data\.bin from http://127.* has the checksum sha256:\w+, it should have"):
+    with pytest.raises(
+        ValueError,
+        match=r"data\.bin from http://127.* has the checksum "
+        r"sha256:\w+, it should have",
+    ):
         fetch(server.remote("data.bin", b"other"), tmp_path / "data.bin")
     assert list(tmp_path.iterdir()) == []
 
@@ -148,14 +181,18 @@ def test_mirrors_are_tried_in_turn(tmp_path, server):
     good = server.remote("data.bin")
     remote = Remote((server.url("gone.bin"), *good.urls), good.checksum)
     assert fetch(remote, tmp_path / "data.bin").read_bytes() == CONTENT
-    with pytest.raises(ConnectionError, match=r"gone\.bin could not be downloaded \(http.*404"):
+    with pytest.raises(
+        ConnectionError, match=r"gone\.bin could not be downloaded \(http.*404"
+    ):
         fetch(Remote(remote.urls[:1], good.checksum), tmp_path / "gone.bin")
     assert [name for name, _ in server.asked] == ["gone.bin", "data.bin", "gone.bin"]
 
 
 def test_a_busy_server_is_asked_again(tmp_path, server):
     server.statuses = [503, 429]
-    assert fetch(server.remote("data.bin"), tmp_path / "data.bin").read_bytes() == CONTENT
+    assert (
+        fetch(server.remote("data.bin"), tmp_path / "data.bin").read_bytes() == CONTENT
+    )
 
 
 def test_archives(tmp_path):
@@ -164,12 +201,16 @@ def test_archives(tmp_path):
     (folder / "a" / "b.txt").write_text("b")
     for archive, opened in (("x.tar.gz", tarfile.open), ("x.zip", zipfile.ZipFile)):
         with opened(tmp_path / archive, "w:gz" if "tar" in archive else "w") as packed:
-            (packed.add if "tar" in archive else packed.write)(folder / "a" / "b.txt", "a/b.txt")
+            (packed.add if "tar" in archive else packed.write)(
+                folder / "a" / "b.txt", "a/b.txt"
+            )
         out = tmp_path / f"out-{archive}"
         (out / "a").mkdir(parents=True)
         (out / "a" / "mine.txt").write_text("stays")
         extract(tmp_path / archive, out)
-        assert (out / "a" / "b.txt").read_text() == "b" and (out / "a" / "mine.txt").exists()
+        assert (out / "a" / "b.txt").read_text() == "b" and (
+            out / "a" / "mine.txt"
+        ).exists()
         assert [path.name for path in out.iterdir()] == ["a"]
 
 
@@ -181,7 +222,9 @@ def test_damaged_and_hostile_archives(tmp_path):
         tar.addfile(info, io.BytesIO(CONTENT))
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"x\.tar\.gz cannot be unpacked .* fetch it again"):
+    with pytest.raises(
+        ValueError, match=r"x\.tar\.gz cannot be unpacked .* fetch it again"
+    ):
         extract(archive, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
     with tarfile.open(archive, "w:gz") as tar:
@@ -197,10 +240,16 @@ def test_fashion_mnist_downloads_what_is_missing(tmp_path, server, monkeypatch):
     served = tmp_path / "served"
     write_mnist(served)
     server.files |= {path.name: path.read_bytes() for path in served.iterdir()}
-    monkeypatch.setattr(FashionMnist, "remotes", {path.name: server.remote(path.name) for path in served.iterdir()})
+    monkeypatch.setattr(
+        FashionMnist,
+        "remotes",
+        {path.name: server.remote(path.name) for path in served.iterdir()},
+    )
     data = load_dataset("fashion-mnist", tmp_path / "mine", download=True)
     assert len(data.X_train) == 30 and len(server.asked) == 4
-    assert (tmp_path / "mine" / "FashionMNIST" / "raw" / "t10k-labels-idx1-ubyte.gz").is_file()
+    assert (
+        tmp_path / "mine" / "FashionMNIST" / "raw" / "t10k-labels-idx1-ubyte.gz"
+    ).is_file()
     load_dataset("fashion-mnist", tmp_path / "mine", download=True)
     assert len(server.asked) == 4
 
@@ -220,7 +269,10 @@ def test_cifar10_downloads_and_unpacks(tmp_path, server, monkeypatch):
 def test_addresses_and_checksums_are_torchvisions():
     from torchvision import datasets
 
-    for ours, theirs in ((Mnist, datasets.MNIST), (FashionMnist, datasets.FashionMNIST)):
+    for ours, theirs in (
+        (Mnist, datasets.MNIST),
+        (FashionMnist, datasets.FashionMNIST),
+    ):
         assert {name: remote.checksum for name, remote in ours.remotes.items()} == {
             name: f"md5:{md5}" for name, md5 in theirs.resources
         }
@@ -228,7 +280,11 @@ def test_addresses_and_checksums_are_torchvisions():
             assert list(remote.urls) == [mirror + name for mirror in theirs.mirrors]
     for split, (url, _, md5) in datasets.SVHN.split_list.items():
         assert Svhn.remotes[split] == Remote((url,), f"md5:{md5}")
-    for ours, theirs in ((Cifar10, datasets.CIFAR10), (Cifar100, datasets.CIFAR100), (Stl10, datasets.STL10)):
+    for ours, theirs in (
+        (Cifar10, datasets.CIFAR10),
+        (Cifar100, datasets.CIFAR100),
+        (Stl10, datasets.STL10),
+    ):
         assert ours.remote == Remote((theirs.url,), f"md5:{theirs.tgz_md5}")
         files = [*theirs.train_list, *theirs.test_list]
         meta = theirs.__dict__.get("meta")
@@ -240,7 +296,11 @@ def test_addresses_and_checksums_are_torchvisions():
 def test_checksums_of_files_that_are_there(tmp_path, monkeypatch):
     folder = tmp_path / "cifar-10-batches-py"
     write_cifar(folder)
-    monkeypatch.setattr(Cifar10, "checksums", {path.name: checksum_of(path, "md5") for path in folder.iterdir()})
+    monkeypatch.setattr(
+        Cifar10,
+        "checksums",
+        {path.name: checksum_of(path, "md5") for path in folder.iterdir()},
+    )
     assert len(load_dataset("cifar10", tmp_path, on_corrupt="raise").X_train) == 60
     batch = folder / "data_batch_2"
     whole = bytearray(batch.read_bytes())
@@ -248,7 +308,9 @@ def test_checksums_of_files_that_are_there(tmp_path, monkeypatch):
     batch.write_bytes(whole)
     assert len(load_dataset("cifar10", tmp_path).X_train) == 60
     with pytest.raises(
-        ValueError, match=r"data_batch_2 has the checksum md5:\w+, it should have md5:.* fetch it again"
+        ValueError,
+        match=r"data_batch_2 has the checksum md5:\w+, "
+        r"it should have md5:.* fetch it again",
     ):
         load_dataset("cifar10", tmp_path, on_corrupt="raise")
 

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_sklearn.datasets import check_index_sets, read_index_sets, read_splits, write_index_sets
+from al_sklearn.datasets import (
+    check_index_sets,
+    read_index_sets,
+    read_splits,
+    write_index_sets,
+)
 from al_sklearn.pool import STATES, Pool
 
 SETS = {
@@ -20,7 +25,9 @@ NAMES = ["x.npz", "x.json", "x.csv", "x.txt", "torchal"]
 
 
 def same(a, b):
-    return list(a) == list(b) and all(np.array_equal(a[name], b[name]) and a[name].dtype == np.int64 for name in a)
+    return list(a) == list(b) and all(
+        np.array_equal(a[name], b[name]) and a[name].dtype == np.int64 for name in a
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,7 +49,10 @@ def test_any_disjoint_sets(tmp_path_factory, order, cuts, name):
     path = write_index_sets(tmp_path_factory.mktemp("sets") / name, sets)
     back = read_index_sets(path)
     # A table has no row for a set without positions.
-    assert same(back, {key: value for key, value in sets.items() if name != "x.csv" or len(value)})
+    assert same(
+        back,
+        {key: value for key, value in sets.items() if name != "x.csv" or len(value)},
+    )
 
 
 def test_torchals_layout(tmp_path):
@@ -67,11 +77,18 @@ def test_torchals_layout(tmp_path):
 
 
 def test_torchals_own_files_are_never_unpickled(tmp_path):
-    # numpy.array(values, dtype=numpy.ndarray), which is how TorchAL makes them, is an array of objects.
-    np.save(tmp_path / "lSet.npy", np.array([5, 2], dtype=np.ndarray), allow_pickle=True)
-    with pytest.raises(ValueError, match=r"only pickle can read, .* convert it once: python -c") as error:
+    # numpy.array(values, dtype=numpy.ndarray), which is how TorchAL makes them, is an
+    # array of objects.
+    np.save(
+        tmp_path / "lSet.npy", np.array([5, 2], dtype=np.ndarray), allow_pickle=True
+    )
+    with pytest.raises(
+        ValueError, match=r"only pickle can read, .* convert it once: python -c"
+    ) as error:
         read_index_sets(tmp_path)
-    command = str(error.value).split('"')[1].replace("new.npy", str(tmp_path / "new.npy"))
+    command = (
+        str(error.value).split('"')[1].replace("new.npy", str(tmp_path / "new.npy"))
+    )
     exec(command)
     assert read_index_sets(tmp_path / "new.npy")["new"].tolist() == [5, 2]
 
@@ -82,11 +99,17 @@ def test_sets_must_be_disjoint(tmp_path):
         ("a.txt", "# train\n1\n3\n# test\n3\n"),
     ):
         (tmp_path / path).write_text(text)
-        with pytest.raises(ValueError, match=rf"{path}: 'train' and 'test' share positions \(1 in all, 3 is the first"):
+        with pytest.raises(
+            ValueError,
+            match=rf"{path}: 'train' and 'test' share positions "
+            r"\(1 in all, 3 is the first",
+        ):
             read_index_sets(tmp_path / path)
     with pytest.raises(ValueError, match="share positions"):
         write_index_sets(tmp_path / "x.npz", {"a": [1], "b": [1]})
-    checked = check_index_sets({"initial": [2], "train": [1, 2], "test": [3]}, nested={"initial": "train"})
+    checked = check_index_sets(
+        {"initial": [2], "train": [1, 2], "test": [3]}, nested={"initial": "train"}
+    )
     assert list(checked) == ["initial", "train", "test"]
     with pytest.raises(ValueError, match="'initial' is no part of 'train'; position 3"):
         check_index_sets({"initial": [3], "train": [1, 2]}, nested={"initial": "train"})
@@ -97,7 +120,9 @@ def test_text_files(tmp_path):
     path.write_text("4, 2\n7\n\n")
     assert read_index_sets(path)["labelled"].tolist() == [4, 2, 7]
     path.write_text("4\nfive\n")
-    with pytest.raises(ValueError, match=r"labelled\.txt, line 2: 'five' is no position"):
+    with pytest.raises(
+        ValueError, match=r"labelled\.txt, line 2: 'five' is no position"
+    ):
         read_index_sets(path)
     path.write_text("# a\n4\n# a\n5\n")
     with pytest.raises(ValueError, match="line 3: the set 'a' comes twice"):
@@ -110,7 +135,11 @@ def test_text_files(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("x.csv", "position,set\n1,a\n", "lacks the column 'index'; it has position, set"),
+        (
+            "x.csv",
+            "position,set\n1,a\n",
+            "lacks the column 'index'; it has position, set",
+        ),
         ("x.csv", "index,set\n1.5,a\n", r"line 2: '1\.5' is no position"),
         ("x.json", '{"a": [1', "is no whole JSON file"),
         ("x.json", '{"a": 1}', "must hold a list of positions for each name"),
@@ -141,12 +170,18 @@ def test_from_a_pool_and_back(tmp_path):
     pool = Pool(10)
     pool.move([7, 1], "labelled")
     pool.move([3], "validation")
-    path = write_index_sets(tmp_path / "pool.json", {state: pool.positions(state) for state in STATES})
+    path = write_index_sets(
+        tmp_path / "pool.json", {state: pool.positions(state) for state in STATES}
+    )
     other = Pool(10)
     for state, positions in read_index_sets(path, n=10).items():
         if state != "unlabelled":
             other.move(positions, state)
-    assert other.labelled.tolist() == [7, 1] and other.validation.tolist() == [3] and len(other.unlabelled) == 7
+    assert (
+        other.labelled.tolist() == [7, 1]
+        and other.validation.tolist() == [3]
+        and len(other.unlabelled) == 7
+    )
 
 
 def test_the_splits_of_a_run(tmp_path, digits):
@@ -157,19 +192,30 @@ def test_the_splits_of_a_run(tmp_path, digits):
     X, y = digits[0].reshape(-1, 64)[:200], digits[1][:200]
     run = tmp_path / "run"
     comparison = StrategyComparison(
-        GaussianNB(), ["random"], n_initial=10, n_instances=5, n_rounds=1, n_seeds=2, store=run, verbose=0
+        GaussianNB(),
+        ["random"],
+        n_initial=10,
+        n_instances=5,
+        n_rounds=1,
+        n_seeds=2,
+        store=run,
+        verbose=0,
     )
     with pytest.warns(UserWarning, match="2 seeds"):
         comparison.fit(X, y)
     splits = read_splits(run / "splits.npz")
     assert sorted(splits) == [0, 1]
     for sets in splits.values():
-        assert len(sets["initial"]) == 10 and len(sets["train"]) + len(sets["test"]) == 200
+        assert (
+            len(sets["initial"]) == 10 and len(sets["train"]) + len(sets["test"]) == 200
+        )
     with np.load(run / "splits.npz") as file:
         arrays = dict(file)
     arrays["test_1"] = arrays["train_1"][:1]
     np.savez(tmp_path / "bad.npz", **arrays)
-    with pytest.raises(ValueError, match=r"bad\.npz, seed 1: 'train' and 'test' share positions"):
+    with pytest.raises(
+        ValueError, match=r"bad\.npz, seed 1: 'train' and 'test' share positions"
+    ):
         read_splits(tmp_path / "bad.npz")
     del arrays["test_1"]
     np.savez(tmp_path / "bad.npz", **arrays)

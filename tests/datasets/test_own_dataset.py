@@ -1,4 +1,5 @@
-"""One's own data sets: registered, documented in a page that runs, and started from the command line's words."""
+"""One's own data sets: registered, documented in a page that runs, and started from the
+command line's words."""
 
 import re
 import subprocess
@@ -44,7 +45,11 @@ def photos(tmp_path):
 
 def run(code, *args):
     done = subprocess.run(
-        [sys.executable, *code, *map(str, args)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, *code, *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -52,7 +57,9 @@ def run(code, *args):
 
 def test_the_example_runs(photos):
     out = run([ROOT / "examples" / "own_dataset.py"], photos)
-    assert "ImageData('named-photos': 8 to train, 3 to test, 2 classes, 1 skipped)" in out
+    assert (
+        "ImageData('named-photos': 8 to train, 3 to test, 2 classes, 1 skipped)" in out
+    )
     assert "classes: oak, silver_birch" in out and "oak_0002.jpg" in out
 
 
@@ -71,7 +78,9 @@ def test_every_python_block_of_the_page_runs(photos, tmp_path, monkeypatch):
     space = {}
     for block in blocks:
         exec(compile(block, "your-own-data.md", "exec"), space)
-    assert "named-photos" in dataset_names() and (tmp_path / "labelled" / "oak").is_dir()
+    assert (
+        "named-photos" in dataset_names() and (tmp_path / "labelled" / "oak").is_dir()
+    )
 
 
 def test_a_class_and_a_function():
@@ -93,7 +102,10 @@ def test_a_class_and_a_function():
 
     for name in ("own-class", "own-function"):
         assert len(load_dataset(name, n=3).X_train) == 3
-        with pytest.raises(ValueError, match=rf"Unknown option of the data set '{name}' 'm'\. .*Available: n"):
+        with pytest.raises(
+            ValueError,
+            match=rf"Unknown option of the data set '{name}' 'm'\. .*Available: n",
+        ):
             load_dataset(name, m=3)
     assert _base.dataset_summaries()["own-function"] == "Mine too. Options: n."
     with pytest.raises(ValueError, match="cannot be downloaded"):
@@ -109,7 +121,10 @@ def test_names_are_given_once():
 
     register_dataset("x")(first)
     register_dataset("x")(first)
-    with pytest.raises(ValueError, match=r"There is a data set 'x' already .*first.*; choose another name"):
+    with pytest.raises(
+        ValueError,
+        match=r"There is a data set 'x' already .*first.*; choose another name",
+    ):
         register_dataset("x")(second)
     with pytest.raises(ValueError, match="There is a data set 'digits' already"):
         register_dataset("digits")(second)
@@ -118,7 +133,9 @@ def test_names_are_given_once():
     class Nothing(DataSource):
         """Without load."""
 
-    with pytest.raises(NotImplementedError, match=r"Nothing must have a method load\(data_dir\)"):
+    with pytest.raises(
+        NotImplementedError, match=r"Nothing must have a method load\(data_dir\)"
+    ):
         load_dataset("nothing", "x")
 
 
@@ -133,7 +150,9 @@ LABELS = st.one_of(
 @settings(deadline=None)
 @given(labels=LABELS, cut=st.integers(0, 5))
 def test_labels_keep_their_meaning(labels, cut):
-    parts, names = labels_and_names(labels[:-cut] if cut else labels, labels[-cut:] if cut else [])
+    parts, names = labels_and_names(
+        labels[:-cut] if cut else labels, labels[-cut:] if cut else []
+    )
     y = np.concatenate(parts)
     meant = [names[i] for i in y.tolist()] if y.dtype.kind == "i" else y.tolist()
     whole = all(isinstance(value, float) and value == int(value) for value in labels)
@@ -150,11 +169,21 @@ def test_labels_that_are_none():
 def test_options_from_the_command_line():
     assert options_from_text("svhn", ["extra=false"]) == {"extra": False}
     assert options_from_text("svhn", ["extra=Yes"]) == {"extra": True}
-    assert options_from_text("csv", ["label_column=a=b", "root=/x"]) == {"label_column": "a=b", "root": "/x"}
-    assert options_from_text("droughtwatch", ["classes=2", "bands=B1,B2"]) == {"classes": 2, "bands": "B1,B2"}
-    with pytest.raises(ValueError, match="extra of 'svhn' must be like False, got 'perhaps'"):
+    assert options_from_text("csv", ["label_column=a=b", "root=/x"]) == {
+        "label_column": "a=b",
+        "root": "/x",
+    }
+    assert options_from_text("droughtwatch", ["classes=2", "bands=B1,B2"]) == {
+        "classes": 2,
+        "bands": "B1,B2",
+    }
+    with pytest.raises(
+        ValueError, match="extra of 'svhn' must be like False, got 'perhaps'"
+    ):
         options_from_text("svhn", ["extra=perhaps"])
-    with pytest.raises(ValueError, match="classes of 'droughtwatch' must be like 4, got 'two'"):
+    with pytest.raises(
+        ValueError, match="classes of 'droughtwatch' must be like 4, got 'two'"
+    ):
         options_from_text("droughtwatch", ["classes=two"])
     with pytest.raises(ValueError, match="written as name=value, got 'bands'"):
         options_from_text("droughtwatch", ["bands"])
@@ -165,10 +194,13 @@ def test_options_from_the_command_line():
 def test_the_package_imports_quickly_and_without_what_is_heavy():
     heavy = ("torch", "torchvision", "h5py", "zarr", "pyarrow", "tfrecord")
     code = (
-        "import sys, time; start = time.perf_counter(); import al_sklearn; seconds = time.perf_counter() - start;"
-        f"import al_sklearn.datasets; print(seconds); print([name for name in {heavy} if name in sys.modules]);"
+        "import sys, time; start = time.perf_counter(); import al_sklearn; seconds = "
+        "time.perf_counter() - start;"
+        f"import al_sklearn.datasets; print(seconds); print([name for name in {heavy} "
+        "if name in sys.modules]);"
         # scikit-learn brings pandas, and that pyarrow.
-        f"al_sklearn.load_dataset('digits'); print([name for name in {heavy[:2]} if name in sys.modules])"
+        f"al_sklearn.load_dataset('digits'); print([name for name in {heavy[:2]} if "
+        "name in sys.modules])"
     )
     seconds, imported, after_loading = run(["-c", code]).splitlines()
     # Said, not asserted: how long it takes depends on what else the machine does.

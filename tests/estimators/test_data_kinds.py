@@ -1,4 +1,5 @@
-"""Every kind of X gives the same bits as the array, and is read lazily; bad input says what is wrong."""
+"""Every kind of X gives the same bits as the array, and is read lazily; bad input says
+what is wrong."""
 
 import os
 import pickle
@@ -17,12 +18,13 @@ from skorch.dataset import ValidSplit
 from skorch.helper import SliceDataset
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-from al_sklearn import _decode, _thread_pools
-from al_sklearn._decode import decode, decode_all
-from al_sklearn._image_files import ImageFiles
+from al_sklearn._core import thread_pools as _thread_pools
 from al_sklearn.estimators import ImageClassifier, ImageLoader
 from al_sklearn.estimators._data import ImageDataset
 from al_sklearn.pool import RowView, view_rows
+from al_sklearn.rows import _decode
+from al_sklearn.rows._decode import decode, decode_all
+from al_sklearn.rows._image_files import ImageFiles
 
 
 class Pairs(Dataset):
@@ -44,7 +46,12 @@ class Counting:
     """An array-like that remembers which rows were read."""
 
     def __init__(self, array):
-        self.array, self.shape, self.dtype, self.read = array, array.shape, array.dtype, []
+        self.array, self.shape, self.dtype, self.read = (
+            array,
+            array.shape,
+            array.dtype,
+            [],
+        )
 
     def __len__(self):
         return len(self.array)
@@ -72,8 +79,14 @@ def kinds(X, y, folder):
         Image.fromarray(image).save(paths[-1])
     chosen = np.random.default_rng(0).permutation(len(X))
     back = np.argsort(chosen)
-    twice = Subset(Subset(Pairs(X[chosen], y[chosen]), list(range(len(X)))), back.tolist())
-    yield "memmap", np.memmap(folder / "X.dat", dtype=X.dtype, mode="r", shape=X.shape), y
+    twice = Subset(
+        Subset(Pairs(X[chosen], y[chosen]), list(range(len(X)))), back.tolist()
+    )
+    yield (
+        "memmap",
+        np.memmap(folder / "X.dat", dtype=X.dtype, mode="r", shape=X.shape),
+        y,
+    )
     yield "tensor", torch.from_numpy(X), torch.from_numpy(y)
     yield "list of arrays", list(X), list(y)
     yield "list of paths", paths, y
@@ -81,14 +94,26 @@ def kinds(X, y, folder):
     yield "row view", view_rows(X[chosen], back), y
     yield "row view of paths", RowView([paths[i] for i in chosen], back), y
     yield "row view of a dataset", RowView(Pairs(X[chosen], y[chosen]), back), y
-    yield "image files", ImageFiles(paths, X.shape[1:3], mode="RGB" if X.ndim == 4 else "L"), y
+    yield (
+        "image files",
+        ImageFiles(paths, X.shape[1:3], mode="RGB" if X.ndim == 4 else "L"),
+        y,
+    )
     yield "torch dataset", Pairs(X, y), None
     yield "torch dataset of PIL images", Pairs(X, y, Image.fromarray), None
     yield "torch dataset, labels apart", Pairs(X, y), y
     yield "subset of a subset", twice, None
-    yield "tensor dataset", TensorDataset(torch.from_numpy(X), torch.from_numpy(y)), None
+    yield (
+        "tensor dataset",
+        TensorDataset(torch.from_numpy(X), torch.from_numpy(y)),
+        None,
+    )
     yield "skorch dataset", SkorchDataset(X, y), None
-    yield "joined datasets", ConcatDataset([Pairs(X[:40], y[:40]), Pairs(X[40:], y[40:])]), None
+    yield (
+        "joined datasets",
+        ConcatDataset([Pairs(X[:40], y[:40]), Pairs(X[40:], y[40:])]),
+        None,
+    )
     yield "slice dataset", SliceDataset(Pairs(X, y)), SliceDataset(Pairs(X, y), idx=1)
     yield "slice of a slice dataset", SliceDataset(Pairs(X[chosen], y[chosen]))[back], y
     yield "not contiguous", np.asfortranarray(X), y
@@ -96,7 +121,9 @@ def kinds(X, y, folder):
 
 
 @pytest.mark.parametrize("grey", [True, False])
-def test_lazy_inputs_equal_the_array_bit_for_bit(digits, colours, quick, tmp_path, grey):
+def test_lazy_inputs_equal_the_array_bit_for_bit(
+    digits, colours, quick, tmp_path, grey
+):
     X, y = (digits[0][:90], digits[1][:90]) if grey else colours
     expected = quick().fit(X, y).predict_proba(X)
     for name, images, labels in kinds(X, y, tmp_path):
@@ -111,7 +138,9 @@ def test_hdf5(digits, quick, tmp_path):
     with h5py.File(tmp_path / "X.h5", "w") as file:
         stored = file.create_dataset("X", data=X)
         net = quick().fit(stored, y)
-        np.testing.assert_array_equal(net.predict_proba(stored), quick().fit(X, y).predict_proba(X))
+        np.testing.assert_array_equal(
+            net.predict_proba(stored), quick().fit(X, y).predict_proba(X)
+        )
 
 
 def test_only_what_is_needed_is_read(digits, quick):
@@ -140,7 +169,9 @@ def test_layouts(digits, quick):
         assert quick(max_epochs=1).fit(images, y[:30]).image_shape_ == shape
     wide = np.zeros((20, 6, 12), np.uint8)
     assert quick(max_epochs=1).fit(wide, np.arange(20) % 2).image_shape_ == (1, 6, 12)
-    half = torch.rand(20, 3, 8, 8, dtype=torch.float16, generator=torch.Generator().manual_seed(0))
+    half = torch.rand(
+        20, 3, 8, 8, dtype=torch.float16, generator=torch.Generator().manual_seed(0)
+    )
     assert quick(max_epochs=1).fit(half, np.arange(20) % 2).image_shape_ == (3, 8, 8)
 
 
@@ -169,7 +200,11 @@ def test_callbacks_can_score_any_kind_of_x(digits, quick, tmp_path):
     for name, images, labels in kinds(X, y, tmp_path):
         net = quick(
             train_split=ValidSplit(0.3, random_state=0),
-            callbacks=[EpochScoring("accuracy", name="again", use_caching=False, lower_is_better=False)],
+            callbacks=[
+                EpochScoring(
+                    "accuracy", name="again", use_caching=False, lower_is_better=False
+                )
+            ],
         )
         net.fit(images, labels)
         assert net.history[-1, "again"] == net.history[-1, "valid_acc"], name
@@ -180,7 +215,14 @@ def test_worker_processes_give_the_same_batches(digits, quick):
     dataset = ImageDataset(X[:50], y[:50])
     for shuffle in (False, True):
         loaders = [
-            ImageLoader(dataset, 8, shuffle, torch.Generator().manual_seed(0), min_batches=9, num_workers=workers)
+            ImageLoader(
+                dataset,
+                8,
+                shuffle,
+                torch.Generator().manual_seed(0),
+                min_batches=9,
+                num_workers=workers,
+            )
             for workers in (0, 2)
         ]
         for (a, b), (c, d) in zip(*loaders, strict=True):
@@ -190,7 +232,12 @@ def test_worker_processes_give_the_same_batches(digits, quick):
 
 def test_loader_sees_every_image_once_a_pass():
     images = np.arange(21, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
-    loader = ImageLoader(ImageDataset(images), 4, shuffle=True, generator=torch.Generator().manual_seed(0))
+    loader = ImageLoader(
+        ImageDataset(images),
+        4,
+        shuffle=True,
+        generator=torch.Generator().manual_seed(0),
+    )
     batches = [batch[:, 0, 0, 0].tolist() for batch, _ in loader]
     assert [len(batch) for batch in batches] == [4, 4, 4, 4, 5]
     assert sorted(i for batch in batches for i in batch) == list(range(21))
@@ -203,18 +250,33 @@ def test_loader_sees_every_image_once_a_pass():
 BAD_X = {
     "empty": (np.empty((0, 8, 8), np.uint8), "X is empty"),
     "empty list": ([], "X is empty"),
-    "flattened": (np.zeros((20, 64)), r"X must be images.*got shape \(20, 64\).*reshape"),
+    "flattened": (
+        np.zeros((20, 64)),
+        r"X must be images.*got shape \(20, 64\).*reshape",
+    ),
     "five axes": (np.zeros((20, 2, 1, 8, 8)), r"X must be images.*\(20, 2, 1, 8, 8\)"),
-    "channels first bytes": (np.zeros((20, 3, 8, 8), np.uint8), "channels last.*looks like channels first"),
-    "channels last floats": (np.zeros((20, 8, 8, 3)), "channels first.*looks like channels last"),
+    "channels first bytes": (
+        np.zeros((20, 3, 8, 8), np.uint8),
+        "channels last.*looks like channels first",
+    ),
+    "channels last floats": (
+        np.zeros((20, 8, 8, 3)),
+        "channels first.*looks like channels last",
+    ),
     "integers": (np.zeros((20, 8, 8), np.int64), "uint8.*or float, got int64"),
     "uint16": (np.zeros((20, 8, 8), np.uint16), "uint8.*or float, got"),
     "booleans": (np.zeros((20, 8, 8), bool), "uint8.*or float, got bool"),
     "no pixels": (np.zeros((20, 0, 8), np.uint8), "X must be images"),
     "none": (None, "X must be images.*got NoneType"),
     "missing files": (["nowhere.png"] * 20, "cannot be read as an image: nowhere.png"),
-    "different shapes": ([np.zeros((8, 8), np.uint8)] * 19 + [np.zeros((9, 8), np.uint8)], "one shape"),
-    "different types": ([np.zeros((8, 8), np.uint8)] * 19 + [np.zeros((8, 8))], "one type"),
+    "different shapes": (
+        [np.zeros((8, 8), np.uint8)] * 19 + [np.zeros((9, 8), np.uint8)],
+        "one shape",
+    ),
+    "different types": (
+        [np.zeros((8, 8), np.uint8)] * 19 + [np.zeros((8, 8))],
+        "one type",
+    ),
 }
 
 
@@ -261,7 +323,9 @@ def test_bad_labels(digits, quick):
         quick().fit(X, np.linspace(0, 1, 30))
     with pytest.raises(ValueError, match="1d array"):
         quick().fit(X, np.zeros((30, 2)))
-    with pytest.raises(ValueError, match=r"y contains \[.*not among the classes \[0, 1\]"):
+    with pytest.raises(
+        ValueError, match=r"y contains \[.*not among the classes \[0, 1\]"
+    ):
         quick(classes=[0, 1]).fit(X, y[:30])
 
 
@@ -291,11 +355,18 @@ def test_bad_settings(digits, quick):
     for method in ("predict", "predict_proba"):
         with pytest.raises(NotFittedError):
             getattr(ImageClassifier(), method)(X)
-    with pytest.raises(ValueError, match=r"Unknown network 'resnet2O'. Did you mean 'resnet20'.*small_cnn"):
+    with pytest.raises(
+        ValueError,
+        match=r"Unknown network 'resnet2O'. Did you mean 'resnet20'.*small_cnn",
+    ):
         quick(module="resnet2O").fit(X, y)
-    with pytest.raises(ValueError, match="amp must be None, 'bf16' or 'fp16', got 'half'"):
+    with pytest.raises(
+        ValueError, match="amp must be None, 'bf16' or 'fp16', got 'half'"
+    ):
         quick(amp="half").fit(X, y)
-    with pytest.raises(ValueError, match=r"Unknown augmentation 'flipcrop'. Did you mean 'flip_crop'"):
+    with pytest.raises(
+        ValueError, match=r"Unknown augmentation 'flipcrop'. Did you mean 'flip_crop'"
+    ):
         quick(augment="flipcrop").fit(X, y)
     with pytest.raises(ValueError, match="normalize must be 'auto'"):
         quick(normalize="imagenet").fit(X, y)
@@ -339,7 +410,12 @@ def test_modes_of_files(photo, tmp_path):
         ("palette.png", palette, (10, 20, 3), 0),
         ("cmyk.tif", small.convert("CMYK"), (10, 20, 3), 2),
         ("cmyk.jpg", small.convert("CMYK"), (10, 20, 3), 40),
-        ("half.png", Image.merge("LA", (small.convert("L"), Image.new("L", (20, 10), 255))), (10, 20), 0),
+        (
+            "half.png",
+            Image.merge("LA", (small.convert("L"), Image.new("L", (20, 10), 255))),
+            (10, 20),
+            0,
+        ),
     ):
         image.save(tmp_path / name)
         found = decode(tmp_path / name)
@@ -349,16 +425,22 @@ def test_modes_of_files(photo, tmp_path):
         assert decode(tmp_path / name, mode="RGB").shape == (10, 20, 3)
         assert decode(tmp_path / name, 8, "L").shape == (8, 8)
     clear.save(tmp_path / "clear.png")
-    assert (decode(tmp_path / "clear.png") == 255).all(), "what is transparent lies on white"
+    assert (decode(tmp_path / "clear.png") == 255).all(), (
+        "what is transparent lies on white"
+    )
     index = palette.getpixel((3, 3))
     palette.save(tmp_path / "hole.png", transparency=index)
     hole = decode(tmp_path / "hole.png")
     where = np.asarray(palette) == index
-    assert (hole[where] == 255).all() and (hole[~where] == np.asarray(palette.convert("RGB"))[~where]).all()
+    assert (hole[where] == 255).all() and (
+        hole[~where] == np.asarray(palette.convert("RGB"))[~where]
+    ).all()
     deep = np.linspace(0, 65535, 200).astype(np.uint16).reshape(10, 20)
     Image.fromarray(deep).save(tmp_path / "deep.png")
     np.testing.assert_allclose(decode(tmp_path / "deep.png"), deep / 65535, atol=1e-6)
-    np.testing.assert_allclose(decode(tmp_path / "deep.png", mode="L"), deep / 257, atol=0.51)
+    np.testing.assert_allclose(
+        decode(tmp_path / "deep.png", mode="L"), deep / 257, atol=0.51
+    )
     assert decode(tmp_path / "deep.png", mode="RGB").shape == (10, 20, 3)
     Image.fromarray(deep.astype(np.float32)).save(tmp_path / "float.tif")
     with pytest.raises(ValueError, match="no known range"):
@@ -382,7 +464,11 @@ def test_a_damaged_file_is_named(photo, tmp_path, damage):
         paths[2].unlink()
     else:
         whole = paths[2].read_bytes()
-        paths[2].write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "text": b"no image at all"}[damage])
+        paths[2].write_bytes(
+            {"empty": b"", "cut": whole[: len(whole) // 2], "text": b"no image at all"}[
+                damage
+            ]
+        )
     for read in (
         lambda: decode_all(paths, 8, n_threads=2),
         lambda: ImageFiles(paths, 8)[:],
@@ -415,7 +501,11 @@ def files(photo, tmp_path):
 def test_image_files_are_an_array(files):
     images = ImageFiles(files, (16, 24))
     whole = np.stack([decode(path, (16, 24)) for path in files])
-    assert images.shape == whole.shape == (12, 16, 24, 3) and images.dtype == np.uint8 and images.ndim == 4
+    assert (
+        images.shape == whole.shape == (12, 16, 24, 3)
+        and images.dtype == np.uint8
+        and images.ndim == 4
+    )
     np.testing.assert_array_equal(images, whole)
     np.testing.assert_array_equal(images[[5, -1, 5]], whole[[5, 11, 5]])
     np.testing.assert_array_equal(images[3], whole[3])
@@ -432,7 +522,9 @@ def test_image_files_are_an_array(files):
 def test_kept_images_are_decoded_once(files, tmp_path, monkeypatch):
     decoded = []
     real = _decode.decode
-    monkeypatch.setattr(_decode, "decode", lambda path, *rest: decoded.append(path) or real(path, *rest))
+    monkeypatch.setattr(
+        _decode, "decode", lambda path, *rest: decoded.append(path) or real(path, *rest)
+    )
     images = ImageFiles(files, 16, cache=tmp_path / "cache")
     whole = np.stack([real(path, 16) for path in files])
     token = images.token()
@@ -455,7 +547,9 @@ def test_kept_images_are_decoded_once(files, tmp_path, monkeypatch):
             file.write(rest)
     photo = tmp_path / "new.png"
     Image.fromarray(whole[3]).save(photo)
-    np.testing.assert_array_equal(ImageFiles([files[1], photo], 16, cache=tmp_path / "cache")[:], whole[[1, 3]])
+    np.testing.assert_array_equal(
+        ImageFiles([files[1], photo], 16, cache=tmp_path / "cache")[:], whole[[1, 3]]
+    )
     assert (folder / "rows.bin").stat().st_size == 14 * whole[0].nbytes
 
 
@@ -467,7 +561,9 @@ def test_a_view_of_files_is_scored_like_the_files(digits, quick, tmp_path):
         Image.fromarray(X[i]).save(paths[-1])
     net = quick().fit(X[:40], y[:40])
     learner_view = RowView(paths, np.arange(59, 19, -1))
-    np.testing.assert_array_equal(net.predict_proba(learner_view), net.predict_proba(X[59:19:-1]))
+    np.testing.assert_array_equal(
+        net.predict_proba(learner_view), net.predict_proba(X[59:19:-1])
+    )
 
 
 def test_kept_rows_are_read_while_another_process_writes(files, tmp_path):
@@ -476,7 +572,9 @@ def test_kept_rows_are_read_while_another_process_writes(files, tmp_path):
     with (tmp_path / "16x16-RGB" / "rows.bin").open("ab") as pixels:
         pixels.write(b"half an image")
     np.testing.assert_array_equal(images[:], whole)
-    np.testing.assert_array_equal(ImageFiles(files, 16, cache=tmp_path)[[3]], whole[[3]])
+    np.testing.assert_array_equal(
+        ImageFiles(files, 16, cache=tmp_path)[[3]], whole[[3]]
+    )
     assert images[[]].shape == (0, 16, 16, 3)
 
 

@@ -1,4 +1,5 @@
-"""Networks folded for scoring: the same numbers, and nothing of the network itself is changed."""
+"""Networks folded for scoring: the same numbers, and nothing of the network itself is
+changed."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,12 +18,18 @@ from al_sklearn.estimators.networks._options import freeze
 
 
 def _stirred(net):
-    """The network with BatchNorm statistics and weights that are not those of a fresh one."""
+    """The network with BatchNorm statistics and weights that are not those of a fresh
+    one."""
     generator = torch.Generator().manual_seed(0)
     for part in net.modules():
         if isinstance(part, nn.BatchNorm2d):
-            for tensor, low, high in ((part.running_mean, -1, 1), (part.running_var, 0.2, 3)):
-                tensor.copy_(torch.rand(tensor.shape, generator=generator) * (high - low) + low)
+            for tensor, low, high in (
+                (part.running_mean, -1, 1),
+                (part.running_var, 0.2, 3),
+            ):
+                tensor.copy_(
+                    torch.rand(tensor.shape, generator=generator) * (high - low) + low
+                )
             with torch.no_grad():
                 part.weight.uniform_(-2, 2, generator=generator)
                 part.bias.uniform_(-1, 1, generator=generator)
@@ -34,7 +41,8 @@ def _kinds(net):
 
 
 class _Shared(nn.Module):
-    """What the convolution gives goes on beside the BatchNorm, as in networks that normalise before they convolve."""
+    """What the convolution gives goes on beside the BatchNorm, as in networks that
+    normalise before they convolve."""
 
     __module__ = "torch.nn.pretended"  # so that it is traced, as torchvision's are
 
@@ -71,7 +79,9 @@ def test_the_same_numbers_without_a_batch_norm(build):
         torch.testing.assert_close(fast(x), net(x), rtol=1e-4, atol=1e-5)
     assert "BatchNorm2d" not in _kinds(fast)
     assert _kinds(net) == kinds
-    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert all(
+        torch.equal(before[name], value) for name, value in net.state_dict().items()
+    )
 
 
 def test_modes_are_the_copys_own():
@@ -112,7 +122,9 @@ def test_ones_own_network_is_not_traced(frozen):
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 def test_a_forward_pass_of_the_instances_own_is_the_one_that_runs():
-    scripted = torch.jit.script(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).eval())
+    scripted = torch.jit.script(
+        nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).eval()
+    )
     replaced = small_cnn(1, 3).eval()
     replaced.features.forward = lambda x: torch.zeros(len(x), 64, 1, 1)
     compiled = small_cnn(1, 3).eval()
@@ -148,7 +160,9 @@ def test_threads_that_score_at_once_do_not_meet():
 
     alone = [score(net) for net in nets]
     with ThreadPoolExecutor(4) as threads:
-        for expected, found in zip(alone * 10, threads.map(score, nets * 10), strict=True):
+        for expected, found in zip(
+            alone * 10, threads.map(score, nets * 10), strict=True
+        ):
             assert torch.equal(expected, found)
     assert nn.Module.__call__ is call
 
@@ -161,7 +175,11 @@ def test_pooling_is_torchs(shape, dtype):
     for layout in (torch.contiguous_format, torch.channels_last):
         given = x.contiguous(memory_format=layout)
         torch.testing.assert_close(
-            _MaxPool2x2()(given), nn.functional.max_pool2d(given, 2), rtol=0, atol=0, equal_nan=True
+            _MaxPool2x2()(given),
+            nn.functional.max_pool2d(given, 2),
+            rtol=0,
+            atol=0,
+            equal_nan=True,
         )
 
 
@@ -189,9 +207,14 @@ def test_every_inference_agrees_with_the_network_as_it_is(fitted, monkeypatch):
     fast = everything()
     monkeypatch.setattr(image_classifier, "_FOLDED_IMAGES", 10**9)
     for name, plain in everything().items():
-        np.testing.assert_allclose(fast[name], plain, rtol=1e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(
+            fast[name], plain, rtol=1e-4, atol=1e-5, err_msg=name
+        )
     assert "BatchNorm2d" in _kinds(net.module_)
-    assert all(torch.equal(weights[name], value) for name, value in net.module_.state_dict().items())
+    assert all(
+        torch.equal(weights[name], value)
+        for name, value in net.module_.state_dict().items()
+    )
 
 
 def test_weights_are_folded_anew_at_every_call(fitted):

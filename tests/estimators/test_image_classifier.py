@@ -1,4 +1,5 @@
-"""ImageClassifier: what scikit-learn and skorch users expect, and skorch's known traps."""
+"""ImageClassifier: what scikit-learn and skorch users expect, and skorch's known
+traps."""
 
 import pickle
 import random
@@ -28,7 +29,9 @@ from al_sklearn.estimators import ImageClassifier
 
 
 def weights(net):
-    return torch.cat([value.flatten().double() for value in net.module_.state_dict().values()])
+    return torch.cat(
+        [value.flatten().double() for value in net.module_.state_dict().values()]
+    )
 
 
 class Plain(nn.Module):
@@ -36,7 +39,9 @@ class Plain(nn.Module):
 
     def __init__(self, num_classes, hidden=8):
         super().__init__()
-        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.BatchNorm1d(hidden), nn.ReLU())
+        self.body = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, hidden), nn.BatchNorm1d(hidden), nn.ReLU()
+        )
         self.fc = nn.Linear(hidden, num_classes)
 
     def forward(self, X):
@@ -46,7 +51,9 @@ class Plain(nn.Module):
 class Fixed(nn.Module):
     def __init__(self, hidden=8, outputs=10):
         super().__init__()
-        self.net = nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+        self.net = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, outputs)
+        )
 
     def forward(self, X):
         return self.net(X)
@@ -86,7 +93,9 @@ def test_softmax_is_applied_once(digits, quick):
     X, y = digits
     net = quick(max_epochs=20).fit(X[:200], y[:200])
     logits = net.forward(X[:50])
-    np.testing.assert_allclose(net.predict_proba(X[:50]), torch.softmax(logits, 1).numpy(), rtol=1e-6)
+    np.testing.assert_allclose(
+        net.predict_proba(X[:50]), torch.softmax(logits, 1).numpy(), rtol=1e-6
+    )
     assert net.predict_proba(X[:50]).max() > 0.5
 
 
@@ -106,7 +115,8 @@ def test_a_last_batch_of_one_with_batchnorm(digits, quick, module):
     sizes = [batch["train_batch_size"] for batch in net.history[-1]["batches"]]
     assert sizes == [4, 5]
     assert torch.isfinite(weights(net)).all()
-    # One image in all: BatchNorm falls back to its running statistics, and is in training mode again afterwards.
+    # One image in all: BatchNorm falls back to its running statistics, and is in
+    # training mode again afterwards.
     modes = []
     net.partial_fit(X[:1], y[:1])
     net.forward(X[:2], training=True)
@@ -119,7 +129,14 @@ def test_labels_of_any_type(digits, quick):
     names = np.array(["zero", "one", "two", "three", "four"])
     few = y < 5
     X, y = X[few][:150], y[few][:150]
-    for labels in (names[y], names[y].astype(object), list(names[y]), y * 2, y.astype(float), torch.tensor(y)):
+    for labels in (
+        names[y],
+        names[y].astype(object),
+        list(names[y]),
+        y * 2,
+        y.astype(float),
+        torch.tensor(y),
+    ):
         net = quick(max_epochs=8).fit(X, labels)
         expected = np.asarray(labels)
         np.testing.assert_array_equal(net.classes_, np.unique(expected))
@@ -212,7 +229,10 @@ def test_normalisation_is_that_of_the_training_images(digits, quick):
     assert net.module_.image_mean.item() == pytest.approx(pixels.mean(), rel=1e-5)
     assert net.module_.image_std.item() == pytest.approx(pixels.std(), rel=1e-5)
     fixed = quick(normalize=(0.5, 0.25)).fit(X[:100], y[:100])
-    assert (fixed.module_.image_mean.item(), fixed.module_.image_std.item()) == (0.5, 0.25)
+    assert (fixed.module_.image_mean.item(), fixed.module_.image_std.item()) == (
+        0.5,
+        0.25,
+    )
     none = quick(normalize=None).fit(X[:100], y[:100])
     assert not hasattr(none.module_, "image_mean")
     assert none.predict_proba(X[:5]).shape == (5, 10)
@@ -248,10 +268,14 @@ def test_augmentation_acts_in_training_alone(digits, quick):
 
     def augment(images, generator):
         assert isinstance(generator, torch.Generator)
-        seen.append((images.dtype, float(images.min()), float(images.max()), len(images)))
+        seen.append(
+            (images.dtype, float(images.min()), float(images.max()), len(images))
+        )
         return images
 
-    net = quick(augment=augment, train_split=ValidSplit(0.2, stratified=True, random_state=0))
+    net = quick(
+        augment=augment, train_split=ValidSplit(0.2, stratified=True, random_state=0)
+    )
     net.fit(X[:100], y[:100])
     assert sum(n for *_, n in seen) == 2 * 80
     assert {dtype for dtype, *_ in seen} == {torch.float32}
@@ -278,20 +302,28 @@ def test_outputs_keep_the_order_of_x_also_in_training_mode(digits, quick):
 
 def test_parameters(digits, quick):
     X, y = digits
-    net = quick(module__dropout=0.2, optimizer__weight_decay=0.1, callbacks__print_log=None)
+    net = quick(
+        module__dropout=0.2, optimizer__weight_decay=0.1, callbacks__print_log=None
+    )
     assert net.get_params()["module__dropout"] == 0.2
     assert net.get_params()["device"] == "auto"
     assert net.device in ("cpu", "cuda")
     assert clone(net).get_params()["optimizer__weight_decay"] == 0.1
     net.fit(X[:40], y[:40])
-    assert {part.p for part in net.module_.modules() if isinstance(part, nn.Dropout)} == {0.1, 0.2}
+    assert {
+        part.p for part in net.module_.modules() if isinstance(part, nn.Dropout)
+    } == {0.1, 0.2}
     assert net.optimizer_.param_groups[0]["weight_decay"] == 0.1
     net.set_params(module__dropout=0.0, optimizer__weight_decay=0.3, lr=0.5)
     assert net.optimizer_.param_groups[0]["weight_decay"] == 0.3
     assert net.optimizer_.param_groups[0]["lr"] == 0.5
     assert net.get_params()["optimizer__weight_decay"] == 0.3
     assert net.fit(X[:40], y[:40]).optimizer_.param_groups[0]["weight_decay"] == 0.3
-    net.set_params(iterator_train__shuffle=False, iterator_valid=DataLoader, iterator_valid__batch_size=9)
+    net.set_params(
+        iterator_train__shuffle=False,
+        iterator_valid=DataLoader,
+        iterator_valid__batch_size=9,
+    )
     assert net.predict(X[:20]).shape == (20,)
     net.set_params(module="resnet20", module__width=4, max_epochs=1)
     del net.module__dropout
@@ -301,7 +333,9 @@ def test_parameters(digits, quick):
         quick(learning_rate=1).fit(X[:40], y[:40])
 
 
-@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop])
+@pytest.mark.parametrize(
+    "optimizer", [torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop]
+)
 def test_other_optimizers(digits, quick, optimizer):
     X, y = digits
     quick(optimizer=optimizer).fit(X[:40], y[:40])
@@ -314,7 +348,9 @@ def test_an_instance_is_a_starting_point_and_never_changed(digits, quick):
     start = [p.clone() for p in module.parameters()]
     net = quick(module=module)
     first = weights(net.fit(X[:40], y[:40]))
-    assert all(torch.equal(a, b) for a, b in zip(start, module.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(start, module.parameters(), strict=True)
+    )
     assert torch.equal(first, weights(net.fit(X[:40], y[:40])))
     with pytest.raises(ValueError, match="10 outputs for 3 classes"):
         keep = y < 3
@@ -327,17 +363,33 @@ def test_skorch_callbacks_and_splits(digits, quick, tmp_path):
     callbacks = [
         ("early", EarlyStopping(monitor="valid_loss", patience=50)),
         ("rate", LRScheduler("StepLR", step_size=1)),
-        ("accuracy", EpochScoring("accuracy", name="train_acc", on_train=True, use_caching=False)),
-        ("keep", Checkpoint(dirname=tmp_path, monitor="valid_loss_best", load_best=True)),
+        (
+            "accuracy",
+            EpochScoring(
+                "accuracy", name="train_acc", on_train=True, use_caching=False
+            ),
+        ),
+        (
+            "keep",
+            Checkpoint(dirname=tmp_path, monitor="valid_loss_best", load_best=True),
+        ),
     ]
-    net = quick(max_epochs=6, train_split=ValidSplit(0.25, stratified=True, random_state=0), callbacks=callbacks)
+    net = quick(
+        max_epochs=6,
+        train_split=ValidSplit(0.25, stratified=True, random_state=0),
+        callbacks=callbacks,
+    )
     net.fit(X[:200], names[:200])
-    assert {"train_loss", "valid_loss", "valid_acc", "train_acc", "dur"} <= set(net.history[-1])
+    assert {"train_loss", "valid_loss", "valid_acc", "train_acc", "dur"} <= set(
+        net.history[-1]
+    )
     assert net.history[-1, "valid_acc"] > 0.3
     assert (tmp_path / "params.pt").exists()
 
     valid = SkorchDataset(X[300:400], names[300:400])
-    net = quick(max_epochs=6, train_split=predefined_split(valid)).fit(X[:200], names[:200])
+    net = quick(max_epochs=6, train_split=predefined_split(valid)).fit(
+        X[:200], names[:200]
+    )
     expected = accuracy_score(names[300:400], net.predict(X[300:400]))
     assert net.history[-1, "valid_acc"] == pytest.approx(expected)
 
@@ -355,7 +407,9 @@ def test_a_plain_dataloader_works_too(digits, quick):
     net.fit(X[:70], names[:70])
     assert net.predict_proba(X[:30]).shape == (30, 10)
     np.testing.assert_allclose(
-        net.predict_proba(X[:30]), net.set_params(iterator_valid__batch_size=5).predict_proba(X[:30]), atol=1e-6
+        net.predict_proba(X[:30]),
+        net.set_params(iterator_valid__batch_size=5).predict_proba(X[:30]),
+        atol=1e-6,
     )
 
 
@@ -368,7 +422,11 @@ def test_saving(digits, quick, tmp_path):
     assert copy.get_params()["device"] == "auto"
     copy.partial_fit(X[:60], y[:60])
 
-    net.save_params(f_params=tmp_path / "net.pt", f_optimizer=tmp_path / "opt.pt", f_history=tmp_path / "history.json")
+    net.save_params(
+        f_params=tmp_path / "net.pt",
+        f_optimizer=tmp_path / "opt.pt",
+        f_history=tmp_path / "history.json",
+    )
     fresh = quick(random_state=3, classes=np.arange(10)).initialize(X[:1])
     fresh.load_params(f_params=tmp_path / "net.pt", f_optimizer=tmp_path / "opt.pt")
     np.testing.assert_array_equal(fresh.predict_proba(X[:20]), expected)
@@ -431,7 +489,10 @@ def test_keyboard_interrupt_is_not_swallowed(digits, quick):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # torch.compile warns about its own insides
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler (g++) on the CPU")
+@pytest.mark.skipif(
+    shutil.which("g++") is None,
+    reason="torch.compile needs a C++ compiler (g++) on the CPU",
+)
 def test_compile(digits, quick):
     X, y = digits
     net = quick(compile=True).fit(X[:40], y[:40])
@@ -456,12 +517,18 @@ class Gained(nn.Module):
 def test_metadata_routing(digits):
     X, y = digits
     with config_context(enable_metadata_routing=True):
-        net = ImageClassifier(Gained, max_epochs=1, random_state=0).set_fit_request(gain=True)
+        net = ImageClassifier(Gained, max_epochs=1, random_state=0).set_fit_request(
+            gain=True
+        )
         pipe = make_pipeline(FunctionTransformer(), net).fit(X[:60], y[:60], gain=2.0)
         assert set(pipe[-1].module_.gains) == {2.0}
-        assert len(cross_val_score(net, X[:60], y[:60], params={"gain": 3.0}, cv=2)) == 2
+        assert (
+            len(cross_val_score(net, X[:60], y[:60], params={"gain": 3.0}, cv=2)) == 2
+        )
         with pytest.raises(TypeError, match="'gain'"):
-            make_pipeline(FunctionTransformer(), ImageClassifier(Gained)).fit(X[:60], y[:60], gain=2.0)
+            make_pipeline(FunctionTransformer(), ImageClassifier(Gained)).fit(
+                X[:60], y[:60], gain=2.0
+            )
 
 
 class TwoHeads(nn.Module):
@@ -488,6 +555,11 @@ def test_several_outputs_go_to_a_criterion_of_ones_own(digits, quick):
 
 def test_too_small_for_a_network_is_said(digits, quick):
     X, y = digits
-    with pytest.raises(ValueError, match=r"small_cnn needs images of at least 4x4 pixels, got image_size=\(3, 8\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"small_cnn needs images of at least 4x4 pixels, got image_size=\(3, 8\)",
+    ):
         quick().fit(X[:20, :3], y[:20])
-    assert quick(module__resize=8).fit(X[:20, :3], y[:20]).predict(X[:2, :3]).shape == (2,)
+    assert quick(module__resize=8).fit(X[:20, :3], y[:20]).predict(X[:2, :3]).shape == (
+        2,
+    )

@@ -1,4 +1,5 @@
-"""The networks take the images they are given, whatever their size and channels, and are those of the papers."""
+"""The networks take the images they are given, whatever their size and channels, and
+are those of the papers."""
 
 import copy
 import importlib.util
@@ -46,19 +47,24 @@ def as_colour(digits, n, factor=4):
 
 
 def vgg16_bn_features():
-    """Return torchvision's convolutions, without the 120 million weights of its linear layers."""
+    """Return torchvision's convolutions, without the 120 million weights of its linear
+    layers."""
     vgg = pytest.importorskip("torchvision.models.vgg")
     return vgg.make_layers(vgg.cfgs["D"], batch_norm=True)
 
 
-# ---- shapes -------------------------------------------------------------------------------------------------------
+# ---- shapes --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("name", "shape"),
     # Sorted: workers that share the tests must find them in one order.
     [(name, (3, 9, 13)) for name in NETWORKS]
-    + [(name, shape) for name in sorted(set(NETWORKS) - HEAVY) for shape in [(1, 8, 8), (1, 28, 28), (3, 64, 64)]],
+    + [
+        (name, shape)
+        for name in sorted(set(NETWORKS) - HEAVY)
+        for shape in [(1, 8, 8), (1, 28, 28), (3, 64, 64)]
+    ],
 )
 def test_shapes(name, shape):
     if name == "efficientnet_lite0":
@@ -68,14 +74,20 @@ def test_shapes(name, shape):
     with torch.no_grad():
         assert net(images).shape == (2, 7)
         net.eval()
-        assert isinstance([part for part in net.modules() if isinstance(part, nn.Linear)][-1], nn.Linear)
-        torch.testing.assert_close(net(images)[1:2], net(images[1:2]), atol=1e-4, rtol=1e-3)
+        assert isinstance(
+            [part for part in net.modules() if isinstance(part, nn.Linear)][-1],
+            nn.Linear,
+        )
+        torch.testing.assert_close(
+            net(images)[1:2], net(images[1:2]), atol=1e-4, rtol=1e-3
+        )
 
 
 @pytest.mark.parametrize(
     ("name", "millions"),
-    # wide_resnet28_10 and _2: the paper's 36.5 and 1.5; shake_shake26: the 2.9 of 26 2x32d; resnet20: the paper's
-    # 0.27; the others are the counts that the CIFAR-10 forms of these networks are known by.
+    # wide_resnet28_10 and _2: the paper's 36.5 and 1.5; shake_shake26: the 2.9 of 26
+    # 2x32d; resnet20: the paper's 0.27; the others are the counts that the CIFAR-10
+    # forms of these networks are known by.
     [
         ("resnet20", 0.27),
         ("resnet18", 11.17),
@@ -97,12 +109,18 @@ def test_parameter_counts_on_cifar10(name, millions):
 
 def test_layers_are_counted_as_the_papers_count_them():
     def n_kernels(net, size):
-        return sum(isinstance(part, nn.Conv2d) and part.kernel_size == (size, size) for part in net.modules())
+        return sum(
+            isinstance(part, nn.Conv2d) and part.kernel_size == (size, size)
+            for part in net.modules()
+        )
 
     with torch.device("meta"):
         assert n_kernels(resnet20(), 3) == 19
         # Blocks of two in three stages of four, and the stem; the shortcuts are 1x1.
-        assert (n_kernels(wide_resnet28_10(), 3), n_kernels(wide_resnet28_10(), 1)) == (25, 3)
+        assert (n_kernels(wide_resnet28_10(), 3), n_kernels(wide_resnet28_10(), 1)) == (
+            25,
+            3,
+        )
         assert n_kernels(NETWORKS["shake_shake26"](), 3) == 2 * 24 + 1
         assert n_kernels(vgg16(), 3) == 13
 
@@ -111,7 +129,9 @@ def test_small_cnn_has_a_dropout_head_behind_all_convolutions():
     parts = list(small_cnn().modules())
     kinds = [type(part) for part in parts]
     assert kinds.count(nn.Dropout) == 2
-    assert kinds.index(nn.Dropout) > max(i for i, kind in enumerate(kinds) if kind is nn.Conv2d)
+    assert kinds.index(nn.Dropout) > max(
+        i for i, kind in enumerate(kinds) if kind is nn.Conv2d
+    )
     assert kinds[-1] is nn.Linear
 
 
@@ -122,15 +142,25 @@ def test_only_accepted_parameters_are_inferred():
             self.got = (n_outputs, in_chans, img_size, extra)
 
     assert build_network(Names, {}, (3, 8, 8), 5).got == (5, 3, 8, 1)
-    assert build_network(Names, {"extra": 2, "in_chans": 4}, (3, 8, 9), 5).got == (5, 4, (8, 9), 2)
+    assert build_network(Names, {"extra": 2, "in_chans": 4}, (3, 8, 9), 5).got == (
+        5,
+        4,
+        (8, 9),
+        2,
+    )
 
 
-@pytest.mark.parametrize(("image_size", "kernel", "pools"), [(32, 3, False), (64, 3, False), (65, 7, True)])
+@pytest.mark.parametrize(
+    ("image_size", "kernel", "pools"), [(32, 3, False), (64, 3, False), (65, 7, True)]
+)
 def test_the_stem_of_a_resnet_follows_the_image_size(image_size, kernel, pools):
     net = resnet18(3, 10, image_size)
     assert net.conv1.kernel_size == (kernel, kernel)
     assert isinstance(net.maxpool, nn.MaxPool2d) == pools
-    assert not any(name.startswith("conv1") for name, _ in resnet18(3, 10, (8, 64)).maxpool.named_parameters())
+    assert not any(
+        name.startswith("conv1")
+        for name, _ in resnet18(3, 10, (8, 64)).maxpool.named_parameters()
+    )
 
 
 def test_resnets_are_torchvisions():
@@ -143,7 +173,10 @@ def test_resnets_are_torchvisions():
         assert torch.equal(ours(images), theirs(images))
     small = build_network("resnet18", {}, (3, 32, 32), 10)
     named = build_network("torchvision:resnet18", {}, (3, 32, 32), 10)
-    shapes = [{name: value.shape for name, value in net.state_dict().items()} for net in (small, named)]
+    shapes = [
+        {name: value.shape for name, value in net.state_dict().items()}
+        for net in (small, named)
+    ]
     assert shapes[0] == shapes[1]
 
 
@@ -154,12 +187,18 @@ def test_vgg16_has_torchvisions_convolutions_and_its_own_head():
     with torch.no_grad():
         assert torch.equal(ours.features(images), theirs(images))
     with torch.device("meta"):
-        assert n_weights(build_network("torchvision:vgg16", {}, (3, 32, 32), 10)) > 100e6
+        assert (
+            n_weights(build_network("torchvision:vgg16", {}, (3, 32, 32), 10)) > 100e6
+        )
 
 
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("squeezenet1_1", (3, 32, 32)), ("mobilenet_v3_small", (1, 28, 28)), ("alexnet", (3, 32, 32))],
+    [
+        ("squeezenet1_1", (3, 32, 32)),
+        ("mobilenet_v3_small", (1, 28, 28)),
+        ("alexnet", (3, 32, 32)),
+    ],
 )
 def test_torchvision_models_fit_small_images(name, shape):
     pytest.importorskip("torchvision")
@@ -172,33 +211,52 @@ def test_torchvision_models_fit_small_images(name, shape):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["vgg11", "densenet121", "googlenet", "inception_v3", "efficientnet_b0", "shufflenet_v2_x0_5", "mnasnet0_5",
-     "convnext_tiny", "swin_t", "vit_b_16", "maxvit_t", "regnet_y_400mf"],
+    ["vgg11", "densenet121", "googlenet", "inception_v3", "efficientnet_b0",
+     "shufflenet_v2_x0_5", "mnasnet0_5", "convnext_tiny", "swin_t", "vit_b_16",
+     "maxvit_t", "regnet_y_400mf"],
 )  # fmt: skip
 def test_every_family_of_torchvision(name):
     pytest.importorskip("torchvision")
     net = build_network(name, {"dropout": 0.4, "freeze": True}, (11, 32, 32), 4)
     assert net(torch.rand(2, 11, 32, 32)).shape == (2, 4)
-    trained = [name for name, weights in net.named_parameters() if weights.requires_grad]
-    assert 1 <= len(trained) <= 2 and len({name.rpartition(".")[0] for name in trained}) == 1
-    active = [part for part in net.modules() if isinstance(part, nn.Dropout) and part.training]
+    trained = [
+        name for name, weights in net.named_parameters() if weights.requires_grad
+    ]
+    assert (
+        1 <= len(trained) <= 2
+        and len({name.rpartition(".")[0] for name in trained}) == 1
+    )
+    active = [
+        part for part in net.modules() if isinstance(part, nn.Dropout) and part.training
+    ]
     assert active and all(part.p == 0.4 for part in active)
 
 
-# ---- Shake-Shake --------------------------------------------------------------------------------------------------
+# ---- Shake-Shake ---------------------------------------------------------------------
 
 
 @settings(max_examples=15, deadline=None)
-@given(n=st.integers(1, 5), channels=st.integers(1, 3), side=st.integers(1, 4), seed=st.integers(0, 99))
+@given(
+    n=st.integers(1, 5),
+    channels=st.integers(1, 3),
+    side=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)
 def test_shake_is_convex_per_image_and_its_gradient_another(n, channels, side, seed):
     torch.manual_seed(seed)
-    first = torch.randn(n, channels, side, side, dtype=torch.float64, requires_grad=True)
-    second = torch.randn(n, channels, side, side, dtype=torch.float64, requires_grad=True)
+    first = torch.randn(
+        n, channels, side, side, dtype=torch.float64, requires_grad=True
+    )
+    second = torch.randn(
+        n, channels, side, side, dtype=torch.float64, requires_grad=True
+    )
     shake = Shake().train()
     out = shake(first, second)
     # Solved for the weight: alpha first + (1 - alpha) second = out, one alpha an image.
     alpha = ((out - second) / (first - second)).detach().flatten(1)
-    torch.testing.assert_close(alpha, alpha[:, :1].expand_as(alpha), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(
+        alpha, alpha[:, :1].expand_as(alpha), atol=1e-6, rtol=1e-6
+    )
     upstream = torch.randn_like(out)
     ahead, behind = torch.autograd.grad(out, (first, second), upstream)
     beta = (ahead / upstream).flatten(1)
@@ -213,7 +271,10 @@ def test_shake_is_convex_per_image_and_its_gradient_another(n, channels, side, s
 
 def test_shake_is_one_half_in_expectation():
     torch.manual_seed(0)
-    first, second = torch.ones(20_000, 1, 1, 1, requires_grad=True), torch.zeros(20_000, 1, 1, 1)
+    first, second = (
+        torch.ones(20_000, 1, 1, 1, requires_grad=True),
+        torch.zeros(20_000, 1, 1, 1),
+    )
     out = Shake().train()(first, second)
     out.sum().backward()
     for draws in (out.detach(), first.grad):
@@ -238,7 +299,7 @@ def test_the_shifted_shortcut_sees_other_pixels_in_its_second_half():
     assert torch.equal(shortcut(image)[0], expected)
 
 
-# ---- pretrained weights -------------------------------------------------------------------------------------------
+# ---- pretrained weights --------------------------------------------------------------
 
 
 @pytest.fixture
@@ -248,7 +309,11 @@ def weights_of(monkeypatch):
 
     def serve(plain):
         monkeypatch.setattr(pretrained, "_fetch", lambda name, url: None)
-        monkeypatch.setattr(models.WeightsEnum, "get_state_dict", lambda self, *args, **kwargs: plain.state_dict())
+        monkeypatch.setattr(
+            models.WeightsEnum,
+            "get_state_dict",
+            lambda self, *args, **kwargs: plain.state_dict(),
+        )
 
     return serve
 
@@ -262,7 +327,10 @@ def test_pretrained_weights_keep_their_trunk(weights_of, channels):
     assert torch.equal(net.layer1[0].conv1.weight, plain.layer1[0].conv1.weight)
     # The stem is that of the weights also for small images, and sees grey as it did.
     grey = torch.rand(2, 1, 32, 32)
-    ours, theirs = net.conv1(grey.expand(-1, channels, -1, -1)), plain.conv1(grey.expand(-1, 3, -1, -1))
+    ours, theirs = (
+        net.conv1(grey.expand(-1, channels, -1, -1)),
+        plain.conv1(grey.expand(-1, 3, -1, -1)),
+    )
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
 
 
@@ -277,15 +345,21 @@ def test_pretrained_vgg16(weights_of):
 def test_squeezenet_scores_as_with_its_convolution(weights_of):
     plain = pytest.importorskip("torchvision.models").squeezenet1_1()
     weights_of(plain)
-    ours = build_network("torchvision:squeezenet1_1", {"num_classes": 1000}, (3, 80, 80), 4).eval()
+    ours = build_network(
+        "torchvision:squeezenet1_1", {"num_classes": 1000}, (3, 80, 80), 4
+    ).eval()
     ours.features.load_state_dict(plain.features.state_dict())
     convolution = plain.classifier[1]
-    ours.classifier.linear.load_state_dict({"weight": convolution.weight.flatten(1), "bias": convolution.bias})
+    ours.classifier.linear.load_state_dict(
+        {"weight": convolution.weight.flatten(1), "bias": convolution.bias}
+    )
     images = torch.rand(2, 3, 80, 80)
     with torch.no_grad():
         expected = convolution(plain.features(images)).mean((2, 3))
         torch.testing.assert_close(ours(images), expected, atol=1e-5, rtol=1e-4)
-    assert build_network("squeezenet1_1", {"weights": "imagenet"}, (3, 80, 80), 4)(images).shape == (2, 4)
+    assert build_network("squeezenet1_1", {"weights": "imagenet"}, (3, 80, 80), 4)(
+        images
+    ).shape == (2, 4)
 
 
 def test_bands_of_a_fresh_stem_differ():
@@ -296,13 +370,14 @@ def test_bands_of_a_fresh_stem_differ():
     assert abs(weights.std() / (2 / (64 * 49)) ** 0.5 - 1) < 0.05
 
 
-# ---- dropout, freeze, resize --------------------------------------------------------------------------------------
+# ---- dropout, freeze, resize ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("name", "own"),
-    [("alexnet", 2), ("squeezenet1_1", 1), ("mobilenet_v3_small", 1), ("shufflenet_v2_x0_5", 0), ("resnet18", 0),
-     ("resnet20", 0), ("wide_resnet28_2", 0), ("shake_shake26", 0), ("vgg16", 0)],
+    [("alexnet", 2), ("squeezenet1_1", 1), ("mobilenet_v3_small", 1),
+     ("shufflenet_v2_x0_5", 0), ("resnet18", 0), ("resnet20", 0),
+     ("wide_resnet28_2", 0), ("shake_shake26", 0), ("vgg16", 0)],
 )  # fmt: skip
 def test_dropout_of_any_network(name, own):
     pytest.importorskip("torchvision")
@@ -319,12 +394,17 @@ def test_dropout_of_any_network(name, own):
     with torch.device("meta"):
         net = build_network(name, {"dropout": 0.25}, shape, 4)
     order = list(net.modules())
-    last_dropout = max(i for i, part in enumerate(order) if isinstance(part, nn.Dropout))
-    assert last_dropout > max(i for i, part in enumerate(order) if isinstance(part, nn.Conv2d))
+    last_dropout = max(
+        i for i, part in enumerate(order) if isinstance(part, nn.Dropout)
+    )
+    assert last_dropout > max(
+        i for i, part in enumerate(order) if isinstance(part, nn.Conv2d)
+    )
 
 
 class Backwards(nn.Module):
-    """Registers its last layer first, and two of its layers share a name's beginning."""
+    """Registers its last layer first, and two of its layers share a name's
+    beginning."""
 
     def __init__(self, n_classes):
         super().__init__()
@@ -339,13 +419,17 @@ class Backwards(nn.Module):
 @pytest.mark.parametrize("module", [Backwards, Backwards(3)])
 def test_options_find_the_layer_that_runs_last(module):
     net = build_network(module, {"dropout": 0.5, "freeze": True}, (1, 8, 8), 3)
-    assert [name for name, weights in net.named_parameters() if weights.requires_grad] == [
+    assert [
+        name for name, weights in net.named_parameters() if weights.requires_grad
+    ] == [
         "out.linear.weight",
         "out.linear.bias",
     ]
     assert net.out.dropout.p == 0.5
     if isinstance(module, nn.Module):
-        assert isinstance(module.out, nn.Linear) and all(weights.requires_grad for weights in module.parameters())
+        assert isinstance(module.out, nn.Linear) and all(
+            weights.requires_grad for weights in module.parameters()
+        )
         assert torch.equal(net.first.weight, module.first.weight)
 
 
@@ -355,11 +439,16 @@ def test_a_network_keeps_options_of_its_own():
             super().__init__(n_classes)
             self.got = (dropout, freeze)
 
-    assert build_network(Own, {"dropout": 0.3, "freeze": True}, (1, 8, 8), 3).got == (0.3, True)
+    assert build_network(Own, {"dropout": 0.3, "freeze": True}, (1, 8, 8), 3).got == (
+        0.3,
+        True,
+    )
     assert build_network(Own(3), {"dropout": 0.3}, (1, 8, 8), 3).got == (0.3, False)
 
 
-@pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v3_small", "resnet20", "small_cnn"])
+@pytest.mark.parametrize(
+    "name", ["squeezenet1_1", "mobilenet_v3_small", "resnet20", "small_cnn"]
+)
 def test_a_frozen_trunk_stays_as_it_was(digits, quick, name):
     images, labels = as_colour(digits, 24)
     net = quick(module=name, module__freeze=True, module__dropout=0.3, max_epochs=1)
@@ -370,30 +459,53 @@ def test_a_frozen_trunk_stays_as_it_was(digits, quick, name):
     for again in (net, pickle.loads(pickle.dumps(net))):
         again.partial_fit(images, labels)
         after = again.module_.state_dict()
-        changed = {key for key, value in after.items() if not torch.equal(value, before[key])}
-        assert len(changed) == 2 and {key.rpartition(".")[2] for key in changed} == {"weight", "bias"}
+        changed = {
+            key for key, value in after.items() if not torch.equal(value, before[key])
+        }
+        assert len(changed) == 2 and {key.rpartition(".")[2] for key in changed} == {
+            "weight",
+            "bias",
+        }
         again.module_.train()
         parts = list(again.module_.modules())[1:]
         assert not any(part.training for part in parts if isinstance(part, _BatchNorm))
-        assert {type(part) for part in parts if part.training} == {nn.Linear, nn.Dropout}
+        assert {type(part) for part in parts if part.training} == {
+            nn.Linear,
+            nn.Dropout,
+        }
         again.module_.eval()
         assert not any(part.training for part in again.module_.modules())
-    assert inference.sample_proba(net, images, 2, random_state=0).shape == (2, 24, len(net.classes_))
+    assert inference.sample_proba(net, images, 2, random_state=0).shape == (
+        2,
+        24,
+        len(net.classes_),
+    )
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net)), folded])
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net)), folded],
+)
 def test_copies_of_a_frozen_network_freeze_themselves(copied):
-    net = build_network("resnet20", {"freeze": True, "dropout": 0.5}, (3, 8, 8), 4).train()
+    net = build_network(
+        "resnet20", {"freeze": True, "dropout": 0.5}, (3, 8, 8), 4
+    ).train()
     other = copied(net)
     assert isinstance(other, nn.Sequential) and type(other) is type(net)
     active = {True: ["", "dropout", "fc"], False: []}
     for mode in (True, False):
         other.train(mode)
-        assert [name for name, part in other.named_modules() if part.training] == active[mode]
+        assert [
+            name for name, part in other.named_modules() if part.training
+        ] == active[mode]
         if copied is not copy.copy:
             # copy.copy shares the parts themselves.
-            assert [name for name, part in net.named_modules() if part.training] == active[True]
-    assert len([weights for weights in other.parameters() if weights.requires_grad]) == 2
+            assert [
+                name for name, part in net.named_modules() if part.training
+            ] == active[True]
+    assert (
+        len([weights for weights in other.parameters() if weights.requires_grad]) == 2
+    )
     again = build_network(other, {"freeze": True}, (3, 8, 8), 4)
     torch.testing.assert_close(again.state_dict(), other.state_dict())
 
@@ -403,7 +515,9 @@ def test_resize_is_part_of_the_network():
     plain = copy.deepcopy(net)
     plain._forward_pre_hooks.clear()
     images = torch.rand(2, 3, 8, 8)
-    larger = nn.functional.interpolate(images, size=(16, 16), mode="bilinear", align_corners=False)
+    larger = nn.functional.interpolate(
+        images, size=(16, 16), mode="bilinear", align_corners=False
+    )
     assert torch.equal(net(images), plain(larger))
     # At more than 64 pixels the stem is ImageNet's; shrinking averages.
     large = build_network("resnet18", {"resize": 80}, (3, 32, 32), 4)
@@ -414,7 +528,9 @@ def test_resize_is_part_of_the_network():
     shrunk = build_network("resnet20", {"resize": 8}, (3, 32, 32), 4)
     shrunk.conv.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     shrunk(stripes.expand(2, -1, -1, -1))
-    torch.testing.assert_close(seen[0][..., 2:6], torch.full((2, 3, 8, 4), 0.5), atol=0.05, rtol=0)
+    torch.testing.assert_close(
+        seen[0][..., 2:6], torch.full((2, 3, 8, 4), 0.5), atol=0.05, rtol=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -425,7 +541,11 @@ def test_resize_is_part_of_the_network():
         ("torchvision:resnet21", {}, "Unknown torchvision network"),
         ("squeezenet1_1", {"dropout": 1.5}, "from 0 to below 1, got 1.5"),
         ("squeezenet1_1", {"resize": 0}, "whole number from 1 on, got 0"),
-        (nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten()), {"freeze": True}, "this network runs none"),
+        (
+            nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten()),
+            {"freeze": True},
+            "this network runs none",
+        ),
     ],
 )
 def test_what_cannot_be_is_said(module, params, message):
@@ -433,7 +553,7 @@ def test_what_cannot_be_is_said(module, params, message):
         build_network(module, params, (3, 32, 32), 4)
 
 
-# ---- timm ---------------------------------------------------------------------------------------------------------
+# ---- timm ----------------------------------------------------------------------------
 
 
 def test_without_timm_the_error_says_what_to_install(monkeypatch):
@@ -442,12 +562,19 @@ def test_without_timm_the_error_says_what_to_install(monkeypatch):
         build_network("timm:resnet18", {}, (3, 32, 32), 4)
 
 
-@pytest.mark.parametrize("name", ["resnet10t", "mobilenetv3_small_050", "convnext_atto", "vit_tiny_patch16_224"])
+@pytest.mark.parametrize(
+    "name",
+    ["resnet10t", "mobilenetv3_small_050", "convnext_atto", "vit_tiny_patch16_224"],
+)
 def test_timm(name):
     pytest.importorskip("timm")
-    net = build_network(f"timm:{name}", {"dropout": 0.4, "freeze": True}, (11, 32, 32), 4)
+    net = build_network(
+        f"timm:{name}", {"dropout": 0.4, "freeze": True}, (11, 32, 32), 4
+    )
     assert net(torch.rand(2, 11, 32, 32)).shape == (2, 4)
-    active = [part for part in net.modules() if isinstance(part, nn.Dropout) and part.training]
+    active = [
+        part for part in net.modules() if isinstance(part, nn.Dropout) and part.training
+    ]
     assert len(active) == 1 and active[0].p == 0.4
     trained = [weights for weights in net.parameters() if weights.requires_grad]
     assert sum(weights.numel() for weights in trained) == 4 * trained[0].shape[1] + 4
@@ -457,11 +584,17 @@ def test_timms_weights_from_a_file(tmp_path):
     timm = pytest.importorskip("timm")
     plain = timm.create_model("resnet10t")
     torch.save(plain.state_dict(), tmp_path / "weights.pth")
-    params = {"weights": "imagenet", "pretrained_cfg_overlay": {"file": str(tmp_path / "weights.pth")}}
+    params = {
+        "weights": "imagenet",
+        "pretrained_cfg_overlay": {"file": str(tmp_path / "weights.pth")},
+    }
     net = build_network("timm:resnet10t", params, (11, 32, 32), 4)
     assert torch.equal(net.layer1[0].conv1.weight, plain.layer1[0].conv1.weight)
     # The stem is that of the weights, for eleven bands.
-    assert net.conv1[0].weight.shape[1] == 11 and net.conv1[0].stride == plain.conv1[0].stride
+    assert (
+        net.conv1[0].weight.shape[1] == 11
+        and net.conv1[0].stride == plain.conv1[0].stride
+    )
     assert net(torch.rand(2, 11, 32, 32)).shape == (2, 4)
 
 
@@ -473,13 +606,15 @@ def test_timms_names_and_weights_are_checked():
         build_network("timm:resnet18", {"weights": "IMAGENET1K_V1"}, (3, 32, 32), 4)
 
 
-# ---- export -------------------------------------------------------------------------------------------------------
+# ---- export --------------------------------------------------------------------------
 
 
 @pytest.fixture
 def fitted(digits, quick):
     X, y = digits
-    return quick(max_epochs=3).fit(X[:60], np.array([f"digit {label}" for label in y[:60]])), X[60:70]
+    return quick(max_epochs=3).fit(
+        X[:60], np.array([f"digit {label}" for label in y[:60]])
+    ), X[60:70]
 
 
 def test_exported_program_scores_as_the_classifier(fitted, tmp_path):
@@ -493,9 +628,15 @@ def test_exported_program_scores_as_the_classifier(fitted, tmp_path):
             out = program(torch.from_numpy(images[:n, :, :, None]))
         np.testing.assert_allclose(out, expected[:n], atol=1e-5)
     about = json.loads(extra["classifier.json"])
-    assert about == {"classes": net.classes_.tolist(), "image_shape": [1, 8, 8], "input_type": "uint8"}
+    assert about == {
+        "classes": net.classes_.tolist(),
+        "image_shape": [1, 8, 8],
+        "input_type": "uint8",
+    }
     np.testing.assert_array_equal(net.predict_proba(images), expected)
-    as_float = torch.export.load(export_classifier(net, tmp_path / "f.pt2", input_type="float32")).module()
+    as_float = torch.export.load(
+        export_classifier(net, tmp_path / "f.pt2", input_type="float32")
+    ).module()
     scaled = torch.from_numpy(images[:, None] / np.float32(255))
     np.testing.assert_allclose(as_float(scaled).detach(), expected, atol=1e-5)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["f.pt2", "net.pt2"]
@@ -512,7 +653,11 @@ def test_exported_onnx_scores_as_the_classifier(fitted, tmp_path):
     for n in (1, 4):
         (proba,) = runtime.run(None, {"images": images[:n, :, :, None]})
         np.testing.assert_allclose(proba, net.predict_proba(images[:n]), atol=1e-5)
-    assert {prop.key for prop in model.metadata_props} >= {"classes", "image_shape", "input_type"}
+    assert {prop.key for prop in model.metadata_props} >= {
+        "classes",
+        "image_shape",
+        "input_type",
+    }
 
 
 def test_export_says_what_it_cannot_write(fitted, tmp_path, monkeypatch):
@@ -535,13 +680,18 @@ def test_export_says_what_it_cannot_write(fitted, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-# ---- each once, whole, at its real size ---------------------------------------------------------------------------
+# ---- each once, whole, at its real size ----------------------------------------------
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*NETWORKS, "squeezenet1_1", "mobilenet_v3_small", "timm:efficientnet_b0"])
+@pytest.mark.parametrize(
+    "name", [*NETWORKS, "squeezenet1_1", "mobilenet_v3_small", "timm:efficientnet_b0"]
+)
 def test_each_trains_embeds_samples_and_exports(digits, quick, tmp_path, name):
-    for needed, package in (("timm:", "timm"), ("efficientnet_lite0", "efficientnet_lite_pytorch")):
+    for needed, package in (
+        ("timm:", "timm"),
+        ("efficientnet_lite0", "efficientnet_lite_pytorch"),
+    ):
         if name.startswith(needed) and importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed")
     images, labels = as_colour(digits, 12)
@@ -550,14 +700,22 @@ def test_each_trains_embeds_samples_and_exports(digits, quick, tmp_path, name):
     assert net.image_shape_ == (3, 32, 32)
     weights = copy.deepcopy(net.module_.state_dict())
     net.partial_fit(images, labels)
-    learned = [key for key, value in net.module_.named_parameters() if not torch.equal(value, weights[key])]
+    learned = [
+        key
+        for key, value in net.module_.named_parameters()
+        if not torch.equal(value, weights[key])
+    ]
     assert len(learned) == len(list(net.module_.parameters()))
     proba = net.predict_proba(images)
     assert np.isfinite(proba).all()
     embedded = inference.embed(net, images)
-    assert embedded.shape[0] == 12 and np.isfinite(embedded).all() and embedded.std() > 0
+    assert (
+        embedded.shape[0] == 12 and np.isfinite(embedded).all() and embedded.std() > 0
+    )
     samples = inference.sample_proba(net, images, 3, random_state=0)
-    assert samples.shape == (3, *proba.shape) and not np.allclose(samples[0], samples[1])
+    assert samples.shape == (3, *proba.shape) and not np.allclose(
+        samples[0], samples[1]
+    )
     program = torch.export.load(export_classifier(net, tmp_path / "net.pt2")).module()
     with torch.no_grad():
         np.testing.assert_allclose(program(torch.from_numpy(images)), proba, atol=1e-4)
@@ -583,7 +741,8 @@ def test_flip_crop_moves_pixels_and_nothing_else():
     images = torch.arange(2 * 16 * 16.0).view(1, 2, 16, 16).expand(200, -1, -1, -1)
     out = flip_crop(images, generator)
     assert out.shape == images.shape
-    # Each image is the original, mirrored or not, shifted by up to 2: its centre shows which.
+    # Each image is the original, mirrored or not, shifted by up to 2: its centre shows
+    # which.
     padded = nn.functional.pad(images[:1], (2, 2, 2, 2), mode="replicate")
     possible = [
         window
@@ -592,7 +751,10 @@ def test_flip_crop_moves_pixels_and_nothing_else():
         for left in range(5)
         for window in [source[0, :, top : top + 16, left : left + 16]]
     ]
-    found = {next(i for i, window in enumerate(possible) if torch.equal(window, image)) for image in out}
+    found = {
+        next(i for i, window in enumerate(possible) if torch.equal(window, image))
+        for image in out
+    }
     assert len(found) > 40
     again = flip_crop(images, torch.Generator().manual_seed(0))
     assert torch.equal(out, again)

@@ -1,4 +1,5 @@
-"""TemperatureScaling: the least held-out NLL, the same predictions, and what strategies ask for."""
+"""TemperatureScaling: the least held-out NLL, the same predictions, and what strategies
+ask for."""
 
 import pickle
 
@@ -21,7 +22,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from al_sklearn import ActiveLearner
 from al_sklearn.estimators import DeepEnsemble, ImageClassifier
-from al_sklearn.estimators._temperature import TemperatureScaling, fit_temperature, scale_proba
+from al_sklearn.estimators._temperature import (
+    TemperatureScaling,
+    fit_temperature,
+    scale_proba,
+)
 from al_sklearn.inference import embed, gradient_factors, sample_proba
 from al_sklearn.inference import predict_proba as ask
 
@@ -72,28 +77,47 @@ def test_as_scikit_learn_has_it(flat):
     X, y = flat
     model = LogisticRegression(C=1e3, max_iter=2000)
     inside = clone(model).fit(X[:300], y[:300])
-    theirs = CalibratedClassifierCV(FrozenEstimator(inside), method="temperature").fit(X[300:600], y[300:600])
+    theirs = CalibratedClassifierCV(FrozenEstimator(inside), method="temperature").fit(
+        X[300:600], y[300:600]
+    )
     ours = TemperatureScaling(model).fit(X[:300], y[:300], X[300:600], y[300:600])
     assert ours.temperature_ > 1
-    np.testing.assert_allclose(ours.predict_proba(X[600:]), theirs.predict_proba(X[600:]), atol=1e-5)
+    np.testing.assert_allclose(
+        ours.predict_proba(X[600:]), theirs.predict_proba(X[600:]), atol=1e-5
+    )
     assert (ours.n_labelled_, ours.n_validation_) == (600, 300)
     # Better on data that neither saw; naive Bayes, which is much too sure, gains most.
-    for model in (LogisticRegression(C=1e3, max_iter=2000), GaussianNB(var_smoothing=1e-3)):
+    for model in (
+        LogisticRegression(C=1e3, max_iter=2000),
+        GaussianNB(var_smoothing=1e-3),
+    ):
         scaled = TemperatureScaling(model, random_state=0).fit(X[:600], y[:600])
-        before = log_loss(y[600:], scaled.estimator_.predict_proba(X[600:]), labels=range(10))
-        assert log_loss(y[600:], scaled.predict_proba(X[600:]), labels=range(10)) < before
+        before = log_loss(
+            y[600:], scaled.estimator_.predict_proba(X[600:]), labels=range(10)
+        )
+        assert (
+            log_loss(y[600:], scaled.predict_proba(X[600:]), labels=range(10)) < before
+        )
     assert scaled.temperature_ > 2
 
 
 def test_cross_fitted(flat):
     X, y = flat
-    scaled = TemperatureScaling(LogisticRegression(C=100, max_iter=500), validation=4, random_state=0)
+    scaled = TemperatureScaling(
+        LogisticRegression(C=100, max_iter=500), validation=4, random_state=0
+    )
     scaled.fit(X[:300], y[:300])
     assert scaled.n_validation_ == scaled.n_labelled_ == 300
     by_hand = LogisticRegression(C=100, max_iter=500).fit(X[:300], y[:300])
-    np.testing.assert_array_equal(scaled.estimator_.predict_proba(X), by_hand.predict_proba(X))
-    out_of_fold = cross_val_predict(by_hand, X[:300], y[:300], cv=4, method="predict_proba")
-    assert scaled.temperature_ == pytest.approx(fit_temperature(np.log(out_of_fold), y[:300]), rel=0.2)
+    np.testing.assert_array_equal(
+        scaled.estimator_.predict_proba(X), by_hand.predict_proba(X)
+    )
+    out_of_fold = cross_val_predict(
+        by_hand, X[:300], y[:300], cv=4, method="predict_proba"
+    )
+    assert scaled.temperature_ == pytest.approx(
+        fit_temperature(np.log(out_of_fold), y[:300]), rel=0.2
+    )
     assert scaled.temperature_ > 1
 
 
@@ -101,7 +125,9 @@ def test_of_a_network(digits):
     X, y = digits
     names = np.array(list("abcdefghij"))[y]
     before = torch.get_rng_state()
-    scaled = TemperatureScaling(ImageClassifier(max_epochs=12), random_state=0).fit(X[:150], names[:150])
+    scaled = TemperatureScaling(ImageClassifier(max_epochs=12), random_state=0).fit(
+        X[:150], names[:150]
+    )
     assert torch.equal(torch.get_rng_state(), before)
     assert is_classifier(scaled)
     assert (scaled.n_labelled_, scaled.n_validation_) == (150, 30)
@@ -110,20 +136,31 @@ def test_of_a_network(digits):
     assert not np.allclose(raw, proba, atol=1e-3)
     np.testing.assert_allclose(proba, scale_proba(raw, scaled.temperature_), atol=1e-6)
     np.testing.assert_array_equal(proba.argmax(1), raw.argmax(1))
-    np.testing.assert_array_equal(scaled.predict(X[200:]), scaled.estimator_.predict(X[200:]))
+    np.testing.assert_array_equal(
+        scaled.predict(X[200:]), scaled.estimator_.predict(X[200:])
+    )
     again = clone(scaled).fit(X[:150], names[:150])
     assert again.temperature_ == scaled.temperature_
     copy = pickle.loads(pickle.dumps(scaled))
-    np.testing.assert_array_equal(copy.predict_proba(X[:20]), scaled.predict_proba(X[:20]))
+    np.testing.assert_array_equal(
+        copy.predict_proba(X[:20]), scaled.predict_proba(X[:20])
+    )
     np.testing.assert_array_equal(embed(scaled, X[:9]), embed(scaled.estimator_, X[:9]))
     assert embed(scaled, X[:9], layer="features.0").shape[0] == 9
     assert sample_proba(scaled, X[:9], 4).shape == (4, 9, 10)
     samples = scaled.sample_proba(X[:9], 4, random_state=1)
     np.testing.assert_allclose(
-        samples, scale_proba(sample_proba(scaled.estimator_, X[:9], 4, random_state=1), scaled.temperature_), atol=1e-6
+        samples,
+        scale_proba(
+            sample_proba(scaled.estimator_, X[:9], 4, random_state=1),
+            scaled.temperature_,
+        ),
+        atol=1e-6,
     )
     residuals, embeddings = gradient_factors(scaled, X[:9])
-    np.testing.assert_allclose(residuals, np.eye(10)[raw_argmax(scaled, X[:9])] - ask(scaled, X[:9]), atol=1e-6)
+    np.testing.assert_allclose(
+        residuals, np.eye(10)[raw_argmax(scaled, X[:9])] - ask(scaled, X[:9]), atol=1e-6
+    )
     assert embeddings.shape == (9, 128)
     assert not hasattr(scaled, "predict_loss")
 
@@ -134,17 +171,25 @@ def raw_argmax(scaled, X):
 
 def test_lazy_data_pipelines_ensembles_and_learners(digits, quick, tmp_path):
     X, y = digits
-    data = torch.utils.data.TensorDataset(torch.as_tensor(X[:60]), torch.as_tensor(y[:60]))
+    data = torch.utils.data.TensorDataset(
+        torch.as_tensor(X[:60]), torch.as_tensor(y[:60])
+    )
     from_data = TemperatureScaling(quick(), random_state=0).fit(data, y[:60])
     from_array = TemperatureScaling(quick(), random_state=0).fit(X[:60], y[:60])
     assert from_data.temperature_ == pytest.approx(from_array.temperature_, rel=1e-4)
     np.save(tmp_path / "X.npy", X)
     pool = np.load(tmp_path / "X.npy", mmap_mode="r")
-    np.testing.assert_allclose(ask(from_array, pool), from_array.predict_proba(X), atol=1e-5)
+    np.testing.assert_allclose(
+        ask(from_array, pool), from_array.predict_proba(X), atol=1e-5
+    )
     pipeline = make_pipeline(MinMaxScaler(), LogisticRegression())
     flat = X.reshape(len(X), -1)
-    assert embed(TemperatureScaling(pipeline).fit(flat[:90], y[:90]), flat[:5]).shape == (5, 64)
-    ensemble = TemperatureScaling(DeepEnsemble(LogisticRegression(), 2)).fit(flat[:90] / 255, y[:90])
+    assert embed(
+        TemperatureScaling(pipeline).fit(flat[:90], y[:90]), flat[:5]
+    ).shape == (5, 64)
+    ensemble = TemperatureScaling(DeepEnsemble(LogisticRegression(), 2)).fit(
+        flat[:90] / 255, y[:90]
+    )
     assert sample_proba(ensemble, flat[:5] / 255).shape == (2, 5, 10)
     inside = TemperatureScaling(quick(), random_state=0)
     learner = ActiveLearner(inside, "bald", X_training=X[:40], y_training=y[:40])
@@ -160,7 +205,9 @@ def test_bad_use(flat):
     with pytest.raises(ValueError, match="go together"):
         TemperatureScaling(GaussianNB()).fit(X[:60], y[:60], X_val=X[60:70])
     with pytest.raises(ValueError, match="of which no row is trained on"):
-        TemperatureScaling(GaussianNB()).fit(X[:60][y[:60] < 5], y[:60][y[:60] < 5], X[60:90], y[60:90])
+        TemperatureScaling(GaussianNB()).fit(
+            X[:60][y[:60] < 5], y[:60][y[:60] < 5], X[60:90], y[60:90]
+        )
     with pytest.raises(TypeError, match="cannot give posterior samples"):
         sample_proba(TemperatureScaling(GaussianNB()).fit(X[:60], y[:60]), X[:5])
 

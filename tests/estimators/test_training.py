@@ -1,4 +1,5 @@
-"""How networks are trained: optimizers, schedules, early stopping, averaging, class weights, memory."""
+"""How networks are trained: optimizers, schedules, early stopping, averaging, class
+weights, memory."""
 
 import gc
 import pickle
@@ -11,7 +12,13 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, LRScheduler
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    LRScheduler,
+)
 from skorch.dataset import Dataset as SkorchDataset
 from skorch.dataset import ValidSplit
 from skorch.helper import predefined_split
@@ -35,7 +42,9 @@ def state(net):
 
 
 def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 class Rates(Callback):
@@ -50,7 +59,8 @@ class Rates(Callback):
 
 
 class States(Callback):
-    """A copy of all weights and buffers at the end of each epoch, taken before other callbacks."""
+    """A copy of all weights and buffers at the end of each epoch, taken before other
+    callbacks."""
 
     def initialize(self):
         self.states_ = []
@@ -64,20 +74,25 @@ def rates(net):
     return np.array(dict(net.callbacks_)["Rates"].rates_)
 
 
-# ---- optimizers -------------------------------------------------------------------------------------------------
+# ---- optimizers ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("optimizer", "params"),
     [
-        (torch.optim.SGD, {"lr": 0.05, "optimizer__momentum": 0.9, "optimizer__nesterov": True}),
+        (
+            torch.optim.SGD,
+            {"lr": 0.05, "optimizer__momentum": 0.9, "optimizer__nesterov": True},
+        ),
         (torch.optim.AdamW, {"optimizer__weight_decay": 0.01}),
         (torch.optim.RMSprop, {}),
     ],
 )
 def test_optimizers_by_prefix(digits, optimizer, params):
     X, y = digits
-    net = ImageClassifier(optimizer=optimizer, max_epochs=15, random_state=0, **params).fit(X[:100], y[:100])
+    net = ImageClassifier(
+        optimizer=optimizer, max_epochs=15, random_state=0, **params
+    ).fit(X[:100], y[:100])
     assert type(net.optimizer_) is optimizer
     for name, value in params.items():
         assert net.optimizer_.param_groups[0][name.removeprefix("optimizer__")] == value
@@ -88,16 +103,22 @@ def test_weight_decay_and_dropout_do_what_they_say(digits, quick):
     X, y = digits
 
     def norm(net):
-        return sum(float(weight.detach().square().sum()) for weight in net.module_.parameters())
+        return sum(
+            float(weight.detach().square().sum()) for weight in net.module_.parameters()
+        )
 
-    free = quick(optimizer=torch.optim.AdamW, optimizer__weight_decay=0.0, max_epochs=10).fit(X[:80], y[:80])
-    held = quick(optimizer=torch.optim.AdamW, optimizer__weight_decay=5.0, max_epochs=10).fit(X[:80], y[:80])
+    free = quick(
+        optimizer=torch.optim.AdamW, optimizer__weight_decay=0.0, max_epochs=10
+    ).fit(X[:80], y[:80])
+    held = quick(
+        optimizer=torch.optim.AdamW, optimizer__weight_decay=5.0, max_epochs=10
+    ).fit(X[:80], y[:80])
     assert norm(held) < 0.95 * norm(free)
     dropped = quick(module__dropout=0.9, max_epochs=10).fit(X[:80], y[:80])
     assert dropped.history[-1, "train_loss"] > free.history[-1, "train_loss"]
 
 
-# ---- schedules --------------------------------------------------------------------------------------------------
+# ---- schedules -----------------------------------------------------------------------
 
 
 def torch_rates(make, steps, lr=0.1):
@@ -114,15 +135,26 @@ def torch_rates(make, steps, lr=0.1):
 @pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
 def test_schedules_are_those_of_torch_over_all_steps(digits, schedule, n, batches):
     X, y = digits
-    net = ImageClassifier(Tiny, lr=0.1, schedule=schedule, max_epochs=5, callbacks=[Rates()], random_state=0)
+    net = ImageClassifier(
+        Tiny,
+        lr=0.1,
+        schedule=schedule,
+        max_epochs=5,
+        callbacks=[Rates()],
+        random_state=0,
+    )
     net.fit(X[:n], y[:n])
     steps = 5 * batches
     expected = {
         "cosine": lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, steps),
-        "one_cycle": lambda optimizer: lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=steps),
+        "one_cycle": lambda optimizer: lr_scheduler.OneCycleLR(
+            optimizer, 0.1, total_steps=steps
+        ),
     }[schedule]
     assert len(rates(net)) == steps
-    np.testing.assert_allclose(rates(net)[:, 0], torch_rates(expected, steps), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        rates(net)[:, 0], torch_rates(expected, steps), rtol=1e-6, atol=1e-9
+    )
     assert net.history[0, "lr"] == pytest.approx(rates(net)[0, 0])
     assert net.optimizer_.param_groups[0]["lr"] == 0.1
 
@@ -142,7 +174,14 @@ class Tiny(nn.Module):
 @pytest.mark.parametrize("warmup", [1, 2.5])
 def test_warm_up_rises_step_by_step(digits, warmup):
     X, y = digits
-    net = ImageClassifier(Tiny, lr=0.1, warmup_epochs=warmup, max_epochs=5, callbacks=[Rates()], random_state=0)
+    net = ImageClassifier(
+        Tiny,
+        lr=0.1,
+        warmup_epochs=warmup,
+        max_epochs=5,
+        callbacks=[Rates()],
+        random_state=0,
+    )
     net.fit(X[:20], y[:20])
     steps = round(warmup * 8)
     expected = np.minimum(1, np.arange(1, 41) / steps) * 0.1
@@ -183,7 +222,9 @@ def test_each_training_is_a_course_of_its_own_from_the_rates_set(digits):
     assert copy.optimizer_.param_groups[1]["lr"] == 0.2
 
 
-@pytest.mark.parametrize("monitor", ["train_loss", "valid_loss", "valid_acc", "auto", "f1"])
+@pytest.mark.parametrize(
+    "monitor", ["train_loss", "valid_loss", "valid_acc", "auto", "f1"]
+)
 def test_plateau_looks_at_the_signal_chosen(digits, monitor):
     X, y = digits
     net = ImageClassifier(
@@ -202,7 +243,9 @@ def test_plateau_looks_at_the_signal_chosen(digits, monitor):
     signal = "valid_loss" if monitor == "auto" else monitor
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     mode = "min" if signal.endswith("loss") else "max"
-    reference = lr_scheduler.ReduceLROnPlateau(optimizer, mode=mode, factor=0.5, patience=0)
+    reference = lr_scheduler.ReduceLROnPlateau(
+        optimizer, mode=mode, factor=0.5, patience=0
+    )
     expected = []
     for value in net.history[:, signal]:
         expected.append(optimizer.param_groups[0]["lr"])
@@ -216,25 +259,50 @@ def test_skorch_schedulers_work(digits, quick):
     X, y = digits
     steps = LRScheduler("StepLR", step_size=2, gamma=0.5)
     net = quick(callbacks=[steps], max_epochs=6).fit(X[:40], y[:40])
-    np.testing.assert_allclose(net.history[:, "event_lr"], 1e-3 * 0.5 ** np.array([0, 0, 1, 1, 2, 2]))
+    np.testing.assert_allclose(
+        net.history[:, "event_lr"], 1e-3 * 0.5 ** np.array([0, 0, 1, 1, 2, 2])
+    )
     net = quick(
-        callbacks=[LRScheduler(lr_scheduler.OneCycleLR, max_lr=0.01, total_steps=12, step_every="batch"), Rates()]
+        callbacks=[
+            LRScheduler(
+                lr_scheduler.OneCycleLR, max_lr=0.01, total_steps=12, step_every="batch"
+            ),
+            Rates(),
+        ]
     )
     net.set_params(max_epochs=6).fit(X[:40], y[:40])
     np.testing.assert_allclose(
-        rates(net)[:, 0], torch_rates(lambda optimizer: lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=12), 12)
+        rates(net)[:, 0],
+        torch_rates(
+            lambda optimizer: lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=12),
+            12,
+        ),
     )
-    for monitor, mode in (("train_loss", "min"), ("valid_loss", "min"), ("valid_acc", "max")):
-        plateau = LRScheduler("ReduceLROnPlateau", monitor=monitor, mode=mode, patience=0, factor=0.5, threshold=10.0)
-        net = quick(callbacks=[plateau], train_split=split(), max_epochs=4).fit(X[:80], y[:80])
+    for monitor, mode in (
+        ("train_loss", "min"),
+        ("valid_loss", "min"),
+        ("valid_acc", "max"),
+    ):
+        plateau = LRScheduler(
+            "ReduceLROnPlateau",
+            monitor=monitor,
+            mode=mode,
+            patience=0,
+            factor=0.5,
+            threshold=10.0,
+        )
+        net = quick(callbacks=[plateau], train_split=split(), max_epochs=4).fit(
+            X[:80], y[:80]
+        )
         assert net.optimizer_.param_groups[0]["lr"] < 1e-3
 
 
-# ---- early stopping ---------------------------------------------------------------------------------------------
+# ---- early stopping ------------------------------------------------------------------
 
 
 def overfitting(digits):
-    """Training images with some wrong labels: validation gets worse while training gets better."""
+    """Training images with some wrong labels: validation gets worse while training gets
+    better."""
     X, y = digits
     wrong = y[:160].copy()
     wrong[::3] = np.random.default_rng(0).integers(10, size=len(wrong[::3]))
@@ -242,14 +310,22 @@ def overfitting(digits):
 
 
 def stopping(**params):
-    params = {"patience": 3, "lr": 0.02, "max_epochs": 40, "callbacks": [("states", States())], **params}
+    params = {
+        "patience": 3,
+        "lr": 0.02,
+        "max_epochs": 40,
+        "callbacks": [("states", States())],
+        **params,
+    }
     return ImageClassifier(random_state=0, **params)
 
 
 @pytest.mark.parametrize("monitor", ["auto", "valid_acc"])
 def test_early_stopping_puts_a_copy_of_the_best_weights_back(digits, monitor):
     X, y, X_valid, y_valid = overfitting(digits)
-    net = stopping(train_split=predefined_split(SkorchDataset(X_valid, y_valid)), monitor=monitor).fit(X, y)
+    net = stopping(
+        train_split=predefined_split(SkorchDataset(X_valid, y_valid)), monitor=monitor
+    ).fit(X, y)
     column = net.history[:, "valid_loss" if monitor == "auto" else monitor]
     best = int(np.argmin(column) if monitor == "auto" else np.argmax(column))
     assert len(net.history) == best + 4 < 40
@@ -276,7 +352,10 @@ def test_early_stopping_with_a_split_and_warm_start(digits):
     net.fit(X, y)
     later = net.history[first:, "valid_loss"]
     assert len(later) == np.argmin(later) + 4
-    assert same(state(net), dict(net.callbacks_)["states"].states_[first + int(np.argmin(later))])
+    assert same(
+        state(net),
+        dict(net.callbacks_)["states"].states_[first + int(np.argmin(later))],
+    )
     copy = pickle.loads(pickle.dumps(net))
     assert same(state(copy), state(net))
     assert net.partial_fit(X, y).predict(X[:3]).shape == (3,)
@@ -307,7 +386,9 @@ def test_ctrl_c_raises_and_leaves_the_best_weights(digits):
                 raise KeyboardInterrupt
 
     callbacks = [("states", States()), ("ctrl_c", Impatient())]
-    net = stopping(train_split=split(), patience=30, schedule="cosine", callbacks=callbacks)
+    net = stopping(
+        train_split=split(), patience=30, schedule="cosine", callbacks=callbacks
+    )
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, y)
     states = dict(net.callbacks_)["states"].states_
@@ -334,7 +415,12 @@ def test_skorch_early_stopping_ends_fit_and_does_not_raise(digits):
     callbacks = [EarlyStopping(patience=2, load_best=True), ("states", States())]
     net = stopping(train_split=split(), patience=None, callbacks=callbacks).fit(X, y)
     assert len(net.history) < 40
-    assert same(state(net), dict(net.callbacks_)["states"].states_[int(np.argmin(net.history[:, "valid_loss"]))])
+    assert same(
+        state(net),
+        dict(net.callbacks_)["states"].states_[
+            int(np.argmin(net.history[:, "valid_loss"]))
+        ],
+    )
 
 
 def test_signals_that_are_not_there(digits, quick):
@@ -360,7 +446,9 @@ def test_parameters_are_checked(digits, quick):
         ({"swa": True, "callbacks__swa__start": 1.5}, "from 0 to below 1"),
         ({"class_weight": "equal"}, "'balanced'"),
     ]
-    bad += [({"max_epochs": -1}, "at least 0, got -1")] + [({"lr": lr}, "from 0") for lr in (-1, np.inf, np.nan)]
+    bad += [({"max_epochs": -1}, "at least 0, got -1")] + [
+        ({"lr": lr}, "from 0") for lr in (-1, np.inf, np.nan)
+    ]
     for params, match in bad:
         with pytest.raises(ValueError, match=match):
             quick(**params).fit(X[:40], y[:40])
@@ -375,7 +463,7 @@ def test_parameters_are_checked(digits, quick):
             quick(**params).fit(X[:40], y[:40])
 
 
-# ---- averaged weights -------------------------------------------------------------------------------------------
+# ---- averaged weights ----------------------------------------------------------------
 
 
 class Scaled(nn.Module):
@@ -392,16 +480,22 @@ class Scaled(nn.Module):
 @pytest.mark.parametrize("augment", [None, "flip_crop"])
 def test_swa_is_the_mean_with_batchnorm_taken_anew(digits, quick, augment):
     X, y = digits
-    net = quick(swa=True, augment=augment, max_epochs=8, callbacks=[States()]).fit(X[:100], y[:100])
+    net = quick(swa=True, augment=augment, max_epochs=8, callbacks=[States()]).fit(
+        X[:100], y[:100]
+    )
     found, states = state(net), dict(net.callbacks_)["States"].states_
     for name, weight in net.module_.named_parameters():
         mean = torch.stack([states[i][name] for i in (6, 7)]).mean(0)
         torch.testing.assert_close(weight.detach(), mean, rtol=1e-5, atol=1e-7)
-    # torch's own update, over the same batches: those that a training would begin with, not augmented.
+    # torch's own update, over the same batches: those that a training would begin with,
+    # not augmented.
     net.n_trainings_ -= 1
     net.set_params(augment=None)
     with torch.random.fork_rng():
-        update_bn(net.get_iterator(net.get_dataset(X[:100], y[:100]), training=True), Scaled(net))
+        update_bn(
+            net.get_iterator(net.get_dataset(X[:100], y[:100]), training=True),
+            Scaled(net),
+        )
     net.n_trainings_ += 1
     net._set_training(False)
     moved = 0
@@ -410,12 +504,18 @@ def test_swa_is_the_mean_with_batchnorm_taken_anew(digits, quick, augment):
             torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-3)
             moved += not torch.equal(value, states[-1][name])
     assert moved
-    assert all(part.momentum is not None for part in net.module_.modules() if isinstance(part, nn.BatchNorm2d))
+    assert all(
+        part.momentum is not None
+        for part in net.module_.modules()
+        if isinstance(part, nn.BatchNorm2d)
+    )
 
 
 def test_swa_as_an_option(digits, quick):
     X, y = digits
-    net = quick(swa=True, callbacks__swa__start=0.0, max_epochs=3, callbacks=[States()]).fit(X[:60], y[:60])
+    net = quick(
+        swa=True, callbacks__swa__start=0.0, max_epochs=3, callbacks=[States()]
+    ).fit(X[:60], y[:60])
     states = dict(net.callbacks_)["States"].states_
     for name, weight in net.module_.named_parameters():
         mean = torch.stack([each[name] for each in states]).mean(0)
@@ -430,7 +530,9 @@ def test_swa_as_an_option(digits, quick):
     assert same(before, state(again))
     net.fit(X[:1].repeat(2, 0), [0, 1])
     assert np.isfinite(net.predict_proba(X[:3])).all()
-    assert net.set_params(module=Linear).fit(X[:60], y[:60]).predict(X[:3]).shape == (3,)
+    assert net.set_params(module=Linear).fit(X[:60], y[:60]).predict(X[:3]).shape == (
+        3,
+    )
 
 
 class Linear(nn.Module):
@@ -460,7 +562,8 @@ def test_swa_leaves_frozen_batchnorm_alone(digits, quick):
 
 def test_swa_with_early_stopping(digits):
     X, y, *_ = overfitting(digits)
-    # Stopped before the averaging begins: the best weights; after it has begun: the mean.
+    # Stopped before the averaging begins: the best weights; after it has begun: the
+    # mean.
     net = stopping(train_split=split(), swa=True, max_epochs=40).fit(X, y)
     assert len(net.history) < 30
     states = dict(net.callbacks_)["states"].states_
@@ -471,17 +574,26 @@ def test_swa_with_early_stopping(digits):
     assert all(torch.equal(weights[name].detach(), last[name]) for name in weights)
 
 
-# ---- class weights ----------------------------------------------------------------------------------------------
+# ---- class weights -------------------------------------------------------------------
 
 
 def test_class_weights_by_definition():
     classes = np.array(["a", "b", "c", "d"])
     labels = np.array(["a", "a", "a", "b", "c", "c"])
     # 6 labels, 3 classes among them: 6 / (3 · count); nobody asks for d's.
-    np.testing.assert_allclose(class_weights("balanced", classes, labels), [2 / 3, 2, 1, 1])
-    np.testing.assert_allclose(class_weights({"b": 5, "d": 0}, classes, labels), [1, 5, 1, 0])
-    np.testing.assert_allclose(class_weights([1, 2, 3, 4], classes, labels), [1, 2, 3, 4])
-    assert class_weights({2: 3.0}, np.array([0.0, 2.0]), np.array([0.0])).tolist() == [1.0, 3.0]
+    np.testing.assert_allclose(
+        class_weights("balanced", classes, labels), [2 / 3, 2, 1, 1]
+    )
+    np.testing.assert_allclose(
+        class_weights({"b": 5, "d": 0}, classes, labels), [1, 5, 1, 0]
+    )
+    np.testing.assert_allclose(
+        class_weights([1, 2, 3, 4], classes, labels), [1, 2, 3, 4]
+    )
+    assert class_weights({2: 3.0}, np.array([0.0, 2.0]), np.array([0.0])).tolist() == [
+        1.0,
+        3.0,
+    ]
     for bad, match in (
         ({"e": 1}, "not among the classes"),
         ([1, 2], "one weight for each of the 4"),
@@ -510,10 +622,16 @@ def test_balanced_follows_the_labels_of_each_round(digits, quick):
     few = np.flatnonzero(y < 3)[:60]
     net = quick(class_weight="balanced", classes=NAMES).fit(X[few], NAMES[y[few]])
     counts = np.bincount(y[few], minlength=10)
-    np.testing.assert_allclose(net.class_weight_, np.where(counts > 0, 60 / (3 * np.maximum(counts, 1)), 1), rtol=1e-6)
+    np.testing.assert_allclose(
+        net.class_weight_,
+        np.where(counts > 0, 60 / (3 * np.maximum(counts, 1)), 1),
+        rtol=1e-6,
+    )
     assert np.isfinite(net.history[:, "train_loss"]).all()
     net.partial_fit(X[:200], NAMES[y[:200]])
-    np.testing.assert_allclose(net.class_weight_, 200 / (10 * np.bincount(y[:200])), rtol=1e-6)
+    np.testing.assert_allclose(
+        net.class_weight_, 200 / (10 * np.bincount(y[:200])), rtol=1e-6
+    )
     np.testing.assert_allclose(net.criterion_.weight, net.class_weight_)
     net.set_params(class_weight=None).partial_fit(X[:50], NAMES[y[:50]])
     assert net.class_weight_ is None
@@ -528,14 +646,18 @@ def test_balanced_follows_the_labels_of_each_round(digits, quick):
 def test_class_weights_need_a_loss_with_weights(digits, quick):
     X, y = digits
     with pytest.raises(ValueError, match="class_weight needs a criterion"):
-        quick(class_weight="balanced", criterion=nn.MultiMarginLoss, criterion__weight=torch.ones(10)).fit(
-            X[:40], y[:40]
-        )
-    smooth = quick(class_weight="balanced", criterion__label_smoothing=0.1).fit(X[:40], y[:40])
+        quick(
+            class_weight="balanced",
+            criterion=nn.MultiMarginLoss,
+            criterion__weight=torch.ones(10),
+        ).fit(X[:40], y[:40])
+    smooth = quick(class_weight="balanced", criterion__label_smoothing=0.1).fit(
+        X[:40], y[:40]
+    )
     assert smooth.criterion_.label_smoothing == 0.1
 
 
-# ---- as a scikit-learn user sets them ---------------------------------------------------------------------------
+# ---- as a scikit-learn user sets them ------------------------------------------------
 
 
 def test_everything_at_once_clones_pickles_and_searches(digits, quick):
@@ -559,7 +681,10 @@ def test_everything_at_once_clones_pickles_and_searches(digits, quick):
     assert same(state(net), state(again))
     copy = pickle.loads(pickle.dumps(net))
     np.testing.assert_array_equal(copy.predict_proba(X[:20]), net.predict_proba(X[:20]))
-    assert same(state(copy.partial_fit(X[:80], NAMES[y[:80]])), state(net.partial_fit(X[:80], NAMES[y[:80]])))
+    assert same(
+        state(copy.partial_fit(X[:80], NAMES[y[:80]])),
+        state(net.partial_fit(X[:80], NAMES[y[:80]])),
+    )
     grid = {
         "schedule": [None, "cosine"],
         "swa": [True],
@@ -589,7 +714,7 @@ def test_names_of_our_callbacks_are_taken(digits, quick):
     assert "swa" not in dict(net.callbacks_)
 
 
-# ---- memory -----------------------------------------------------------------------------------------------------
+# ---- memory --------------------------------------------------------------------------
 
 
 class Counted(Dataset):
@@ -615,7 +740,9 @@ class Counted(Dataset):
 
 
 @pytest.mark.parametrize("kind", ["tensor", "array"])
-@pytest.mark.parametrize("params", [{}, {"augment": "rand_augment", "swa": True, "class_weight": "balanced"}])
+@pytest.mark.parametrize(
+    "params", [{}, {"augment": "rand_augment", "swa": True, "class_weight": "balanced"}]
+)
 def test_a_lazy_data_set_is_held_a_few_batches_at_a_time(quick, kind, params):
     images = Counted(400, kind)
     net = quick(iterator_valid__batch_size=32, max_epochs=1, **params).fit(images)
@@ -628,22 +755,35 @@ def test_a_lazy_data_set_is_held_a_few_batches_at_a_time(quick, kind, params):
 
 
 def test_the_example_of_the_page_runs(capsys):
-    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(
+        encoding="utf-8"
+    )
     exec(page.split("```python\n")[1].split("```")[0], {})
     assert float(capsys.readouterr().out.split()[0]) > 0.8
 
 
-# ---- compiled ---------------------------------------------------------------------------------------------------
+# ---- compiled ------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # torch.compile warns about its own insides
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler (g++) on the CPU")
+@pytest.mark.skipif(
+    shutil.which("g++") is None,
+    reason="torch.compile needs a C++ compiler (g++) on the CPU",
+)
 def test_a_compiled_network_trains_as_the_plain_one(digits, quick):
     X, y = digits
     # Without dropout, for which compiled code draws other numbers.
-    params = {"module": Tiny, "swa": True, "class_weight": "balanced", "schedule": "cosine", "patience": 9}
+    params = {
+        "module": Tiny,
+        "swa": True,
+        "class_weight": "balanced",
+        "schedule": "cosine",
+        "patience": 9,
+    }
     plain = quick(train_split=split(), **params).fit(X[:80], y[:80])
     net = quick(train_split=split(), compile=True, **params).fit(X[:80], y[:80])
     assert hasattr(net.module_, "_orig_mod")
-    np.testing.assert_allclose(net.predict_proba(X[:20]), plain.predict_proba(X[:20]), atol=1e-3)
+    np.testing.assert_allclose(
+        net.predict_proba(X[:20]), plain.predict_proba(X[:20]), atol=1e-3
+    )

@@ -1,4 +1,5 @@
-"""Augmentation: RandAugment against torchvision's own kernels, seeds, channels, and training batches alone."""
+"""Augmentation: RandAugment against torchvision's own kernels, seeds, channels, and
+training batches alone."""
 
 import math
 
@@ -10,9 +11,25 @@ from skorch.dataset import ValidSplit
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as kernels
 
-from al_sklearn.estimators._augment import RandAugment, crop, flip, flip_crop, get_augment
+from al_sklearn.estimators._augment import (
+    RandAugment,
+    crop,
+    flip,
+    flip_crop,
+    get_augment,
+)
 
-SIGNED = {"shear_x", "shear_y", "translate_x", "translate_y", "rotate", "brightness", "color", "contrast", "sharpness"}
+SIGNED = {
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+    "rotate",
+    "brightness",
+    "color",
+    "contrast",
+    "sharpness",
+}
 
 
 def generator(seed=0):
@@ -20,7 +37,8 @@ def generator(seed=0):
 
 
 def framed(n, channels, side=24, seed=0):
-    """Random images inside a black frame: what is uncovered is black for either way of padding."""
+    """Random images inside a black frame: what is uncovered is black for either way of
+    padding."""
     images = torch.zeros(n, channels, side, side)
     inner = side // 4
     images[..., inner:-inner, inner:-inner] = torch.rand(
@@ -30,7 +48,8 @@ def framed(n, channels, side=24, seed=0):
 
 
 def one(image, name, magnitude, sign):
-    """One operation on one image (C, H, W), from the table of torchvision's RandAugment."""
+    """One operation on one image (C, H, W), from the table of torchvision's
+    RandAugment."""
     part = magnitude / 30
     height, width = image.shape[1:]
     signed = part * sign
@@ -38,7 +57,9 @@ def one(image, name, magnitude, sign):
     if name == "identity":
         return image
     if name == "rotate":
-        return kernels.rotate(image, signed * 30, interpolation=InterpolationMode.BILINEAR)
+        return kernels.rotate(
+            image, signed * 30, interpolation=InterpolationMode.BILINEAR
+        )
     if name.startswith(("shear", "translate")):
         first = name.endswith("x")
         if name.startswith("shear"):
@@ -49,7 +70,11 @@ def one(image, name, magnitude, sign):
             affine["translate"] = [shift, 0] if first else [0, shift]
         return kernels.affine(image, interpolation=InterpolationMode.BILINEAR, **affine)
     if name in ("brightness", "contrast", "sharpness", "color"):
-        kernel = kernels.adjust_saturation if name == "color" else getattr(kernels, f"adjust_{name}")
+        kernel = (
+            kernels.adjust_saturation
+            if name == "color"
+            else getattr(kernels, f"adjust_{name}")
+        )
         return kernel(image, 1 + 0.9 * signed)
     if name == "posterize":
         return kernels.posterize(image, 8 - round(part * 4))
@@ -61,7 +86,9 @@ def one(image, name, magnitude, sign):
 def by_channel(image, name, magnitude, sign):
     if image.shape[0] == 3:
         return one(image, name, magnitude, sign)
-    return torch.cat([one(image[c : c + 1], name, magnitude, sign) for c in range(len(image))])
+    return torch.cat(
+        [one(image[c : c + 1], name, magnitude, sign) for c in range(len(image))]
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 3, 11])
@@ -79,8 +106,15 @@ def test_rand_augment_is_its_definition_image_by_image(channels):
         signs = (2 * torch.randint(2, (40,), generator=source) - 1).tolist()
         for image, got, i, sign in zip(images, out, drawn, signs, strict=True):
             expected = by_channel(image, names[i], 12, sign)
-            # Rotations by torchvision round their matrix another way; a pixel in 8 bits is 4e-3.
-            torch.testing.assert_close(got, expected, atol=2e-4, rtol=0, msg=lambda text, i=i: f"{names[i]}: {text}")
+            # Rotations by torchvision round their matrix another way; a pixel in 8 bits
+            # is 4e-3.
+            torch.testing.assert_close(
+                got,
+                expected,
+                atol=2e-4,
+                rtol=0,
+                msg=lambda text, i=i: f"{names[i]}: {text}",
+            )
             seen.add((names[i], sign if names[i] in SIGNED else 1))
     assert len(seen) > 15
 
@@ -90,7 +124,9 @@ def test_images_that_are_not_square_turn_without_shear():
     out = RandAugment(1, 30, operations=("rotate",))(images, generator())
     signs = (2 * torch.tensor([0, 1]) - 1).tolist()
     for image, got in zip(images, out, strict=True):
-        gaps = [float((one(image, "rotate", 30, sign) - got).abs().max()) for sign in signs]
+        gaps = [
+            float((one(image, "rotate", 30, sign) - got).abs().max()) for sign in signs
+        ]
         assert min(gaps) < 2e-4
 
 
@@ -102,13 +138,20 @@ def test_several_operations_follow_each_other():
     for _ in range(3):
         drawn = torch.randint(2, (8,), generator=source).tolist()
         signs = (2 * torch.randint(2, (8,), generator=source) - 1).tolist()
-        expected = [one(image, names[i], 9, sign) for image, i, sign in zip(expected, drawn, signs, strict=True)]
+        expected = [
+            one(image, names[i], 9, sign)
+            for image, i, sign in zip(expected, drawn, signs, strict=True)
+        ]
     torch.testing.assert_close(out, torch.stack(expected), atol=1e-6, rtol=0)
 
 
 def test_magnitude_zero_leaves_most_as_it_is():
     images = torch.rand(20, 3, 9, 9, generator=generator())
-    names = tuple(name for name in RandAugment()._allowed(3) if name not in ("autocontrast", "equalize", "posterize"))
+    names = tuple(
+        name
+        for name in RandAugment()._allowed(3)
+        if name not in ("autocontrast", "equalize", "posterize")
+    )
     out = RandAugment(2, 0, operations=names)(images, generator())
     torch.testing.assert_close(out, images, atol=1e-5, rtol=0)
 
@@ -121,7 +164,14 @@ def test_the_range_of_float_pixels():
     expected = 5 + 100 * RandAugment()((images - 5) / 100, generator())
     torch.testing.assert_close(scaled, expected)
     free = RandAugment(value_range=None)
-    assert set(free._allowed(3)) == {"identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate"}
+    assert set(free._allowed(3)) == {
+        "identity",
+        "shear_x",
+        "shear_y",
+        "translate_x",
+        "translate_y",
+        "rotate",
+    }
     out = free(images, generator())
     assert out.min() >= images.min() - 1e-3
     assert out.max() <= images.max() + 1e-3
@@ -130,7 +180,13 @@ def test_the_range_of_float_pixels():
 
 
 def test_parameters_are_checked():
-    for bad in ({"num_ops": 0}, {"num_ops": 1.5}, {"magnitude": 31}, {"magnitude": -1}, {"operations": ()}):
+    for bad in (
+        {"num_ops": 0},
+        {"num_ops": 1.5},
+        {"magnitude": 31},
+        {"magnitude": -1},
+        {"operations": ()},
+    ):
         with pytest.raises(ValueError, match=next(iter(bad))):
             RandAugment(**bad)
     with pytest.raises(ValueError, match="Did you mean 'rotate'"):
@@ -139,7 +195,11 @@ def test_parameters_are_checked():
         RandAugment(value_range=(1, 1))
     with pytest.raises(ValueError, match="fades three channels"):
         RandAugment(operations=("color",))(torch.rand(2, 1, 8, 8), generator())
-    for given, match in (("flop", "Unknown augmentation"), ([], "empty list"), (["flip", 3], "Unknown augmentation 3")):
+    for given, match in (
+        ("flop", "Unknown augmentation"),
+        ([], "empty list"),
+        (["flip", 3], "Unknown augmentation 3"),
+    ):
         with pytest.raises(ValueError, match=match):
             get_augment(given)
     with pytest.raises(ValueError, match="not of augment='flip'"):
@@ -165,14 +225,18 @@ def test_named_augmentations_and_lists():
     assert torch.equal(several(images, generator(4)), expected)
 
 
-@pytest.mark.parametrize("augment", ["rand_augment", ["flip_crop", "rand_augment"], RandAugment(3, 20)])
+@pytest.mark.parametrize(
+    "augment", ["rand_augment", ["flip_crop", "rand_augment"], RandAugment(3, 20)]
+)
 def test_training_is_repeatable_bit_for_bit(digits, quick, augment):
     X, y = digits
     net = quick(augment=augment).fit(X[:70], y[:70])
     before = torch.get_rng_state()
     torch.manual_seed(5)
     again = clone(net).fit(X[:70], y[:70])
-    np.testing.assert_array_equal(net.predict_proba(X[:50]), again.predict_proba(X[:50]))
+    np.testing.assert_array_equal(
+        net.predict_proba(X[:50]), again.predict_proba(X[:50])
+    )
     torch.manual_seed(5)
     state = torch.get_rng_state()
     other = quick(augment=augment, random_state=1).fit(X[:70], y[:70])
@@ -187,15 +251,23 @@ def test_uint8_and_float_images_are_augmented_alike(digits, quick):
     from_bytes = quick(**params).fit(X[:60], y[:60])
     from_floats = quick(**params).fit((X[:60] / 255).astype(np.float32), y[:60])
     np.testing.assert_allclose(
-        from_bytes.predict_proba(X[:40]), from_floats.predict_proba((X[:40] / 255).astype(np.float32)), atol=1e-4
+        from_bytes.predict_proba(X[:40]),
+        from_floats.predict_proba((X[:40] / 255).astype(np.float32)),
+        atol=1e-4,
     )
 
 
 @pytest.mark.parametrize("shape", [(30, 16, 16), (30, 16, 16, 3), (30, 11, 16, 16)])
 def test_any_number_of_channels_trains(quick, shape):
     rng = np.random.default_rng(0)
-    X = rng.random(shape, dtype=np.float32) if shape[1] == 11 else rng.integers(256, size=shape).astype(np.uint8)
-    net = quick(augment="rand_augment", augment__num_ops=5, max_epochs=1).fit(X, np.arange(30) % 3)
+    X = (
+        rng.random(shape, dtype=np.float32)
+        if shape[1] == 11
+        else rng.integers(256, size=shape).astype(np.uint8)
+    )
+    net = quick(augment="rand_augment", augment__num_ops=5, max_epochs=1).fit(
+        X, np.arange(30) % 3
+    )
     assert np.isfinite(net.predict_proba(X)).all()
 
 
@@ -207,7 +279,11 @@ def test_only_training_batches_of_training_images_are_augmented(digits, quick):
         seen.append(len(images))
         return images
 
-    net = quick(augment=["rand_augment", spy], train_split=ValidSplit(0.2, stratified=True, random_state=0), swa=True)
+    net = quick(
+        augment=["rand_augment", spy],
+        train_split=ValidSplit(0.2, stratified=True, random_state=0),
+        swa=True,
+    )
     net.fit(X[:100], y[:100])
     assert sum(seen) == 2 * 80
     net.predict_proba(X[:100])

@@ -1,4 +1,5 @@
-"""TunedClassifier: spaces, searches, what is kept of them, and its work inside active learning."""
+"""TunedClassifier: spaces, searches, what is kept of them, and its work inside active
+learning."""
 
 import builtins
 import json
@@ -39,14 +40,20 @@ def flat(digits):
 def tuned(estimator=None, space=None, n_trials=4, **options):
     estimator = LogisticRegression(max_iter=300) if estimator is None else estimator
     space = C if space is None and isinstance(estimator, LogisticRegression) else space
-    return TunedClassifier(estimator, space, n_trials, **{"random_state": 0, "verbose": 0, **options})
+    return TunedClassifier(
+        estimator, space, n_trials, **{"random_state": 0, "verbose": 0, **options}
+    )
 
 
-# ---- validation ---------------------------------------------------------------------------------------------------
+# ---- validation ----------------------------------------------------------------------
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 4), min_size=2, max_size=60), st.floats(0.05, 0.9), st.integers(0, 99))
+@given(
+    st.lists(st.integers(0, 4), min_size=2, max_size=60),
+    st.floats(0.05, 0.9),
+    st.integers(0, 99),
+)
 def test_held_out_labels_are_stratified_and_leave_each_class_one(labels, share, seed):
     y = np.array(labels)
     counts = np.bincount(y, minlength=5)
@@ -68,16 +75,20 @@ def test_held_out_labels_are_stratified_and_leave_each_class_one(labels, share, 
 def test_folds_and_what_is_no_validation(flat):
     y = np.repeat([0, 1, 2], 4)
     folds = list(validation_splits(y, 4, np.random.default_rng(0)))
-    assert sorted(np.concatenate([held_out for _, held_out in folds])) == list(range(12))
+    assert sorted(np.concatenate([held_out for _, held_out in folds])) == list(
+        range(12)
+    )
     assert all(set(y[train]) == {0, 1, 2} for train, _ in folds)
-    with pytest.raises(ValueError, match=r"5 folds need 5 labels of each class, the rarest has 4"):
+    with pytest.raises(
+        ValueError, match=r"5 folds need 5 labels of each class, the rarest has 4"
+    ):
         list(validation_splits(y, 5, np.random.default_rng(0)))
     for wrong in (0.0, 1.0, 1, True, "half", None):
         with pytest.raises(ValueError, match="validation must be a share"):
             tuned(validation=wrong).fit(*flat)
 
 
-# ---- spaces -------------------------------------------------------------------------------------------------------
+# ---- spaces --------------------------------------------------------------------------
 
 
 def test_every_kind_of_entry():
@@ -103,7 +114,10 @@ def test_every_kind_of_entry():
         # What a search keeps of a trial is enough to have its parameters again.
         again = suggest(optuna.trial.FixedTrial(json.loads(json.dumps(trial.params))))
         assert again == params
-    assert all(0.5 <= p["a"] <= 2 and 1e-6 <= p["b"] <= 1 and p["n"] in range(2, 10) for p in found)
+    assert all(
+        0.5 <= p["a"] <= 2 and 1e-6 <= p["b"] <= 1 and p["n"] in range(2, 10)
+        for p in found
+    )
     assert 5 < sum(p["b"] < 1e-3 for p in found) < 55
     assert {p["optimizer"] for p in found} == {torch.optim.SGD, torch.optim.Adam}
     assert {type(p["mixed"]) for p in found} == {int, bool}
@@ -141,25 +155,39 @@ def test_torchals_space():
     assert space["lr"] == (1e-5, 1e-2, "log")
     assert space["optimizer__weight_decay"] == (1e-8, 1e-3, "log")
     assert space["batch_size"] == (8, 512, "log")
-    assert space["optimizer"]["SGD"] == {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}
+    assert space["optimizer"]["SGD"] == {
+        "optimizer": torch.optim.SGD,
+        "optimizer__momentum": 0.9,
+    }
     assert space["optimizer"]["Adam"] == {"optimizer": torch.optim.Adam}
     assert (space["augment__num_ops"], space["augment__magnitude"]) == ((1, 15), (1, 9))
-    inside = default_space(make_pipeline(StandardScaler(), ImageClassifier(augment="flip_crop")))
+    inside = default_space(
+        make_pipeline(StandardScaler(), ImageClassifier(augment="flip_crop"))
+    )
     assert set(inside) == {
-        f"imageclassifier__{n}" for n in ("lr", "optimizer__weight_decay", "batch_size", "optimizer")
+        f"imageclassifier__{n}"
+        for n in ("lr", "optimizer__weight_decay", "batch_size", "optimizer")
     }
     with pytest.raises(ValueError, match="say what to try for LogisticRegression"):
         default_space(LogisticRegression())
     params = TunedClassifier(ImageClassifier()).get_params(deep=False)
-    assert (params["n_trials"], params["pruner"], params["space"]) == (50, "successive_halving", None)
+    assert (params["n_trials"], params["pruner"], params["space"]) == (
+        50,
+        "successive_halving",
+        None,
+    )
 
 
-# ---- searches -----------------------------------------------------------------------------------------------------
+# ---- searches ------------------------------------------------------------------------
 
 
 def test_logistic_regression(flat, capsys):
     X, y = flat
-    before = optuna.logging.get_verbosity(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    before = (
+        optuna.logging.get_verbosity(),
+        np.random.get_state()[1].tolist(),
+        torch.get_rng_state(),
+    )
     search = tuned(n_trials=8).fit(X[:200], y[:200])
     assert optuna.logging.get_verbosity() == before[0]
     assert np.random.get_state()[1].tolist() == before[1]
@@ -168,21 +196,36 @@ def test_logistic_regression(flat, capsys):
     assert is_classifier(search)
     assert search.score(X[1000:], y[1000:]) > 0.85
     assert list(search.trials_["state"]) == ["complete"] * 8
-    # The best is the best: trained again by hand on the same split, it has the score that is told.
+    # The best is the best: trained again by hand on the same split, it has the score
+    # that is told.
     (split,) = validation_splits(
-        y[:200], 0.2, np.random.default_rng(np.random.SeedSequence(_seed(0)).generate_state(3)[0] >> 1)
+        y[:200],
+        0.2,
+        np.random.default_rng(
+            np.random.SeedSequence(_seed(0)).generate_state(3)[0] >> 1
+        ),
     )
     scores = [
-        LogisticRegression(max_iter=300, C=value).fit(X[split[0]], y[split[0]]).score(X[split[1]], y[split[1]])
+        LogisticRegression(max_iter=300, C=value)
+        .fit(X[split[0]], y[split[0]])
+        .score(X[split[1]], y[split[1]])
         for value in search.trials_["params_C"]
     ]
     np.testing.assert_allclose(search.trials_["score"], scores)
     assert search.best_score_ == max(scores)
-    assert search.best_params_ == {"C": search.trials_["params_C"][int(np.argmax(scores))]}
+    assert search.best_params_ == {
+        "C": search.trials_["params_C"][int(np.argmax(scores))]
+    }
     assert (search.n_labelled_, search.n_validation_) == (200, 40)
-    by_hand = LogisticRegression(max_iter=300, **search.best_params_).fit(X[:200], y[:200])
-    np.testing.assert_array_equal(search.predict_proba(X[:9]), by_hand.predict_proba(X[:9]))
-    np.testing.assert_array_equal(search.decision_function(X[:9]), by_hand.decision_function(X[:9]))
+    by_hand = LogisticRegression(max_iter=300, **search.best_params_).fit(
+        X[:200], y[:200]
+    )
+    np.testing.assert_array_equal(
+        search.predict_proba(X[:9]), by_hand.predict_proba(X[:9])
+    )
+    np.testing.assert_array_equal(
+        search.decision_function(X[:9]), by_hand.decision_function(X[:9])
+    )
     again = clone(search).fit(X[:200], y[:200])
     columns = ["state", "score", "params_C"]
     assert again.trials_[columns].equals(search.trials_[columns])
@@ -201,7 +244,9 @@ def test_networks_are_pruned_by_epochs(digits):
     X, y = digits
     space = {"lr": [3e-3, 1e-7]}
     before = torch.get_rng_state()
-    search = tuned(ImageClassifier(max_epochs=6), space, n_trials=7, sampler="random").fit(X[:120], y[:120])
+    search = tuned(
+        ImageClassifier(max_epochs=6), space, n_trials=7, sampler="random"
+    ).fit(X[:120], y[:120])
     assert torch.equal(before, torch.get_rng_state())
     trials = search.trials_
     assert set(trials["state"]) == {"complete", "pruned"}
@@ -212,12 +257,22 @@ def test_networks_are_pruned_by_epochs(digits):
     # The network's own callbacks are what they were.
     assert search.best_estimator_.callbacks is None
     slow = trials["params_lr"] < 1e-3
-    assert (trials.loc[slow & (trials["number"] > trials.loc[~slow, "number"].min()), "state"] == "pruned").all()
-    # Watching changes nothing in training: the score of a complete trial is that of the same network by itself.
-    plain = tuned(ImageClassifier(max_epochs=6), space, n_trials=7, sampler="random", pruner=None)
+    assert (
+        trials.loc[
+            slow & (trials["number"] > trials.loc[~slow, "number"].min()), "state"
+        ]
+        == "pruned"
+    ).all()
+    # Watching changes nothing in training: the score of a complete trial is that of the
+    # same network by itself.
+    plain = tuned(
+        ImageClassifier(max_epochs=6), space, n_trials=7, sampler="random", pruner=None
+    )
     plain.fit(X[:120], y[:120])
     complete = trials["state"] == "complete"
-    np.testing.assert_array_equal(plain.trials_["score"][complete], trials["score"][complete])
+    np.testing.assert_array_equal(
+        plain.trials_["score"][complete], trials["score"][complete]
+    )
     assert (plain.trials_["epochs"] == 0).all()
 
 
@@ -227,47 +282,80 @@ def test_the_default_space_on_images_in_parallel(digits, quick):
     net = quick(random_state=None)
     options = {"n_trials": 4, "n_jobs": 2, "verbose": 0, "random_state": 0}
     search = TunedClassifier(net, **options).fit(X[:60], y[:60])
-    assert set(search.best_params_) >= {"lr", "optimizer", "batch_size", "augment__num_ops", "augment__magnitude"}
+    assert set(search.best_params_) >= {
+        "lr",
+        "optimizer",
+        "batch_size",
+        "augment__num_ops",
+        "augment__magnitude",
+    }
     again = TunedClassifier(net, **options).fit(X[:60], y[:60])
     columns = [name for name in search.trials_ if name != "seconds"]
     assert again.trials_[columns].equals(search.trials_[columns])
-    np.testing.assert_array_equal(again.predict_proba(X[:50]), search.predict_proba(X[:50]))
+    np.testing.assert_array_equal(
+        again.predict_proba(X[:50]), search.predict_proba(X[:50])
+    )
 
 
 def test_the_default_space_and_what_strategies_ask_for(digits, quick):
     X, y = digits
-    search = TunedClassifier(quick(), n_trials=2, verbose=0, random_state=0).fit(X[:60], y[:60])
-    assert set(search.best_params_) >= {"lr", "optimizer", "batch_size", "augment__num_ops", "augment__magnitude"}
+    search = TunedClassifier(quick(), n_trials=2, verbose=0, random_state=0).fit(
+        X[:60], y[:60]
+    )
+    assert set(search.best_params_) >= {
+        "lr",
+        "optimizer",
+        "batch_size",
+        "augment__num_ops",
+        "augment__magnitude",
+    }
     assert search.best_estimator_.augment == "rand_augment"
     assert embed(search, X[:5]).shape == (5, 128)
     assert sample_proba(search, X[:5], 3, random_state=0).shape == (3, 5, 10)
-    assert [part.shape for part in gradient_factors(search, X[:5])] == [(5, 10), (5, 128)]
+    assert [part.shape for part in gradient_factors(search, X[:5])] == [
+        (5, 10),
+        (5, 128),
+    ]
 
 
 def test_a_pipeline_that_ends_in_a_network(digits):
     X, y = digits
-    pipeline = make_pipeline(FunctionTransformer(np.flip), ImageClassifier(max_epochs=4))
+    pipeline = make_pipeline(
+        FunctionTransformer(np.flip), ImageClassifier(max_epochs=4)
+    )
     space = {"imageclassifier__lr": (1e-5, 1e-2, "log")}
     search = tuned(pipeline, space).fit(X[:80], y[:80])
     assert (search.trials_["epochs"] > 0).all()
     assert embed(search, X[:5]).shape == (5, 128)
-    assert sample_proba(make_pipeline(FunctionTransformer(), search), X[:5], 2).shape == (2, 5, 10)
+    assert sample_proba(
+        make_pipeline(FunctionTransformer(), search), X[:5], 2
+    ).shape == (2, 5, 10)
 
 
 def test_other_classifiers_folds_and_scorers(flat):
     X, y = flat
-    space = {"max_depth": (1, 8), "n_estimators": [5, 10], "criterion": ["gini", "entropy"]}
-    forest = tuned(RandomForestClassifier(), space, validation=3, scoring="neg_log_loss").fit(X[:150], y[:150])
+    space = {
+        "max_depth": (1, 8),
+        "n_estimators": [5, 10],
+        "criterion": ["gini", "entropy"],
+    }
+    forest = tuned(
+        RandomForestClassifier(), space, validation=3, scoring="neg_log_loss"
+    ).fit(X[:150], y[:150])
     assert (forest.trials_["score"] < 0).all()
     assert forest.n_validation_ == 150
     assert sample_proba(forest, X[:5]).shape[1:] == (5, 10)
     by_call = tuned(scoring=lambda estimator, X, y: -estimator.C).fit(X[:60], y[:60])
     assert by_call.best_params_["C"] == by_call.trials_["params_C"].min()
-    by_function = tuned(space=lambda trial: {"C": trial.suggest_float("c", 1, 2)}).fit(X[:60], y[:60])
+    by_function = tuned(space=lambda trial: {"C": trial.suggest_float("c", 1, 2)}).fit(
+        X[:60], y[:60]
+    )
     assert 1 <= by_function.best_params_["C"] <= 2
     svc = tuned(LinearSVC(), C).fit(X[:60], y[:60])
     assert not hasattr(svc, "predict_proba")
-    ensemble = tuned(DeepEnsemble(LogisticRegression(), 2), {"estimator__C": (0.1, 10.0)}, n_trials=2)
+    ensemble = tuned(
+        DeepEnsemble(LogisticRegression(), 2), {"estimator__C": (0.1, 10.0)}, n_trials=2
+    )
     assert sample_proba(ensemble.fit(X[:60], y[:60]), X[:5]).shape == (2, 5, 10)
 
 
@@ -276,8 +364,12 @@ def test_a_validation_set_of_ones_own_and_what_is_refitted(flat):
     X_val, y_val = X[100:140], y[100:140]
     everything = tuned().fit(X[:100], y[:100], X_val, y_val)
     assert (everything.n_labelled_, everything.n_validation_) == (140, 40)
-    expected = LogisticRegression(max_iter=300, **everything.best_params_).fit(X[:140], y[:140])
-    np.testing.assert_array_equal(everything.predict_proba(X), expected.predict_proba(X))
+    expected = LogisticRegression(max_iter=300, **everything.best_params_).fit(
+        X[:140], y[:140]
+    )
+    np.testing.assert_array_equal(
+        everything.predict_proba(X), expected.predict_proba(X)
+    )
     without = tuned(refit="training").fit(X[:100], y[:100], X_val=X_val, y_val=y_val)
     assert without.score(X_val, y_val) == without.best_score_
     held_out = tuned(refit="training").fit(X[:100], y[:100])
@@ -307,20 +399,34 @@ class Fragile(LogisticRegression):
 
 def test_failed_trials_are_kept_and_fatal_only_together(flat, digits):
     X, y = flat
-    search = tuned(Fragile(), C, n_trials=12, scoring=lambda e, X, y: e.score_me(X, y)).fit(X[:80], y[:80])
+    search = tuned(
+        Fragile(), C, n_trials=12, scoring=lambda e, X, y: e.score_me(X, y)
+    ).fit(X[:80], y[:80])
     trials = search.trials_
     broken = (trials["params_C"] > 1) | (trials["params_C"] < 1e-3)
     assert broken.any()
     assert (trials.loc[broken, "state"] == "failed").all()
-    assert trials.loc[trials["params_C"] > 1, "error"].str.contains("FloatingPointError: the loss is NaN").all()
-    assert trials.loc[trials["params_C"] < 1e-3, "error"].str.contains("score is nan").all()
+    assert (
+        trials.loc[trials["params_C"] > 1, "error"]
+        .str.contains("FloatingPointError: the loss is NaN")
+        .all()
+    )
+    assert (
+        trials.loc[trials["params_C"] < 1e-3, "error"]
+        .str.contains("score is nan")
+        .all()
+    )
     assert 1e-3 <= search.best_params_["C"] <= 1
     with pytest.raises(FloatingPointError, match="the loss is NaN") as raised:
         tuned(Fragile(), {"C": (2.0, 3.0)}, n_trials=3).fit(X[:80], y[:80])
-    assert raised.value.__notes__ == ["All 3 trials failed; this is what the first said."]
+    assert raised.value.__notes__ == [
+        "All 3 trials failed; this is what the first said."
+    ]
     images, labels = digits
     net = ImageClassifier(max_epochs=3, optimizer=torch.optim.SGD)
-    search = tuned(net, {"lr": [1e-3, 1e30]}, n_trials=5, sampler="random").fit(images[:60], labels[:60])
+    search = tuned(net, {"lr": [1e-3, 1e30]}, n_trials=5, sampler="random").fit(
+        images[:60], labels[:60]
+    )
     diverged = search.trials_["params_lr"] > 1
     assert 0 < diverged.sum() < 5
     assert search.trials_.loc[diverged, "error"].str.contains("Diverged").all()
@@ -337,14 +443,16 @@ class Impatient(LogisticRegression):
 def test_ctrl_c_keeps_the_trials(flat):
     X, y = flat
     search = tuned(Impatient(), {"C": (0.1, 2.0)}, n_trials=50)
-    with pytest.raises(KeyboardInterrupt, match=r"complete trials are kept in trials_ and study_"):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"complete trials are kept in trials_ and study_"
+    ):
         search.fit(X[:60], y[:60])
     assert 1 <= len(search.trials_) < 50
     assert list(search.trials_["state"])[-1] == "failed"
     assert not hasattr(search, "best_estimator_")
 
 
-# ---- once, and active learning ------------------------------------------------------------------------------------
+# ---- once, and active learning -------------------------------------------------------
 
 
 @pytest.fixture
@@ -363,11 +471,15 @@ def searches(monkeypatch):
 
 def test_once_and_once_per_size_in_a_learner(flat, searches):
     X, y = flat
-    learner = ActiveLearner(tuned(n_trials=2), "margin", X_training=X[:40], y_training=y[:40])
+    learner = ActiveLearner(
+        tuned(n_trials=2), "margin", X_training=X[:40], y_training=y[:40]
+    )
     learner.teach(X[40:50], y[40:50])
     assert searches == [40, 50]
     searches.clear()
-    learner = ActiveLearner(tuned(n_trials=2, tune="once"), "margin", X_training=X[:40], y_training=y[:40])
+    learner = ActiveLearner(
+        tuned(n_trials=2, tune="once"), "margin", X_training=X[:40], y_training=y[:40]
+    )
     found = learner.estimator.best_params_
     indices, rows = learner.query(X[50:], n_instances=10)
     learner.teach(rows, y[50:][indices])
@@ -390,17 +502,23 @@ def test_a_store_is_shared_by_clones(flat, searches, tmp_path):
     store = tmp_path / "tuning" / "found.json"
     options = {"n_initial": 30, "n_instances": 10, "n_rounds": 2, "random_state": 0}
     once = tuned(n_trials=3, tune="once", store=store)
-    experiment = ActiveLearningExperiment(once, "margin", **options).fit(X[:200], y[:200], X[200:400], y[200:400])
+    experiment = ActiveLearningExperiment(once, "margin", **options).fit(
+        X[:200], y[:200], X[200:400], y[200:400]
+    )
     assert searches == [30]
     assert experiment.estimator_.n_labelled_ == 50
     assert experiment.estimator_.study_ is None
     assert len(experiment.estimator_.trials_) == 3
     searches.clear()
     per_round = tuned(n_trials=3, tune="once_per_size", store=tmp_path / "rounds.json")
-    ActiveLearningExperiment(per_round, "margin", **options).fit(X[:200], y[:200], X[200:400], y[200:400])
+    ActiveLearningExperiment(per_round, "margin", **options).fit(
+        X[:200], y[:200], X[200:400], y[200:400]
+    )
     assert searches == [30, 40, 50]
     # Another seed, another strategy, the same sizes: nothing is searched again.
-    other = ActiveLearningExperiment(per_round, "random_sampling", **{**options, "random_state": 1})
+    other = ActiveLearningExperiment(
+        per_round, "random_sampling", **{**options, "random_state": 1}
+    )
     other.fit(X[:200], y[:200], X[200:400], y[200:400])
     assert searches == [30, 40, 50]
     with pytest.raises(ValueError, match="searches for another space"):
@@ -409,7 +527,7 @@ def test_a_store_is_shared_by_clones(flat, searches, tmp_path):
         clone(per_round).set_params(estimator__max_iter=7).fit(X[:60], y[:60])
 
 
-# ---- bad use ------------------------------------------------------------------------------------------------------
+# ---- bad use -------------------------------------------------------------------------
 
 
 def test_settings_that_do_not_exist(flat, tmp_path):
@@ -438,7 +556,10 @@ def test_without_optuna_the_error_says_what_to_install(flat, monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"TunedClassifier needs Optuna: pip install 'al-sklearn\[tune\]'"):
+    with pytest.raises(
+        ImportError,
+        match=r"TunedClassifier needs Optuna: pip install 'al-sklearn\[tune\]'",
+    ):
         tuned().fit(X[:60], y[:60])
 
 
@@ -450,6 +571,8 @@ def test_the_progress_bar_and_optunas_own_logging(flat, capsys, caplog):
     assert not caplog.records
 
 
-@parametrize_with_checks([TunedClassifier(LogisticRegression(), {"C": (0.1, 10.0, "log")}, 2, verbose=0)])
+@parametrize_with_checks(
+    [TunedClassifier(LogisticRegression(), {"C": (0.1, 10.0, "log")}, 2, verbose=0)]
+)
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)

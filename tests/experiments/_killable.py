@@ -1,4 +1,5 @@
-"""A comparison in a process of its own, to be killed: ``python _killable.py STORE MODEL N_JOBS TRAINING N_ROUNDS``."""
+"""A comparison in a process of its own, to be killed: ``python _killable.py STORE MODEL
+N_JOBS TRAINING N_ROUNDS``."""
 
 import sys
 import warnings
@@ -42,4 +43,6 @@ def comparison(store, model="logistic", n_jobs=1, training="from_scratch", n_rou
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    comparison(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
+    comparison(
+        sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+    )

@@ -1,4 +1,5 @@
-"""Comparisons: paired by seed, in parallel on any backend, and honest about what they found."""
+"""Comparisons: paired by seed, in parallel on any backend, and honest about what they
+found."""
 
 import os
 import subprocess
@@ -21,14 +22,21 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
-from al_sklearn._fingerprint import describe, fingerprint
+from al_sklearn._core.threads import limit_threads
 from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
-from al_sklearn.experiments import _comparison as module
-from al_sklearn.experiments._protocol import make_problem
-from al_sklearn.experiments._streams import Streams
-from al_sklearn.experiments._threads import limit_threads
+from al_sklearn.experiments.comparison import _comparison as module
+from al_sklearn.experiments.protocol._protocol import make_problem
 from al_sklearn.experiments.statistics import gap_closed
-from al_sklearn.strategies import coreset, margin, measures, mix, oracle_batch, two_stage
+from al_sklearn.loop._streams import Streams
+from al_sklearn.rows._fingerprint import describe, fingerprint
+from al_sklearn.strategies import (
+    coreset,
+    margin,
+    measures,
+    mix,
+    oracle_batch,
+    two_stage,
+)
 
 mpl.use("Agg")
 
@@ -38,7 +46,9 @@ LR = LogisticRegression(max_iter=500)
 
 def make(strategies=("margin",), estimator=LR, **options):
     return StrategyComparison(
-        estimator, list(strategies), **{"n_rounds": 2, "n_seeds": 5, "verbose": 0, "threads_per_job": 1, **options}
+        estimator,
+        list(strategies),
+        **{"n_rounds": 2, "n_seeds": 5, "verbose": 0, "threads_per_job": 1, **options},
     )
 
 
@@ -57,7 +67,12 @@ def test_the_table_is_tidy_and_random_always_runs(fitted):
     results = fitted.results_
     assert list(fitted.strategies_) == ["random_sampling", "margin", "entropy"]
     assert len(results) == 3 * 5 * 4
-    assert results.groupby(["strategy", "seed"])["n_labelled"].apply(list).map(lambda n: n == [20, 40, 60, 80]).all()
+    assert (
+        results.groupby(["strategy", "seed"])["n_labelled"]
+        .apply(list)
+        .map(lambda n: n == [20, 40, 60, 80])
+        .all()
+    )
     assert results[["accuracy", "nll", "ece"]].notna().all().all()
 
 
@@ -74,16 +89,25 @@ def test_strategies_are_paired_by_seed(fitted):
 def test_a_comparison_is_so_many_experiments(flat, fitted):
     X, y = flat
     alone = ActiveLearningExperiment(LR, "margin", n_rounds=3, random_state=0).fit(X, y)
-    ours = fitted.results_.query("strategy == 'margin' and seed == 0").reset_index(drop=True)
+    ours = fitted.results_.query("strategy == 'margin' and seed == 0").reset_index(
+        drop=True
+    )
     columns = [column for column in alone.history_ if column not in CLOCK]
-    pd.testing.assert_frame_equal(ours[columns], alone.history_[columns], check_exact=True)
-    assert all(np.array_equal(a, b) for a, b in zip(fitted.queries_["margin", 0], alone.queries_, strict=True))
+    pd.testing.assert_frame_equal(
+        ours[columns], alone.history_[columns], check_exact=True
+    )
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(fitted.queries_["margin", 0], alone.queries_, strict=True)
+    )
 
 
 def test_adding_a_strategy_changes_nothing_for_the_others(flat, fitted):
     alone = make(["margin"], n_rounds=3).fit(*flat).results_
     both = fitted.results_[fitted.results_["strategy"] != "entropy"]
-    assert alone.drop(columns=CLOCK).equals(both.reset_index(drop=True).drop(columns=CLOCK))
+    assert alone.drop(columns=CLOCK).equals(
+        both.reset_index(drop=True).drop(columns=CLOCK)
+    )
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
@@ -92,7 +116,11 @@ def test_any_backend_gives_the_same_bits(flat, backend):
     forest = RandomForestClassifier(n_estimators=5)
     expected = make(["entropy"], forest, n_rounds=1, n_seeds=5).fit(X, y).results_
     with parallel_config(backend=backend):
-        got = make(["entropy"], forest, n_rounds=1, n_seeds=5, n_jobs=2).fit(X, y).results_
+        got = (
+            make(["entropy"], forest, n_rounds=1, n_seeds=5, n_jobs=2)
+            .fit(X, y)
+            .results_
+        )
     assert got.drop(columns=CLOCK).equals(expected.drop(columns=CLOCK))
 
 
@@ -148,7 +176,9 @@ def test_names_of_strategies(flat):
     assert names[4].startswith("two_stage(margin, coreset")
     with pytest.raises(ValueError, match="Two strategies are called 'margin'"):
         make(["margin", margin]).fit(*flat)
-    named = StrategyComparison(LR, {"one": "margin", "two": margin}, n_rounds=0, verbose=0).fit(*flat)
+    named = StrategyComparison(
+        LR, {"one": "margin", "two": margin}, n_rounds=0, verbose=0
+    ).fit(*flat)
     assert list(named.strategies_) == ["random_sampling", "one", "two"]
     with pytest.raises(ValueError, match="name of the baseline"):
         StrategyComparison(LR, {"random_sampling": "margin"}, verbose=0).fit(*flat)
@@ -166,12 +196,17 @@ def test_one_seed_has_no_intervals_but_a_report(flat, tmp_path):
     comparison = make(n_seeds=1).fit(*flat)
     assert comparison.summary()["final_low"].isna().all()
     comparison.plot()
-    assert "With one seed nothing can be told from luck" in comparison.report(tmp_path / "r.html").read_text()
+    assert (
+        "With one seed nothing can be told from luck"
+        in comparison.report(tmp_path / "r.html").read_text()
+    )
     mpl.pyplot.close("all")
 
 
 def test_summary_has_its_documented_columns(fitted):
-    intervals = [f"{name}{end}" for name in ("final", "aubc") for end in ("", "_low", "_high")]
+    intervals = [
+        f"{name}{end}" for name in ("final", "aubc") for end in ("", "_low", "_high")
+    ]
     differences = [f"difference{end}" for end in ("", "_low", "_high")]
     savings = [f"label_saving{end}" for end in ("", "_low", "_high")]
     tests = ["p_value", "p_holm", "p_wilcoxon", "p_wilcoxon_holm"]
@@ -194,7 +229,9 @@ def test_budget_runs_out_together(flat):
 def test_a_given_test_set_is_the_same_for_all_seeds(flat):
     X, y = flat
     comparison = make(n_rounds=1).fit(X[:400], y[:400], X[400:], y[400:])
-    assert max(max(map(np.max, queries)) for queries in comparison.queries_.values()) < 400
+    assert (
+        max(max(map(np.max, queries)) for queries in comparison.queries_.values()) < 400
+    )
     with pytest.raises(ValueError, match="X_test is missing"):
         make().fit(X, y, y_test=y)
 
@@ -263,14 +300,26 @@ def test_workers_stop_when_the_main_process_is_killed(tmp_path):
         "    time.sleep(0.3)\n"
         "    return np.arange(n_instances)\n"
         "X, y = load_digits(return_X_y=True)\n"
-        "StrategyComparison(LogisticRegression(max_iter=50), {'slow': slow}, n_rounds=60, n_instances=5, n_jobs=2,\n"
-        f"    threads_per_job=1, store={str(tmp_path / 'run')!r}, verbose=0).fit(X / 16, y)\n"
+        "StrategyComparison(LogisticRegression(max_iter=50), {'slow': slow}, "
+        "n_rounds=60, n_instances=5, n_jobs=2,\n"
+        f"    threads_per_job=1, store={str(tmp_path / 'run')!r}, verbose=0).fit(X / "
+        "16, y)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONWARNINGS": "ignore"}
-    process = subprocess.Popen([sys.executable, str(script)], env=environment, stderr=subprocess.DEVNULL)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONWARNINGS": "ignore",
+    }
+    process = subprocess.Popen(
+        [sys.executable, str(script)], env=environment, stderr=subprocess.DEVNULL
+    )
     folder = tmp_path / "run" / "rounds" / "slow"
     began = time.monotonic()
-    while len(list(folder.rglob("*.json"))) < 2 and process.poll() is None and time.monotonic() - began < 60:
+    while (
+        len(list(folder.rglob("*.json"))) < 2
+        and process.poll() is None
+        and time.monotonic() - began < 60
+    ):
         time.sleep(0.05)
     assert process.poll() is None
     assert len(list(folder.rglob("*.json"))) >= 2
@@ -304,7 +353,10 @@ def test_descriptions_are_stable_and_tell_things_apart(flat):
         assert " at 0x" not in str(describe(a))
     different = [
         (partial(coreset, metric="cosine"), partial(coreset, metric="euclidean")),
-        (partial(coreset, weight_by=measures.entropy), partial(coreset, weight_by=measures.margin)),
+        (
+            partial(coreset, weight_by=measures.entropy),
+            partial(coreset, weight_by=measures.margin),
+        ),
         (RandomForestClassifier(3), RandomForestClassifier(4)),
         (mix((1, "margin"), (2, margin)), mix((1, "margin"), (3, margin))),
         (torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)),
@@ -337,14 +389,35 @@ def test_oracles_run_and_the_gap_to_them_is_measured(flat):
     X, y = flat
     seen = []
 
-    def peeks(classifier, X, n_instances=1, *, y_true=None, X_test=None, y_test=None, random_state=None):
+    def peeks(
+        classifier,
+        X,
+        n_instances=1,
+        *,
+        y_true=None,
+        X_test=None,
+        y_test=None,
+        random_state=None,
+    ):
         seen.append((n_instances, len(X), len(y_true), len(X_test), len(y_test)))
         # All of one class, which nobody without the labels could buy.
         return np.flatnonzero(y_true == 3)[:n_instances], np.ones(n_instances)
 
-    strategies = {"margin": "margin", "peeks": peeks, "oracle_batch": partial(oracle_batch, n_candidates=4)}
-    options = {"n_instances": 10, "n_rounds": 2, "n_seeds": 5, "threads_per_job": 1, "verbose": 0}
-    comparison = StrategyComparison(LogisticRegression(max_iter=200), strategies, **options).fit(X[:500], y[:500])
+    strategies = {
+        "margin": "margin",
+        "peeks": peeks,
+        "oracle_batch": partial(oracle_batch, n_candidates=4),
+    }
+    options = {
+        "n_instances": 10,
+        "n_rounds": 2,
+        "n_seeds": 5,
+        "threads_per_job": 1,
+        "verbose": 0,
+    }
+    comparison = StrategyComparison(
+        LogisticRegression(max_iter=200), strategies, **options
+    ).fit(X[:500], y[:500])
     table = comparison.results_.query("strategy == 'peeks' and round > 0")
     assert (table["bought_3"] == 10).all()
     assert seen[:2] == [(10, 355, 355, 125, 125), (10, 345, 345, 125, 125)]
@@ -373,15 +446,21 @@ def test_long_runs_begin_first_and_short_ones_fill_the_end():
     for run in module._longest_first(runs, store):
         store.begun.append(run)
     assert store.begun[:4] == [(name, 0) for name in names]
-    assert store.begun[4:] == [(name, seed) for name in ("late", "slow", "quick", "random") for seed in (1, 2)]
+    assert store.begun[4:] == [
+        (name, seed) for name in ("late", "slow", "quick", "random") for seed in (1, 2)
+    ]
 
 
 def test_arrays_stay_arrays_on_their_way_to_a_worker(flat, tmp_path):
-    """joblib sends large arrays as files mapped into memory; only the caller's own mapped files are read as such."""
+    """joblib sends large arrays as files mapped into memory; only the caller's own
+    mapped files are read as such."""
     X, y = flat
     np.save(tmp_path / "X.npy", X)
     streams = Streams(0)
-    for given, stays in ((X, np.ndarray), (np.load(tmp_path / "X.npy", mmap_mode="r"), np.memmap)):
+    for given, stays in (
+        (X, np.ndarray),
+        (np.load(tmp_path / "X.npy", mmap_mode="r"), np.memmap),
+    ):
         problem = make_problem(make(), given, y, np.unique(y), None, None, streams)
         joblib.dump(problem, tmp_path / "problem")
         arrived = joblib.load(tmp_path / "problem", mmap_mode="r")

@@ -1,4 +1,5 @@
-"""Pools made hard on purpose: what is wrong, rare, doubled or foreign, and what never changes."""
+"""Pools made hard on purpose: what is wrong, rare, doubled or foreign, and what never
+changes."""
 
 import numpy as np
 import pytest
@@ -41,7 +42,9 @@ def test_symmetric_noise_is_exact_and_only_in_the_pool(rate, seed):
     assert not wrong[:5].any()
     assert np.array_equal(noisy.truth, pool.y)
     assert set(noisy.y) <= {0, 1, 2}
-    assert np.array_equal(noisy.y, LabelNoise(rate).apply(pool, np.random.default_rng(seed)).y)
+    assert np.array_equal(
+        noisy.y, LabelNoise(rate).apply(pool, np.random.default_rng(seed)).y
+    )
 
 
 def test_noise_reaches_all_other_classes_and_can_be_set_per_class():
@@ -50,7 +53,11 @@ def test_noise_reaches_all_other_classes_and_can_be_set_per_class():
     wrong = np.bincount(3 * pool.y + y, minlength=9).reshape(3, 3)
     np.fill_diagonal(wrong, 225)
     assert np.abs(wrong - 225).max() < 60
-    y = LabelNoise({1: 0.2}, confused_with={1: 2}).apply(pool, np.random.default_rng(0)).y
+    y = (
+        LabelNoise({1: 0.2}, confused_with={1: 2})
+        .apply(pool, np.random.default_rng(0))
+        .y
+    )
     assert (y != pool.y).sum() == 180
     assert (y[(y != pool.y)] == 2).all()
     for noise, message in [
@@ -93,9 +100,14 @@ def test_duplicates_copy_rows_and_labels_of_the_pool_alone():
     off = near.X - rows
     assert (off[~changed] == 0).all()
     assert off[changed].std() == pytest.approx(0.01 * pool.X.std(), rel=0.3)
-    grey = HardPool(np.full((30, 4, 4), 250, np.uint8), np.arange(30) % 3, np.arange(30))
+    grey = HardPool(
+        np.full((30, 4, 4), 250, np.uint8), np.arange(30) % 3, np.arange(30)
+    )
     grey.X[0] = 0
-    assert NearDuplicates(0.5, noise=2.0).apply(grey, np.random.default_rng(0)).X.dtype == np.uint8
+    assert (
+        NearDuplicates(0.5, noise=2.0).apply(grey, np.random.default_rng(0)).X.dtype
+        == np.uint8
+    )
     with pytest.raises(ValueError, match="needs X as an array"):
         files = HardPool(["a.png"] * 30, grey.y, grey.train)
         NearDuplicates(0.5, noise=0.1).apply(files, np.random.default_rng(0))
@@ -144,21 +156,34 @@ def test_wrong_labels_are_learnt_the_test_set_is_right_and_oracles_know(digits):
     assert np.array_equal(ran.test_indices_, clean.test_indices_)
     assert ran.history_["bought_wrong"].sum() > 0
     assert "bought_wrong" not in clean.history_
-    train = np.setdiff1d(np.arange(500), np.concatenate([ran.test_indices_, ran.queries_[0]]))
+    train = np.setdiff1d(
+        np.arange(500), np.concatenate([ran.test_indices_, ran.queries_[0]])
+    )
     assert np.array_equal(seen[0], y[train])
     # What was wrong stays wrong, round by round and run by run.
-    assert run(X, y, watch, pool=LabelNoise(0.3), n_rounds=1).history_["accuracy"].equals(ran.history_["accuracy"])
+    assert (
+        run(X, y, watch, pool=LabelNoise(0.3), n_rounds=1)
+        .history_["accuracy"]
+        .equals(ran.history_["accuracy"])
+    )
     assert ran.history_["accuracy"].iloc[-1] < clean.history_["accuracy"].iloc[-1]
 
 
 def test_transforms_compose_and_pools_differ_by_seed(digits):
     X, y = digits
     X, y = X[:800].reshape(800, -1) / 255.0, y[:800]
-    pool = [OutOfDistribution([9]), ClassImbalance(5), NearDuplicates(0.2, noise=0.05), LabelNoise(0.1)]
+    pool = [
+        OutOfDistribution([9]),
+        ClassImbalance(5),
+        NearDuplicates(0.2, noise=0.05),
+        LabelNoise(0.1),
+    ]
     ran = run(X, y, "margin", pool=pool, n_initial=1, initial="per_class")
     assert len(ran.history_) == 3
     assert len(ran.queries_[0]) == 9
-    other = run(X, y, "margin", pool=pool, n_initial=1, initial="per_class", random_state=1)
+    other = run(
+        X, y, "margin", pool=pool, n_initial=1, initial="per_class", random_state=1
+    )
     assert not np.array_equal(ran.queries_[0], other.queries_[0])
     assert as_transforms(None) == []
     with pytest.raises(TypeError, match="pool must be made of LabelNoise"):

@@ -1,4 +1,5 @@
-"""Experiments on images with a network: arrays, files, data sets; every way of training; a comparison."""
+"""Experiments on images with a network: arrays, files, data sets; every way of
+training; a comparison."""
 
 import warnings
 
@@ -24,7 +25,9 @@ def images(digits):
 
 def run(X, y, strategy="margin", estimator=None, **options):
     estimator = ImageClassifier(max_epochs=2) if estimator is None else estimator
-    return ActiveLearningExperiment(estimator, strategy, **{**OPTIONS, **options}).fit(X, y)
+    return ActiveLearningExperiment(estimator, strategy, **{**OPTIONS, **options}).fit(
+        X, y
+    )
 
 
 def test_files_and_data_sets_give_what_the_array_gives(images, tmp_path):
@@ -38,7 +41,9 @@ def test_files_and_data_sets_give_what_the_array_gives(images, tmp_path):
     kinds = {
         "memmap": np.load(tmp_path / "X.npy", mmap_mode="r"),
         "tensor": torch.as_tensor(X),
-        "data set": torch.utils.data.TensorDataset(torch.as_tensor(X), torch.as_tensor(y)),
+        "data set": torch.utils.data.TensorDataset(
+            torch.as_tensor(X), torch.as_tensor(y)
+        ),
     }
     for kind, rows in kinds.items():
         got = run(rows, y)
@@ -58,10 +63,13 @@ def test_training_goes_on_even_when_a_batch_misses_classes(images, training):
 
 
 class Plain(nn.Sequential):
-    """Knows no random_state: its weights and dropout come from torch's global generator."""
+    """Knows no random_state: its weights and dropout come from torch's global
+    generator."""
 
     def __init__(self):
-        super().__init__(nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 10))
+        super().__init__(
+            nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 10)
+        )
 
 
 def test_a_plain_network_is_repeatable_too(images):
@@ -70,7 +78,12 @@ def test_a_plain_network_is_repeatable_too(images):
 
     def net():
         return NeuralNetClassifier(
-            Plain, criterion=nn.CrossEntropyLoss, max_epochs=3, lr=0.1, train_split=None, verbose=0
+            Plain,
+            criterion=nn.CrossEntropyLoss,
+            max_epochs=3,
+            lr=0.1,
+            train_split=None,
+            verbose=0,
         )
 
     first, second = run(X, y, "entropy", net()), run(X, y, "entropy", net())
@@ -94,12 +107,16 @@ def test_a_comparison_of_networks(images, tmp_path):
             verbose=0,
         ).fit(X, y)
     assert set(comparison.summary().index) == {"random_sampling", "bald", "badge"}
-    assert "ImageClassifier (small_cnn)" in comparison.report(tmp_path / "r.html").read_text()
+    assert (
+        "ImageClassifier (small_cnn)"
+        in comparison.report(tmp_path / "r.html").read_text()
+    )
     assert comparison.thumbnails_["bald/1/images"].shape == (10, 8, 8)
 
 
 def test_threads_give_networks_the_same_bits(images):
-    """They share torch's generator: loops that ran at once would draw each other's numbers."""
+    """They share torch's generator: loops that ran at once would draw each other's
+    numbers."""
     X, y = images
     clock = ["query_seconds", "training_seconds", "peak_memory_mb"]
     results = []

@@ -1,4 +1,5 @@
-"""Experiments on what is neither an array nor image files, and names and functions that could be mistaken."""
+"""Experiments on what is neither an array nor image files, and names and functions that
+could be mistaken."""
 
 import warnings
 
@@ -14,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
-from al_sklearn._fingerprint import describe
 from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
+from al_sklearn.rows._fingerprint import describe
 
 OPTIONS = {"n_initial": 15, "n_instances": 5, "n_rounds": 2, "random_state": 0}
 
@@ -23,7 +24,9 @@ OPTIONS = {"n_initial": 15, "n_instances": 5, "n_rounds": 2, "random_state": 0}
 def compare(estimator, strategies, X, y, **options):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "1 seed")
-        return StrategyComparison(estimator, strategies, n_seeds=1, verbose=0, **{**OPTIONS, **options}).fit(X, y)
+        return StrategyComparison(
+            estimator, strategies, n_seeds=1, verbose=0, **{**OPTIONS, **options}
+        ).fit(X, y)
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +45,15 @@ def frame():
 
 def test_frames_keep_their_columns(frame):
     X, y = frame
-    by_name = make_column_transformer((StandardScaler(), list(X.columns[:4])), (OneHotEncoder(), ["kind"]))
+    by_name = make_column_transformer(
+        (StandardScaler(), list(X.columns[:4])), (OneHotEncoder(), ["kind"])
+    )
     pipe = make_pipeline(by_name, LogisticRegression())
     experiment = ActiveLearningExperiment(pipe, "margin", **OPTIONS)
-    assert experiment.fit(X[::2], y[::2], X[1::2], y[1::2]).history_["accuracy"].iloc[-1] > 0.6
+    assert (
+        experiment.fit(X[::2], y[::2], X[1::2], y[1::2]).history_["accuracy"].iloc[-1]
+        > 0.6
+    )
     assert compare(pipe, ["margin"], X, y).results_["accuracy"].max() > 0.6
 
 
@@ -76,10 +84,16 @@ def test_files_that_are_no_pictures_leave_out_the_thumbnails(some, tmp_path):
     assert of_series.results_["accuracy"].equals(comparison.results_["accuracy"])
 
 
-@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csr_array, pd.DataFrame, np.asarray])
+@pytest.mark.parametrize(
+    "kind", [sp.csr_matrix, sp.csr_array, pd.DataFrame, np.asarray]
+)
 def test_an_estimator_without_probabilities_on_any_kind(some, kind):
     X, y = some
-    X = pd.DataFrame(X, columns=[f"p{i}" for i in range(64)]) if kind is pd.DataFrame else kind(X)
+    X = (
+        pd.DataFrame(X, columns=[f"p{i}" for i in range(64)])
+        if kind is pd.DataFrame
+        else kind(X)
+    )
     history = ActiveLearningExperiment(LinearSVC(), **OPTIONS).fit(X, y).history_
     assert history["accuracy"].iloc[-1] > 0.3 and history["nll"].isna().all()
 
@@ -90,7 +104,9 @@ def test_score_knows_classes_that_the_model_has_not_met(some, scoring):
     options = {**OPTIONS, "n_initial": 6, "n_instances": 1, "n_rounds": 1}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        experiment = ActiveLearningExperiment(LogisticRegression(), "margin", scoring=scoring, **options).fit(X, y)
+        experiment = ActiveLearningExperiment(
+            LogisticRegression(), "margin", scoring=scoring, **options
+        ).fit(X, y)
         assert len(experiment.estimator_.classes_) < 10
         assert np.isfinite(experiment.score(X, y))
 
@@ -108,12 +124,24 @@ def make_strategy(start):
 
 
 def test_another_function_of_the_same_source_is_another_strategy(some, tmp_path):
-    compare(LogisticRegression(max_iter=500), {"mine": make_strategy(0)}, *some, store=tmp_path / "run")
+    compare(
+        LogisticRegression(max_iter=500),
+        {"mine": make_strategy(0)},
+        *some,
+        store=tmp_path / "run",
+    )
     with pytest.raises(ValueError, match=r"start was 0, is 50"):
-        compare(LogisticRegression(max_iter=500), {"mine": make_strategy(50)}, *some, store=tmp_path / "run")
+        compare(
+            LogisticRegression(max_iter=500),
+            {"mine": make_strategy(50)},
+            *some,
+            store=tmp_path / "run",
+        )
     one, two = (lambda c, X, n=1, k=k: np.arange(k) for k in (1, 2))
     assert describe(one) != describe(two)
-    assert describe(lambda n: [i + 1 for i in range(n)]) != describe(lambda n: [i + 2 for i in range(n)])
+    assert describe(lambda n: [i + 1 for i in range(n)]) != describe(
+        lambda n: [i + 2 for i in range(n)]
+    )
 
 
 def test_a_required_random_state_is_given(some):
@@ -121,7 +149,11 @@ def test_a_required_random_state_is_given(some):
 
     def strategy(classifier, X, n_instances, random_state):
         seen.append(random_state)
-        return np.random.default_rng(random_state).choice(len(X), n_instances, replace=False)
+        return np.random.default_rng(random_state).choice(
+            len(X), n_instances, replace=False
+        )
 
     compare(LogisticRegression(max_iter=500), {"mine": strategy}, *some)
-    assert all(isinstance(seed, int) for seed in seen) and len(set(seen)) == len(seen) == 2
+    assert (
+        all(isinstance(seed, int) for seed in seen) and len(set(seen)) == len(seen) == 2
+    )

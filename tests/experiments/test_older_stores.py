@@ -1,7 +1,8 @@
-"""Runs that older versions wrote, as they wrote them: read and gone on with, or refused in a sentence.
+"""Runs that older versions wrote, as they wrote them: read and gone on with, or refused
+in a sentence.
 
-``older_runs`` has what the commits named there left behind: a run of theirs, and the ``config.json`` of one with a
-network, which had fewer parameters then.
+``older_runs`` has what the commits named there left behind: a run of theirs, and the
+``config.json`` of one with a network, which had fewer parameters then.
 """
 
 import json
@@ -16,8 +17,8 @@ from sklearn.linear_model import LogisticRegression
 
 from al_sklearn.estimators import ImageClassifier
 from al_sklearn.experiments import StrategyComparison, load_results
-from al_sklearn.experiments._run_folders import summarize_runs
-from al_sklearn.experiments._store import RunStore
+from al_sklearn.experiments.comparison._run_folders import summarize_runs
+from al_sklearn.experiments.store._store import RunStore
 
 RUNS = Path(__file__).parent / "older_runs"
 # The first that had a store, and the last that wrote a round as two files.
@@ -32,8 +33,20 @@ pytestmark = [
 
 
 def run(store=None, estimator=None):
-    options = {"n_initial": 6, "n_instances": 4, "n_rounds": 2, "n_seeds": 1, "threads_per_job": 1, "verbose": 0}
-    made = StrategyComparison(estimator or LogisticRegression(max_iter=200), ["margin"], store=store, **options)
+    options = {
+        "n_initial": 6,
+        "n_instances": 4,
+        "n_rounds": 2,
+        "n_seeds": 1,
+        "threads_per_job": 1,
+        "verbose": 0,
+    }
+    made = StrategyComparison(
+        estimator or LogisticRegression(max_iter=200),
+        ["margin"],
+        store=store,
+        **options,
+    )
     return made.fit(*load_iris(return_X_y=True))
 
 
@@ -47,7 +60,9 @@ def assert_same(table, expected):
     assert list(table.columns) == list(expected.columns)
     assert table["strategy"].tolist() == expected["strategy"].tolist()
     numbers = [name for name in table.columns if name not in ("strategy", *CLOCK)]
-    np.testing.assert_allclose(table[numbers].astype(float), expected[numbers].astype(float), rtol=1e-6)
+    np.testing.assert_allclose(
+        table[numbers].astype(float), expected[numbers].astype(float), rtol=1e-6
+    )
 
 
 @pytest.fixture(scope="module")
@@ -87,19 +102,27 @@ def test_an_older_run_is_gone_on_with(commit, lost, tmp_path, today):
     # What was added is of today's format, and says so; both are read again.
     assert json.loads((folder / "config.json").read_text())["format"] == 2
     assert_same(load_results(folder).table, today.results_)
-    assert load_results(folder).pool_counts.to_numpy().sum() == len(RunStore(folder).splits()["train_0"])
+    assert load_results(folder).pool_counts.to_numpy().sum() == len(
+        RunStore(folder).splits()["train_0"]
+    )
 
 
 def test_options_that_came_later_are_named_and_the_version_too(tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.json").write_text((RUNS / "10c545a-network-config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(
+        (RUNS / "10c545a-network-config.json").read_text()
+    )
     with pytest.raises(ValueError, match="another configuration") as error:
         run(tmp_path / "run", ImageClassifier("small_cnn", max_epochs=1))
     said = str(error.value)
     assert "estimator.patience was not there, is None" in said
-    assert said.endswith("Name another folder, or go on as it was begun (by al-sklearn 0.1.0).")
+    assert said.endswith(
+        "Name another folder, or go on as it was begun (by al-sklearn 0.1.0)."
+    )
     assert "\n" not in said
-    assert [path.name for path in (tmp_path / "run").iterdir() if path.suffix] == ["config.json"]
+    assert [path.name for path in (tmp_path / "run").iterdir() if path.suffix] == [
+        "config.json"
+    ]
 
 
 @pytest.mark.parametrize("damage", ["lost", "cut"])
@@ -110,7 +133,10 @@ def test_half_a_round_of_format_1_is_named(tmp_path, damage, today):
         arrays.unlink()
     else:
         arrays.write_bytes(arrays.read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"round_001\.npz is missing or damaged .*remove round_001\.json"):
+    with pytest.raises(
+        ValueError,
+        match=r"round_001\.npz is missing or damaged .*remove round_001\.json",
+    ):
         run(folder)
     arrays.with_suffix(".json").unlink()
     assert_same(run(folder).results_, today.results_)

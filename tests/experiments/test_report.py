@@ -1,4 +1,5 @@
-"""The report stands alone, says what matters first, and shows the images; the plots return axes."""
+"""The report stands alone, says what matters first, and shows the images; the plots
+return axes."""
 
 import html
 import re
@@ -15,9 +16,19 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from al_sklearn.experiments import ComparisonResults, StrategyComparison, load_results, plots
-from al_sklearn.experiments._images import thumbnails
-from al_sklearn.experiments.report import ReportData, _unfinished, headline, write_report
+from al_sklearn.experiments import (
+    ComparisonResults,
+    StrategyComparison,
+    load_results,
+    plots,
+)
+from al_sklearn.experiments.plots._images import thumbnails
+from al_sklearn.experiments.report import (
+    ReportData,
+    _unfinished,
+    headline,
+    write_report,
+)
 from al_sklearn.experiments.statistics import summarize
 
 mpl.use("Agg")
@@ -30,21 +41,38 @@ def flatten(X):
 @pytest.fixture(scope="module")
 def comparison(digits, tmp_path_factory):
     X, y = digits
-    model = make_pipeline(FunctionTransformer(flatten), LogisticRegression(max_iter=500))
+    model = make_pipeline(
+        FunctionTransformer(flatten), LogisticRegression(max_iter=500)
+    )
     store = tmp_path_factory.mktemp("report") / "run"
-    options = {"n_rounds": 4, "n_seeds": 5, "verbose": 0, "threads_per_job": 1, "store": store}
+    options = {
+        "n_rounds": 4,
+        "n_seeds": 5,
+        "verbose": 0,
+        "threads_per_job": 1,
+        "store": store,
+    }
     return StrategyComparison(model, ["margin", "entropy"], **options).fit(X, y)
 
 
 class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
-        self.sources, self.open, self.problems, self.alts, self.ids, self.levels = [], [], [], [], [], []
+        self.sources, self.open, self.problems, self.alts, self.ids, self.levels = (
+            [],
+            [],
+            [],
+            [],
+            [],
+            [],
+        )
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
-        self.sources += [value for key, value in attributes.items() if key in ("src", "href")]
+        self.sources += [
+            value for key, value in attributes.items() if key in ("src", "href")
+        ]
         if tag == "img":
             self.alts.append(attributes.get("alt"))
         if re.fullmatch("h[1-6]", tag):
@@ -73,19 +101,28 @@ def test_one_file_that_needs_nothing_else(comparison, tmp_path):
     assert max(np.diff(page.levels)) == 1
     drawn = [alt for alt in page.alts if alt]
     assert len(drawn) == 7
-    assert re.match(r"Line chart of accuracy over the number of labels\. In the end: .*margin 0\.\d{3}", drawn[0])
+    assert re.match(
+        r"Line chart of accuracy over the number of labels\. "
+        r"In the end: .*margin 0\.\d{3}",
+        drawn[0],
+    )
     assert not re.search(r"https?://(?!www\.w3\.org)", text)
     assert not page.open
     assert not page.problems
     assert "nan" not in re.sub(r"data:[^\"]*", "", text).lower().replace("nanum", "")
     # Two strategies and random, three rounds, sixteen images each.
-    assert sum(source.startswith("data:image/png") for source in page.sources) == 3 * 3 * 16
+    assert (
+        sum(source.startswith("data:image/png") for source in page.sources)
+        == 3 * 3 * 16
+    )
     assert path.stat().st_size < 3_000_000
 
 
 def test_names_are_escaped_and_classes_named(comparison, tmp_path):
     names = ["<script>alert(1)</script>", *(f"digit {i}" for i in range(1, 10))]
-    text = comparison.report(tmp_path / "r.html", class_names=names, title="<b>Mine</b>").read_text()
+    text = comparison.report(
+        tmp_path / "r.html", class_names=names, title="<b>Mine</b>"
+    ).read_text()
     assert "<script>" not in text
     assert "<b>Mine" not in text
     assert "digit 7" in text
@@ -103,7 +140,9 @@ def test_the_report_can_be_made_again_from_the_store(comparison, tmp_path):
 
 def words(path):
     """What a report says, without its pictures and its style."""
-    text = re.sub(r"<style>.*?</style>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(
+        r"<style>.*?</style>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
     assert not Page(text).open
     text = html.unescape(re.sub(r"<[^>]+>", " ", text))
     assert "nan" not in text.lower().split()
@@ -113,16 +152,24 @@ def words(path):
 def made_up(table, classes=(0, 1), configuration=None):
     """Results of a store that says as little as a report needs."""
     configuration = {"strategies": {}} if configuration is None else configuration
-    return ComparisonResults(table, np.asarray(classes), {}, {"configuration": configuration, "data": {}})
+    return ComparisonResults(
+        table, np.asarray(classes), {}, {"configuration": configuration, "data": {}}
+    )
 
 
 def test_what_was_stopped_and_left_out_is_said(tmp_path):
     table = results({"random_sampling": 0, "margin": 0.05})
     table["stopped"] = ""
     # Margin stops two rounds early in seed 0; seed 4 of random has lost its last round.
-    table = table.drop(table.query("strategy == 'margin' and seed == 0 and round > 6").index)
-    table.loc[table.eval("strategy == 'margin' and seed == 0 and round == 6"), "stopped"] = "target reached"
-    table = table.drop(table.query("strategy == 'random_sampling' and seed == 4 and round == 8").index)
+    table = table.drop(
+        table.query("strategy == 'margin' and seed == 0 and round > 6").index
+    )
+    table.loc[
+        table.eval("strategy == 'margin' and seed == 0 and round == 6"), "stopped"
+    ] = "target reached"
+    table = table.drop(
+        table.query("strategy == 'random_sampling' and seed == 4 and round == 8").index
+    )
     found = made_up(table)
     notes = found.summary().attrs["notes"]
     assert len(notes) >= 2
@@ -141,7 +188,9 @@ def test_budgets_of_an_adaptive_rate_are_not_added_up(tmp_path):
     assert "20 labels to begin with, and 8 batches, up to 180–204 labels" in text
 
 
-@pytest.mark.parametrize("gains", [{"random_sampling": 0}, {"random_sampling": 0, "margin": 0.05}])
+@pytest.mark.parametrize(
+    "gains", [{"random_sampling": 0}, {"random_sampling": 0, "margin": 0.05}]
+)
 @pytest.mark.parametrize("n_seeds", [1, 2])
 def test_one_strategy_and_one_seed(tmp_path, gains, n_seeds):
     text = words(write_report(made_up(results(gains, n_seeds)), tmp_path / "r.html"))
@@ -152,9 +201,17 @@ def test_one_strategy_and_one_seed(tmp_path, gains, n_seeds):
 
 def test_odd_names(tmp_path):
     odd = ["a/b $x_$ 50 %", "<b>&amp;</b>", "_private", "n" * 90, "$unclosed"]
-    table = results({"random_sampling": 0} | {name: 0.01 * i for i, name in enumerate(odd)})
-    table = table.assign(**{"accuracy_$c$": 0.5, "accuracy_d": 0.5, "bought_$c$": 3, "bought_d": 4})
-    text = words(write_report(made_up(table, ["$c$", "d"]), tmp_path / "r.html", metric="accuracy"))
+    table = results(
+        {"random_sampling": 0} | {name: 0.01 * i for i, name in enumerate(odd)}
+    )
+    table = table.assign(
+        **{"accuracy_$c$": 0.5, "accuracy_d": 0.5, "bought_$c$": 3, "bought_d": 4}
+    )
+    text = words(
+        write_report(
+            made_up(table, ["$c$", "d"]), tmp_path / "r.html", metric="accuracy"
+        )
+    )
     for name in odd:
         assert " ".join(name.split()) in text
     assert "What was bought" in text
@@ -164,7 +221,9 @@ def test_rows_that_are_no_images(digits, tmp_path):
     X, y = digits
     model = LogisticRegression(max_iter=300)
     options = {"n_rounds": 1, "n_seeds": 5, "verbose": 0, "threads_per_job": 1}
-    comparison = StrategyComparison(model, ["margin"], **options).fit(X.reshape(len(X), -1) / 255, y)
+    comparison = StrategyComparison(model, ["margin"], **options).fit(
+        X.reshape(len(X), -1) / 255, y
+    )
     text = words(comparison.report(tmp_path / "r.html"))
     assert "The images that were bought" not in text
     assert "Rows 1,797 of shape 64, 10 classes" in text
@@ -178,12 +237,19 @@ def test_what_the_data_add(comparison, digits, tmp_path):
     data = ReportData(
         pool=np.bincount(y),
         coordinates=generator.normal(size=(len(y), 2)),
-        queries={name: comparison.queries_[name, 0] for name in ("random_sampling", "margin")},
+        queries={
+            name: comparison.queries_[name, 0] for name in ("random_sampling", "margin")
+        },
         y=y,
         test_codes=y[:200],
         proba={"margin": proba},
     )
-    path = write_report(load_results(comparison.store), tmp_path / "r.html", data=data, command="python <mine>.py")
+    path = write_report(
+        load_results(comparison.store),
+        tmp_path / "r.html",
+        data=data,
+        command="python <mine>.py",
+    )
     text = words(path)
     assert "The black line is what buying blindly would give." in text
     for title in ("Map of the pool", "Calibration", "Precision and recall: margin"):
@@ -195,11 +261,15 @@ def test_what_the_data_add(comparison, digits, tmp_path):
 
 def test_the_same_run_gives_the_same_file(comparison, tmp_path):
     read = load_results(comparison.store)
-    assert read.report(tmp_path / "a.html").read_bytes() == read.report(tmp_path / "b.html").read_bytes()
+    assert (
+        read.report(tmp_path / "a.html").read_bytes()
+        == read.report(tmp_path / "b.html").read_bytes()
+    )
 
 
 def results(gains, n_seeds=5, noise=0.004):
-    """A tidy table in which each strategy is so much better than random from the second round on."""
+    """A tidy table in which each strategy is so much better than random from the second
+    round on."""
     generator = np.random.default_rng(0)
     n = np.arange(20, 200, 20)
     base = 0.5 + 0.1 * np.log(n / 20)
@@ -207,17 +277,35 @@ def results(gains, n_seeds=5, noise=0.004):
     for seed in range(n_seeds):
         luck = generator.normal(0, 0.02)
         for name, gain in gains.items():
-            curve = base + luck + gain * (n > 20) + generator.normal(0, noise, len(n)) * (n > 20)
+            curve = (
+                base
+                + luck
+                + gain * (n > 20)
+                + generator.normal(0, noise, len(n)) * (n > 20)
+            )
             rows += [(name, seed, r, n[r], value) for r, value in enumerate(curve)]
-    return pd.DataFrame(rows, columns=["strategy", "seed", "round", "n_labelled", "accuracy"])
+    return pd.DataFrame(
+        rows, columns=["strategy", "seed", "round", "n_labelled", "accuracy"]
+    )
 
 
 def test_the_headline_says_what_was_saved_and_what_does_not_help():
-    summary = summarize(results({"random_sampling": 0, "margin": 0.06, "badge": 0.05, "entropy": 0, "bad": -0.1}))
+    summary = summarize(
+        results(
+            {
+                "random_sampling": 0,
+                "margin": 0.06,
+                "badge": 0.05,
+                "entropy": 0,
+                "bad": -0.1,
+            }
+        )
+    )
     first, *rest = headline(summary)
     assert re.match(
-        r"margin reaches random sampling's final accuracy with \d\d % fewer labels \(95 % interval \d\d–\d\d %, "
-        r"5 seeds\); over the whole budget it is \d\.\d points of accuracy \(\d\.\d–\d\.\d\) better\.$",
+        r"margin reaches random sampling's final accuracy with \d\d % fewer labels "
+        r"\(95 % interval \d\d–\d\d %, 5 seeds\); over the whole budget it is "
+        r"\d\.\d points of accuracy \(\d\.\d–\d\.\d\) better\.$",
         first,
     )
     assert rest == [
@@ -228,14 +316,31 @@ def test_the_headline_says_what_was_saved_and_what_does_not_help():
 
 
 def test_the_headline_claims_nothing_where_nothing_is_better():
-    summary = summarize(results({"random_sampling": 0, "margin": 0.001, "entropy": 0}, noise=0.02))
+    summary = summarize(
+        results({"random_sampling": 0, "margin": 0.001, "entropy": 0}, noise=0.02)
+    )
     sentences = headline(summary)
-    assert sentences[0] == "None of the 2 strategies beats random sampling by more than luck can explain (5 seeds)."
-    alone = headline(summarize(results({"random_sampling": 0, "margin": -0.001}, noise=0.02)))
-    assert alone[0] == "margin does not beat random sampling by more than luck can explain (5 seeds)."
-    assert headline(summarize(results({"random_sampling": 0})))[0].startswith("Only random sampling was run")
+    assert (
+        sentences[0]
+        == "None of the 2 strategies beats random sampling by more than luck can "
+        "explain (5 seeds)."
+    )
+    alone = headline(
+        summarize(results({"random_sampling": 0, "margin": -0.001}, noise=0.02))
+    )
+    assert (
+        alone[0]
+        == "margin does not beat random sampling by more than luck can explain (5 "
+        "seeds)."
+    )
+    assert headline(summarize(results({"random_sampling": 0})))[0].startswith(
+        "Only random sampling was run"
+    )
     one = headline(summarize(results({"random_sampling": 0, "a": 1}, n_seeds=1)))
-    assert one == ["With one seed nothing can be told from luck; a has the best mean accuracy over the budget."]
+    assert one == [
+        "With one seed nothing can be told from luck; a has the best mean accuracy "
+        "over the budget."
+    ]
     worse = headline(summarize(results({"random_sampling": 0, "a": -1}, n_seeds=1)))
     assert "random sampling has the best mean accuracy" in worse[0]
 
@@ -254,42 +359,58 @@ def test_the_headline_where_a_better_strategy_saves_no_label():
             early[:-1] = np.minimum(early[:-1], early[-1] - 0.001)
             for name, curve in {"random_sampling": base, "early": early}.items():
                 rows += [(name, seed, r, n[r], value) for r, value in enumerate(curve)]
-        table = pd.DataFrame(rows, columns=["strategy", "seed", "round", "n_labelled", "accuracy"])
+        table = pd.DataFrame(
+            rows, columns=["strategy", "seed", "round", "n_labelled", "accuracy"]
+        )
         return headline(summarize(table))
 
     gain = r"\d\.\d points of accuracy \(\d\.\d–\d\.\d\)"
     (lost,) = told(-0.05)
     assert re.fullmatch(
-        f"early is {gain} better than random sampling over the whole budget \\(6 seeds\\), but does not reach random "
+        f"early is {gain} better than random sampling over the whole budget \\(6 "
+        "seeds\\), but does not reach random "
         r"sampling's final accuracy\.",
         lost,
     )
     (same,) = told(0.0)
     assert re.fullmatch(
-        f"early beats random sampling: over the whole budget it is {gain} better \\(6 seeds\\). For random sampling's "
-        r"final accuracy it needs as many labels \(95 % interval of the share saved: 0–0 %\)\.",
+        f"early beats random sampling: over the whole budget it is {gain} better \\(6 "
+        "seeds\\). For random sampling's "
+        r"final accuracy it needs as many labels "
+        r"\(95 % interval of the share saved: 0–0 %\)\.",
         same,
     )
     (unsure,) = told(0.002, wide=0.01)
-    assert re.search(r"with \d+ % fewer labels \(95 % interval not reached to \d+ %, 6 seeds\)", unsure)
+    assert re.search(
+        r"with \d+ % fewer labels \(95 % interval not reached to \d+ %, 6 seeds\)",
+        unsure,
+    )
 
 
 def test_the_headline_where_all_are_worse_and_without_random_sampling(tmp_path):
     table = results({"random_sampling": 0, "a": -0.1, "b": -0.2})
     assert headline(summarize(table)) == [
-        "None of the 2 strategies beats random sampling by more than luck can explain (5 seeds).",
+        "None of the 2 strategies beats random sampling by more than luck can explain "
+        "(5 seeds).",
         "a and b are worse than random sampling.",
     ]
-    with pytest.raises(ValueError, match="baseline 'random_sampling' is not in the table; it has \\['a', 'b'\\]"):
-        write_report(made_up(table[table["strategy"] != "random_sampling"]), tmp_path / "r.html")
+    with pytest.raises(
+        ValueError,
+        match="baseline 'random_sampling' is not in the table; it has \\['a', 'b'\\]",
+    ):
+        write_report(
+            made_up(table[table["strategy"] != "random_sampling"]), tmp_path / "r.html"
+        )
 
 
 def test_a_run_that_is_not_finished_says_so_first(tmp_path):
     whole = results({"random_sampling": 0, "margin": 0.05})
     margin = whole["strategy"] == "margin"
-    # Every seed of margin is at its second round: on the table alone, a strategy that ended there.
+    # Every seed of margin is at its second round: on the table alone, a strategy that
+    # ended there.
     path = write_report(
-        made_up(whole[~margin | (whole["round"] < 2)], configuration={"n_rounds": 8}), tmp_path / "r.html"
+        made_up(whole[~margin | (whole["round"] < 2)], configuration={"n_rounds": 8}),
+        tmp_path / "r.html",
     )
     leads = re.findall('<p class="lead">(.*?)</p>', path.read_text(encoding="utf-8"))
     assert leads == [
@@ -298,30 +419,47 @@ def test_a_run_that_is_not_finished_says_so_first(tmp_path):
     ]
     for finished in (
         made_up(whole, configuration={"n_rounds": 8}),
-        # A budget of its own for each seed, by an adaptive rate; and what a criterion ended.
-        made_up(whole.assign(n_labelled=whole["n_labelled"] + whole["seed"]), configuration={"n_rounds": 8}),
+        # A budget of its own for each seed, by an adaptive rate; and what a criterion
+        # ended.
         made_up(
-            whole.assign(stopped=np.where(margin & (whole["round"] == 1), "enough", ""))[~margin | (whole["round"] < 2)]
+            whole.assign(n_labelled=whole["n_labelled"] + whole["seed"]),
+            configuration={"n_rounds": 8},
+        ),
+        made_up(
+            whole.assign(
+                stopped=np.where(margin & (whole["round"] == 1), "enough", "")
+            )[~margin | (whole["round"] < 2)]
         ),
     ):
         assert _unfinished(finished) == []
 
 
 def test_the_store_knows_the_classes_of_the_pool(tmp_path):
-    table = results({"random_sampling": 0, "margin": 0.05}).assign(bought_0=3, bought_1=7)
+    table = results({"random_sampling": 0, "margin": 0.05}).assign(
+        bought_0=3, bought_1=7
+    )
     found = made_up(table)
     found.config["pool"] = {"class_counts": [[30, 70]] * 5}
-    assert "The black line is what buying blindly would give." in words(write_report(found, tmp_path / "r.html"))
+    assert "The black line is what buying blindly would give." in words(
+        write_report(found, tmp_path / "r.html")
+    )
 
 
 def test_plots_return_the_axes_they_were_given(comparison):
     table = comparison.results_
-    for draw in (plots.learning_curves, plots.gain_over_baseline, plots.pairwise_matrix):
+    for draw in (
+        plots.learning_curves,
+        plots.gain_over_baseline,
+        plots.pairwise_matrix,
+    ):
         _, ax = plt.subplots()
         assert draw(table, ax=ax) is ax
         made = draw(table)
         assert made.figure is not ax.figure
-    assert plots.bought_histogram(table, comparison.classes_).get_ylabel() == "images bought"
+    assert (
+        plots.bought_histogram(table, comparison.classes_).get_ylabel()
+        == "images bought"
+    )
     ax = comparison.plot("nll")
     assert ax.get_ylabel() == "Negative log-likelihood (nats)"
     plt.close("all")
@@ -336,7 +474,11 @@ def test_curves_and_bands_are_the_numbers(comparison):
     assert np.allclose(line.get_ydata(), means)
     band = ax.collections[0].get_paths()[0].vertices
     last = random[random["n_labelled"] == 100]["accuracy"]
-    assert np.isclose(band[:, 1][band[:, 0] == 100].max(), last.mean() + 2.7764 * last.std() / np.sqrt(5), atol=1e-4)
+    assert np.isclose(
+        band[:, 1][band[:, 0] == 100].max(),
+        last.mean() + 2.7764 * last.std() / np.sqrt(5),
+        atol=1e-4,
+    )
     labels = [text.get_text() for text in ax.texts]
     assert sorted(labels) == ["entropy", "margin", "random_sampling"]
     plt.close("all")
@@ -380,6 +522,8 @@ def test_thumbnails_of_files_and_data_sets(digits, tmp_path):
         Image.fromarray(X[i]).save(tmp_path / f"{i}.png")
     got = thumbnails([tmp_path / f"{i}.png" for i in range(3)])
     assert np.array_equal(got[..., 0], X[:3])
-    dataset = torch.utils.data.TensorDataset(torch.as_tensor(X[:3, None]), torch.as_tensor(y[:3]))
+    dataset = torch.utils.data.TensorDataset(
+        torch.as_tensor(X[:3, None]), torch.as_tensor(y[:3])
+    )
     assert np.array_equal(thumbnails(dataset), X[:3])
     assert np.array_equal(thumbnails(X[:2] / 255.0), X[:2])

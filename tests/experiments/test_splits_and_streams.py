@@ -9,13 +9,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
-from al_sklearn._stratified import hold_out
-from al_sklearn.experiments._splits import initial_set
-from al_sklearn.experiments._streams import PURPOSES, Streams, entropy_of, seeded_clone
+from al_sklearn._core.stratified import hold_out
+from al_sklearn.experiments.protocol._splits import initial_set
+from al_sklearn.loop._streams import PURPOSES, Streams, entropy_of, seeded_clone
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 4), min_size=2, max_size=80), st.floats(0.05, 0.9), st.integers(0, 5))
+@given(
+    st.lists(st.integers(0, 4), min_size=2, max_size=80),
+    st.floats(0.05, 0.9),
+    st.integers(0, 5),
+)
 def test_hold_out_parts_everything(labels, share, seed):
     codes = np.unique(labels, return_inverse=True)[1]
     n_test = max(1, round(share * len(codes)))
@@ -24,9 +28,13 @@ def test_hold_out_parts_everything(labels, share, seed):
     train, test = hold_out(codes, share, np.random.default_rng(seed))
     assert len(test) == n_test
     assert np.array_equal(np.sort(np.concatenate([train, test])), np.arange(len(codes)))
-    counts, held = np.bincount(codes), np.bincount(codes[test], minlength=codes.max() + 1)
+    counts, held = (
+        np.bincount(codes),
+        np.bincount(codes[test], minlength=codes.max() + 1),
+    )
     if (counts - 1).sum() >= n_test:
-        # Each class can still be learnt, and where every class has room it has its share, to within one image.
+        # Each class can still be learnt, and where every class has room it has its
+        # share, to within one image.
         assert (counts > held).all()
 
 
@@ -60,7 +68,10 @@ def test_stratified_initial_sets_have_every_class_once_they_can(n_initial, seed)
 def test_random_initial_sets_do_not_look_at_classes():
     codes = np.repeat([0, 1], [99, 1])
     train = np.arange(100)
-    drawn = [initial_set(codes, train, 5, "random", np.random.default_rng(seed)) for seed in range(40)]
+    drawn = [
+        initial_set(codes, train, 5, "random", np.random.default_rng(seed))
+        for seed in range(40)
+    ]
     assert sum(99 in chosen for chosen in drawn) < 10
     with pytest.raises(ValueError, match="n_initial=101 is more than the 100"):
         initial_set(codes, train, 101, "random", np.random.default_rng(0))
@@ -94,8 +105,15 @@ def test_entropy_of():
 
 
 def test_every_random_state_inside_is_set_and_the_original_stays():
-    estimator = make_pipeline(BaggingClassifier(DecisionTreeClassifier(random_state=5)), RandomForestClassifier())
-    first, same, other = seeded_clone(estimator, 1), seeded_clone(estimator, 1), seeded_clone(estimator, 2)
+    estimator = make_pipeline(
+        BaggingClassifier(DecisionTreeClassifier(random_state=5)),
+        RandomForestClassifier(),
+    )
+    first, same, other = (
+        seeded_clone(estimator, 1),
+        seeded_clone(estimator, 1),
+        seeded_clone(estimator, 2),
+    )
     names = [name for name in estimator.get_params() if name.endswith("random_state")]
     assert len(names) == 3
     states = [first.get_params()[name] for name in names]

@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, recall_score
 
 from al_sklearn.experiments import statistics as s
-from al_sklearn.experiments._metrics import align_columns, evaluate
+from al_sklearn.tasks._classification import align_columns, evaluate
 
 
 def table(curves, n_labelled, metric="accuracy"):
@@ -38,13 +38,20 @@ def test_aubc_by_hand():
     [(0.3, 10), (0.5, 10), (0.6, 15), (0.7, 20), (0.75, 35), (0.8, 50), (0.81, np.nan)],
 )
 def test_labels_needed_by_hand(target, needed):
-    assert s.labels_needed([10, 20, 50], [0.5, 0.7, 0.8], target) == pytest.approx(needed, nan_ok=True)
+    assert s.labels_needed([10, 20, 50], [0.5, 0.7, 0.8], target) == pytest.approx(
+        needed, nan_ok=True
+    )
 
 
 def test_labels_needed_holds_on_to_what_was_reached():
-    # 0.6 at 30, then a fall: the running maximum stays at 0.6, and 0.65 is half-way from 40 to 50.
-    assert s.labels_needed([20, 30, 40, 50], [0.4, 0.6, 0.5, 0.7], 0.65) == pytest.approx(45)
-    assert s.labels_needed([20, 30, 40, 50], [0.4, 0.6, 0.5, 0.7], 0.55) == pytest.approx(27.5)
+    # 0.6 at 30, then a fall: the running maximum stays at 0.6, and 0.65 is half-way
+    # from 40 to 50.
+    assert s.labels_needed(
+        [20, 30, 40, 50], [0.4, 0.6, 0.5, 0.7], 0.65
+    ) == pytest.approx(45)
+    assert s.labels_needed(
+        [20, 30, 40, 50], [0.4, 0.6, 0.5, 0.7], 0.55
+    ) == pytest.approx(27.5)
 
 
 @settings(max_examples=50, deadline=None)
@@ -68,7 +75,9 @@ def test_label_saving_by_hand():
     assert saving.estimate == pytest.approx(1 - 20 / 40)
     assert np.isnan(saving.low)
     # 90 % of 0.8 is 0.72: random needs 32, we need 10 + (0.22 / 0.3) * 10.
-    assert s.label_saving(n, ours, random, 0.9).estimate == pytest.approx(1 - (10 + 22 / 3) / 32)
+    assert s.label_saving(n, ours, random, 0.9).estimate == pytest.approx(
+        1 - (10 + 22 / 3) / 32
+    )
     assert s.label_saving(n, random, ours).estimate == -np.inf
     assert s.label_saving(n, random, random).estimate == 0
 
@@ -81,7 +90,8 @@ def test_label_saving_interval_covers_its_estimate_and_is_paired():
     ours = random + np.array([0, 0.06, 0.06, 0.06, 0.06])
     saving = s.label_saving(n, ours, random)
     assert saving.low <= saving.estimate <= saving.high
-    # The seeds differ by ten points and the strategies by exactly six: paired, nothing is uncertain.
+    # The seeds differ by ten points and the strategies by exactly six: paired, nothing
+    # is uncertain.
     assert saving.high - saving.low < 1e-9
     assert saving.estimate == pytest.approx(1 - 80 / 100)
     again = s.label_saving(n, ours, random)
@@ -93,10 +103,15 @@ def test_label_saving_interval_covers_its_estimate_and_is_paired():
 def test_label_saving_of_a_loss():
     random = np.array([[2.0, 1.0, 0.5]])
     ours = np.array([[2.0, 0.5, 0.4]])
-    assert s.label_saving([10, 20, 40], ours, random, higher_is_better=False).estimate == pytest.approx(0.5)
-    # 80 % of the way is a loss of 0.625: random needs 35, we need 10 + 1.375 / 1.5 * 10.
+    assert s.label_saving(
+        [10, 20, 40], ours, random, higher_is_better=False
+    ).estimate == pytest.approx(0.5)
+    # 80 % of the way is a loss of 0.625: random needs 35, we need 10 + 1.375 / 1.5 *
+    # 10.
     expected = 1 - (10 + 13.75 / 1.5) / 35
-    assert s.label_saving([10, 20, 40], ours, random, 0.8, higher_is_better=False).estimate == pytest.approx(expected)
+    assert s.label_saving(
+        [10, 20, 40], ours, random, 0.8, higher_is_better=False
+    ).estimate == pytest.approx(expected)
 
 
 def test_mean_interval_by_hand_and_against_scipy():
@@ -104,7 +119,9 @@ def test_mean_interval_by_hand_and_against_scipy():
     got = s.mean_interval(values)
     # Standard deviation 0.025495, t of 4 degrees of freedom 2.7764.
     assert got.estimate == pytest.approx(0.72)
-    assert got.high - got.estimate == pytest.approx(2.7764 * 0.025495 / np.sqrt(5), rel=1e-4)
+    assert got.high - got.estimate == pytest.approx(
+        2.7764 * 0.025495 / np.sqrt(5), rel=1e-4
+    )
     interval = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
     assert (got.low, got.high) == pytest.approx(interval)
     assert np.isnan(s.mean_interval([1.0]).low)
@@ -113,7 +130,9 @@ def test_mean_interval_by_hand_and_against_scipy():
 def test_bootstrap_interval_against_scipy():
     values = np.random.default_rng(3).normal(size=40)
     got = s.bootstrap_interval(values, n_resamples=5000)
-    theirs = stats.bootstrap((values,), np.mean, n_resamples=5000, method="percentile", rng=1).confidence_interval
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=5000, method="percentile", rng=1
+    ).confidence_interval
     assert (got.low, got.high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
     assert got.estimate == values.mean()
     assert np.isnan(s.bootstrap_interval([1.0]).low)
@@ -188,34 +207,53 @@ def test_for_a_loss_lower_is_better():
 
 def test_only_seeds_that_all_have_finished_are_compared():
     whole = table(CURVES, [10, 20, 30])
-    cut = whole[~((whole["strategy"] == "bad") & (whole["seed"] == 1) & (whole["round"] == 2))]
+    cut = whole[
+        ~((whole["strategy"] == "bad") & (whole["seed"] == 1) & (whole["round"] == 2))
+    ]
     assert s.summarize(cut).loc["good", "n_seeds"] == 2
     assert s.summarize(cut).attrs["notes"] == [
-        "1 of 3 seeds are left out: not every strategy has finished them with a value of accuracy in each round."
+        "1 of 3 seeds are left out: not every strategy has finished them with a value "
+        "of accuracy in each round."
     ]
     with pytest.raises(ValueError, match="No seed is finished by every strategy"):
-        s.summarize(whole[(whole["strategy"] != "bad") | ((whole["seed"] == 1) == (whole["round"] == 1))])
+        s.summarize(
+            whole[
+                (whole["strategy"] != "bad")
+                | ((whole["seed"] == 1) == (whole["round"] == 1))
+            ]
+        )
 
 
 def test_pairs_by_hand():
-    pairs = s.compare_pairs(table(CURVES, [10, 20, 30])).set_index(["strategy", "other"])
+    pairs = s.compare_pairs(table(CURVES, [10, 20, 30])).set_index(
+        ["strategy", "other"]
+    )
     assert len(pairs) == 3
     row = pairs.loc[("good", "random_sampling")]
     assert row["difference"] == pytest.approx(np.mean([0.075, 0.075, 0.0625]))
     assert (row["wins"], row["n_seeds"]) == (3, 3)
-    assert pairs.index.tolist() == [("good", "random_sampling"), ("good", "bad"), ("random_sampling", "bad")]
+    assert pairs.index.tolist() == [
+        ("good", "random_sampling"),
+        ("good", "bad"),
+        ("random_sampling", "bad"),
+    ]
     assert pairs["p_holm"].to_numpy() == pytest.approx(s.holm(pairs["p_value"]))
 
 
 def test_saving_table():
-    savings = s.saving_table(table(CURVES, [10, 20, 30])).set_index(["strategy", "level"])
-    assert savings.loc[("good", 1.0), "target"] == pytest.approx(np.mean([0.7, 0.8, 0.8]))
+    savings = s.saving_table(table(CURVES, [10, 20, 30])).set_index(
+        ["strategy", "level"]
+    )
+    assert savings.loc[("good", 1.0), "target"] == pytest.approx(
+        np.mean([0.7, 0.8, 0.8])
+    )
     assert savings.loc[("good", 0.9), "label_saving"] > 0
     assert set(savings.index.get_level_values("level")) == {0.9, 0.95, 0.99, 1.0}
 
 
 def test_penalty_matrix_by_hand():
-    # Rounds 0 … 5; random reaches 99 % of its end at round 4: checkpoints are the rounds 0, 1, 2.
+    # Rounds 0 … 5; random reaches 99 % of its end at round 4: checkpoints are the
+    # rounds 0, 1, 2.
     random = np.array([0.5, 0.6, 0.7, 0.78, 0.80, 0.80])
     noise = np.array([[-0.01], [0.0], [0.01]])
     curves = {
@@ -223,16 +261,24 @@ def test_penalty_matrix_by_hand():
         # 0.1 better at rounds 1 and 2, by differences that do not vary: significant.
         "good": random + noise + np.array([0, 0.1, 0.1, 0, 0, 0]),
         # On average 0.01 better, by -0.03, 0.01, 0.05: not significant.
-        "unsure": random + noise + np.array([[-0.03], [0.01], [0.05]]) * np.array([0, 1, 1, 1, 1, 1]),
+        "unsure": random
+        + noise
+        + np.array([[-0.03], [0.01], [0.05]]) * np.array([0, 1, 1, 1, 1, 1]),
     }
     matrix = s.pairwise_penalty(table(curves, [20, 40, 60, 80, 100, 120]))
     assert matrix.attrs["n_labelled"] == [20, 40, 60]
     assert matrix.loc["good", "random_sampling"] == pytest.approx(2 / 3)
     assert matrix.loc["random_sampling", "good"] == 0
     assert matrix.loc["unsure", "random_sampling"] == 0
-    # good - unsure: 0.13, 0.09, 0.05: t = 0.09 / (0.04 / sqrt 3) = 3.90 < 4.303, the critical value for 3 seeds.
+    # good - unsure: 0.13, 0.09, 0.05: t = 0.09 / (0.04 / sqrt 3) = 3.90 < 4.303, the
+    # critical value for 3 seeds.
     assert matrix.loc["good", "unsure"] == 0
-    assert s.pairwise_penalty(table(curves, [20, 40, 60, 80, 100, 120]), alpha=0.1).loc["good", "unsure"] > 0
+    assert (
+        s.pairwise_penalty(table(curves, [20, 40, 60, 80, 100, 120]), alpha=0.1).loc[
+            "good", "unsure"
+        ]
+        > 0
+    )
     assert matrix.loc["penalty"].tolist() == pytest.approx([2 / 9, 0, 0])
     assert (np.diag(matrix.iloc[:-1]) == 0).all()
 
@@ -241,7 +287,10 @@ def test_penalty_matrix_against_scipy():
     generator = np.random.default_rng(0)
     n = np.arange(20, 240, 20)
     curves = {
-        name: 0.4 + 0.05 * np.log(n) + gain * (n > 20) + generator.normal(0, 0.02, (5, len(n)))
+        name: 0.4
+        + 0.05 * np.log(n)
+        + gain * (n > 20)
+        + generator.normal(0, 0.02, (5, len(n)))
         for name, gain in {"random_sampling": 0.0, "a": 0.03, "b": 0.05}.items()
     }
     matrix = s.pairwise_penalty(table(curves, n))
@@ -268,12 +317,17 @@ def test_win_rate_is_wilsons():
 
 
 def test_friedman_and_nemenyi():
-    scores = pd.DataFrame(np.random.default_rng(0).normal(size=(12, 4)) + [0, 0.5, 1, 3], columns=list("abcd"))
+    scores = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(12, 4)) + [0, 0.5, 1, 3],
+        columns=list("abcd"),
+    )
     got = s.friedman_nemenyi(scores)
     assert got["p_value"] == stats.friedmanchisquare(*scores.to_numpy().T).pvalue
     assert got["ranks"].index[0] == "d"
     # Demšar's table: q = 2.569 for four classifiers at 5 %.
-    assert got["critical_difference"] == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 12)), abs=1e-3)
+    assert got["critical_difference"] == pytest.approx(
+        2.569 * np.sqrt(4 * 5 / (6 * 12)), abs=1e-3
+    )
     with pytest.raises(ValueError, match="at least 2 data sets and 3 strategies"):
         s.friedman_nemenyi(scores[["a", "b"]])
 
@@ -289,7 +343,9 @@ def test_calibration_error_by_hand():
     proba = np.array([[0.95, 0.05], [0.95, 0.05], [0.6, 0.4], [0.4, 0.6]])
     y = np.array([0, 1, 0, 0])
     # Ten bins: two at 0.95 of which half are right, two at 0.6 of which half are right.
-    assert s.expected_calibration_error(y, proba, 10) == pytest.approx(0.5 * 0.45 + 0.5 * 0.1)
+    assert s.expected_calibration_error(y, proba, 10) == pytest.approx(
+        0.5 * 0.45 + 0.5 * 0.1
+    )
     sure = np.eye(2)[[0, 1]]
     assert s.expected_calibration_error(np.array([0, 1]), sure) == 0
     assert s.expected_calibration_error(np.array([1, 0]), sure) == 1
@@ -304,8 +360,13 @@ def test_metrics_against_scikit_learn():
     proba /= proba.sum(axis=1, keepdims=True)
     got = evaluate(y, proba)
     predicted = proba.argmax(axis=1)
-    with np.errstate(all="ignore"), pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
-        assert got["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(y, predicted))
+    with (
+        np.errstate(all="ignore"),
+        pytest.warns(UserWarning, match="y_pred contains classes not in y_true"),
+    ):
+        assert got["balanced_accuracy"] == pytest.approx(
+            balanced_accuracy_score(y, predicted)
+        )
     assert got["accuracy"] == pytest.approx((predicted == y).mean())
     assert got["macro_f1"] == pytest.approx(f1_score(y, predicted, average="macro"))
     assert got["nll"] == pytest.approx(log_loss(y, proba, labels=range(5)))
@@ -319,5 +380,8 @@ def test_columns_follow_all_classes():
     proba = np.array([[0.2, 0.8]])
     aligned = align_columns(proba, np.array(["b", "d"]), np.array(["a", "b", "c", "d"]))
     assert aligned.tolist() == [[0, 0.2, 0, 0.8]]
-    # A class that the model does not know costs what scikit-learn's log_loss says, and no more.
-    assert evaluate(np.array([0]), aligned)["nll"] == pytest.approx(-np.log(np.finfo(float).eps))
+    # A class that the model does not know costs what scikit-learn's log_loss says, and
+    # no more.
+    assert evaluate(np.array([0]), aligned)["nll"] == pytest.approx(
+        -np.log(np.finfo(float).eps)
+    )

@@ -1,4 +1,5 @@
-"""Each criterion against its definition; alone, combined, with a live learner, in experiments, after a kill."""
+"""Each criterion against its definition; alone, combined, with a live learner, in
+experiments, after a kill."""
 
 import json
 import pickle
@@ -13,7 +14,11 @@ from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.metrics import cohen_kappa_score
 
 from al_sklearn import ActiveLearner
-from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison, load_results
+from al_sklearn.experiments import (
+    ActiveLearningExperiment,
+    StrategyComparison,
+    load_results,
+)
 from al_sklearn.experiments.stopping import (
     AllOf,
     AnyOf,
@@ -47,17 +52,23 @@ class Says:
 
 
 def accuracies(criterion, values, **options):
-    return [criterion.update(metrics={"accuracy": value}, **options) for value in values]
+    return [
+        criterion.update(metrics={"accuracy": value}, **options) for value in values
+    ]
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30))
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30)
+)
 def test_kappa_against_scikit_learn(pairs):
     first, second = np.array(pairs).T
     if (first == second).all():
         assert cohen_kappa(first, second) == 1
     else:
-        assert cohen_kappa(first, second) == pytest.approx(cohen_kappa_score(first, second))
+        assert cohen_kappa(first, second) == pytest.approx(
+            cohen_kappa_score(first, second)
+        )
         names = np.array(["a", "b", "c", "d"])
         assert cohen_kappa(names[first], names[second]) == cohen_kappa(first, second)
 
@@ -66,33 +77,65 @@ def test_kappa_where_there_is_nothing_to_compare_with():
     # One class for all: 0 / 0 in the formula, and perfect agreement.
     assert cohen_kappa([1, 1, 1], [1, 1, 1]) == 1
     assert cohen_kappa([1, 1], [2, 2]) == 0
-    with pytest.raises(ValueError, match=r"same length are compared, got shapes \(2,\) and \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"same length are compared, got shapes \(2,\) and \(3,\)"
+    ):
         cohen_kappa([1, 1], [1, 1, 1])
 
 
 def test_budget():
-    assert [Budget(100).update(n_labelled=n) for n in (99, 100, 101)] == [False, True, True]
+    assert [Budget(100).update(n_labelled=n) for n in (99, 100, 101)] == [
+        False,
+        True,
+        True,
+    ]
     assert (Budget(100).labels_left(97), Budget(100).labels_left(120)) == (3, 0)
     with pytest.raises(ValueError, match="Budget counts labels"):
         Budget(100).update()
 
 
 def test_target():
-    assert accuracies(TargetMetric(0.9), [0.85, float("nan"), 0.9, 0.95]) == [False, False, True, True]
+    assert accuracies(TargetMetric(0.9), [0.85, float("nan"), 0.9, 0.95]) == [
+        False,
+        False,
+        True,
+        True,
+    ]
     loss = TargetMetric(0.3, "nll")
-    assert [loss.update(metrics={"nll": value}) for value in (0.5, 0.3)] == [False, True]
-    with pytest.raises(ValueError, match=r"reads the metric 'accuracy'; metrics= has \['nll'\]"):
+    assert [loss.update(metrics={"nll": value}) for value in (0.5, 0.3)] == [
+        False,
+        True,
+    ]
+    with pytest.raises(
+        ValueError, match=r"reads the metric 'accuracy'; metrics= has \['nll'\]"
+    ):
         TargetMetric(0.9).update(metrics={"nll": 1.0})
 
 
 def test_no_gain():
-    # The best of the last two rounds, against the best before: first no better at the fourth round.
+    # The best of the last two rounds, against the best before: first no better at the
+    # fourth round.
     assert accuracies(NoGain(2), [0.5, 0.6, 0.55, 0.58]) == [False, False, False, True]
-    assert accuracies(NoGain(2), [0.5, 0.6, 0.55, 0.61, 0.6, 0.61]) == [False] * 5 + [True]
-    assert accuracies(NoGain(1, min_gain=0.05), [0.5, 0.5625, 0.59]) == [False, False, True]
-    assert accuracies(NoGain(1), [float("nan"), 0.5, float("nan"), 0.5]) == [False, False, False, True]
+    assert accuracies(NoGain(2), [0.5, 0.6, 0.55, 0.61, 0.6, 0.61]) == [False] * 5 + [
+        True
+    ]
+    assert accuracies(NoGain(1, min_gain=0.05), [0.5, 0.5625, 0.59]) == [
+        False,
+        False,
+        True,
+    ]
+    assert accuracies(NoGain(1), [float("nan"), 0.5, float("nan"), 0.5]) == [
+        False,
+        False,
+        False,
+        True,
+    ]
     loss = NoGain(1, metric="nll")
-    assert [loss.update(metrics={"nll": value}) for value in (0.5, 0.4, 0.4)] == [False, False, True]
+    assert [loss.update(metrics={"nll": value}) for value in (0.5, 0.4, 0.4)] == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_stabilizing_predictions_is_the_mean_of_the_last_three_kappas():
@@ -104,16 +147,26 @@ def test_stabilizing_predictions_is_the_mean_of_the_last_three_kappas():
         rounds.append(now % 3)
     X, criterion = np.zeros((200, 1)), StabilizingPredictions()
     got = [criterion.update(Says(predictions), X) for predictions in rounds]
-    kappas = [1 if (a == b).all() else cohen_kappa_score(a, b) for a, b in pairwise(rounds)]
-    expected = [len(kappas[:i]) >= 3 and np.mean(kappas[i - 3 : i]) >= 0.99 for i in range(len(rounds))]
+    kappas = [
+        1 if (a == b).all() else cohen_kappa_score(a, b) for a, b in pairwise(rounds)
+    ]
+    expected = [
+        len(kappas[:i]) >= 3 and np.mean(kappas[i - 3 : i]) >= 0.99
+        for i in range(len(rounds))
+    ]
     assert got == expected
     assert got == [False] * 6 + [True] + [False] * 3 + [True]
-    assert [StabilizingPredictions().update(Says(np.ones(5)), X[:5]) for _ in range(5)] == [False] * 5
+    assert [
+        StabilizingPredictions().update(Says(np.ones(5)), X[:5]) for _ in range(5)
+    ] == [False] * 5
 
 
 def test_perfect_agreement_on_one_class_counts_as_one():
     criterion = StabilizingPredictions()
-    got = [criterion.update(Says(np.array(["cat"] * 9)), np.zeros((9, 1))) for _ in range(4)]
+    got = [
+        criterion.update(Says(np.array(["cat"] * 9)), np.zeros((9, 1)))
+        for _ in range(4)
+    ]
     assert got == [False, False, False, True]
 
 
@@ -125,8 +178,14 @@ def test_classification_change_looks_at_the_unlabelled():
     assert [loose.update(Says(p), X) for p in rounds] == [False, True, True, True]
     # What changed has been labelled: nothing unlabelled changed.
     labelled = [False, False, True, True]
-    assert [strict.reset().update(Says(p), X, labelled=labelled) for p in rounds[:1]] == [False]
-    assert [strict.update(Says(p), X, labelled=labelled) for p in rounds[1:]] == [True, True, True]
+    assert [
+        strict.reset().update(Says(p), X, labelled=labelled) for p in rounds[:1]
+    ] == [False]
+    assert [strict.update(Says(p), X, labelled=labelled) for p in rounds[1:]] == [
+        True,
+        True,
+        True,
+    ]
     twice = ClassificationChange(0.25, n_rounds=2)
     assert [twice.update(Says(p), X) for p in rounds] == [False, False, True, True]
 
@@ -137,8 +196,12 @@ def test_overall_uncertainty_is_the_mean_entropy_of_the_unlabelled():
     X = np.zeros((3, 1))
     for threshold in (0.4, 0.48, 0.5):
         expected = entropies.mean() <= threshold
-        assert OverallUncertainty(threshold).update(Says([0, 0, 0], proba), X) == expected
-    assert OverallUncertainty(0.24).update(Says([0, 0, 0], proba), X, labelled=[False, True, False])
+        assert (
+            OverallUncertainty(threshold).update(Says([0, 0, 0], proba), X) == expected
+        )
+    assert OverallUncertainty(0.24).update(
+        Says([0, 0, 0], proba), X, labelled=[False, True, False]
+    )
     assert not OverallUncertainty(0.9).update(Says([0], np.ones((1, 1))), X[:1])
 
 
@@ -146,7 +209,11 @@ def test_combined_criteria_all_remember_every_round():
     either = NoGain(1) | Budget(50)
     both = NoGain(1) & Budget(50)
     rounds = [(10, 0.5), (30, 0.6), (40, 0.6), (50, 0.7), (60, 0.7)]
-    seen = [(c.update(n_labelled=n, metrics={"accuracy": a}), c.reason) for c in (either, both) for n, a in rounds]
+    seen = [
+        (c.update(n_labelled=n, metrics={"accuracy": a}), c.reason)
+        for c in (either, both)
+        for n, a in rounds
+    ]
     assert [stop for stop, _ in seen[:5]] == [False, False, True, True, True]
     assert [reason for _, reason in seen[:5]] == [
         "",
@@ -160,7 +227,11 @@ def test_combined_criteria_all_remember_every_round():
     assert isinstance(either | TargetMetric(0.9), AnyOf)
     assert len((either | TargetMetric(0.9)).criteria) == 3
     assert [type(part) for part in (both | Budget(5)).criteria] == [AllOf, Budget]
-    assert (either.labels_left(20), both.labels_left(20), NoGain().labels_left(20)) == (30, None, None)
+    assert (either.labels_left(20), both.labels_left(20), NoGain().labels_left(20)) == (
+        30,
+        None,
+        None,
+    )
     assert (either | StabilizingPredictions()).needs_stop_set
     assert not either.needs_stop_set
 
@@ -178,7 +249,8 @@ CRITERIA = [
 
 @pytest.mark.parametrize("criterion", CRITERIA, ids=repr)
 def test_a_criterion_is_plain_data(criterion):
-    """Repr says the parameters, a clone has no memory, a pickle and a JSON state go on where they were."""
+    """Repr says the parameters, a clone has no memory, a pickle and a JSON state go on
+    where they were."""
     X, generator = np.zeros((30, 1)), np.random.default_rng(1)
     rounds = []
     predictions = generator.integers(0, 3, 30)
@@ -188,19 +260,30 @@ def test_a_criterion_is_plain_data(criterion):
             predictions[generator.integers(30)] = generator.integers(3)
         proba = generator.dirichlet(np.full(3, 0.3 / (i + 1)), 30)
         metrics = {"accuracy": 0.5 + 0.01 * min(i, 4), "macro_f1": 0.7 + 0.03 * i}
-        rounds.append(({"model": Says(predictions, proba), "X_stop": X}, {"n_labelled": 10 * i, "metrics": metrics}))
+        rounds.append(
+            (
+                {"model": Says(predictions, proba), "X_stop": X},
+                {"n_labelled": 10 * i, "metrics": metrics},
+            )
+        )
 
     def answers(criterion, rounds):
         return [criterion.update(**given, **more) for given, more in rounds]
 
     whole = answers(clone(criterion), rounds)
     assert True in whole
-    assert eval(repr(criterion), globals()).get_params(deep=False).keys() == criterion.get_params(deep=False).keys()
+    assert (
+        eval(repr(criterion), globals()).get_params(deep=False).keys()
+        == criterion.get_params(deep=False).keys()
+    )
     for cut in range(9):
         begun = clone(criterion)
         first = answers(begun, rounds[:cut])
         state = json.loads(json.dumps(begun.get_state()))
-        for resumed in (clone(criterion).set_state(state), pickle.loads(pickle.dumps(begun))):
+        for resumed in (
+            clone(criterion).set_state(state),
+            pickle.loads(pickle.dumps(begun)),
+        ):
             assert first + answers(resumed, rounds[cut:]) == whole
         assert answers(clone(begun), rounds) == whole
         assert answers(begun.reset(), rounds) == whole
@@ -221,8 +304,12 @@ def test_errors_say_what_is_allowed():
         AnyOf([]).update()
     with pytest.raises(NotImplementedError, match="StoppingCriterion has no decide"):
         StoppingCriterion().update()
-    with pytest.raises(ValueError, match="'stopping' parameter of ActiveLearningExperiment"):
-        ActiveLearningExperiment(LR, stopping="budget").fit(np.arange(40.0).reshape(20, 2), np.arange(20) % 2)
+    with pytest.raises(
+        ValueError, match="'stopping' parameter of ActiveLearningExperiment"
+    ):
+        ActiveLearningExperiment(LR, stopping="budget").fit(
+            np.arange(40.0).reshape(20, 2), np.arange(20) % 2
+        )
 
 
 def test_by_hand_with_a_live_learner(digits):
@@ -256,7 +343,9 @@ def test_in_an_experiment(flat):
     whole = ActiveLearningExperiment(LR, "margin", **options).fit(X, y)
     assert not hasattr(whole.history_, "stopped")
     target = float(whole.history_["accuracy"].iloc[3])
-    stopped = ActiveLearningExperiment(LR, "margin", stopping=TargetMetric(target), **options).fit(X, y)
+    stopped = ActiveLearningExperiment(
+        LR, "margin", stopping=TargetMetric(target), **options
+    ).fit(X, y)
     end = int((whole.history_["accuracy"] >= target).argmax())
     assert len(stopped.history_) == end + 1
     assert stopped.stopped_ == " ".join(repr(TargetMetric(target)).split())
@@ -265,14 +354,20 @@ def test_in_an_experiment(flat):
     for ours, theirs in zip(stopped.queries_, whole.queries_[: end + 1], strict=True):
         assert np.array_equal(ours, theirs)
     # A budget ends exactly where it says, by a smaller last batch.
-    spent = ActiveLearningExperiment(LR, "margin", stopping=Budget(100), **options).fit(X, y)
+    spent = ActiveLearningExperiment(LR, "margin", stopping=Budget(100), **options).fit(
+        X, y
+    )
     assert spent.history_["n_labelled"].tolist() == [20, 50, 80, 100]
     # One that would stop with the last round changes nothing, and is not "stopped".
-    last = ActiveLearningExperiment(LR, "margin", stopping=Budget(20 + 12 * 30), **options).fit(X, y)
+    last = ActiveLearningExperiment(
+        LR, "margin", stopping=Budget(20 + 12 * 30), **options
+    ).fit(X, y)
     assert (last.stopped_, len(last.history_)) == ("", 13)
     for ours, theirs in zip(last.queries_, whole.queries_, strict=True):
         assert np.array_equal(ours, theirs)
-    settled = ActiveLearningExperiment(LR, "margin", stopping=StabilizingPredictions(0.9), **options).fit(X, y)
+    settled = ActiveLearningExperiment(
+        LR, "margin", stopping=StabilizingPredictions(0.9), **options
+    ).fit(X, y)
     assert settled.stopped_ == "StabilizingPredictions(threshold=0.9)"
     assert 4 <= len(settled.history_) < 13
 
@@ -280,7 +375,9 @@ def test_in_an_experiment(flat):
 def test_the_criterion_of_the_user_is_never_changed_and_can_be_searched(flat):
     X, y = flat
     criterion = NoGain(1)
-    experiment = ActiveLearningExperiment(LR, "margin", n_rounds=3, stopping=criterion, random_state=0)
+    experiment = ActiveLearningExperiment(
+        LR, "margin", n_rounds=3, stopping=criterion, random_state=0
+    )
     first = experiment.fit(X, y).history_
     assert criterion.get_state() == {}
     again = clone(experiment).fit(X, y).history_
@@ -291,7 +388,9 @@ def test_the_criterion_of_the_user_is_never_changed_and_can_be_searched(flat):
 def test_without_probabilities_predictions_are_enough(flat):
     X, y = flat
     stopping = StabilizingPredictions(-1, window=2)
-    experiment = ActiveLearningExperiment(Perceptron(), n_rounds=5, stopping=stopping, random_state=0).fit(X, y)
+    experiment = ActiveLearningExperiment(
+        Perceptron(), n_rounds=5, stopping=stopping, random_state=0
+    ).fit(X, y)
     assert len(experiment.history_) == 3
 
 
@@ -307,40 +406,65 @@ def test_in_a_comparison_curves_end_and_the_statistics_say_so(flat, tmp_path):
         "verbose": 0,
         "stopping": stopping,
     }
-    comparison = StrategyComparison(LR, ["margin"], store=tmp_path / "run", **options).fit(X, y)
+    comparison = StrategyComparison(
+        LR, ["margin"], store=tmp_path / "run", **options
+    ).fit(X, y)
     table = comparison.results_
     last = table.sort_values("n_labelled").groupby(["strategy", "seed"]).last()
     assert (last["stopped"] != "").all()
     reached = last["accuracy"] >= 0.9
     assert last["stopped"].str.contains("TargetMetric").equals(reached)
     assert last["stopped"].str.contains("Budget").equals(last["n_labelled"] == 150)
-    assert (table.drop(table.groupby(["strategy", "seed"]).tail(1).index)["stopped"] == "").all()
+    assert (
+        table.drop(table.groupby(["strategy", "seed"]).tail(1).index)["stopped"] == ""
+    ).all()
     summary = comparison.summary()
     assert summary["n_stopped"].tolist() == [5, 5]
-    assert any(note.startswith("margin was stopped in 5 of 5 seeds") for note in summary.attrs["notes"])
+    assert any(
+        note.startswith("margin was stopped in 5 of 5 seeds")
+        for note in summary.attrs["notes"]
+    )
     assert load_results(tmp_path / "run").table.equals(table)
     # All is done: asking again trains nothing and gives the same.
-    again = StrategyComparison(LR, ["margin"], store=tmp_path / "run", **options).fit(X, y)
+    again = StrategyComparison(LR, ["margin"], store=tmp_path / "run", **options).fit(
+        X, y
+    )
     assert again.results_.equals(table)
     with pytest.raises(ValueError, match="stopping was"):
-        StrategyComparison(LR, ["margin"], store=tmp_path / "run", **{**options, "stopping": None}).fit(X, y)
+        StrategyComparison(
+            LR, ["margin"], store=tmp_path / "run", **{**options, "stopping": None}
+        ).fit(X, y)
 
 
 class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("training", ["from_scratch", pytest.param("fine_tune", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "training", ["from_scratch", pytest.param("fine_tune", marks=pytest.mark.slow)]
+)
 def test_resumed_it_stops_where_it_would_have(flat, tmp_path, training, monkeypatch):
-    """The criterion remembers predictions of rounds whose models are gone: what it knew comes back from the store."""
-    from al_sklearn.experiments._store import RunStore
+    """The criterion remembers predictions of rounds whose models are gone: what it knew
+    comes back from the store."""
+    from al_sklearn.experiments.store._store import RunStore
 
     X, y = flat
-    stopping = StabilizingPredictions(0.85, window=2) | (NoGain(2) & ClassificationChange(0.05))
-    options = {"n_instances": 15, "n_rounds": 8, "n_seeds": 5, "threads_per_job": 1, "verbose": 0, "training": training}
+    stopping = StabilizingPredictions(0.85, window=2) | (
+        NoGain(2) & ClassificationChange(0.05)
+    )
+    options = {
+        "n_instances": 15,
+        "n_rounds": 8,
+        "n_seeds": 5,
+        "threads_per_job": 1,
+        "verbose": 0,
+        "training": training,
+    }
 
     def run(folder):
-        made = StrategyComparison(LR, ["margin"], store=tmp_path / folder, stopping=stopping, **options)
+        made = StrategyComparison(
+            LR, ["margin"], store=tmp_path / folder, stopping=stopping, **options
+        )
         return made.fit(X, y)
 
     whole = run("whole").results_
@@ -368,7 +492,13 @@ def test_resumed_it_stops_where_it_would_have(flat, tmp_path, training, monkeypa
 @pytest.mark.slow
 def test_two_workers_stop_at_the_same_rounds(flat):
     X, y = flat
-    options = {"n_instances": 20, "n_rounds": 6, "n_seeds": 5, "threads_per_job": 1, "verbose": 0}
+    options = {
+        "n_instances": 20,
+        "n_rounds": 6,
+        "n_seeds": 5,
+        "threads_per_job": 1,
+        "verbose": 0,
+    }
     options["stopping"] = StabilizingPredictions(0.85, window=2)
     one = StrategyComparison(LR, ["margin"], **options).fit(X, y).results_
     two = StrategyComparison(LR, ["margin"], n_jobs=2, **options).fit(X, y).results_

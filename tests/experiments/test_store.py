@@ -1,4 +1,5 @@
-"""What is on disk: whole or not at all, known again, refused when it is another run, and exact after a kill."""
+"""What is on disk: whole or not at all, known again, refused when it is another run,
+and exact after a kill."""
 
 import errno
 import json
@@ -16,35 +17,59 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from al_sklearn.estimators import ImageClassifier
-from al_sklearn.experiments import StrategyComparison, load_checkpoint, load_results, load_runs
-from al_sklearn.experiments._loop import Round
-from al_sklearn.experiments._run_folders import summarize_runs
-from al_sklearn.experiments._store import RunStore, slug
+from al_sklearn.experiments import (
+    StrategyComparison,
+    load_checkpoint,
+    load_results,
+    load_runs,
+)
+from al_sklearn.experiments.comparison._run_folders import summarize_runs
+from al_sklearn.experiments.store._store import RunStore, slug
+from al_sklearn.loop._loop import Round
 from tests.experiments._killable import comparison
 
 CLOCK = {"query_seconds", "training_seconds", "peak_memory_mb"}
 
 
 def contents(folder):
-    """Everything in a run but the clock: every metric to the last bit, every index and score."""
+    """Everything in a run but the clock: every metric to the last bit, every index and
+    score."""
     found = {}
     for path in sorted(Path(folder).rglob("*")):
         name = str(path.relative_to(folder))
         if path.suffix == ".json":
             values = json.loads(path.read_text())
-            found[name] = json.dumps({key: value for key, value in values.items() if key not in CLOCK})
+            found[name] = json.dumps(
+                {key: value for key, value in values.items() if key not in CLOCK}
+            )
         elif path.suffix == ".npz":
             with np.load(path) as file:
                 found[name] = {key: file[key].tobytes() for key in file.files}
     return found
 
 
-def run_in_process(store, model, n_jobs=1, training="from_scratch", n_rounds=4, kill_when=None):
-    """Run it elsewhere; kill -9 once ``kill_when(seconds, rounds)`` says so. True if it was killed."""
-    command = [sys.executable, "-m", "tests.experiments._killable", str(store), model, str(n_jobs), training]
+def run_in_process(
+    store, model, n_jobs=1, training="from_scratch", n_rounds=4, kill_when=None
+):
+    """Run it elsewhere; kill -9 once ``kill_when(seconds, rounds)`` says so. True if it
+    was killed."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.experiments._killable",
+        str(store),
+        model,
+        str(n_jobs),
+        training,
+    ]
     command.append(str(n_rounds))
     # Its own session: all of its workers are killed with it.
-    process = subprocess.Popen(command, start_new_session=True, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        start_new_session=True,
+        cwd=Path(__file__).parents[2],
+        stderr=subprocess.PIPE,
+    )
     began = time.monotonic()
     while process.poll() is None:
         rounds = sum(1 for _ in Path(store).rglob("round_*.json"))
@@ -58,15 +83,19 @@ def run_in_process(store, model, n_jobs=1, training="from_scratch", n_rounds=4, 
     return False
 
 
-def kill_and_resume(tmp_path, model, waits, n_jobs=1, training="from_scratch", n_rounds=4):
-    """Kill once so many more rounds are there, resume, again and again; compare with a run that nobody touched."""
+def kill_and_resume(
+    tmp_path, model, waits, n_jobs=1, training="from_scratch", n_rounds=4
+):
+    """Kill once so many more rounds are there, resume, again and again; compare with a
+    run that nobody touched."""
     comparison(tmp_path / "whole", model, 1, training, n_rounds)
     expected = contents(tmp_path / "whole")
     generator = np.random.default_rng(len(waits))
     killed = 0
     for wait in waits:
         moment = sum(1 for _ in (tmp_path / "cut").rglob("round_*.json")) + wait
-        # A few milliseconds after a round was seen: anywhere in the next one, or while it is written.
+        # A few milliseconds after a round was seen: anywhere in the next one, or while
+        # it is written.
         extra = generator.uniform(0, 0.02)
         seen = []
 
@@ -75,7 +104,9 @@ def kill_and_resume(tmp_path, model, waits, n_jobs=1, training="from_scratch", n
                 seen.append(seconds)
             return bool(seen) and seconds - seen[0] >= extra
 
-        killed += run_in_process(tmp_path / "cut", model, n_jobs, training, n_rounds, now)
+        killed += run_in_process(
+            tmp_path / "cut", model, n_jobs, training, n_rounds, now
+        )
     table = comparison(tmp_path / "cut", model, n_jobs, training, n_rounds).results_
     assert contents(tmp_path / "cut") == expected
     assert not list((tmp_path / "cut").rglob(".*.tmp"))
@@ -94,7 +125,8 @@ def test_fine_tuning_is_replayed(tmp_path):
 
 @pytest.mark.slow
 def test_ten_random_kills(tmp_path):
-    # 122 rounds in all, at most four between two kills: each of the ten comes while there is something to do.
+    # 122 rounds in all, at most four between two kills: each of the ten comes while
+    # there is something to do.
     waits = np.random.default_rng(0).integers(0, 5, size=10).tolist()
     assert kill_and_resume(tmp_path, "logistic", waits, n_rounds=20) == 10
 
@@ -122,10 +154,19 @@ def setting(digits):
     X = X[:400].reshape(400, -1) / 255.0
 
     def make(store, **options):
-        options = {"n_rounds": 1, "n_seeds": 5, "verbose": 0, "threads_per_job": 1, **options}
+        options = {
+            "n_rounds": 1,
+            "n_seeds": 5,
+            "verbose": 0,
+            "threads_per_job": 1,
+            **options,
+        }
         strategies = options.pop("strategies", ["margin"])
         return StrategyComparison(
-            options.pop("estimator", LogisticRegression(max_iter=500)), strategies, store=store, **options
+            options.pop("estimator", LogisticRegression(max_iter=500)),
+            strategies,
+            store=store,
+            **options,
         )
 
     return make, X, y[:400]
@@ -138,8 +179,14 @@ def setting(digits):
         ({"n_rounds": 2}, "n_rounds was 1, is 2"),
         ({"n_seeds": 6}, "n_seeds was 5, is 6"),
         ({"random_state": 1}, "random_state was 0, is 1"),
-        ({"estimator": LogisticRegression(C=0.5, max_iter=500)}, "estimator.C was 1.0, is 0.5"),
-        ({"strategies": ["margin", "entropy"]}, "strategies.entropy was not there, is 'al_sklearn"),
+        (
+            {"estimator": LogisticRegression(C=0.5, max_iter=500)},
+            "estimator.C was 1.0, is 0.5",
+        ),
+        (
+            {"strategies": ["margin", "entropy"]},
+            "strategies.entropy was not there, is 'al_sklearn",
+        ),
         ({"training": "fine_tune"}, "training was 'from_scratch', is 'fine_tune'"),
         ({"threads_per_job": 2}, "threads_per_job was 1, is 2"),
     ],
@@ -195,14 +242,20 @@ def test_a_future_format_is_refused(setting, tmp_path):
     make(tmp_path / "run").fit(X, y)
     path = tmp_path / "run" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
-    with pytest.raises(ValueError, match="format 99; this version reads formats 1 and 2"):
+    with pytest.raises(
+        ValueError, match="format 99; this version reads formats 1 and 2"
+    ):
         load_results(tmp_path / "run")
 
 
 def test_nothing_is_overwritten_and_nothing_trained_again(setting, tmp_path):
     make, X, y = setting
     first = make(tmp_path / "run").fit(X, y)
-    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.*") if path.is_file()}
+    times = {
+        path: path.stat().st_mtime_ns
+        for path in (tmp_path / "run").rglob("*.*")
+        if path.is_file()
+    }
 
     class Broken(LogisticRegression):
         """Same name and parameters; training it again would show."""
@@ -210,7 +263,10 @@ def test_nothing_is_overwritten_and_nothing_trained_again(setting, tmp_path):
         def fit(self, X, y):
             raise AssertionError("trained again")
 
-    Broken.__module__, Broken.__qualname__ = LogisticRegression.__module__, LogisticRegression.__qualname__
+    Broken.__module__, Broken.__qualname__ = (
+        LogisticRegression.__module__,
+        LogisticRegression.__qualname__,
+    )
     again = make(tmp_path / "run", estimator=Broken(max_iter=500)).fit(X, y)
     assert again.results_.equals(first.results_)
     assert {path: path.stat().st_mtime_ns for path in times} == times
@@ -232,14 +288,22 @@ def test_a_full_disk_leaves_only_whole_files(setting, tmp_path, monkeypatch):
     monkeypatch.undo()
     assert not list((tmp_path / "full").rglob("*.tmp"))
     again = make(tmp_path / "full").fit(X, y)
-    assert again.results_.drop(columns=list(CLOCK)).equals(expected.results_.drop(columns=list(CLOCK)))
+    assert again.results_.drop(columns=list(CLOCK)).equals(
+        expected.results_.drop(columns=list(CLOCK))
+    )
     assert contents(tmp_path / "full") == contents(tmp_path / "whole")
 
 
 def test_a_full_disk_says_what_to_do(setting, tmp_path, monkeypatch):
     make, X, y = setting
-    monkeypatch.setattr("os.fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match=r"finished rounds are kept in .*run: make room and run the same again") as error:
+    monkeypatch.setattr(
+        "os.fsync",
+        lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+    )
+    with pytest.raises(
+        OSError,
+        match=r"finished rounds are kept in .*run: make room and run the same again",
+    ) as error:
         make(tmp_path / "run").fit(X, y)
     assert error.value.errno == 28
 
@@ -250,19 +314,30 @@ def test_a_disk_that_is_truly_full(setting, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True, capture_output=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk],
+            check=True,
+            capture_output=True,
+        )
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("a file system of its own needs the right to mount one")
     try:
-        with pytest.raises(OSError, match=r"No space left on device\. All finished rounds are kept in .*run") as error:
+        with pytest.raises(
+            OSError,
+            match=r"No space left on device\. All finished rounds are kept in .*run",
+        ) as error:
             make(disk / "run").fit(X, y)
         assert error.value.errno == errno.ENOSPC
         assert not list(disk.rglob(".*.tmp"))
         kept = {path: path.read_bytes() for path in disk.rglob("round_*.json")}
         assert 5 < len(kept) < 15
-        subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True, capture_output=True)
+        subprocess.run(
+            ["mount", "-o", "remount,size=4m", disk], check=True, capture_output=True
+        )
         again = make(disk / "run").fit(X, y)
-        assert again.results_.drop(columns=list(CLOCK)).equals(expected.results_.drop(columns=list(CLOCK)))
+        assert again.results_.drop(columns=list(CLOCK)).equals(
+            expected.results_.drop(columns=list(CLOCK))
+        )
         assert contents(disk / "run") == contents(tmp_path / "whole")
         assert {path: path.read_bytes() for path in kept} == kept
     finally:
@@ -278,22 +353,40 @@ def test_files_that_may_not_grow(setting, tmp_path):
         "comparison(sys.argv[1])\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "run")]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1
-    assert "File too large. All finished rounds are kept" in done.stderr.splitlines()[-1]
-    assert [path.name for path in (tmp_path / "run").iterdir() if path.name != ".lock"] == ["config.json"]
+    assert (
+        "File too large. All finished rounds are kept" in done.stderr.splitlines()[-1]
+    )
+    assert [
+        path.name for path in (tmp_path / "run").iterdir() if path.name != ".lock"
+    ] == ["config.json"]
     assert len(comparison(tmp_path / "run").results_) == 3 * 2 * 5
 
 
 def test_the_disk_s_error_is_said_behind_the_block_too(tmp_path, monkeypatch):
     store = RunStore(tmp_path / "run")
-    record = Round(1, np.arange(2), np.array([np.nan, -np.inf]), {"accuracy": 0.1, "class_accuracy": [np.nan, 1.0]})
+    record = Round(
+        1,
+        np.arange(2),
+        np.array([np.nan, -np.inf]),
+        {"accuracy": 0.1, "class_accuracy": [np.nan, 1.0]},
+    )
     with store.writer() as write:
         write("margin", 0, record)
     [read] = store.read("margin", 0)
     np.testing.assert_array_equal(read.scores, record.scores)
     assert np.isnan(read.metrics["class_accuracy"][0])
-    monkeypatch.setattr("os.fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        "os.fsync",
+        lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+    )
     with pytest.raises(OSError, match="make room"), store.writer() as write:
         write("margin", 1, record)
     assert not store.read("margin", 1)
@@ -305,17 +398,27 @@ def test_a_damaged_or_older_config_is_refused_by_name(setting, tmp_path):
     path = tmp_path / "run" / "config.json"
     whole = path.read_text()
     path.write_text(whole[:100])
-    with pytest.raises(ValueError, match=r"config\.json is damaged .*begin the run anew"):
+    with pytest.raises(
+        ValueError, match=r"config\.json is damaged .*begin the run anew"
+    ):
         load_results(tmp_path / "run")
-    path.write_text(json.dumps({**json.loads(whole), "format": 0, "versions": {"al-sklearn": "0.1"}}))
-    with pytest.raises(ValueError, match=r"format 0; .*written by al-sklearn 0\.1: read it with that"):
+    path.write_text(
+        json.dumps(
+            {**json.loads(whole), "format": 0, "versions": {"al-sklearn": "0.1"}}
+        )
+    )
+    with pytest.raises(
+        ValueError, match=r"format 0; .*written by al-sklearn 0\.1: read it with that"
+    ):
         make(tmp_path / "run").fit(X, y)
     path.write_text("[]")
     with pytest.raises(ValueError, match="has format None"):
         load_results(tmp_path / "run")
 
 
-def test_a_finished_run_is_read_from_one_file_and_a_half_one_from_its_rounds(setting, tmp_path):
+def test_a_finished_run_is_read_from_one_file_and_a_half_one_from_its_rounds(
+    setting, tmp_path
+):
     make, X, y = setting
     made = make(tmp_path / "run").fit(X, y)
     whole = load_results(tmp_path / "run")
@@ -350,9 +453,14 @@ def test_models_are_kept_by_joblib_with_a_word_of_warning(setting, tmp_path):
     make, X, y = setting
     with pytest.warns(UserWarning, match="kept by joblib: such a file runs code"):
         make(tmp_path / "run", checkpoints=True).fit(X, y)
-    files = sorted(path.relative_to(tmp_path / "run") for path in (tmp_path / "run").rglob("*.joblib"))
+    files = sorted(
+        path.relative_to(tmp_path / "run")
+        for path in (tmp_path / "run").rglob("*.joblib")
+    )
     assert len(files) == 5 + 5 * 2
-    model = load_checkpoint(tmp_path / "run" / "rounds" / "margin" / "seed_003" / "round_001.joblib")
+    model = load_checkpoint(
+        tmp_path / "run" / "rounds" / "margin" / "seed_003" / "round_001.joblib"
+    )
     test = RunStore(tmp_path / "run").splits()["test_3"]
     record = RunStore(tmp_path / "run").read("margin", 3)[0]
     assert model.score(X[test], y[test]) == record.metrics["accuracy"]
@@ -368,7 +476,9 @@ def test_networks_are_kept_as_safetensors(digits, tmp_path):
     X, y = X[:150], y[:150]
     net = ImageClassifier("small_cnn", max_epochs=1, random_state=0)
     options = {"n_rounds": 1, "n_seeds": 1, "verbose": 0, "threads_per_job": 1}
-    StrategyComparison(net, ["margin"], store=tmp_path / "run", checkpoints=True, **options).fit(X, y)
+    StrategyComparison(
+        net, ["margin"], store=tmp_path / "run", checkpoints=True, **options
+    ).fit(X, y)
     path = tmp_path / "run" / "rounds" / "margin" / "seed_000" / "round_001.safetensors"
     store = RunStore(tmp_path / "run")
     splits, record = store.splits(), store.read("margin", 0)[0]
@@ -388,16 +498,21 @@ def test_networks_are_kept_as_safetensors(digits, tmp_path):
 
 def test_two_processes_on_one_run_are_refused(setting, tmp_path):
     make, X, y = setting
-    with RunStore(tmp_path / "run").lock(), pytest.raises(RuntimeError, match="Another process is writing"):
+    with (
+        RunStore(tmp_path / "run").lock(),
+        pytest.raises(RuntimeError, match="Another process is writing"),
+    ):
         make(tmp_path / "run").fit(X, y)
     script = (
         "import sys, time\n"
-        "from al_sklearn.experiments._store import RunStore\n"
+        "from al_sklearn.experiments.store._store import RunStore\n"
         "with RunStore(sys.argv[1]).lock():\n"
         "    print('held', flush=True)\n"
         "    time.sleep(60)\n"
     )
-    other = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "run")], stdout=subprocess.PIPE)
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "run")], stdout=subprocess.PIPE
+    )
     try:
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(RuntimeError, match="Another process is writing"):
@@ -426,35 +541,52 @@ def test_damaged_rounds_are_named(setting, tmp_path):
     made = make(tmp_path / "run").fit(X, y)
     joined = tmp_path / "run" / "metrics.jsonl"
     joined.write_text(joined.read_text()[:-20])
-    with pytest.raises(ValueError, match=r"metrics\.jsonl is damaged .*remove it: the rounds are read instead"):
+    with pytest.raises(
+        ValueError,
+        match=r"metrics\.jsonl is damaged .*remove it: the rounds are read instead",
+    ):
         load_results(tmp_path / "run")
     joined.unlink()
     assert load_results(tmp_path / "run").table.equals(made.results_)
     path = tmp_path / "run" / "rounds" / "margin" / "seed_002" / "round_001.json"
     path.write_text(path.read_text()[:50])
-    with pytest.raises(ValueError, match=r"round_001\.json is damaged .*that round is made anew"):
+    with pytest.raises(
+        ValueError, match=r"round_001\.json is damaged .*that round is made anew"
+    ):
         make(tmp_path / "run").fit(X, y)
     path.unlink()
     again = make(tmp_path / "run").fit(X, y)
-    assert again.results_.drop(columns=list(CLOCK)).equals(made.results_.drop(columns=list(CLOCK)))
+    assert again.results_.drop(columns=list(CLOCK)).equals(
+        made.results_.drop(columns=list(CLOCK))
+    )
 
 
 def test_tables_of_many_runs_need_only_what_is_joined(setting, tmp_path):
     make, X, y = setting
     made = make(tmp_path / "run").fit(X, y)
     from_rounds = tmp_path / "from_rounds"
-    shutil.copytree(tmp_path / "run", from_rounds, ignore=shutil.ignore_patterns("metrics.jsonl"))
+    shutil.copytree(
+        tmp_path / "run", from_rounds, ignore=shutil.ignore_patterns("metrics.jsonl")
+    )
     shutil.rmtree(tmp_path / "run" / "rounds")
-    tables = [summarize_runs({"run": folder}) for folder in (tmp_path / "run", from_rounds)]
+    tables = [
+        summarize_runs({"run": folder}) for folder in (tmp_path / "run", from_rounds)
+    ]
     pd.testing.assert_frame_equal(*tables, check_exact=True)
-    final = made.results_.query("strategy == 'margin' and round == 1")["accuracy"].mean()
-    assert tables[0].set_index("strategy").loc["margin", "final"] == pytest.approx(final)
+    final = made.results_.query("strategy == 'margin' and round == 1")[
+        "accuracy"
+    ].mean()
+    assert tables[0].set_index("strategy").loc["margin", "final"] == pytest.approx(
+        final
+    )
 
 
 def test_an_unset_seed_and_threads_stay_what_the_run_began_with(setting, tmp_path):
     make, X, y = setting
     first = make(tmp_path / "run", random_state=None, threads_per_job=None).fit(X, y)
-    again = make(tmp_path / "run", random_state=None, threads_per_job=None, n_jobs=None).fit(X, y)
+    again = make(
+        tmp_path / "run", random_state=None, threads_per_job=None, n_jobs=None
+    ).fit(X, y)
     assert again.results_.equals(first.results_)
 
 
@@ -473,20 +605,36 @@ def test_splits_can_be_shared_and_are_checked(setting, tmp_path):
     make(tmp_path / "run").fit(X, y)
     store = RunStore(tmp_path / "run")
     splits = store.splits()
-    assert sorted(splits) == sorted(f"{part}_{s}" for part in ("train", "test", "initial") for s in range(5))
+    assert sorted(splits) == sorted(
+        f"{part}_{s}" for part in ("train", "test", "initial") for s in range(5)
+    )
     assert len(splits["train_0"]) + len(splits["test_0"]) == 400
     assert not np.array_equal(splits["test_0"], splits["test_1"])
-    np.savez(tmp_path / "run" / "splits.npz", **{**splits, "test_3": splits["train_3"][:5]})
+    np.savez(
+        tmp_path / "run" / "splits.npz", **{**splits, "test_3": splits["train_3"][:5]}
+    )
     with pytest.raises(ValueError, match="seed 3: 'train' and 'test' share positions"):
         store.splits()
-    np.savez(tmp_path / "run" / "splits.npz", **{**splits, "initial_2": splits["test_2"][:5]})
+    np.savez(
+        tmp_path / "run" / "splits.npz", **{**splits, "initial_2": splits["test_2"][:5]}
+    )
     with pytest.raises(ValueError, match="seed 2: 'initial' is no part of 'train'"):
         store.splits()
 
 
 def test_names_become_folders_that_differ():
-    names = ["margin", "coreset(metric='cosine')", "coreset(metric=cosine)", "../up", "a/b", "ü" * 300]
+    names = [
+        "margin",
+        "coreset(metric='cosine')",
+        "coreset(metric=cosine)",
+        "../up",
+        "a/b",
+        "ü" * 300,
+    ]
     folders = [slug(name) for name in names]
     assert len(set(folders)) == len(names)
     assert folders[0] == "margin"
-    assert all("/" not in folder and not folder.startswith(".") and len(folder) < 100 for folder in folders)
+    assert all(
+        "/" not in folder and not folder.startswith(".") and len(folder) < 100
+        for folder in folders
+    )

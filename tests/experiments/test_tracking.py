@@ -1,4 +1,5 @@
-"""Callbacks hear of every round once, in every worker; trackers keep what was written, and write nothing twice."""
+"""Callbacks hear of every round once, in every worker; trackers keep what was written,
+and write nothing twice."""
 
 import json
 import sys
@@ -15,10 +16,16 @@ from sklearn.preprocessing import FunctionTransformer
 
 from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
 from al_sklearn.experiments.tracking import Callback, MLflow, TensorBoard, WandB
-from al_sklearn.experiments.tracking._tracker import average_precisions, flat, training_losses
+from al_sklearn.experiments.tracking._tracker import (
+    average_precisions,
+    flat,
+    training_losses,
+)
 
 # Other packages' own deprecations are theirs.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:1 seed")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:1 seed"
+)
 
 
 def flatten(X):
@@ -66,14 +73,26 @@ class Interrupts(Callback):
 
 
 def events(folder):
-    found = {path.name: [json.loads(line) for line in path.read_text().splitlines()] for path in folder.iterdir()}
+    found = {
+        path.name: [json.loads(line) for line in path.read_text().splitlines()]
+        for path in folder.iterdir()
+    }
     return {name: [line[1:] for line in lines] for name, lines in found.items()}
 
 
 def compare(digits, store, callbacks, **options):
     X, y = digits
-    options = {"n_rounds": 2, "n_seeds": 1, "verbose": 0, "threads_per_job": 1, "store": store, **options}
-    return StrategyComparison(MODEL, ["margin"], callbacks=callbacks, **options).fit(X, y)
+    options = {
+        "n_rounds": 2,
+        "n_seeds": 1,
+        "verbose": 0,
+        "threads_per_job": 1,
+        "store": store,
+        **options,
+    }
+    return StrategyComparison(MODEL, ["margin"], callbacks=callbacks, **options).fit(
+        X, y
+    )
 
 
 def interrupted(digits, store, tracker):
@@ -84,9 +103,17 @@ def interrupted(digits, store, tracker):
 
 def test_an_experiment_tells_every_round(digits, tmp_path):
     X, y = digits
-    experiment = ActiveLearningExperiment(MODEL, "margin", n_rounds=2, random_state=0, callbacks=[Files(tmp_path)])
+    experiment = ActiveLearningExperiment(
+        MODEL, "margin", n_rounds=2, random_state=0, callbacks=[Files(tmp_path)]
+    )
     clone(experiment).fit(X, y)
-    told = [["begin", []], ["round", 0, 20], ["round", 1, 40], ["round", 2, 60], ["end", True]]
+    told = [
+        ["begin", []],
+        ["round", 0, 20],
+        ["round", 1, 40],
+        ["round", 2, 60],
+        ["end", True],
+    ]
     assert events(tmp_path) == {"margin": told}
 
 
@@ -97,9 +124,17 @@ def test_every_worker_tells_of_its_own_experiment(digits, tmp_path, backend):
     with parallel_config(backend=backend, n_jobs=2), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         compare(digits, tmp_path / "run", [Files(notes)], n_seeds=2)
-    told = [["begin", []], ["round", 0, 20], ["round", 1, 40], ["round", 2, 60], ["end", True]]
+    told = [
+        ["begin", []],
+        ["round", 0, 20],
+        ["round", 1, 40],
+        ["round", 2, 60],
+        ["end", True],
+    ]
     assert events(notes) == {
-        f"{name}-seed_00{seed}": told for name in ("margin", "random_sampling") for seed in range(2)
+        f"{name}-seed_00{seed}": told
+        for name in ("margin", "random_sampling")
+        for seed in range(2)
     }
 
 
@@ -113,17 +148,32 @@ def test_callbacks_change_no_number(digits, tmp_path):
 
 def test_a_failing_callback_is_switched_off_and_costs_nothing(digits, tmp_path):
     X, y = digits
-    experiment = ActiveLearningExperiment(MODEL, n_rounds=2, callbacks=[Broken(), Files(tmp_path)])
-    with pytest.warns(RuntimeWarning, match="Broken failed and is switched off.*OSError: the disk is full") as caught:
+    experiment = ActiveLearningExperiment(
+        MODEL, n_rounds=2, callbacks=[Broken(), Files(tmp_path)]
+    )
+    with pytest.warns(
+        RuntimeWarning,
+        match="Broken failed and is switched off.*OSError: the disk is full",
+    ) as caught:
         experiment.fit(X, y)
     assert len(caught) == 1
     assert len(experiment.history_) == 3
-    assert [event[0] for event in events(tmp_path)["random_sampling"]] == ["begin", "round", "round", "round", "end"]
+    assert [event[0] for event in events(tmp_path)["random_sampling"]] == [
+        "begin",
+        "round",
+        "round",
+        "round",
+        "end",
+    ]
 
 
 def test_only_callbacks_are_taken(digits):
     X, y = digits
-    with pytest.raises(TypeError, match=r"instances of al_sklearn.experiments.tracking.Callback, got 'tensorboard'"):
+    with pytest.raises(
+        TypeError,
+        match=r"instances of al_sklearn.experiments.tracking.Callback, "
+        r"got 'tensorboard'",
+    ):
         ActiveLearningExperiment(MODEL, callbacks=["tensorboard"]).fit(X, y)
     with pytest.raises(ValueError, match="'callbacks' parameter"):
         ActiveLearningExperiment(MODEL, callbacks=3).fit(X, y)
@@ -132,7 +182,9 @@ def test_only_callbacks_are_taken(digits):
 def read_tensorboard(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    return EventAccumulator(str(folder), size_guidance={"scalars": 0, "histograms": 0, "tensors": 0}).Reload()
+    return EventAccumulator(
+        str(folder), size_guidance={"scalars": 0, "histograms": 0, "tensors": 0}
+    ).Reload()
 
 
 def test_tensorboard_holds_every_round_once_after_an_interruption(digits, tmp_path):
@@ -144,7 +196,10 @@ def test_tensorboard_holds_every_round_once_after_an_interruption(digits, tmp_pa
     assert read_tensorboard(folder).Scalars("round/accuracy")[-1].step == 40
     done = compare(digits, store, [tracker])
     compare(digits, store, [tracker])
-    assert sorted(path.parent.name for path in log_dir.glob("*/*/seed_000")) == ["margin", "random_sampling"]
+    assert sorted(path.parent.name for path in log_dir.glob("*/*/seed_000")) == [
+        "margin",
+        "random_sampling",
+    ]
     read = read_tensorboard(folder)
     own = done.results_.query("strategy == 'margin'")
     points = read.Scalars("round/accuracy")
@@ -157,24 +212,33 @@ def test_tensorboard_holds_every_round_once_after_an_interruption(digits, tmp_pa
     config = (folder / "projector_config.pbtxt").read_text()
     assert config.count("tensor_path") == 3
     assert np.loadtxt(folder / "embeddings_002" / "tensors.tsv").shape == (30, 64)
-    assert len((folder / "embeddings_002" / "metadata.tsv").read_text().splitlines()) == 31
+    assert (
+        len((folder / "embeddings_002" / "metadata.tsv").read_text().splitlines()) == 31
+    )
     assert not list(folder.glob(".writing-*"))
 
 
 def test_what_a_kill_left_untold_is_told_later(digits, tmp_path):
     pytest.importorskip("tensorboard")
-    # The run was finished without a tracker; one that comes later gets all rounds, their numbers alone.
+    # The run was finished without a tracker; one that comes later gets all rounds,
+    # their numbers alone.
     compare(digits, tmp_path / "run", None)
     compare(digits, tmp_path / "run", [TensorBoard(tmp_path / "tb")])
     (folder,) = (tmp_path / "tb").glob("*/margin/seed_000")
-    assert [point.step for point in read_tensorboard(folder).Scalars("round/nll")] == [20, 40, 60]
+    assert [point.step for point in read_tensorboard(folder).Scalars("round/nll")] == [
+        20,
+        40,
+        60,
+    ]
 
 
 def test_tensorboard_gets_the_losses_of_epochs(digits, tmp_path):
     pytest.importorskip("tensorboard")
     X, y = digits
     model = make_pipeline(FunctionTransformer(flatten), MLPClassifier((8,), max_iter=5))
-    experiment = ActiveLearningExperiment(model, n_rounds=1, callbacks=[TensorBoard(tmp_path)])
+    experiment = ActiveLearningExperiment(
+        model, n_rounds=1, callbacks=[TensorBoard(tmp_path)]
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         experiment.fit(X, y)
@@ -185,7 +249,9 @@ def test_tensorboard_gets_the_losses_of_epochs(digits, tmp_path):
     assert read.Scalars("loss/train_loss")[-1].value == losses[-1]
 
 
-def test_mlflow_holds_every_round_once_after_an_interruption(digits, tmp_path, monkeypatch):
+def test_mlflow_holds_every_round_once_after_an_interruption(
+    digits, tmp_path, monkeypatch
+):
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     uri = (tmp_path / "mlruns").as_uri()
@@ -193,7 +259,10 @@ def test_mlflow_holds_every_round_once_after_an_interruption(digits, tmp_path, m
     interrupted(digits, tmp_path / "run", tracker)
     client = mlflow.MlflowClient(uri)
     place = client.get_experiment_by_name("digits").experiment_id
-    killed = {run.data.tags["strategy"]: run.info.status for run in client.search_runs([place])}
+    killed = {
+        run.data.tags["strategy"]: run.info.status
+        for run in client.search_runs([place])
+    }
     assert killed["margin"] == "KILLED"
     done = compare(digits, tmp_path / "run", [tracker])
     compare(digits, tmp_path / "run", [tracker])
@@ -210,7 +279,9 @@ def test_mlflow_holds_every_round_once_after_an_interruption(digits, tmp_path, m
     assert [item.value for item in history] == own["accuracy"].tolist()
     bought = [margin.data.metrics[f"bought/{name}"] for name in range(10)]
     assert bought == own.iloc[-1][[f"bought_{name}" for name in range(10)]].tolist()
-    assert len(client.get_metric_history(margin.info.run_id, "average_precision/0")) == 3
+    assert (
+        len(client.get_metric_history(margin.info.run_id, "average_precision/0")) == 3
+    )
 
 
 @pytest.mark.slow
@@ -223,20 +294,27 @@ def test_workers_that_begin_together_make_one_database(digits, tmp_path):
         compare(digits, tmp_path / "run", [MLflow(uri, "digits")], n_seeds=2)
     client = mlflow.MlflowClient(uri)
     runs = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
-    assert sorted((run.data.tags["strategy"], run.data.tags["seed"]) for run in runs) == [
-        (name, seed) for name in ("margin", "random_sampling") for seed in ("0", "1")
-    ]
+    assert sorted(
+        (run.data.tags["strategy"], run.data.tags["seed"]) for run in runs
+    ) == [(name, seed) for name in ("margin", "random_sampling") for seed in ("0", "1")]
     for run in runs:
         assert run.info.status == "FINISHED"
-        assert [item.step for item in client.get_metric_history(run.info.run_id, "accuracy")] == [20, 40, 60]
+        assert [
+            item.step for item in client.get_metric_history(run.info.run_id, "accuracy")
+        ] == [20, 40, 60]
 
 
 def test_a_database_without_its_driver_says_what_to_install(digits, monkeypatch):
     pytest.importorskip("mlflow")
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     X, y = digits
-    experiment = ActiveLearningExperiment(MODEL, n_rounds=1, callbacks=[MLflow("sqlite:///mlflow.db")])
-    with pytest.warns(RuntimeWarning, match=r"needs SQLAlchemy and alembic .* pip install al-sklearn\[track\]"):
+    experiment = ActiveLearningExperiment(
+        MODEL, n_rounds=1, callbacks=[MLflow("sqlite:///mlflow.db")]
+    )
+    with pytest.warns(
+        RuntimeWarning,
+        match=r"needs SQLAlchemy and alembic .* pip install al-sklearn\[track\]",
+    ):
         experiment.fit(X, y)
 
 
@@ -252,7 +330,9 @@ def test_mlflow_completes_a_round_that_was_half_written(digits, tmp_path, monkey
     client.log_metric(margin.info.run_id, "accuracy", 0.5, step=60)
     compare(digits, tmp_path / "run", [tracker])
     for name in ("accuracy", "nll", "round"):
-        assert [item.step for item in client.get_metric_history(margin.info.run_id, name)] == [20, 40, 60]
+        assert [
+            item.step for item in client.get_metric_history(margin.info.run_id, name)
+        ] == [20, 40, 60]
 
 
 def test_wandb_offline_writes_every_round_once(digits, tmp_path, monkeypatch):
@@ -261,7 +341,10 @@ def test_wandb_offline_writes_every_round_once(digits, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB__DISABLE_STATS", "true")
     tracker = WandB("digits", mode="offline", folder=tmp_path)
     interrupted(digits, tmp_path / "run", tracker)
-    written = {path.name: json.loads(path.read_text()) for path in (tmp_path / "wandb-rounds").iterdir()}
+    written = {
+        path.name: json.loads(path.read_text())
+        for path in (tmp_path / "wandb-rounds").iterdir()
+    }
     assert sorted(written.values()) == [[0, 1], [0, 1, 2]]
     compare(digits, tmp_path / "run", [tracker])
     n_processes = len(list((tmp_path / "wandb").glob("offline-run-*")))
@@ -269,13 +352,22 @@ def test_wandb_offline_writes_every_round_once(digits, tmp_path, monkeypatch):
     # Random and margin, and margin once more; the third fit had nothing to say.
     assert n_processes == 3
     assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == n_processes
-    assert [json.loads(path.read_text()) for path in (tmp_path / "wandb-rounds").iterdir()] == [[0, 1, 2]] * 2
-    files = [path for path in (tmp_path / "wandb").rglob("*.wandb") if "margin" in path.name]
-    assert sorted(steps for path in files for steps in wandb_steps(path)) == [20, 40, 60]
+    assert [
+        json.loads(path.read_text()) for path in (tmp_path / "wandb-rounds").iterdir()
+    ] == [[0, 1, 2]] * 2
+    files = [
+        path for path in (tmp_path / "wandb").rglob("*.wandb") if "margin" in path.name
+    ]
+    assert sorted(steps for path in files for steps in wandb_steps(path)) == [
+        20,
+        40,
+        60,
+    ]
 
 
 def wandb_steps(path):
-    """Read the steps of an offline run's file: LevelDB's log format, behind a header of seven bytes."""
+    """Read the steps of an offline run's file: LevelDB's log format, behind a header of
+    seven bytes."""
     from wandb.proto import wandb_internal_pb2
 
     data, at, parts, found = path.read_bytes(), 7, b"", []
@@ -293,14 +385,23 @@ def wandb_steps(path):
             parts = b""
             if record.WhichOneof("record_type") == "history":
                 found.append(record.history.step.num)
-                assert "accuracy" in {item.key or item.nested_key[0] for item in record.history.item}
+                assert "accuracy" in {
+                    item.key or item.nested_key[0] for item in record.history.item
+                }
     return found
 
 
 def test_helpers():
-    assert flat({"a": {"b": 1, "c": [2]}, "d": None, "e": {}}) == {"a.b": "1", "a.c": "[2]", "d": "None", "e": "{}"}
+    assert flat({"a": {"b": 1, "c": [2]}, "d": None, "e": {}}) == {
+        "a.b": "1",
+        "a.c": "[2]",
+        "d": "None",
+        "e": "{}",
+    }
     assert training_losses(None) == {}
     proba = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
     # Class 1: right at ranks 1, and 3 of 3.
-    assert average_precisions(np.array([1, 1, 0]), proba) == pytest.approx({0: 0.5, 1: (1 + 2 / 3) / 2})
+    assert average_precisions(np.array([1, 1, 0]), proba) == pytest.approx(
+        {0: 0.5, 1: (1 + 2 / 3) / 2}
+    )
     assert average_precisions(np.array([1, 1, 1]), proba) == {}

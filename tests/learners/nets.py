@@ -1,4 +1,5 @@
-"""Small plain skorch nets for the tests: what a user has who never heard of ImageClassifier."""
+"""Small plain skorch nets for the tests: what a user has who never heard of
+ImageClassifier."""
 
 import torch
 from skorch import NeuralNetClassifier
@@ -11,7 +12,10 @@ class Small(nn.Module):
     def __init__(self, dropout=0.25, norm=False):
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8) if norm else nn.Identity(), nn.ReLU(), nn.MaxPool2d(2)
+            nn.Conv2d(1, 8, 3, padding=1),
+            nn.BatchNorm2d(8) if norm else nn.Identity(),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
         )
         self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(128, 10))
 
@@ -33,7 +37,8 @@ class TwoInputs(nn.Module):
 def plain_net(module=Small, **options):
     torch.manual_seed(0)
     defaults = {
-        "criterion": nn.CrossEntropyLoss, "max_epochs": 8, "lr": 0.01, "optimizer": torch.optim.Adam,
-        "train_split": None, "verbose": 0, "batch_size": 32,
+        "criterion": nn.CrossEntropyLoss, "max_epochs": 8, "lr": 0.01,
+        "optimizer": torch.optim.Adam, "train_split": None, "verbose": 0,
+        "batch_size": 32,
     }  # fmt: skip
     return NeuralNetClassifier(module, **{**defaults, **options})

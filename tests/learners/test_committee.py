@@ -1,4 +1,5 @@
-"""Committees: votes of every kind, fits in parallel with a seed each, rows shared and never copied."""
+"""Committees: votes of every kind, fits in parallel with a seed each, rows shared and
+never copied."""
 
 import numpy as np
 import pytest
@@ -20,7 +21,10 @@ NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 
 
 def trees(n=3, **options):
-    return Committee([ActiveLearner(DecisionTreeClassifier(max_depth=2)) for _ in range(n)], **options)
+    return Committee(
+        [ActiveLearner(DecisionTreeClassifier(max_depth=2)) for _ in range(n)],
+        **options,
+    )
 
 
 @pytest.mark.parametrize("labels", [Y, NAMES, NAMES.astype(object)])
@@ -30,12 +34,17 @@ def test_votes_and_probabilities_of_any_labels(labels):
     assert votes.shape == (150, 3)
     for i, learner in enumerate(committee):
         assert np.array_equal(votes[:, i], learner.estimator.predict(X))
-    assert np.allclose(committee.predict_proba(X), np.mean([m.predict_proba(X) for m in committee], axis=0))
+    assert np.allclose(
+        committee.predict_proba(X),
+        np.mean([m.predict_proba(X) for m in committee], axis=0),
+    )
     assert set(committee.predict(X)) <= set(labels)
     assert committee.score(X, labels) > 0.9
     assert len(committee) == 3
     indices, _, scores = committee.query(X, 5, return_metrics=True)
-    slow = [entropy([np.mean(row == label) for label in np.unique(labels)]) for row in votes]
+    slow = [
+        entropy([np.mean(row == label) for label in np.unique(labels)]) for row in votes
+    ]
     assert np.allclose(scores, np.sort(slow)[::-1][:5])
     assert np.allclose(scores, modal_vote_entropy(committee, X)[indices])
 
@@ -61,9 +70,16 @@ def test_members_that_know_different_classes():
 
 def test_plain_nets_with_more_outputs_than_classes_that_they_saw(digits):
     images, y = digits
-    few, fewer = np.flatnonzero(np.isin(y, [1, 3, 4]))[:60], np.flatnonzero(np.isin(y, [1, 4, 7]))[:60]
+    few, fewer = (
+        np.flatnonzero(np.isin(y, [1, 3, 4]))[:60],
+        np.flatnonzero(np.isin(y, [1, 4, 7]))[:60],
+    )
     members = [
-        ActiveLearner(plain_net(max_epochs=3), X_training=images[rows].astype(np.float32), y_training=y[rows])
+        ActiveLearner(
+            plain_net(max_epochs=3),
+            X_training=images[rows].astype(np.float32),
+            y_training=y[rows],
+        )
         for rows in (few, fewer)
     ]
     committee = Committee(members)
@@ -79,7 +95,10 @@ def test_members_taught_together_share_one_array():
     committee = trees().fit(X[:50], NAMES[:50])
     committee.teach(X[50:60], NAMES[50:60]).teach(X[60:70], NAMES[60:70], refit=False)
     first = committee.learner_list[0]
-    assert all(m.X_training is first.X_training and m.y_training is first.y_training for m in committee)
+    assert all(
+        m.X_training is first.X_training and m.y_training is first.y_training
+        for m in committee
+    )
     assert committee.X_training is first.X_training
     assert len(first.X_training) == 70
     committee.relabel([0], ["virginica"]).forget([1, 2])
@@ -132,7 +151,11 @@ class Draws(ClassifierMixin, BaseEstimator):
 
 
 def drawn(n_jobs, random_state, **fit):
-    committee = Committee([ActiveLearner(Draws()) for _ in range(3)], n_jobs=n_jobs, random_state=random_state)
+    committee = Committee(
+        [ActiveLearner(Draws()) for _ in range(3)],
+        n_jobs=n_jobs,
+        random_state=random_state,
+    )
     committee.fit(X, Y, **fit)
     result = [m.estimator.drawn_ for m in committee]
     committee.rebag()
@@ -162,7 +185,9 @@ class SeesAFile(Draws):
 
 def test_the_pool_is_not_copied_for_each_member():
     rows, labels = np.zeros((50_000, 8)), np.arange(50_000) % 2
-    committee = Committee([ActiveLearner(SeesAFile()) for _ in range(3)], n_jobs=2).fit(rows, labels)
+    committee = Committee([ActiveLearner(SeesAFile()) for _ in range(3)], n_jobs=2).fit(
+        rows, labels
+    )
     assert all(m.estimator.shared_ for m in committee)
     assert all(m.X_training is rows for m in committee)
 
@@ -180,7 +205,9 @@ def test_global_generators_are_put_back():
 
 
 def test_seeds_that_the_user_set_stay():
-    committee = Committee([ActiveLearner(Draws(random_state=5)), ActiveLearner(Draws())], random_state=0).fit(X, Y)
+    committee = Committee(
+        [ActiveLearner(Draws(random_state=5)), ActiveLearner(Draws())], random_state=0
+    ).fit(X, Y)
     seeds = [m.estimator.drawn_[0] for m in committee]
     assert seeds[0] == 5
     assert isinstance(seeds[1], int)
@@ -198,7 +225,8 @@ def test_weights_go_with_rows_in_a_committee(training):
 def test_regressors():
     X, y = load_diabetes(return_X_y=True)
     committee = CommitteeRegressor(
-        [ActiveLearner(DecisionTreeRegressor(max_depth=3)) for _ in range(4)], random_state=0
+        [ActiveLearner(DecisionTreeRegressor(max_depth=3)) for _ in range(4)],
+        random_state=0,
     ).fit(X[:100], y[:100], bootstrap=True)
     mean, std = committee.predict(X, return_std=True)
     votes = np.stack([m.estimator.predict(X) for m in committee], axis=1)

@@ -24,7 +24,8 @@ def data(digits):
 
 
 class Images(Dataset):
-    """Counts how many images are read; yields them alone or with a label that is wrong."""
+    """Counts how many images are read; yields them alone or with a label that is
+    wrong."""
 
     def __init__(self, images, labels=None):
         self.images, self.labels, self.reads = images, labels, 0
@@ -52,7 +53,9 @@ FLAT = {
     "memmap": memmap,
     "csr matrix": lambda X, _: sp.csr_matrix(X.reshape(len(X), -1)),
     "csr array": lambda X, _: sp.csr_array(X.reshape(len(X), -1)),
-    "DataFrame": lambda X, _: pd.DataFrame(X.reshape(len(X), -1), index=np.arange(len(X))[::-1]).add_prefix("pixel"),
+    "DataFrame": lambda X, _: pd.DataFrame(
+        X.reshape(len(X), -1), index=np.arange(len(X))[::-1]
+    ).add_prefix("pixel"),
     "list": lambda X, _: X.reshape(len(X), -1).tolist(),
     "tensor": lambda X, _: torch.as_tensor(X.reshape(len(X), -1)),
 }
@@ -69,8 +72,12 @@ def test_kinds_for_scikit_learn(data, tmp_path, kind):
     flat = X.reshape(len(X), -1)
     start = slice(0, 40)
     learner = ActiveLearner(flat_classifier(), query_strategy="margin")
-    learner.fit(sp.csr_matrix(rows)[:40] if "csr" in kind else rows[start], y[start].astype(str))
-    expected = ActiveLearner(flat_classifier(), query_strategy="margin").fit(flat[start], y[start].astype(str))
+    learner.fit(
+        sp.csr_matrix(rows)[:40] if "csr" in kind else rows[start], y[start].astype(str)
+    )
+    expected = ActiveLearner(flat_classifier(), query_strategy="margin").fit(
+        flat[start], y[start].astype(str)
+    )
     for _ in range(2):
         indices, chosen = learner.query(rows, n_instances=5)
         again, _ = expected.query(flat, n_instances=5)
@@ -105,7 +112,9 @@ IMAGES = {
     "data set with other labels": lambda X, y, _: Images(X, 9 - y),
     "subset": lambda X, y, _: Subset(Images(np.concatenate([X, X])), range(len(X))),
     "concatenated": lambda X, y, _: ConcatDataset([Images(X[:100]), Images(X[100:])]),
-    "slice data set": lambda X, y, _: SliceDataset(TensorDataset(torch.as_tensor(X), torch.as_tensor(y)), idx=0),
+    "slice data set": lambda X, y, _: SliceDataset(
+        TensorDataset(torch.as_tensor(X), torch.as_tensor(y)), idx=0
+    ),
 }
 
 
@@ -115,7 +124,10 @@ def test_kinds_for_image_classifiers(data, tmp_path, kind):
     pool = IMAGES[kind](X, y, tmp_path)
 
     def make():
-        return ActiveLearner(ImageClassifier(max_epochs=3, verbose=0, random_state=0), query_strategy="entropy")
+        return ActiveLearner(
+            ImageClassifier(max_epochs=3, verbose=0, random_state=0),
+            query_strategy="entropy",
+        )
 
     learner, expected = make(), make()
     labelled, indices = np.arange(60), None
@@ -131,13 +143,17 @@ def test_kinds_for_image_classifiers(data, tmp_path, kind):
         assert not isinstance(rows, (np.ndarray, torch.Tensor))
     learner.teach(rows, y[indices])
     expected.teach(images, y[again])
-    assert np.allclose(learner.predict_proba(pool), expected.predict_proba(X), atol=1e-5)
+    assert np.allclose(
+        learner.predict_proba(pool), expected.predict_proba(X), atol=1e-5
+    )
 
 
 def test_a_pool_on_disk_is_read_only_where_it_must_be(data):
     X, y = data
     pool = Images(X)
-    learner = ActiveLearner(ImageClassifier(max_epochs=1, verbose=0), query_strategy="random")
+    learner = ActiveLearner(
+        ImageClassifier(max_epochs=1, verbose=0), query_strategy="random"
+    )
     learner.fit(Subset(pool, range(30)), y[:30])
     pool.reads = 0
     indices, rows = learner.query(pool, n_instances=5)
@@ -149,7 +165,9 @@ def test_a_pool_on_disk_is_read_only_where_it_must_be(data):
 
 @pytest.mark.parametrize("labels_inside", [False, True])
 @pytest.mark.parametrize("learner_class", [ActiveLearner, DeepActiveLearner])
-def test_a_plain_net_learns_the_labels_that_were_taught(data, labels_inside, learner_class):
+def test_a_plain_net_learns_the_labels_that_were_taught(
+    data, labels_inside, learner_class
+):
     X, y = data[0][:120], data[1][:120]
     pool = Images(X, 9 - y if labels_inside else None)
     learner = learner_class(plain_net(lr=0.02, max_epochs=15))
@@ -180,7 +198,9 @@ def test_images_of_four_axes_and_tensors_on_a_plain_net(data):
     X, y = data
     images = X[:, None].astype(np.float32)
     for pool, labels in [(images, y), (torch.as_tensor(images), torch.as_tensor(y))]:
-        learner = ActiveLearner(plain_net(), X_training=pool[:50], y_training=labels[:50])
+        learner = ActiveLearner(
+            plain_net(), X_training=pool[:50], y_training=labels[:50]
+        )
         indices, rows = learner.query(pool, n_instances=7)
         assert type(rows) is type(pool)
         assert rows.shape == (7, 1, 8, 8)
@@ -215,7 +235,9 @@ def test_a_series_of_file_names():
 def test_subsets_stay_one_subset_however_much_is_taught(data):
     X, y = data
     pool = Images(X)
-    learner = ActiveLearner(Nearest(), X_training=Subset(pool, [0, 1]), y_training=y[:2])
+    learner = ActiveLearner(
+        Nearest(), X_training=Subset(pool, [0, 1]), y_training=y[:2]
+    )
     for i in range(2, 30):
         learner.teach(Subset(pool, [i]), y[i : i + 1], refit=False)
     assert learner.X_training.indices == list(range(30))
@@ -226,14 +248,24 @@ def test_subsets_stay_one_subset_however_much_is_taught(data):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [lambda: plain_net(max_epochs=12), lambda: ImageClassifier(max_epochs=12, verbose=0)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: plain_net(max_epochs=12),
+        lambda: ImageClassifier(max_epochs=12, verbose=0),
+    ],
+)
 def test_a_committee_of_nets_in_parallel(data, make):
     X, y = data
-    committee = Committee([ActiveLearner(make()) for _ in range(2)], random_state=0, n_jobs=2)
+    committee = Committee(
+        [ActiveLearner(make()) for _ in range(2)], random_state=0, n_jobs=2
+    )
     committee.fit(X[:100], y[:100])
     one, two = (m.predict_proba(X) for m in committee)
     assert not np.allclose(one, two)
-    alone = Committee([ActiveLearner(make()) for _ in range(2)], random_state=0).fit(X[:100], y[:100])
+    alone = Committee([ActiveLearner(make()) for _ in range(2)], random_state=0).fit(
+        X[:100], y[:100]
+    )
     assert np.allclose([m.predict_proba(X) for m in alone], [one, two], atol=1e-5)
     indices, rows = committee.query(X, 6)
     committee.teach(rows, y[indices])

@@ -18,7 +18,9 @@ from al_sklearn.learners._query import split_answer
 def learner(digits):
     X, y = digits
     X = X.reshape(len(X), -1) / 255
-    return ActiveLearner(LogisticRegression(max_iter=200), X_training=X[:40], y_training=y[:40])
+    return ActiveLearner(
+        LogisticRegression(max_iter=200), X_training=X[:40], y_training=y[:40]
+    )
 
 
 @pytest.fixture
@@ -66,7 +68,8 @@ def test_two_instances_under_every_convention(learner, pool, answer, scores):
 
 
 @pytest.mark.parametrize(
-    ("answer", "score"), [(7, None), (np.int64(7), None), ((7, 0.5), 0.5), ((7, np.zeros(64)), None)]
+    ("answer", "score"),
+    [(7, None), (np.int64(7), None), ((7, 0.5), 0.5), ((7, np.zeros(64)), None)],
 )
 def test_one_position(answer, score):
     indices, scores = split_answer(answer, 60)
@@ -91,8 +94,12 @@ def test_a_wrong_answer_says_what_is_allowed(answer, error, says):
         split_answer(answer, 60)
 
 
-@pytest.mark.parametrize("error", [ValueError, TypeError, KeyboardInterrupt, StopIteration])
-def test_an_error_of_the_strategy_reaches_the_caller_after_one_call(learner, pool, error):
+@pytest.mark.parametrize(
+    "error", [ValueError, TypeError, KeyboardInterrupt, StopIteration]
+)
+def test_an_error_of_the_strategy_reaches_the_caller_after_one_call(
+    learner, pool, error
+):
     calls = []
 
     def broken(classifier, X):
@@ -158,7 +165,8 @@ def test_random_state_reaches_strategies_that_take_one(learner, pool):
 
 
 @pytest.mark.parametrize(
-    ("n_instances", "n", "says"), [(1, 0, "empty"), (61, 60, "1 to 60"), (0, 60, "1 to 60"), (1.5, 60, "integer")]
+    ("n_instances", "n", "says"),
+    [(1, 0, "empty"), (61, 60, "1 to 60"), (0, 60, "1 to 60"), (1.5, 60, "integer")],
 )
 def test_bad_pools(learner, pool, n_instances, n, says):
     with pytest.raises(ValueError, match=says):

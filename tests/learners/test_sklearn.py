@@ -1,4 +1,5 @@
-"""scikit-learn's conventions: parameters, clone, repr, pickle, tags, routing, model selection, pandas."""
+"""scikit-learn's conventions: parameters, clone, repr, pickle, tags, routing, model
+selection, pandas."""
 
 import pickle
 
@@ -26,11 +27,16 @@ X, Y = load_iris(return_X_y=True)
 
 
 def active():
-    return ActiveLearner(LogisticRegression(max_iter=500), query_strategy=margin, random_state=3)
+    return ActiveLearner(
+        LogisticRegression(max_iter=500), query_strategy=margin, random_state=3
+    )
 
 
 def committee():
-    return Committee([ActiveLearner(LogisticRegression(max_iter=500)), ActiveLearner(GaussianNB())], random_state=3)
+    return Committee(
+        [ActiveLearner(LogisticRegression(max_iter=500)), ActiveLearner(GaussianNB())],
+        random_state=3,
+    )
 
 
 both = pytest.mark.parametrize("make", [active, committee])
@@ -39,14 +45,20 @@ both = pytest.mark.parametrize("make", [active, committee])
 def test_learners_are_modals():
     assert isinstance(active(), modAL.models.ActiveLearner)
     assert isinstance(committee(), modAL.models.Committee)
-    assert isinstance(CommitteeRegressor([ActiveLearner(LinearRegression())]), modAL.models.CommitteeRegressor)
+    assert isinstance(
+        CommitteeRegressor([ActiveLearner(LinearRegression())]),
+        modAL.models.CommitteeRegressor,
+    )
 
 
 # What modAL's contract asks for and scikit-learn's forbids.
 KNOWN = {
-    "check_estimators_overwrite_params": "the estimator given is the one that is fitted, as in modAL",
-    "check_dont_overwrite_parameters": "X_training and y_training are public, as in modAL",
-    "check_do_not_raise_errors_in_init_or_set_params": "the constructor fits, so it checks",
+    "check_estimators_overwrite_params": "the estimator given is the one that is "
+    "fitted, as in modAL",
+    "check_dont_overwrite_parameters": "X_training and y_training are public, "
+    "as in modAL",
+    "check_do_not_raise_errors_in_init_or_set_params": "the constructor fits, "
+    "so it checks",
     "check_classifier_data_not_an_array": "rows need a length",
 }
 
@@ -54,7 +66,9 @@ KNOWN = {
 @both
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learns_own_checks(make):
-    results = check_estimator(make(), on_fail=None, on_skip=None, expected_failed_checks=KNOWN)
+    results = check_estimator(
+        make(), on_fail=None, on_skip=None, expected_failed_checks=KNOWN
+    )
     assert [result for result in results if result["status"] == "failed"] == []
     assert len([result for result in results if result["status"] == "passed"]) > 45
 
@@ -74,9 +88,15 @@ def test_clone_is_an_unfitted_learner_without_labels(make):
 
 
 def test_parameters_are_everything_but_data():
-    learner = ActiveLearner(LogisticRegression(max_iter=500), X_training=X, y_training=Y, on_transformed=True)
+    learner = ActiveLearner(
+        LogisticRegression(max_iter=500),
+        X_training=X,
+        y_training=Y,
+        on_transformed=True,
+    )
     assert sorted(learner.get_params(deep=False)) == [
-        "bootstrap_init", "estimator", "force_all_finite", "on_transformed", "query_strategy", "random_state",
+        "bootstrap_init", "estimator", "force_all_finite", "on_transformed",
+        "query_strategy", "random_state",
     ]  # fmt: skip
     assert learner.get_params()["estimator__C"] == 1.0
     learner.set_params(estimator__C=2.0, query_strategy="entropy")
@@ -114,7 +134,9 @@ def test_pickle(make):
     learner = make().fit(X, Y)
     copy = pickle.loads(pickle.dumps(learner))
     assert np.array_equal(copy.predict_proba(X), learner.predict_proba(X))
-    assert np.array_equal(copy.query(X, n_instances=3)[0], learner.query(X, n_instances=3)[0])
+    assert np.array_equal(
+        copy.query(X, n_instances=3)[0], learner.query(X, n_instances=3)[0]
+    )
     assert len(copy.teach(X[:5], Y[:5]).X_training) == 155
 
 
@@ -166,7 +188,11 @@ def test_grid_search(make):
 
 
 def test_a_pipeline_inside():
-    learner = ActiveLearner(make_pipeline(StandardScaler(), LogisticRegression()), X_training=X[::5], y_training=Y[::5])
+    learner = ActiveLearner(
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        X_training=X[::5],
+        y_training=Y[::5],
+    )
     indices, rows = learner.query(X, n_instances=3)
     learner.teach(rows, Y[indices])
     assert learner.n_features_in_ == 4
@@ -179,10 +205,18 @@ def test_sample_weight_is_routed(make):
     weight = np.where(Y == 2, 0.0, 1.0)
     with config_context(enable_metadata_routing=True):
         # A class without weight is one that naive Bayes warns of.
-        learner = make() if make is active else make().set_params(learner_1__estimator=LogisticRegression(max_iter=99))
-        estimators = [learner.estimator] if make is active else [m.estimator for m in learner]
+        learner = (
+            make()
+            if make is active
+            else make().set_params(learner_1__estimator=LogisticRegression(max_iter=99))
+        )
+        estimators = (
+            [learner.estimator] if make is active else [m.estimator for m in learner]
+        )
         for estimator in estimators:
-            estimator.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+            estimator.set_fit_request(sample_weight=True).set_score_request(
+                sample_weight=True
+            )
         if make is committee:
             learner.set_score_request(sample_weight=True)
         scores = cross_val_score(learner, X, Y, params={"sample_weight": weight}, cv=3)
@@ -202,7 +236,9 @@ def test_pandas_in_and_pandas_out():
     # An index that contradicts the positions, as after any filtering or shuffling.
     order = np.random.default_rng(0).permutation(150)
     frame, y = frame.iloc[order], y.iloc[order]
-    learner = ActiveLearner(LogisticRegression(max_iter=500), X_training=frame[:30], y_training=y[:30])
+    learner = ActiveLearner(
+        LogisticRegression(max_iter=500), X_training=frame[:30], y_training=y[:30]
+    )
     pool, labels = frame[30:], y[30:]
     indices, rows = learner.query(pool, n_instances=4)
     assert isinstance(rows, pd.DataFrame)
@@ -220,7 +256,9 @@ def test_pandas_in_and_pandas_out():
 
 def test_set_output_stays_what_it_was():
     frame, y = load_iris(return_X_y=True, as_frame=True)
-    pipeline = make_pipeline(StandardScaler().set_output(transform="pandas"), LogisticRegression())
+    pipeline = make_pipeline(
+        StandardScaler().set_output(transform="pandas"), LogisticRegression()
+    )
     learner = ActiveLearner(pipeline, X_training=frame, y_training=y)
     assert isinstance(learner.transform_without_estimating(frame), pd.DataFrame)
     group = Committee([learner, ActiveLearner(clone(pipeline)).fit(frame, y)])

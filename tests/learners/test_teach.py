@@ -1,4 +1,5 @@
-"""fit, teach, refit, relabel, forget: which rows the estimator sees, and what is stored."""
+"""fit, teach, refit, relabel, forget: which rows the estimator sees, and what is
+stored."""
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,10 @@ class Recorder(ClassifierMixin, BaseEstimator):
         self.warm_start = warm_start
 
     def fit(self, X, y, sample_weight=None, epochs=None):
-        self.calls_ = [*getattr(self, "calls_", []), (X, y, sample_weight, epochs, self.warm_start)]
+        self.calls_ = [
+            *getattr(self, "calls_", []),
+            (X, y, sample_weight, epochs, self.warm_start),
+        ]
         self.classes_ = np.unique(y)
         return self
 
@@ -69,7 +73,11 @@ def test_only_new_with_and_without_storing(learner, how, store):
 
 
 def test_training_from_scratch_and_fine_tune_set_warm_start_for_one_fit():
-    learner = ActiveLearner(make_pipeline(StandardScaler(), Recorder(warm_start=True)), X_training=X, y_training=Y)
+    learner = ActiveLearner(
+        make_pipeline(StandardScaler(), Recorder(warm_start=True)),
+        X_training=X,
+        y_training=Y,
+    )
     for training, warm in [("from_scratch", False), ("fine_tune", True), (None, True)]:
         learner.teach(X[:2], Y[:2], training=training)
         assert learner.estimator[-1].calls_[-1][4] is warm
@@ -80,7 +88,9 @@ def test_fine_tune_goes_on_from_the_present_weights(digits):
     images, y = digits
     images = images.reshape(len(images), -1) / 255
     learner = ActiveLearner(
-        SGDClassifier(max_iter=1, tol=None, random_state=0), X_training=images[:500], y_training=y[:500]
+        SGDClassifier(max_iter=1, tol=None, random_state=0),
+        X_training=images[:500],
+        y_training=y[:500],
     )
     before = learner.estimator.coef_.copy()
     learner.refit(training="from_scratch")
@@ -119,7 +129,13 @@ def test_refit_false_labels_much_and_fits_once(learner):
 
 def test_bootstrap_is_repeatable():
     def samples(random_state):
-        learner = ActiveLearner(Recorder(), X_training=X, y_training=Y, bootstrap_init=True, random_state=random_state)
+        learner = ActiveLearner(
+            Recorder(),
+            X_training=X,
+            y_training=Y,
+            bootstrap_init=True,
+            random_state=random_state,
+        )
         learner.teach(X[:5], Y[:5], bootstrap=True)
         learner.teach(X[:5], Y[:5], bootstrap=True, only_new=True)
         return [call[0] for call in learner.estimator.calls_]
@@ -151,7 +167,10 @@ def test_sample_weight_stays_with_its_rows(learner):
     assert last(learner)[2].tolist() == [5, 6]
     learner.fit(X, Y)
     assert last(learner)[2] is None
-    with pytest.raises(ValueError, match=r"sample_weight must have one value for each row taught \(2\), got 3"):
+    with pytest.raises(
+        ValueError,
+        match=r"sample_weight must have one value for each row taught \(2\), got 3",
+    ):
         learner.teach(X[:2], Y[:2], sample_weight=[1, 2, 3])
 
 
@@ -193,7 +212,8 @@ def test_forget(learner):
 
 
 @pytest.mark.parametrize(
-    ("indices", "says"), [([20], "0 to 19"), ([-1], "0 to 19"), ([1, 1], "twice"), ([0.5], "integer")]
+    ("indices", "says"),
+    [([20], "0 to 19"), ([-1], "0 to 19"), ([1, 1], "twice"), ([0.5], "integer")],
 )
 def test_relabel_and_forget_check_positions(learner, indices, says):
     learner.fit(X, Y)
@@ -236,12 +256,19 @@ NAN = np.where(X == 7, np.nan, X)
         ({"a": X, "b": NAN}, Y, ValueError, "X holds NaN"),
         (X, np.where(Y == 1, np.nan, Y), ValueError, "y holds NaN"),
         (X, ["a", None] * 10, ValueError, "y holds NaN"),
-        (np.zeros((3, 5)), Y[:3], ValueError, r"have shape \(5,\), those known so far have \(2,\)"),
+        (
+            np.zeros((3, 5)),
+            Y[:3],
+            ValueError,
+            r"have shape \(5,\), those known so far have \(2,\)",
+        ),
         (X[:2], ["a", "b"], ValueError, "both numbers or both strings"),
         (X[:2], Y[:2, None], ValueError, "rows of y have shape"),
     ],
 )
-def test_bad_input_is_one_clear_sentence_and_changes_nothing(learner, rows, labels, error, says):
+def test_bad_input_is_one_clear_sentence_and_changes_nothing(
+    learner, rows, labels, error, says
+):
     with pytest.raises(error, match=says):
         learner.teach(rows, labels)
     assert len(learner.estimator.calls_) == 1
@@ -249,7 +276,9 @@ def test_bad_input_is_one_clear_sentence_and_changes_nothing(learner, rows, labe
 
 
 def test_force_all_finite_false_lets_nan_through():
-    learner = ActiveLearner(Recorder(), X_training=X, y_training=Y, force_all_finite=False).teach(NAN, Y)
+    learner = ActiveLearner(
+        Recorder(), X_training=X, y_training=Y, force_all_finite=False
+    ).teach(NAN, Y)
     assert np.isnan(learner.X_training).sum() == 1
 
 
@@ -269,7 +298,9 @@ def test_the_constructor_says_what_is_wrong(arguments, error, says):
         ActiveLearner(**{"estimator": Recorder(), **arguments})
 
 
-@pytest.mark.parametrize("arguments", [{"training": "scratch"}, {"training": "fine_tune", "only_new": True}])
+@pytest.mark.parametrize(
+    "arguments", [{"training": "scratch"}, {"training": "fine_tune", "only_new": True}]
+)
 def test_contradictory_training(learner, arguments):
     with pytest.raises(ValueError, match="training"):
         learner.teach(X, Y, **arguments)

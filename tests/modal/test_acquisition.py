@@ -1,4 +1,5 @@
-"""al_sklearn.modal.acquisition: modAL's formulas, and what they give where the standard deviation is 0."""
+"""al_sklearn.modal.acquisition: modAL's formulas, and what they give where the standard
+deviation is 0."""
 
 import modAL.acquisition
 import numpy as np
@@ -18,16 +19,20 @@ STD = np.array([1.0, 0.5, 0.1, 2.0])
 def test_formulas():
     z = (MEAN - 1.2 - 0.1) / STD
     assert np.allclose(ours.PI(MEAN, STD, 1.2, 0.1), norm.cdf(z))
-    assert np.allclose(ours.EI(MEAN, STD, 1.2, 0.1), STD * (z * norm.cdf(z) + norm.pdf(z)))
+    assert np.allclose(
+        ours.EI(MEAN, STD, 1.2, 0.1), STD * (z * norm.cdf(z) + norm.pdf(z))
+    )
     assert np.allclose(ours.UCB(MEAN, STD, 2.0), MEAN + 2 * STD)
     for name in ("PI", "EI"):
         assert np.allclose(
-            getattr(ours, name)(MEAN, STD, 1.2, 0.1), getattr(modAL.acquisition, name)(MEAN, STD, 1.2, 0.1)
+            getattr(ours, name)(MEAN, STD, 1.2, 0.1),
+            getattr(modAL.acquisition, name)(MEAN, STD, 1.2, 0.1),
         )
 
 
 def test_certain_values_give_no_nan():
-    # modAL divides by 0 here: NaN where the mean is the maximum, as it is at the best place known.
+    # modAL divides by 0 here: NaN where the mean is the maximum, as it is at the best
+    # place known.
     mean, std = np.array([1.0, 2.0, 0.5]), np.zeros(3)
     assert ours.PI(mean, std, 1.0, 0).tolist() == [0, 1, 0]
     assert ours.EI(mean, std, 1.0, 0).tolist() == [0, 1, 0]
@@ -38,7 +43,13 @@ def optimizer():
     X = np.linspace(0, 10, 60)[:, None]
     y = X.ravel() * np.sin(X.ravel())
     kernel = RBF(1.0, length_scale_bounds="fixed")
-    return X, y, BayesianOptimizer(GaussianProcessRegressor(kernel), X_training=X[::15], y_training=y[::15])
+    return (
+        X,
+        y,
+        BayesianOptimizer(
+            GaussianProcessRegressor(kernel), X_training=X[::15], y_training=y[::15]
+        ),
+    )
 
 
 @pytest.mark.parametrize("name", ["PI", "EI", "UCB"])
@@ -67,4 +78,6 @@ def test_cold_start(name):
     utility = getattr(ours, f"optimizer_{name}")(Unfitted(), np.zeros((5, 2)))
     assert utility.shape == (5,)
     assert len(set(utility)) == 1
-    assert getattr(ours, f"max_{name}")(Unfitted(), np.zeros((5, 2)), n_instances=2)[0].tolist() == [0, 1]
+    assert getattr(ours, f"max_{name}")(Unfitted(), np.zeros((5, 2)), n_instances=2)[
+        0
+    ].tolist() == [0, 1]

@@ -1,4 +1,5 @@
-"""al_sklearn.modal.batch: Cardoso's ranked batch against a slow reference, and where modAL's went wrong."""
+"""al_sklearn.modal.batch: Cardoso's ranked batch against a slow reference, and where
+modAL's went wrong."""
 
 import modAL.batch
 import numpy as np
@@ -35,7 +36,9 @@ def slow_ranked_batch(labelled, pool, uncertainty, n, metric="euclidean"):
         scores = []
         for i in left:
             nearest = cdist(pool[[i]], np.array(labelled), metric).min()
-            scores.append(alpha * (1 - 1 / (1 + nearest)) + (1 - alpha) * uncertainty[i])
+            scores.append(
+                alpha * (1 - 1 / (1 + nearest)) + (1 - alpha) * uncertainty[i]
+            )
         best = left[int(np.argmax(scores))]
         ranking.append(best)
         left.remove(best)
@@ -51,7 +54,9 @@ def test_ranked_batch(data, metric, n_jobs):
     learner = ActiveLearner(GaussianNB(), X_training=X[:20], y_training=y[:20])
     uncertainty = 1 - learner.predict_proba(X[20:]).max(axis=1)
     slow = slow_ranked_batch(X[:20], X[20:], uncertainty, 8, metric)
-    indices, scores = ours.uncertainty_batch_sampling(learner, X[20:], 8, metric, n_jobs)
+    indices, scores = ours.uncertainty_batch_sampling(
+        learner, X[20:], 8, metric, n_jobs
+    )
     assert indices.tolist() == slow
     assert np.allclose(scores, uncertainty[slow])
     theirs = modAL.batch.uncertainty_batch_sampling(learner, X[20:], 8, metric, n_jobs)
@@ -76,7 +81,10 @@ def test_cold_start_on_images(digits, kind):
     net = plain_net().initialize()
     learner = ActiveLearner(net, ours.uncertainty_batch_sampling)
     indices, rows = learner.query(images, n_instances=5)
-    assert indices[0] == slow_ranked_batch([], np.asarray(images).reshape(60, -1), np.ones(60), 1)[0]
+    assert (
+        indices[0]
+        == slow_ranked_batch([], np.asarray(images).reshape(60, -1), np.ones(60), 1)[0]
+    )
     assert rows.shape == (5, 1, 8, 8)
     _, row = ours.select_cold_start_instance(images)
     assert row.shape == (1, 1, 8, 8)
@@ -86,7 +94,9 @@ def test_cold_start_on_images(digits, kind):
 
 def test_a_committee_knows_what_its_members_were_taught(data):
     X, y = data
-    committee = Committee([ActiveLearner(GaussianNB()), ActiveLearner(LogisticRegression(max_iter=500))])
+    committee = Committee(
+        [ActiveLearner(GaussianNB()), ActiveLearner(LogisticRegression(max_iter=500))]
+    )
     committee.fit(X[:20], y[:20])
     uncertainty = 1 - committee.predict_proba(X[20:]).max(axis=1)
     warm = slow_ranked_batch(X[:20], X[20:], uncertainty, 5)
@@ -101,7 +111,10 @@ def test_a_committee_knows_what_its_members_were_taught(data):
 def test_on_transformed(data, members):
     X, y = data
     X = X * np.linspace(1, 30, 64)
-    pipelines = [make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)) for _ in range(members)]
+    pipelines = [
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+        for _ in range(members)
+    ]
     learners = [ActiveLearner(pipe, on_transformed=True) for pipe in pipelines]
     learner = learners[0] if members == 1 else Committee(learners, on_transformed=True)
     learner.fit(X[:40], y[:40])
@@ -114,10 +127,16 @@ def test_on_transformed(data, members):
 @pytest.mark.parametrize("kind", [sp.csr_matrix, pd.DataFrame, np.ndarray.tolist])
 def test_kinds(data, kind):
     X, y = data
-    learner = ActiveLearner(LogisticRegression(max_iter=500), X_training=kind(X[:20]), y_training=y[:20])
-    expected = ActiveLearner(LogisticRegression(max_iter=500), X_training=X[:20], y_training=y[:20])
+    learner = ActiveLearner(
+        LogisticRegression(max_iter=500), X_training=kind(X[:20]), y_training=y[:20]
+    )
+    expected = ActiveLearner(
+        LogisticRegression(max_iter=500), X_training=X[:20], y_training=y[:20]
+    )
     got = ours.uncertainty_batch_sampling(learner, kind(X[20:]), 5)[0]
-    assert got.tolist() == ours.uncertainty_batch_sampling(expected, X[20:], 5)[0].tolist()
+    assert (
+        got.tolist() == ours.uncertainty_batch_sampling(expected, X[20:], 5)[0].tolist()
+    )
 
 
 def test_select_instance_changes_no_mask(data):
@@ -130,7 +149,9 @@ def test_select_instance_changes_no_mask(data):
     assert after.sum() == 28
     assert not after[position]
     assert np.array_equal(row, X[20:50][[position]])
-    again = modAL.batch.select_instance(X[:20], X[20:50], uncertainty, mask.copy(), "euclidean", None)
+    again = modAL.batch.select_instance(
+        X[:20], X[20:50], uncertainty, mask.copy(), "euclidean", None
+    )
     assert again[0] == position
 
 

@@ -1,4 +1,5 @@
-"""al_sklearn.modal.cluster, which modAL cannot import: hierarchical sampling (Dasgupta & Hsu 2008)."""
+"""al_sklearn.modal.cluster, which modAL cannot import: hierarchical sampling (Dasgupta
+& Hsu 2008)."""
 
 import numpy as np
 import pytest
@@ -12,7 +13,12 @@ from al_sklearn.modal.cluster import HierarchicalClustering
 def blobs():
     """Three clusters: 0 and 1 are pure, the third is half of each of two classes."""
     rng = np.random.default_rng(0)
-    X = np.concatenate([rng.normal(centre, 0.3, size=(100, 2)) for centre in [(0, 0), (10, 0), (0, 10)]])
+    X = np.concatenate(
+        [
+            rng.normal(centre, 0.3, size=(100, 2))
+            for centre in [(0, 0), (10, 0), (0, 10)]
+        ]
+    )
     y = np.repeat([0, 1, 2], 100)
     y[200:] = np.arange(100) % 2 + 2
     return X, y, np.repeat([0, 1, 2], 100)
@@ -31,7 +37,10 @@ def test_labels_go_where_clusters_are_not_pure(blobs):
     X, y, cluster = blobs
     start = np.arange(0, 300, 5)
     learner = ActiveLearner(
-        GaussianNB(), HierarchicalClustering(random_state=0), X_training=X[start], y_training=y[start]
+        GaussianNB(),
+        HierarchicalClustering(random_state=0),
+        X_training=X[start],
+        y_training=y[start],
     )
     pool = np.delete(np.arange(300), start)
     errors = HierarchicalClustering(random_state=0).compute_errors(learner, X[pool])
@@ -56,7 +65,9 @@ def test_every_row_can_be_asked_for_and_draws_repeat(blobs):
 
 def test_images(digits):
     images = digits[0][:300, None].astype(np.float32)
-    learner = ActiveLearner(GaussianNB(), HierarchicalClustering(max_leaves=60, random_state=0))
+    learner = ActiveLearner(
+        GaussianNB(), HierarchicalClustering(max_leaves=60, random_state=0)
+    )
     _, rows = learner.query(images, n_instances=10)
     assert rows.shape == (10, 1, 8, 8)
     with pytest.raises(ValueError, match="1 to 300"):

@@ -1,4 +1,5 @@
-"""al_sklearn.modal.disagreement: labels of any type, members that know different classes, order, ties."""
+"""al_sklearn.modal.disagreement: labels of any type, members that know different
+classes, order, ties."""
 
 import modAL.disagreement
 import numpy as np
@@ -18,7 +19,10 @@ NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 
 def slow_vote_entropy(committee):
     votes = np.array([learner.predict(X) for learner in committee]).T
-    return [entropy([np.mean(row == label) for label in committee.classes_]) for row in votes]
+    return [
+        entropy([np.mean(row == label) for label in committee.classes_])
+        for row in votes
+    ]
 
 
 def slow_consensus_entropy(committee):
@@ -46,12 +50,18 @@ STRATEGIES = {
 def committee(request):
     y = Y if request.param == "numbers" else NAMES
     members = [
-        ActiveLearner(DecisionTreeClassifier(max_depth=1, random_state=i), X_training=X[i::9], y_training=y[i::9])
+        ActiveLearner(
+            DecisionTreeClassifier(max_depth=1, random_state=i),
+            X_training=X[i::9],
+            y_training=y[i::9],
+        )
         for i in range(3)
     ]
     if request.param == "different classes":
         members[0].fit(X[:100], y[:100])
-    return Committee([*members, ActiveLearner(GaussianNB(), X_training=X[::7], y_training=y[::7])])
+    return Committee(
+        [*members, ActiveLearner(GaussianNB(), X_training=X[::7], y_training=y[::7])]
+    )
 
 
 @pytest.mark.parametrize("name", MEASURES)
@@ -70,7 +80,9 @@ def test_strategies(committee, name):
     assert np.allclose(slow[indices], metrics)
     shuffled, metrics = strategy(committee, X, 7, random_tie_break=True, random_state=1)
     assert np.all(np.diff(metrics) <= 0)
-    assert np.array_equal(shuffled, strategy(committee, X, 7, random_tie_break=True, random_state=1)[0])
+    assert np.array_equal(
+        shuffled, strategy(committee, X, 7, random_tie_break=True, random_state=1)[0]
+    )
     committee.query_strategy = strategy
     assert committee.query(X, 7)[0].tolist() == indices.tolist()
 
@@ -86,10 +98,14 @@ def test_cold_start_is_modals(name):
 def test_max_std():
     X, y = load_diabetes(return_X_y=True)
     members = [ActiveLearner(DecisionTreeRegressor(max_depth=3)) for _ in range(4)]
-    committee = CommitteeRegressor(members, random_state=0).fit(X[:99], y[:99], bootstrap=True)
+    committee = CommitteeRegressor(members, random_state=0).fit(
+        X[:99], y[:99], bootstrap=True
+    )
     std = np.std([m.predict(X) for m in members], axis=0)
     indices, metrics = ours.max_std_sampling(committee, X, 5)
     assert np.allclose(metrics, np.sort(std)[::-1][:5])
     theirs = modAL.disagreement.max_std_sampling(committee, X, 5)
-    assert np.allclose(np.sort(std[theirs[0] if isinstance(theirs, tuple) else theirs]), metrics[::-1])
+    assert np.allclose(
+        np.sort(std[theirs[0] if isinstance(theirs, tuple) else theirs]), metrics[::-1]
+    )
     assert np.allclose(std[indices], metrics)

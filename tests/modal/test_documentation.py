@@ -6,7 +6,13 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_sample_image, load_wine
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_iris,
+    load_sample_image,
+    load_wine,
+)
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, Matern, WhiteKernel
@@ -24,12 +30,31 @@ from torch import nn
 from al_sklearn.modal.acquisition import max_EI, max_PI, max_UCB, optimizer_EI
 from al_sklearn.modal.batch import uncertainty_batch_sampling
 from al_sklearn.modal.density import information_density
-from al_sklearn.modal.disagreement import max_disagreement_sampling, max_std_sampling, vote_entropy_sampling
+from al_sklearn.modal.disagreement import (
+    max_disagreement_sampling,
+    max_std_sampling,
+    vote_entropy_sampling,
+)
 from al_sklearn.modal.dropout import mc_dropout_bald, mc_dropout_max_entropy
-from al_sklearn.modal.models import ActiveLearner, BayesianOptimizer, Committee, CommitteeRegressor, DeepActiveLearner
+from al_sklearn.modal.models import (
+    ActiveLearner,
+    BayesianOptimizer,
+    Committee,
+    CommitteeRegressor,
+    DeepActiveLearner,
+)
 from al_sklearn.modal.multilabel import SVM_binary_minimum, avg_confidence, max_loss
-from al_sklearn.modal.uncertainty import classifier_margin, classifier_uncertainty, entropy_sampling, margin_sampling
-from al_sklearn.modal.utils.combination import make_linear_combination, make_product, make_query_strategy
+from al_sklearn.modal.uncertainty import (
+    classifier_margin,
+    classifier_uncertainty,
+    entropy_sampling,
+    margin_sampling,
+)
+from al_sklearn.modal.utils.combination import (
+    make_linear_combination,
+    make_product,
+    make_query_strategy,
+)
 from al_sklearn.modal.utils.selection import multi_argmax, weighted_random
 
 mpl.use("Agg")
@@ -48,7 +73,9 @@ def test_pool_based_sampling(rng):
     training = rng.choice(150, size=3, replace=False)
     X_pool, y_pool = np.delete(IRIS_X, training, axis=0), np.delete(IRIS_Y, training)
     learner = ActiveLearner(
-        estimator=KNeighborsClassifier(n_neighbors=3), X_training=IRIS_X[training], y_training=IRIS_Y[training]
+        estimator=KNeighborsClassifier(n_neighbors=3),
+        X_training=IRIS_X[training],
+        y_training=IRIS_Y[training],
     )
     unqueried_score = learner.score(IRIS_X, IRIS_Y)
     for _ in range(20):
@@ -56,7 +83,10 @@ def test_pool_based_sampling(rng):
         # As written there: one row, reshaped.
         X, y = X_pool[query_index].reshape(1, -1), y_pool[query_index].reshape(1)
         learner.teach(X=X, y=y)
-        X_pool, y_pool = np.delete(X_pool, query_index, axis=0), np.delete(y_pool, query_index)
+        X_pool, y_pool = (
+            np.delete(X_pool, query_index, axis=0),
+            np.delete(y_pool, query_index),
+        )
     assert learner.score(IRIS_X, IRIS_Y) >= max(unqueried_score, 0.9)
     assert len(X_pool) == 127
 
@@ -74,7 +104,10 @@ def test_ranked_batch_mode_sampling(rng):
         query_index, query_instance = learner.query(X_pool)
         assert query_instance.shape == (3, 4)
         learner.teach(X=X_pool[query_index], y=y_pool[query_index])
-        X_pool, y_pool = np.delete(X_pool, query_index, axis=0), np.delete(y_pool, query_index)
+        X_pool, y_pool = (
+            np.delete(X_pool, query_index, axis=0),
+            np.delete(y_pool, query_index),
+        )
     assert learner.score(IRIS_X, IRIS_Y) > 0.9
 
 
@@ -110,7 +143,9 @@ def test_active_regression(rng):
         return query_idx, X[query_idx]
 
     initial = rng.choice(range(len(X)), size=5, replace=False)
-    kernel = RBF(length_scale=1.0, length_scale_bounds=(1e-1, 1e2)) + WhiteKernel(0.1, (1e-3, 1e1))
+    kernel = RBF(length_scale=1.0, length_scale_bounds=(1e-1, 1e2)) + WhiteKernel(
+        0.1, (1e-3, 1e1)
+    )
     regressor = ActiveLearner(
         estimator=GaussianProcessRegressor(kernel=kernel),
         query_strategy=GP_regression_std,
@@ -129,7 +164,10 @@ def test_ensemble_regression(rng):
     X = np.concatenate((rng.random(100) - 1, rng.random(100)))
     y = np.abs(X) + rng.normal(scale=0.2, size=X.shape)
     kernel = RBF(1.0, (1e-2, 1e3)) + WhiteKernel(1, (1e-10, 1e1))
-    initial_idx = [rng.choice(range(100), size=10, replace=False), rng.choice(range(100, 200), size=10, replace=False)]
+    initial_idx = [
+        rng.choice(range(100), size=10, replace=False),
+        rng.choice(range(100, 200), size=10, replace=False),
+    ]
 
     def ensemble_regression_std(regressor, X):
         _, std = regressor.predict(X, return_std=True)
@@ -144,7 +182,9 @@ def test_ensemble_regression(rng):
             )
             for idx in initial_idx
         ]
-        committee = CommitteeRegressor(learner_list=learner_list, query_strategy=strategy)
+        committee = CommitteeRegressor(
+            learner_list=learner_list, query_strategy=strategy
+        )
         before = committee.predict(X.reshape(-1, 1), return_std=True)[1].mean()
         for _ in range(5):
             query_idx, _ = committee.query(X.reshape(-1, 1))
@@ -152,7 +192,11 @@ def test_ensemble_regression(rng):
         assert committee.predict(X.reshape(-1, 1), return_std=True)[1].mean() < before
 
 
-@pytest.mark.parametrize("strategy", [max_EI, partial(max_PI, tradeoff=0.5), max_UCB], ids=["EI", "PI", "UCB"])
+@pytest.mark.parametrize(
+    "strategy",
+    [max_EI, partial(max_PI, tradeoff=0.5), max_UCB],
+    ids=["EI", "PI", "UCB"],
+)
 def test_bayesian_optimization(strategy):
     X = np.linspace(0, 20, 1000).reshape(-1, 1)
     y = np.sin(X) / 2 - ((10 - X) ** 2) / 50 + 2
@@ -182,13 +226,23 @@ def test_query_by_committee(rng):
                 y_training=y_pool[train_idx],
             )
         )
-        X_pool, y_pool = np.delete(X_pool, train_idx, axis=0), np.delete(y_pool, train_idx)
-    committee = Committee(learner_list=learner_list, query_strategy=vote_entropy_sampling)
+        X_pool, y_pool = (
+            np.delete(X_pool, train_idx, axis=0),
+            np.delete(y_pool, train_idx),
+        )
+    committee = Committee(
+        learner_list=learner_list, query_strategy=vote_entropy_sampling
+    )
     unqueried = committee.score(IRIS_X, IRIS_Y)
     for _ in range(15):
         query_idx, _ = committee.query(X_pool)
-        committee.teach(X=X_pool[query_idx].reshape(1, -1), y=y_pool[query_idx].reshape(1))
-        X_pool, y_pool = np.delete(X_pool, query_idx, axis=0), np.delete(y_pool, query_idx)
+        committee.teach(
+            X=X_pool[query_idx].reshape(1, -1), y=y_pool[query_idx].reshape(1)
+        )
+        X_pool, y_pool = (
+            np.delete(X_pool, query_idx, axis=0),
+            np.delete(y_pool, query_idx),
+        )
     assert committee.score(IRIS_X, IRIS_Y) >= max(unqueried, 0.93)
 
 
@@ -196,10 +250,17 @@ def test_bootstrapping_and_bagging():
     X, y = load_wine(return_X_y=True)
     X = StandardScaler().fit_transform(X)
     learners = [
-        ActiveLearner(estimator=KNeighborsClassifier(n_neighbors=5), X_training=X, y_training=y, bootstrap_init=True)
+        ActiveLearner(
+            estimator=KNeighborsClassifier(n_neighbors=5),
+            X_training=X,
+            y_training=y,
+            bootstrap_init=True,
+        )
         for _ in range(3)
     ]
-    committee = Committee(learner_list=learners, query_strategy=max_disagreement_sampling, random_state=0)
+    committee = Committee(
+        learner_list=learners, query_strategy=max_disagreement_sampling, random_state=0
+    )
     committee.rebag()
     one = committee.vote_proba(X)
     committee.rebag()
@@ -219,8 +280,12 @@ def test_information_density():
 
 def test_custom_query_strategies(rng):
     X, y = load_wine(return_X_y=True)
-    linear_combination = make_linear_combination(classifier_uncertainty, classifier_margin, weights=[1.0, -1.0])
-    product = make_product(classifier_uncertainty, classifier_uncertainty, exponents=[0.5, 0.5])
+    linear_combination = make_linear_combination(
+        classifier_uncertainty, classifier_margin, weights=[1.0, -1.0]
+    )
+    product = make_product(
+        classifier_uncertainty, classifier_uncertainty, exponents=[0.5, 0.5]
+    )
 
     # As written there; modAL before 0.4 asked for the rows as well.
     def custom_query_strategy(classifier, X, a_keyword_argument=42):
@@ -240,7 +305,9 @@ def test_custom_query_strategies(rng):
         make_query_strategy(utility_measure=product, selector=weighted_random),
     ]
     for strategy in strategies:
-        learner = ActiveLearner(GaussianNB(), strategy, X_training=X[::20], y_training=y[::20])
+        learner = ActiveLearner(
+            GaussianNB(), strategy, X_training=X[::20], y_training=y[::20]
+        )
         query_idx, rows = learner.query(X)
         assert np.array_equal(rows, X[query_idx])
         learner.teach(rows, y[query_idx])
@@ -248,14 +315,19 @@ def test_custom_query_strategies(rng):
 
 
 @pytest.mark.parametrize("strategy", [SVM_binary_minimum, max_loss, avg_confidence])
-@pytest.mark.filterwarnings("ignore:The `probability` parameter was deprecated:FutureWarning")
+@pytest.mark.filterwarnings(
+    "ignore:The `probability` parameter was deprecated:FutureWarning"
+)
 def test_multilabel_classification(strategy):
     X, y = load_wine(return_X_y=True)
     X = StandardScaler().fit_transform(X)
-    # Two questions at once: is the wine of the first kind, and has it more alcohol than most?
+    # Two questions at once: is the wine of the first kind, and has it more alcohol than
+    # most?
     labels = np.stack([y == 0, X[:, 0] > 0.5], axis=1).astype(int)
     learner = ActiveLearner(
-        estimator=OneVsRestClassifier(SVC(kernel="linear", probability=True, random_state=0)),
+        estimator=OneVsRestClassifier(
+            SVC(kernel="linear", probability=True, random_state=0)
+        ),
         query_strategy=strategy,
         X_training=X[::9],
         y_training=labels[::9],
@@ -313,8 +385,12 @@ def test_scikit_learn_workflows():
 class Torch_Model(nn.Module):
     def __init__(self):
         super().__init__()
-        self.convs = nn.Sequential(nn.Conv2d(1, 16, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25))
-        self.fcs = nn.Sequential(nn.Linear(16 * 9, 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, 10))
+        self.convs = nn.Sequential(
+            nn.Conv2d(1, 16, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)
+        )
+        self.fcs = nn.Sequential(
+            nn.Linear(16 * 9, 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, 10)
+        )
 
     def forward(self, x):
         return self.fcs(self.convs(x).view(-1, 16 * 9))
@@ -327,19 +403,31 @@ def mnist_like(digits):
 
 def skorch_net(**options):
     torch.manual_seed(0)
-    defaults = {"criterion": nn.CrossEntropyLoss, "optimizer": torch.optim.Adam, "train_split": None, "verbose": 0}
+    defaults = {
+        "criterion": nn.CrossEntropyLoss,
+        "optimizer": torch.optim.Adam,
+        "train_split": None,
+        "verbose": 0,
+    }
     return NeuralNetClassifier(Torch_Model, **{**defaults, **options})
 
 
 def test_pytorch_models_in_modal_workflows(digits):
     X, y = mnist_like(digits)
     X_pool, y_pool = X[100:900], y[100:900]
-    learner = ActiveLearner(estimator=skorch_net(lr=0.005, max_epochs=15), X_training=X[:100], y_training=y[:100])
+    learner = ActiveLearner(
+        estimator=skorch_net(lr=0.005, max_epochs=15),
+        X_training=X[:100],
+        y_training=y[:100],
+    )
     before = learner.score(X[900:], y[900:])
     for _ in range(3):
         query_idx, query_instance = learner.query(X_pool, n_instances=50)
         learner.teach(query_instance, y_pool[query_idx], only_new=False)
-        X_pool, y_pool = np.delete(X_pool, query_idx, axis=0), np.delete(y_pool, query_idx, axis=0)
+        X_pool, y_pool = (
+            np.delete(X_pool, query_idx, axis=0),
+            np.delete(y_pool, query_idx, axis=0),
+        )
     assert learner.score(X[900:], y[900:]) > before
 
 
@@ -347,15 +435,24 @@ def test_pytorch_models_in_modal_workflows(digits):
 def test_bayesian_models_with_mc_dropout(digits, strategy):
     X, y = mnist_like(digits)
     X_pool, y_pool = torch.as_tensor(X[100:900]), y[100:900]
-    learner = DeepActiveLearner(estimator=skorch_net(lr=0.005, max_epochs=15), query_strategy=strategy)
+    learner = DeepActiveLearner(
+        estimator=skorch_net(lr=0.005, max_epochs=15), query_strategy=strategy
+    )
     learner.teach(X[:100], y[:100], warm_start=False)
     before = learner.score(X[900:], y[900:])
     query_idx, query_instance = learner.query(
-        X_pool, n_instances=100, dropout_layer_indexes=[5, 9], num_cycles=10, random_state=0
+        X_pool,
+        n_instances=100,
+        dropout_layer_indexes=[5, 9],
+        num_cycles=10,
+        random_state=0,
     )
     learner.num_epochs = 10
     # It stores nothing: what it shall not forget is given to it again.
-    learner.teach(torch.cat([torch.as_tensor(X[:100]), query_instance]), np.append(y[:100], y_pool[query_idx]))
+    learner.teach(
+        torch.cat([torch.as_tensor(X[:100]), query_instance]),
+        np.append(y[:100], y_pool[query_idx]),
+    )
     assert learner.score(X[900:], y[900:]) > before
 
 

@@ -1,4 +1,5 @@
-"""al_sklearn.modal.dropout: the right entropies of the right probabilities, and a net that is left as it was."""
+"""al_sklearn.modal.dropout: the right entropies of the right probabilities, and a net
+that is left as it was."""
 
 import numpy as np
 import pytest
@@ -21,7 +22,9 @@ def data(digits):
 @pytest.fixture(scope="module")
 def learner(data):
     X, y = data
-    return ActiveLearner(plain_net(module__norm=True, max_epochs=4), X_training=X[:60], y_training=y[:60])
+    return ActiveLearner(
+        plain_net(module__norm=True, max_epochs=4), X_training=X[:60], y_training=y[:60]
+    )
 
 
 def state(learner):
@@ -45,7 +48,9 @@ def same(before, after):
 
 
 SLOW = {
-    "mc_dropout_bald": lambda p: [entropy(q.mean(axis=0)) - np.mean([entropy(r) for r in q]) for q in p],
+    "mc_dropout_bald": lambda p: [
+        entropy(q.mean(axis=0)) - np.mean([entropy(r) for r in q]) for q in p
+    ],
     "mc_dropout_max_entropy": lambda p: [entropy(q.mean(axis=0)) for q in p],
     "mc_dropout_mean_st": lambda p: [q.std(axis=0).mean() for q in p],
     "mc_dropout_max_variationRatios": lambda p: [1 - q.mean(axis=0).max() for q in p],
@@ -59,11 +64,16 @@ def test_strategies(learner, data, name, training):
     learner.estimator.module_.train(training)
     before = state(learner)
     learner.query_strategy = getattr(ours, name)
-    indices, _, metrics = learner.query(X, n_instances=5, num_cycles=8, random_state=3, return_metrics=True)
-    # BatchNorm statistics above all: modAL's query rewrites them when the net is in training mode.
+    indices, _, metrics = learner.query(
+        X, n_instances=5, num_cycles=8, random_state=3, return_metrics=True
+    )
+    # BatchNorm statistics above all: modAL's query rewrites them when the net is in
+    # training mode.
     assert same(before, state(learner))
     rng = np.random.default_rng(3)
-    samples = np.stack(ours.get_predictions(learner, X, num_predictions=8, random_state=rng)).astype(float)
+    samples = np.stack(
+        ours.get_predictions(learner, X, num_predictions=8, random_state=rng)
+    ).astype(float)
     slow = np.array(SLOW[name](samples.transpose(1, 0, 2)))
     assert np.allclose(metrics, np.sort(slow)[::-1][:5], atol=1e-5)
     assert np.allclose(slow[indices], metrics, atol=1e-5)
@@ -72,7 +82,9 @@ def test_strategies(learner, data, name, training):
 def test_the_chunk_changes_nothing(learner, data):
     X, _ = data
     one = ours.get_predictions(learner, X, num_predictions=4, random_state=0)
-    many = ours.get_predictions(learner, X, num_predictions=4, sample_per_forward_pass=17, random_state=0)
+    many = ours.get_predictions(
+        learner, X, num_predictions=4, sample_per_forward_pass=17, random_state=0
+    )
     assert len(one) == 4
     assert np.allclose(one, many, atol=1e-6)
     assert np.allclose(np.sum(one, axis=2), 1, atol=1e-5)
@@ -90,16 +102,22 @@ class SoftmaxInside(Small):
         return super().forward(X).softmax(dim=-1)
 
 
-@pytest.mark.parametrize("adaptor", [ours.default_logits_adaptor, lambda logits, rows: logits * 1.0])
+@pytest.mark.parametrize(
+    "adaptor", [ours.default_logits_adaptor, lambda logits, rows: logits * 1.0]
+)
 def test_softmax_is_applied_once(data, adaptor):
     X, _ = data
-    inside = NeuralNetClassifier(SoftmaxInside, module__dropout=1e-9, train_split=None).initialize()
+    inside = NeuralNetClassifier(
+        SoftmaxInside, module__dropout=1e-9, train_split=None
+    ).initialize()
     outside = NeuralNetClassifier(
         Small, module__dropout=1e-9, criterion=nn.CrossEntropyLoss, train_split=None
     ).initialize()
     outside.module_.load_state_dict(inside.module_.state_dict())
     for net in (inside, outside):
-        proba = ours.get_predictions(net, X, num_predictions=2, logits_adaptor=adaptor)[0]
+        proba = ours.get_predictions(net, X, num_predictions=2, logits_adaptor=adaptor)[
+            0
+        ]
         assert np.allclose(proba, net.predict_proba(X), atol=1e-5)
 
 
@@ -129,7 +147,11 @@ class Two(nn.Module):
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 16), nn.Dropout(0.5), nn.Linear(16, 10)
+            nn.Flatten(),
+            nn.Dropout(0.5),
+            nn.Linear(64, 16),
+            nn.Dropout(0.5),
+            nn.Linear(16, 10),
         )
 
     def forward(self, X):
@@ -140,10 +162,14 @@ def test_chosen_dropout_layers(data):
     X, _ = data
     learner = ActiveLearner(plain_net(Two).initialize())
     modules = list(learner.estimator.module_.modules())
-    first, second = (i for i, part in enumerate(modules) if isinstance(part, nn.Dropout))
+    first, second = (
+        i for i, part in enumerate(modules) if isinstance(part, nn.Dropout)
+    )
     seen = {first: [], second: []}
     for index in seen:
-        modules[index].register_forward_hook(lambda part, args, out, index=index: seen[index].append((args[0], out)))
+        modules[index].register_forward_hook(
+            lambda part, args, out, index=index: seen[index].append((args[0], out))
+        )
     before = state(learner)
     ours.get_predictions(learner, X, [second], num_predictions=3, random_state=0)
     assert same(before, state(learner))
@@ -156,7 +182,9 @@ def test_chosen_dropout_layers(data):
 def test_set_dropout_mode():
     module = Alpha().eval()
     ours.set_dropout_mode(module, [], True)
-    assert [part.training for part in module.modules() if isinstance(part, nn.AlphaDropout)] == [True]
+    assert [
+        part.training for part in module.modules() if isinstance(part, nn.AlphaDropout)
+    ] == [True]
     assert not module.features.training
     ours.set_dropout_mode(module, [], False)
     assert not any(part.training for part in module.modules())
@@ -180,7 +208,13 @@ def test_an_adaptor_with_missing_classes_and_several_predictions_a_row(learner, 
     assert np.isnan(samples[:, :, 1, 3:]).all()
     for name in SLOW:
         indices, metrics = getattr(ours, name)(
-            learner, X, 4, num_cycles=6, sample_per_forward_pass=50, logits_adaptor=adaptor, random_state=1
+            learner,
+            X,
+            4,
+            num_cycles=6,
+            sample_per_forward_pass=50,
+            logits_adaptor=adaptor,
+            random_state=1,
         )
         assert np.isfinite(metrics).all()
         assert len(set(indices)) == 4

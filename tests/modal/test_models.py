@@ -1,4 +1,5 @@
-"""BayesianOptimizer and DeepActiveLearner; and that each is a modAL learner under modAL's names."""
+"""BayesianOptimizer and DeepActiveLearner; and that each is a modAL learner under
+modAL's names."""
 
 import pickle
 
@@ -31,14 +32,22 @@ Y = X.ravel() * np.sin(X.ravel())
 
 
 def test_ours_are_modals():
-    for ours in (ActiveLearner, BayesianOptimizer, Committee, CommitteeRegressor, DeepActiveLearner):
+    for ours in (
+        ActiveLearner,
+        BayesianOptimizer,
+        Committee,
+        CommitteeRegressor,
+        DeepActiveLearner,
+    ):
         theirs = getattr(modAL.models, ours.__name__, BaseLearner)
         assert issubclass(ours, theirs)
     assert our_base.BaseLearner is BaseLearner
 
 
 def test_the_maximum_is_kept_in_mind():
-    optimizer = BayesianOptimizer(GaussianProcessRegressor(), X_training=X[:10], y_training=Y[:10])
+    optimizer = BayesianOptimizer(
+        GaussianProcessRegressor(), X_training=X[:10], y_training=Y[:10]
+    )
     assert optimizer.y_max == Y[:10].max()
     assert optimizer.X_max == X[Y[:10].argmax()]
     optimizer.teach(X[10:20], Y[10:20])
@@ -55,7 +64,9 @@ def test_the_maximum_is_kept_in_mind():
     assert BayesianOptimizer(GaussianProcessRegressor()).get_max() == (None, -np.inf)
 
 
-@pytest.mark.parametrize("kind", [pd.DataFrame, sp.csr_matrix, torch.as_tensor, np.ndarray.tolist])
+@pytest.mark.parametrize(
+    "kind", [pd.DataFrame, sp.csr_matrix, torch.as_tensor, np.ndarray.tolist]
+)
 def test_the_place_of_the_maximum_of_every_kind(kind):
     class Mean(GaussianProcessRegressor):
         def fit(self, X, y):
@@ -63,16 +74,23 @@ def test_the_place_of_the_maximum_of_every_kind(kind):
 
     optimizer = BayesianOptimizer(Mean(), X_training=kind(X), y_training=Y[:, None])
     where = optimizer.X_max
-    assert float(np.asarray(where.todense() if sp.issparse(where) else where).ravel()[0]) == X[Y.argmax(), 0]
+    assert (
+        float(np.asarray(where.todense() if sp.issparse(where) else where).ravel()[0])
+        == X[Y.argmax(), 0]
+    )
 
 
 def test_optimizers_clone_and_pickle():
-    optimizer = BayesianOptimizer(GaussianProcessRegressor(), X_training=X[::10], y_training=Y[::10])
+    optimizer = BayesianOptimizer(
+        GaussianProcessRegressor(), X_training=X[::10], y_training=Y[::10]
+    )
     assert is_regressor(optimizer)
     assert clone(optimizer).get_max() == (None, -np.inf)
     copy = pickle.loads(pickle.dumps(optimizer))
     assert copy.y_max == optimizer.y_max
-    assert np.array_equal(copy.query(X, n_instances=2)[0], optimizer.query(X, n_instances=2)[0])
+    assert np.array_equal(
+        copy.query(X, n_instances=2)[0], optimizer.query(X, n_instances=2)[0]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +99,10 @@ def images(digits):
 
 
 def weights(learner):
-    return {name: value.clone() for name, value in learner.estimator.module_.state_dict().items()}
+    return {
+        name: value.clone()
+        for name, value in learner.estimator.module_.state_dict().items()
+    }
 
 
 def test_deep_learners_go_on_or_start_again_and_store_nothing(images):
@@ -112,12 +133,17 @@ def test_a_trained_net_is_not_started_again(images):
     net = plain_net().fit(X, y)
     before = {name: value.clone() for name, value in net.module_.state_dict().items()}
     learner = DeepActiveLearner(net)
-    assert all(torch.equal(before[name], value) for name, value in weights(learner).items())
+    assert all(
+        torch.equal(before[name], value) for name, value in weights(learner).items()
+    )
 
 
 def test_a_net_that_learns_its_input_from_data_is_built_at_the_first_fit(images):
     X, y = images
-    learner = DeepActiveLearner(ImageClassifier(max_epochs=2, verbose=0, random_state=0), query_strategy="margin")
+    learner = DeepActiveLearner(
+        ImageClassifier(max_epochs=2, verbose=0, random_state=0),
+        query_strategy="margin",
+    )
     learner.teach(X, y.astype(str))
     assert learner.classes_.tolist() == sorted({str(label) for label in y})
     learner.teach(X, y.astype(str))
@@ -140,7 +166,9 @@ def test_epochs_and_batches():
 def test_anything_with_partial_fit_will_do(images):
     X, y = images
     X = X.reshape(len(X), -1)
-    learner = DeepActiveLearner(SGDClassifier(loss="log_loss", random_state=0), random_state=0)
+    learner = DeepActiveLearner(
+        SGDClassifier(loss="log_loss", random_state=0), random_state=0
+    )
     learner.fit(X, y, sample_weight=np.ones(len(X)))
     learner.teach(X[:20], y[:20], bootstrap=True)
     assert learner.score(X, y) > 0.5

@@ -1,4 +1,5 @@
-"""al_sklearn.modal.multilabel against slow references; SVM_binary_minimum with and without ties."""
+"""al_sklearn.modal.multilabel against slow references; SVM_binary_minimum with and
+without ties."""
 
 import modAL.multilabel
 import numpy as np
@@ -17,7 +18,11 @@ X, Y = make_multilabel_classification(200, n_features=12, n_classes=4, random_st
 
 @pytest.fixture(scope="module")
 def learner():
-    return ActiveLearner(OneVsRestClassifier(LogisticRegression(max_iter=500)), X_training=X[:60], y_training=Y[:60])
+    return ActiveLearner(
+        OneVsRestClassifier(LogisticRegression(max_iter=500)),
+        X_training=X[:60],
+        y_training=Y[:60],
+    )
 
 
 def slow_max_loss(classifier, x):
@@ -28,7 +33,10 @@ def slow_max_loss(classifier, x):
 
 def slow_mean_max_loss(classifier, x):
     signs = 2 * classifier.predict([x])[0] - 1
-    losses = [max(0, 1 - sum((1 if c == d else -1) * signs[d] for d in range(4))) for c in range(4)]
+    losses = [
+        max(0, 1 - sum((1 if c == d else -1) * signs[d] for d in range(4)))
+        for c in range(4)
+    ]
     return np.mean(losses)
 
 
@@ -55,7 +63,9 @@ def test_strategies(learner, name):
     indices, metrics = getattr(ours, name)(learner, pool, 5)
     assert np.allclose(metrics, best)
     assert np.allclose(slow[indices], best)
-    again = getattr(ours, name)(learner, pool, 5, random_tie_break=True, random_state=0)[1]
+    again = getattr(ours, name)(
+        learner, pool, 5, random_tie_break=True, random_state=0
+    )[1]
     assert np.allclose(again, best)
     theirs = getattr(modAL.multilabel, name)(learner, pool, 5)
     theirs = theirs[0] if isinstance(theirs, tuple) else theirs
@@ -64,19 +74,29 @@ def test_strategies(learner, name):
 
 
 def test_svm_binary_minimum_asks_nearest_the_boundary_also_with_ties():
-    learner = ActiveLearner(OneVsRestClassifier(LinearSVC()), X_training=X[:60], y_training=Y[:60])
+    learner = ActiveLearner(
+        OneVsRestClassifier(LinearSVC()), X_training=X[:60], y_training=Y[:60]
+    )
     pool = np.concatenate([X[60:100], X[60:100]])
-    distance = np.abs([svm.decision_function(pool) for svm in learner.estimator.estimators_]).min(axis=0)
+    distance = np.abs(
+        [svm.decision_function(pool) for svm in learner.estimator.estimators_]
+    ).min(axis=0)
     nearest = int(np.argmin(distance))
     indices, metrics = ours.SVM_binary_minimum(learner, pool)
     assert indices.tolist() == [nearest]
     assert np.isclose(metrics[0], distance.min())
     drawn = {
-        int(ours.SVM_binary_minimum(learner, pool, random_tie_break=True, random_state=seed)[0][0])
+        int(
+            ours.SVM_binary_minimum(
+                learner, pool, random_tie_break=True, random_state=seed
+            )[0][0]
+        )
         for seed in range(20)
     }
     # modAL takes the farthest here.
     assert drawn == {nearest, nearest + 40}
-    assert ours.SVM_binary_minimum(learner.estimator, pool, n_instances=4)[0].shape == (4,)
+    assert ours.SVM_binary_minimum(learner.estimator, pool, n_instances=4)[0].shape == (
+        4,
+    )
     learner.query_strategy = ours.SVM_binary_minimum
     assert learner.query(pool)[0].tolist() == [nearest]

@@ -1,4 +1,5 @@
-"""Every public name of the modAL that is installed exists here, and modAL's own functions run through our learners."""
+"""Every public name of the modAL that is installed exists here, and modAL's own
+functions run through our learners."""
 
 import ast
 import importlib
@@ -21,7 +22,8 @@ from al_sklearn.learners import ActiveLearner, Committee
 
 MODAL = Path(modAL.__file__).parent
 MODULES = sorted(
-    ".".join(path.relative_to(MODAL).with_suffix("").parts).removesuffix(".__init__") for path in MODAL.rglob("*.py")
+    ".".join(path.relative_to(MODAL).with_suffix("").parts).removesuffix(".__init__")
+    for path in MODAL.rglob("*.py")
 )
 # Modules of both versions, whichever is installed.
 ALWAYS = ["dropout", "uncertainty", "cluster", "expected_error"]
@@ -29,7 +31,11 @@ ALWAYS = ["dropout", "uncertainty", "cluster", "expected_error"]
 
 def public_names(path):
     tree = ast.parse(path.read_text(), str(path))
-    defined = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    defined = [
+        node.name
+        for node in tree.body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+    ]
     assigned = [
         target.id
         for node in tree.body
@@ -44,7 +50,11 @@ def public_names(path):
         for alias in node.names
     ]
     # ABC is a leftover of Python 2.
-    return [name for name in defined + assigned + imported if not name.startswith("_") and name != "ABC"]
+    return [
+        name
+        for name in defined + assigned + imported
+        if not name.startswith("_") and name != "ABC"
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")
@@ -53,7 +63,9 @@ def public_names(path):
 def test_every_public_name_is_here(module):
     path = MODAL / module.replace(".", "/") if module != "__init__" else MODAL
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    ours = importlib.import_module("al_sklearn.modal" if module == "__init__" else f"al_sklearn.modal.{module}")
+    ours = importlib.import_module(
+        "al_sklearn.modal" if module == "__init__" else f"al_sklearn.modal.{module}"
+    )
     missing = [name for name in public_names(path) if not hasattr(ours, name)]
     assert not missing
 
@@ -89,19 +101,27 @@ SEED = np.arange(0, 150, 8)
 
 def modal_functions(module, names):
     for name in names:
-        yield pytest.param(getattr(importlib.import_module(f"modAL.{module}"), name), id=f"modAL.{module}.{name}")
+        yield pytest.param(
+            getattr(importlib.import_module(f"modAL.{module}"), name),
+            id=f"modAL.{module}.{name}",
+        )
 
 
 @pytest.mark.parametrize(
     "strategy",
     [
-        *modal_functions("uncertainty", ["uncertainty_sampling", "margin_sampling", "entropy_sampling"]),
+        *modal_functions(
+            "uncertainty",
+            ["uncertainty_sampling", "margin_sampling", "entropy_sampling"],
+        ),
         *modal_functions("batch", ["uncertainty_batch_sampling"]),
     ],
 )
 @pytest.mark.parametrize("n_instances", [1, 2, 5])
 def test_modals_own_strategies_run_through_our_learner(strategy, n_instances):
-    learner = ActiveLearner(KNeighborsClassifier(), strategy, X_training=X[SEED], y_training=Y[SEED])
+    learner = ActiveLearner(
+        KNeighborsClassifier(), strategy, X_training=X[SEED], y_training=Y[SEED]
+    )
     indices, rows = learner.query(X, n_instances=n_instances)
     assert indices.shape == (n_instances,)
     learner.teach(rows, Y[indices])
@@ -112,7 +132,12 @@ def test_modals_own_strategies_run_through_our_learner(strategy, n_instances):
     "strategy",
     [
         *modal_functions(
-            "disagreement", ["vote_entropy_sampling", "consensus_entropy_sampling", "max_disagreement_sampling"]
+            "disagreement",
+            [
+                "vote_entropy_sampling",
+                "consensus_entropy_sampling",
+                "max_disagreement_sampling",
+            ],
         ),
         *modal_functions("uncertainty", ["entropy_sampling"]),
         *modal_functions("batch", ["uncertainty_batch_sampling"]),
@@ -121,7 +146,10 @@ def test_modals_own_strategies_run_through_our_learner(strategy, n_instances):
 @pytest.mark.parametrize("n_instances", [1, 2, 5])
 def test_modals_own_strategies_run_through_our_committee(strategy, n_instances):
     names = np.array(["setosa", "versicolor", "virginica"])[Y]
-    members = [ActiveLearner(KNeighborsClassifier()), ActiveLearner(RandomForestClassifier(5, random_state=0))]
+    members = [
+        ActiveLearner(KNeighborsClassifier()),
+        ActiveLearner(RandomForestClassifier(5, random_state=0)),
+    ]
     committee = Committee(members, strategy).fit(X[SEED], names[SEED])
     indices, rows = committee.query(X, n_instances=n_instances)
     assert indices.shape == (n_instances,)
@@ -132,14 +160,25 @@ def test_modals_own_strategies_run_through_our_committee(strategy, n_instances):
     "strategy",
     [
         *modal_functions(
-            "multilabel", ["max_loss", "mean_max_loss", "min_confidence", "avg_confidence", "max_score", "avg_score"]
+            "multilabel",
+            [
+                "max_loss",
+                "mean_max_loss",
+                "min_confidence",
+                "avg_confidence",
+                "max_score",
+                "avg_score",
+            ],
         )
     ],
 )
 def test_modals_own_multilabel_strategies_run_through_our_learner(strategy):
     labels = np.stack([Y == 0, Y != 1], axis=1).astype(int)
     learner = ActiveLearner(
-        OneVsRestClassifier(LogisticRegression(max_iter=500)), strategy, X_training=X[SEED], y_training=labels[SEED]
+        OneVsRestClassifier(LogisticRegression(max_iter=500)),
+        strategy,
+        X_training=X[SEED],
+        y_training=labels[SEED],
     )
     indices, rows = learner.query(X, n_instances=2)
     assert indices.shape == (2,)

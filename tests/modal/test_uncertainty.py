@@ -21,12 +21,16 @@ def data(digits):
 @pytest.fixture(scope="module")
 def learner(data):
     X, y = data
-    return ActiveLearner(LogisticRegression(max_iter=500), X_training=X[:60], y_training=y[:60])
+    return ActiveLearner(
+        LogisticRegression(max_iter=500), X_training=X[:60], y_training=y[:60]
+    )
 
 
 MEASURES = {
     "classifier_uncertainty": lambda p: 1 - p.max(axis=1),
-    "classifier_margin": lambda p: np.sort(p, axis=1)[:, -1] - np.sort(p, axis=1)[:, -2],
+    "classifier_margin": lambda p: (
+        np.sort(p, axis=1)[:, -1] - np.sort(p, axis=1)[:, -2]
+    ),
     "classifier_entropy": lambda p: np.array([entropy(row) for row in p]),
 }
 
@@ -69,8 +73,13 @@ def test_ties_are_broken_at_random_and_repeatably(data):
         def predict_proba(self, X):
             return np.full((len(X), 2), 0.5)
 
-    learner = ActiveLearner(Flat(), ours.entropy_sampling, X_training=X[:20], y_training=y[:20] % 2)
-    draw = [learner.query(X, 5, random_tie_break=True, random_state=seed)[0].tolist() for seed in (0, 0, 1)]
+    learner = ActiveLearner(
+        Flat(), ours.entropy_sampling, X_training=X[:20], y_training=y[:20] % 2
+    )
+    draw = [
+        learner.query(X, 5, random_tie_break=True, random_state=seed)[0].tolist()
+        for seed in (0, 0, 1)
+    ]
     assert draw[0] == draw[1] != draw[2]
     assert learner.query(X, 5)[0].tolist() == [0, 1, 2, 3, 4]
 
@@ -85,7 +94,9 @@ def test_one_class_only():
     assert ours.classifier_entropy(OneClass(), X).tolist() == [0] * 4
 
 
-@pytest.mark.parametrize("name", ["uncertainty_sampling", "margin_sampling", "entropy_sampling"])
+@pytest.mark.parametrize(
+    "name", ["uncertainty_sampling", "margin_sampling", "entropy_sampling"]
+)
 def test_cold_start_is_modals(data, name):
     X, _ = data
     learner = ActiveLearner(GaussianNB(), getattr(ours, name))
@@ -107,7 +118,9 @@ def test_arguments_reach_predict_proba(data):
 
 def test_a_committee_is_a_classifier(data):
     X, y = data
-    committee = Committee([ActiveLearner(GaussianNB()), ActiveLearner(LogisticRegression(max_iter=500))])
+    committee = Committee(
+        [ActiveLearner(GaussianNB()), ActiveLearner(LogisticRegression(max_iter=500))]
+    )
     committee.fit(X[:60], y[:60])
     expected = np.argmax(1 - committee.predict_proba(X).max(axis=1))
     assert ours.uncertainty_sampling(committee, X)[0].tolist() == [expected]

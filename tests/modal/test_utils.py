@@ -1,4 +1,5 @@
-"""al_sklearn.modal.utils: rows by position of any kind, values best first, measures combined."""
+"""al_sklearn.modal.utils: rows by position of any kind, values best first, measures
+combined."""
 
 import modAL.utils.selection
 import numpy as np
@@ -50,7 +51,9 @@ def test_stacking(kind):
 def test_rows_by_position(kind):
     X = KINDS[kind]
     assert np.array_equal(dense(data.retrieve_rows(X, [2, 0])), A[[2, 0]])
-    assert np.array_equal(dense(data.retrieve_rows(X, np.array([False, True, False, True]))), A[[1, 3]])
+    assert np.array_equal(
+        dense(data.retrieve_rows(X, np.array([False, True, False, True]))), A[[1, 3]]
+    )
     assert np.array_equal(dense(data.retrieve_rows(X, 1)).reshape(3), A[1])
     assert np.array_equal(dense(data.drop_rows(X, [0, 2])), A[[1, 3]])
     assert np.array_equal(dense(data.drop_rows(X, 3)), A[:3])
@@ -71,7 +74,9 @@ def test_images_and_dicts():
     images = np.zeros((5, 1, 8, 8))
     assert data.add_row(images, images[0]).shape == (6, 1, 8, 8)
     assert data.drop_rows(torch.as_tensor(images), [1, 2]).shape == (3, 1, 8, 8)
-    halves = data.retrieve_rows({"top": images[:, :, :4], "bottom": images[:, :, 4:]}, [1, 2])
+    halves = data.retrieve_rows(
+        {"top": images[:, :, :4], "bottom": images[:, :, 4:]}, [1, 2]
+    )
     assert halves["top"].shape == (2, 1, 4, 8)
     assert data.data_shape(["a.png", "b.png"]) == (2,)
 
@@ -103,12 +108,18 @@ def test_shuffled_is_best_first_too():
         indices, values = selection.shuffled_argmax(VALUES, 3, random_state=seed)
         assert values.tolist() == [0.9, 0.9, 0.5]
         firsts.add(int(indices[0]))
-        assert selection.shuffled_argmin(VALUES, 2, random_state=seed)[0].tolist() == [2, 0]
+        assert selection.shuffled_argmin(VALUES, 2, random_state=seed)[0].tolist() == [
+            2,
+            0,
+        ]
     assert firsts == {1, 3}
 
 
 def test_weighted_random():
-    drawn = [selection.weighted_random([0, 1, 3, 0], 1, random_state=seed)[0] for seed in range(400)]
+    drawn = [
+        selection.weighted_random([0, 1, 3, 0], 1, random_state=seed)[0]
+        for seed in range(400)
+    ]
     assert set(drawn) == {1, 2}
     assert 0.6 < np.mean(np.array(drawn) == 2) < 0.9
     assert sorted(selection.weighted_random([0, 1, 3, 0], 2)) == [1, 2]
@@ -116,7 +127,10 @@ def test_weighted_random():
         selection.weighted_random([0, 1, 3, 0], 3)
 
 
-@pytest.mark.parametrize("function", [selection.multi_argmax, selection.shuffled_argmin, selection.weighted_random])
+@pytest.mark.parametrize(
+    "function",
+    [selection.multi_argmax, selection.shuffled_argmin, selection.weighted_random],
+)
 def test_too_many(function):
     with pytest.raises(ValueError, match="1 to 5"):
         function(VALUES, 6)
@@ -124,13 +138,19 @@ def test_too_many(function):
 
 def test_measures_combined_make_a_strategy():
     X, y = load_iris(return_X_y=True)
-    combined = combination.make_linear_combination(classifier_uncertainty, classifier_entropy, weights=[1.0, 2.0])
-    product = combination.make_product(classifier_uncertainty, classifier_entropy, exponents=[1, 2])
+    combined = combination.make_linear_combination(
+        classifier_uncertainty, classifier_entropy, weights=[1.0, 2.0]
+    )
+    product = combination.make_product(
+        classifier_uncertainty, classifier_entropy, exponents=[1, 2]
+    )
     learner = ActiveLearner(GaussianNB(), X_training=X[::9], y_training=y[::9])
     one, two = classifier_uncertainty(learner, X), classifier_entropy(learner, X)
     assert np.allclose(combined(learner, X), one + 2 * two)
     assert np.allclose(product(learner, X), one * two**2)
-    learner.query_strategy = combination.make_query_strategy(combined, selection.multi_argmax)
+    learner.query_strategy = combination.make_query_strategy(
+        combined, selection.multi_argmax
+    )
     assert learner.query(X)[0].tolist() == [np.argmax(one + 2 * two)]
 
 
@@ -139,4 +159,6 @@ def test_class_labels():
     three, two = GaussianNB().fit(X, y), GaussianNB().fit(X[:100], y[:100])
     assert validation.check_class_labels(three, three)
     assert not validation.check_class_labels(three, two)
-    assert validation.check_class_proba(np.array([[0.2, 0.8]]), [0, 1], [0, 1, 2]).tolist() == [[0.2, 0.8, 0]]
+    assert validation.check_class_proba(
+        np.array([[0.2, 0.8]]), [0, 1], [0, 1, 2]
+    ).tolist() == [[0.2, 0.8, 0]]

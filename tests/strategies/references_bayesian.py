@@ -1,4 +1,5 @@
-"""Measures and selectors of posterior samples as their definitions say them, in float64, one row at a time."""
+"""Measures and selectors of posterior samples as their definitions say them, in
+float64, one row at a time."""
 
 import itertools
 import math
@@ -35,7 +36,10 @@ def consensus_entropy(samples):
 
 def divergences(samples):
     mean = samples.mean(axis=0)
-    return [sum(p * math.log(p / q) for p, q in zip(s, mean, strict=True) if p > 0) for s in samples]
+    return [
+        sum(p * math.log(p / q) for p, q in zip(s, mean, strict=True) if p > 0)
+        for s in samples
+    ]
 
 
 def kl_disagreement(samples):
@@ -47,18 +51,32 @@ def epig(samples, targets):
     total = 0.0
     for j in range(targets.shape[1]):
         joint = np.einsum("tc,td->cd", samples, targets[:, j]) / len(samples)
-        total += entropy(samples.mean(axis=0)) + entropy(targets[:, j].mean(axis=0)) - entropy(joint)
+        total += (
+            entropy(samples.mean(axis=0))
+            + entropy(targets[:, j].mean(axis=0))
+            - entropy(joint)
+        )
     return total / targets.shape[1]
 
 
 def joint_information(samples):
-    """I(y_1 … y_m; parameters) of (T, m, C): every configuration of labels, one at a time."""
+    """I(y_1 … y_m; parameters) of (T, m, C): every configuration of labels, one at a
+    time."""
     n_samples, m, n_classes = samples.shape
     joint = 0.0
     for labels in itertools.product(range(n_classes), repeat=m):
-        p = np.mean([np.prod([samples[t, i, c] for i, c in enumerate(labels)]) for t in range(n_samples)])
+        p = np.mean(
+            [
+                np.prod([samples[t, i, c] for i, c in enumerate(labels)])
+                for t in range(n_samples)
+            ]
+        )
         joint -= p * math.log(p) if p > 0 else 0
-    return joint - sum(entropy(samples[t, i]) for t in range(n_samples) for i in range(m)) / n_samples
+    return (
+        joint
+        - sum(entropy(samples[t, i]) for t in range(n_samples) for i in range(m))
+        / n_samples
+    )
 
 
 def batch_bald_exact(samples, k):
@@ -66,7 +84,8 @@ def batch_bald_exact(samples, k):
     chosen, gains, before = [], [], 0.0
     for _ in range(k):
         values = [
-            -math.inf if i in chosen else joint_information(samples[:, [*chosen, i]]) for i in range(samples.shape[1])
+            -math.inf if i in chosen else joint_information(samples[:, [*chosen, i]])
+            for i in range(samples.shape[1])
         ]
         best = int(np.argmax(values))
         gains.append(values[best] - before)
@@ -76,25 +95,33 @@ def batch_bald_exact(samples, k):
 
 
 def batch_bald_drawn(samples, k, n_configurations, rng):
-    """The full greedy algorithm; once configurations do not fit, the importance-weighted estimate from drawn ones.
+    """The full greedy algorithm; once configurations do not fit, the
+    importance-weighted estimate from drawn ones.
 
-    -(1/M) Σ_m Σ_c p(m, c) / p(m) · ln p(m, c) is the joint entropy with one more label, every candidate looked at.
+    -(1/M) Σ_m Σ_c p(m, c) / p(m) · ln p(m, c) is the joint entropy with one more label,
+    every candidate looked at.
     """
     n_samples, n, n_classes = samples.shape
     samples = samples.astype(np.float64)
-    conditional = np.array([np.mean([entropy(samples[t, i]) for t in range(n_samples)]) for i in range(n)])
+    conditional = np.array(
+        [np.mean([entropy(samples[t, i]) for t in range(n_samples)]) for i in range(n)]
+    )
     joint, drawn = np.ones((1, n_samples)), False
     truth = np.repeat(np.arange(n_samples), -(-n_configurations // n_samples))
     chosen, gains = [], []
 
     def draw(index):
         cumulative = np.cumsum(samples[:, index], axis=1)[truth]
-        labels = (cumulative > (rng.random(len(truth)) * cumulative[:, -1])[:, None]).argmax(axis=1)
+        labels = (
+            cumulative > (rng.random(len(truth)) * cumulative[:, -1])[:, None]
+        ).argmax(axis=1)
         return samples[:, index].T[labels]
 
     for step in range(k):
         p_m = joint.mean(axis=1)
-        weights = np.full(len(joint), 1 / len(joint)) / p_m if drawn else np.ones(len(joint))
+        weights = (
+            np.full(len(joint), 1 / len(joint)) / p_m if drawn else np.ones(len(joint))
+        )
         known = -(weights * p_m * np.log(np.where(p_m > 0, p_m, 1))).sum()
         gain = np.empty(n)
         for i in range(n):

@@ -1,4 +1,5 @@
-"""The geometric selectors as their definitions say, slowly: full matrices, float64, one choice at a time."""
+"""The geometric selectors as their definitions say, slowly: full matrices, float64, one
+choice at a time."""
 
 import numpy as np
 
@@ -12,7 +13,9 @@ def normalised(X):
 
 
 def squared_distances(A, B):
-    return ((np.asarray(A, np.float64)[:, None] - np.asarray(B, np.float64)[None]) ** 2).sum(axis=2)
+    return (
+        (np.asarray(A, np.float64)[:, None] - np.asarray(B, np.float64)[None]) ** 2
+    ).sum(axis=2)
 
 
 def k_nearest(X, L, utilities, n_instances, n_neighbors):
@@ -21,7 +24,9 @@ def k_nearest(X, L, utilities, n_instances, n_neighbors):
     while len(chosen) < n_instances:
         for seed in seeds:
             distances = squared_distances(X, L[seed : seed + 1])[:, 0]
-            order = [i for i in np.lexsort((np.arange(len(X)), distances)) if i not in chosen]
+            order = [
+                i for i in np.lexsort((np.arange(len(X)), distances)) if i not in chosen
+            ]
             for i in order[:n_neighbors]:
                 if len(chosen) < n_instances:
                     chosen.append(int(i))
@@ -34,8 +39,15 @@ def nearest_to_centres(X, labels, centres, n_instances):
     for cluster in range(len(centres)):
         members = np.flatnonzero(labels == cluster)
         if len(members):
-            distances = squared_distances(X[members], centres[cluster : cluster + 1])[:, 0]
-            found.append((len(members), int(members[(distances <= distances.min() * (1 + 1e-5)).argmax()])))
+            distances = squared_distances(X[members], centres[cluster : cluster + 1])[
+                :, 0
+            ]
+            found.append(
+                (
+                    len(members),
+                    int(members[(distances <= distances.min() * (1 + 1e-5)).argmax()]),
+                )
+            )
     order = sorted(range(len(found)), key=lambda i: -found[i][0])
     chosen = [found[i][1] for i in order][:n_instances]
     rest = [i for i in range(len(X)) if i not in chosen]
@@ -73,7 +85,8 @@ def most_typical(rows, labels, n, n_instances, min_cluster_size=5, n_neighbors=2
 
 
 def probcover(X, n_instances, radius, L=None):
-    """Choices while anything is uncovered, with the number of points that each newly covers."""
+    """Choices while anything is uncovered, with the number of points that each newly
+    covers."""
     X = normalised(X)
     is_near = squared_distances(X, X) <= radius**2
     is_covered = np.zeros(len(X), dtype=bool)
@@ -100,7 +113,11 @@ def purity(X, labels, radius):
 
 def max_herding(X, n_instances, L=None, weights=None, bandwidth=1.0):
     X = normalised(X)
-    weights = np.ones(len(X)) if weights is None or not np.any(weights) else np.asarray(weights, np.float64)
+    weights = (
+        np.ones(len(X))
+        if weights is None or not np.any(weights)
+        else np.asarray(weights, np.float64)
+    )
     kernel = np.exp(-squared_distances(X, X) / bandwidth**2)
     best = np.zeros(len(X))
     if L is not None:
@@ -126,7 +143,11 @@ def lcmd(X, n_instances, L=None):
         chosen.append(int((far <= far.min() * (1 + 1e-9)).argmax()))
         scores.append(np.nan)
     while len(chosen) < n_instances:
-        centres = X[chosen] if L is None else np.concatenate([np.asarray(L, dtype=np.float64), X[chosen]])
+        centres = (
+            X[chosen]
+            if L is None
+            else np.concatenate([np.asarray(L, dtype=np.float64), X[chosen]])
+        )
         distances = squared_distances(X, centres)
         cluster, nearest = distances.argmin(axis=1), distances.min(axis=1)
         size = np.bincount(cluster, weights=nearest, minlength=len(centres))

@@ -1,4 +1,5 @@
-"""The hybrid selectors and measures, slow and obvious, written from their definitions in float64."""
+"""The hybrid selectors and measures, slow and obvious, written from their definitions
+in float64."""
 
 from __future__ import annotations
 
@@ -12,12 +13,23 @@ def information(h, p, likelihood):
     return np.kron(np.diag(p) - np.outer(p, p), np.outer(h, h))
 
 
-def bait(H, P, n_instances, H_labelled=(), P_labelled=(), likelihood="binary", regularization=1.0, oversample=2):
+def bait(
+    H,
+    P,
+    n_instances,
+    H_labelled=(),
+    P_labelled=(),
+    likelihood="binary",
+    regularization=1.0,
+    oversample=2,
+):
     """Trace of M⁻¹F before and after, for every candidate, again and again."""
     H, P = np.asarray(H, dtype=np.float64), np.asarray(P, dtype=np.float64)
     pool = [information(h, p, likelihood) for h, p in zip(H, P, strict=True)]
     labelled = [
-        information(np.asarray(h, dtype=np.float64), np.asarray(p, dtype=np.float64), likelihood)
+        information(
+            np.asarray(h, dtype=np.float64), np.asarray(p, dtype=np.float64), likelihood
+        )
         for h, p in zip(H_labelled, P_labelled, strict=True)
     ]
     M = regularization * np.eye(len(pool[0])) + sum(labelled)
@@ -29,7 +41,12 @@ def bait(H, P, n_instances, H_labelled=(), P_labelled=(), likelihood="binary", r
     chosen, scores = [], []
     while len(chosen) < min(int(np.ceil(oversample * n_instances)), len(H)):
         before = trace(M)
-        gains = np.array([-np.inf if i in chosen else before - trace(M + pool[i]) for i in range(len(H))])
+        gains = np.array(
+            [
+                -np.inf if i in chosen else before - trace(M + pool[i])
+                for i in range(len(H))
+            ]
+        )
         best = int(np.flatnonzero(gains >= gains.max() - 1e-11 * before)[0])
         chosen.append(best)
         scores.append(gains[best])
@@ -69,7 +86,11 @@ def ranked_batch(X, utilities, n_instances, labelled=None, metric="euclidean"):
     chosen, scores = [], []
 
     def distances(row):
-        return np.abs(X - row).sum(axis=1) if metric == "manhattan" else np.sqrt(((X - row) ** 2).sum(axis=1))
+        return (
+            np.abs(X - row).sum(axis=1)
+            if metric == "manhattan"
+            else np.sqrt(((X - row) ** 2).sum(axis=1))
+        )
 
     if not known:
         to_mean = distances(X.mean(axis=0))
@@ -100,7 +121,8 @@ def information_density(X, metric):
 
 
 def flip_distance(z, W, b, anchors, steps=4000, largest=1.0):
-    """ALFA-Mix as it is written: α = ε ‖z* - z‖ ĝ / (z* - z), the mixed features, their prediction, for growing ε."""
+    """ALFA-Mix as it is written: α = ε ‖z* - z‖ ĝ / (z* - z), the mixed features, their
+    prediction, for growing ε."""
     z, W, b = (np.asarray(a, dtype=np.float64) for a in (z, W, b))
     logits = W @ z + b
     p = np.exp(logits - logits.max())
@@ -115,7 +137,13 @@ def flip_distance(z, W, b, anchors, steps=4000, largest=1.0):
             alpha = np.zeros(len(z))
             mixes = difference != 0
             if norm > 0:
-                alpha[mixes] = epsilon * np.linalg.norm(difference) * gradient[mixes] / norm / difference[mixes]
+                alpha[mixes] = (
+                    epsilon
+                    * np.linalg.norm(difference)
+                    * gradient[mixes]
+                    / norm
+                    / difference[mixes]
+                )
             mixed = (1 - alpha) * z + alpha * anchor
             if (W @ mixed + b).argmax() != predicted:
                 least = min(least, epsilon)

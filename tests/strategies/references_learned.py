@@ -6,7 +6,8 @@ import numpy as np
 
 
 def graph_matrix(features):
-    """D⁻¹(S - I) + I of cosine similarities, entry by entry; (1 + cos) / 2 where there are negative features."""
+    """D⁻¹(S - I) + I of cosine similarities, entry by entry; (1 + cos) / 2 where there
+    are negative features."""
     features = np.asarray(features, dtype=np.float64)
     n = len(features)
     similar = np.zeros((n, n))
@@ -17,15 +18,23 @@ def graph_matrix(features):
             similar[i, j] = (1 + cosine) / 2 if (features < 0).any() else cosine
     np.fill_diagonal(similar, 0)
     degrees = similar.sum(axis=1)
-    return np.diag([1 / degree if degree > 1e-6 else 0.0 for degree in degrees]) @ similar + np.eye(n)
+    return np.diag(
+        [1 / degree if degree > 1e-6 else 0.0 for degree in degrees]
+    ) @ similar + np.eye(n)
 
 
 def negative_elbo(x, reconstruction, mean, log_variance, beta):
     """Sums over each row, the mean over rows."""
     total = 0.0
     for i in range(len(x)):
-        error = 0.5 * sum((a - b) ** 2 for a, b in zip(x[i].ravel(), reconstruction[i].ravel(), strict=True))
-        divergence = sum(0.5 * (m**2 + np.exp(s) - 1 - s) for m, s in zip(mean[i], log_variance[i], strict=True))
+        error = 0.5 * sum(
+            (a - b) ** 2
+            for a, b in zip(x[i].ravel(), reconstruction[i].ravel(), strict=True)
+        )
+        divergence = sum(
+            0.5 * (m**2 + np.exp(s) - 1 - s)
+            for m, s in zip(mean[i], log_variance[i], strict=True)
+        )
         total += error + beta * divergence
     return total / len(x)
 
@@ -39,4 +48,6 @@ def graph_loss(logits, labelled, weight):
 def balanced_loss(logits, target):
     """Cross-entropy with both classes counting the same."""
     p = 1 / (1 + np.exp(-np.asarray(logits)))
-    return 0.5 * -np.mean(np.log(p[target == 1])) + 0.5 * -np.mean(np.log(1 - p[target == 0]))
+    return 0.5 * -np.mean(np.log(p[target == 1])) + 0.5 * -np.mean(
+        np.log(1 - p[target == 0])
+    )

@@ -1,4 +1,5 @@
-"""The measures as their definitions say them: one row, one number at a time, in float64."""
+"""The measures as their definitions say them: one row, one number at a time, in
+float64."""
 
 import math
 
@@ -8,7 +9,9 @@ def least_confidence(p):
 
 
 def _top_two(p):
-    first, second = sorted(map(float, p), reverse=True)[:2] if len(p) > 1 else (float(p[0]), 0.0)
+    first, second = (
+        sorted(map(float, p), reverse=True)[:2] if len(p) > 1 else (float(p[0]), 0.0)
+    )
     return first, second
 
 
@@ -28,7 +31,9 @@ def entropy(p):
 
 def max_entropy(samples):
     n_samples, n_classes = len(samples), len(samples[0])
-    return entropy([sum(float(s[c]) for s in samples) / n_samples for c in range(n_classes)])
+    return entropy(
+        [sum(float(s[c]) for s in samples) / n_samples for c in range(n_classes)]
+    )
 
 
 def bald(samples):

@@ -1,15 +1,21 @@
-"""Outliers and quotas as their definitions say them, in float64, one number at a time."""
+"""Outliers and quotas as their definitions say them, in float64, one number at a
+time."""
 
 import numpy as np
 
 
 def rank(value, labelled):
     """Share of the labelled values below, equal ones counted half."""
-    return sum(1.0 if other < value else 0.5 if other == value else 0.0 for other in labelled) / len(labelled)
+    return sum(
+        1.0 if other < value else 0.5 if other == value else 0.0 for other in labelled
+    ) / len(labelled)
 
 
 def ranks(row, labelled):
-    return [rank(float(value), [float(v) for v in labelled[:, j]]) for j, value in enumerate(row)]
+    return [
+        rank(float(value), [float(v) for v in labelled[:, j]])
+        for j, value in enumerate(row)
+    ]
 
 
 def outliers_mean(activations, labelled):
@@ -21,7 +27,8 @@ def outliers_max(activations, labelled):
 
 
 def quotas(sizes, k):
-    """One from every cluster that has any left, again and again; the last round may not reach all."""
+    """One from every cluster that has any left, again and again; the last round may not
+    reach all."""
     given, left = [0] * len(sizes), k
     while left >= sum(g < s for g, s in zip(given, sizes, strict=True)) > 0:
         for i, size in enumerate(sizes):

@@ -44,7 +44,9 @@ def k_center(features, n_instances, labelled=None, metric="euclidean", weights=N
             norms = np.linalg.norm(X, axis=1, keepdims=True)
             rows = X / np.where(norms == 0, 1, norms)
         mean = rows.mean(axis=0)
-        to_mean = distances(mean, rows, "manhattan" if metric == "manhattan" else "euclidean")
+        to_mean = distances(
+            mean, rows, "manhattan" if metric == "manhattan" else "euclidean"
+        )
         if w.any():
             to_mean[w == 0] = np.inf
         first = int(np.flatnonzero(to_mean <= to_mean.min() * (1 + 1e-9))[0])
@@ -64,7 +66,10 @@ def k_center(features, n_instances, labelled=None, metric="euclidean", weights=N
 
 def gradients(residuals, embeddings):
     """The (n, C·d) matrix of last-layer gradients that the package never makes."""
-    a, h = np.asarray(residuals, dtype=np.float64), np.asarray(embeddings, dtype=np.float64)
+    a, h = (
+        np.asarray(residuals, dtype=np.float64),
+        np.asarray(embeddings, dtype=np.float64),
+    )
     return np.einsum("nc,nd->ncd", a, h).reshape(len(a), -1)
 
 
@@ -75,7 +80,8 @@ def seeding_d2(rows, chosen):
 
 
 def seeding_distribution(rows, n_instances, first=None):
-    """Probability of every ordered draw by k-means++: {tuple of positions: probability}.
+    """Probability of every ordered draw by k-means++: {tuple of positions:
+    probability}.
 
     `first` fixes the first centre (BADGE: the largest norm); without, it is uniform.
     """

@@ -1,4 +1,5 @@
-"""Hybrid selectors and measures against slow references, and the strategies made of them."""
+"""Hybrid selectors and measures against slow references, and the strategies made of
+them."""
 
 from __future__ import annotations
 
@@ -19,13 +20,6 @@ from torch import nn
 
 from al_sklearn import inference
 from al_sklearn.strategies import (
-    _bait,
-    _blocks,
-    _clue,
-    _density,
-    _falcun,
-    _greedy,
-    _labelled_bounds,
     alfa_mix,
     bait,
     checks,
@@ -40,6 +34,11 @@ from al_sklearn.strategies import (
     strategy_name,
     weighted,
 )
+from al_sklearn.strategies._engine import distances as _blocks
+from al_sklearn.strategies._engine import greedy as _greedy
+from al_sklearn.strategies._engine import labelled_bounds as _labelled_bounds
+from al_sklearn.strategies.measures import _density
+from al_sklearn.strategies.selectors import _bait, _clue, _falcun
 
 from . import references_hybrid as reference
 
@@ -49,7 +48,9 @@ def taught(digits):
     """A pipeline taught forty digits, and a pool of 260."""
     X, y = digits
     flat = X.reshape(len(X), -1).astype(np.float32) / 255
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(flat[:40], y[:40])
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(
+        flat[:40], y[:40]
+    )
     return checks._Learner(model, flat[:40], y[:40]), flat[40:300], y[40:300]
 
 
@@ -57,7 +58,10 @@ def random_points(rng, n, d, n_classes, kind="generic"):
     H = rng.normal(size=(n, d))
     P = rng.dirichlet(np.full(n_classes, 0.5), n)
     if kind == "duplicates":
-        H, P = np.repeat(H[: n // 4 + 1], 4, axis=0)[:n], np.repeat(P[: n // 4 + 1], 4, axis=0)[:n]
+        H, P = (
+            np.repeat(H[: n // 4 + 1], 4, axis=0)[:n],
+            np.repeat(P[: n // 4 + 1], 4, axis=0)[:n],
+        )
     if kind == "certain":
         P[::2] = np.eye(n_classes)[rng.integers(0, n_classes, len(P[::2]))]
     if kind == "constant":
@@ -78,7 +82,9 @@ KINDS = ["generic", "duplicates", "certain", "constant", "half constant", "large
 @pytest.mark.parametrize("likelihood", ["binary", "categorical"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("d, n_classes, n_labelled", [(1, 2, 0), (3, 4, 6), (6, 3, 2)])
-def test_bait_picks_what_the_naive_loop_picks(likelihood, kind, d, n_classes, n_labelled):
+def test_bait_picks_what_the_naive_loop_picks(
+    likelihood, kind, d, n_classes, n_labelled
+):
     rng = np.random.default_rng(d)
     H, P = random_points(rng, 36, d, n_classes, kind)
     L, Q = random_points(rng, n_labelled, d, n_classes)
@@ -93,7 +99,9 @@ def test_bait_picks_what_the_naive_loop_picks(likelihood, kind, d, n_classes, n_
             regularization=0.5,
             oversample=oversample,
         )
-        expected, gains = reference.bait(H, P, n_instances, L, Q, likelihood, 0.5, oversample)
+        expected, gains = reference.bait(
+            H, P, n_instances, L, Q, likelihood, 0.5, oversample
+        )
         if kind != "large":  # there the naive trace has too few digits to say which
             np.testing.assert_array_equal(got, expected)
             np.testing.assert_allclose(scores, gains, rtol=1e-6, atol=1e-10)
@@ -103,7 +111,9 @@ def test_bait_picks_what_the_naive_loop_picks(likelihood, kind, d, n_classes, n_
 def test_bait_decides_in_float64_where_float32_cannot(monkeypatch):
     rng = np.random.default_rng(0)
     base = rng.normal(size=(20, 16))
-    H = np.repeat(base, 30, axis=0) * (1 + 1e-7 * rng.normal(size=(600, 1)))  # nearly equal, not equal
+    H = np.repeat(base, 30, axis=0) * (
+        1 + 1e-7 * rng.normal(size=(600, 1))
+    )  # nearly equal, not equal
     P = np.full((600, 2), 0.5)
     fast = selectors.fisher_trace(H, P, 25)
     pool = _bait._Points(H, P, "binary")
@@ -118,7 +128,8 @@ def test_bait_decides_in_float64_where_float32_cannot(monkeypatch):
 
 
 def _one_class(pool):
-    """The general float64 forward pass on the binary likelihood, whose matrices have one block."""
+    """The general float64 forward pass on the binary likelihood, whose matrices have
+    one block."""
 
     class One(_bait._Points):
         def __init__(self):
@@ -138,9 +149,14 @@ def test_bait_takes_any_precision_and_tensors(dtype):
     H, P = random_points(rng, 300, 12, 1000)
     H, P = H.astype(dtype), P.astype(dtype)
     P = P / P.sum(axis=1, keepdims=True, dtype=np.float64)
-    expected = selectors.fisher_trace(np.asarray(H, dtype=np.float64), np.asarray(P, dtype=np.float64), 9)
+    expected = selectors.fisher_trace(
+        np.asarray(H, dtype=np.float64), np.asarray(P, dtype=np.float64), 9
+    )
     np.testing.assert_array_equal(selectors.fisher_trace(H, P, 9)[0], expected[0])
-    np.testing.assert_array_equal(selectors.fisher_trace(torch.from_numpy(H), torch.from_numpy(P), 9)[0], expected[0])
+    np.testing.assert_array_equal(
+        selectors.fisher_trace(torch.from_numpy(H), torch.from_numpy(P), 9)[0],
+        expected[0],
+    )
 
 
 def test_bait_says_what_is_wrong():
@@ -149,13 +165,18 @@ def test_bait_says_what_is_wrong():
         ({"likelihood": "multinomial"}, "Unknown likelihood"),
         ({"regularization": 0}, "regularization must be positive"),
         ({"oversample": 0.5}, "oversample must be"),
-        ({"labelled_embeddings": np.ones((2, 2)), "labelled_proba": P[:2]}, "do not fit"),
+        (
+            {"labelled_embeddings": np.ones((2, 2)), "labelled_proba": P[:2]},
+            "do not fit",
+        ),
         ({"labelled_embeddings": np.ones((2, 3))}, "do not fit"),
     ):
         with pytest.raises(ValueError, match=message):
             selectors.fisher_trace(H, P, 1, **options)
     with pytest.raises(ValueError, match="up to 4096, got 100 x 50"):
-        selectors.fisher_trace(np.ones((4, 50)), np.full((4, 100), 0.01), 1, likelihood="categorical")
+        selectors.fisher_trace(
+            np.ones((4, 50)), np.full((4, 100), 0.01), 1, likelihood="categorical"
+        )
     with pytest.raises(ValueError, match="NaN"):
         selectors.fisher_trace(np.full((4, 3), np.nan), P, 1)
     with pytest.raises(ValueError, match="from 0 to 1"):
@@ -166,14 +187,19 @@ def test_bait_says_what_is_wrong():
 
 def test_bait_strategy_is_its_selector(taught):
     learner, X, _ = taught
-    embed, proba = partial(inference.embed, learner), partial(inference.predict_proba, learner)
+    embed, proba = (
+        partial(inference.embed, learner),
+        partial(inference.predict_proba, learner),
+    )
     L = learner.X_training
     np.testing.assert_array_equal(
         bait(learner, X, 12)[0],
         reference.bait(embed(X), proba(X), 12, embed(L), proba(L))[0],
     )
     expected = selectors.fisher_trace(embed(X), proba(X), 5, likelihood="binary")[0]
-    np.testing.assert_array_equal(bait(learner.estimator, X, 5)[0], expected)  # nothing labelled
+    np.testing.assert_array_equal(
+        bait(learner.estimator, X, 5)[0], expected
+    )  # nothing labelled
 
 
 # CLUE
@@ -185,26 +211,38 @@ def test_weighted_kmeans_pulls_its_centres_by_the_weights():
         weights = np.full(6, 1e-6)
         weights[heavy] = 1
         weights[4] = 1
-        indices, scores = selectors.weighted_kmeans(X, 2, weights=weights, random_state=0)
+        indices, scores = selectors.weighted_kmeans(
+            X, 2, weights=weights, random_state=0
+        )
         assert set(indices.tolist()) == {expected, 4}
         np.testing.assert_allclose(scores, 0.5)
 
 
 def test_weighted_kmeans_of_equal_weights_is_plain_kmeans():
     rng = np.random.default_rng(0)
-    X = np.concatenate([rng.normal(size=(30, 2)) + 20 * np.array(c) for c in ((0, 0), (0, 1), (1, 0), (1, 1))])
+    X = np.concatenate(
+        [
+            rng.normal(size=(30, 2)) + 20 * np.array(c)
+            for c in ((0, 0), (0, 1), (1, 0), (1, 1))
+        ]
+    )
     indices, _ = selectors.weighted_kmeans(X, 4, weights=np.ones(120), random_state=0)
     expected = {
-        int(np.square(X[i : i + 30] - X[i : i + 30].mean(axis=0)).sum(1).argmin()) + i for i in range(0, 120, 30)
+        int(np.square(X[i : i + 30] - X[i : i + 30].mean(axis=0)).sum(1).argmin()) + i
+        for i in range(0, 120, 30)
     }
     assert set(indices.tolist()) == expected
 
 
-@pytest.mark.parametrize("weights", [np.zeros(12), np.r_[np.zeros(9), [1e-30, 1, 1e-9]], np.ones(12)])
+@pytest.mark.parametrize(
+    "weights", [np.zeros(12), np.r_[np.zeros(9), [1e-30, 1, 1e-9]], np.ones(12)]
+)
 def test_weighted_kmeans_always_gives_exactly_what_is_asked_for(weights, monkeypatch):
     X = np.repeat(np.random.default_rng(0).normal(size=(4, 3)), 3, axis=0)
     for n_instances in (1, 2, 3, 4, 7, 12):
-        indices, scores = selectors.weighted_kmeans(X, n_instances, weights=weights, random_state=1)
+        indices, scores = selectors.weighted_kmeans(
+            X, n_instances, weights=weights, random_state=1
+        )
         assert len(set(indices.tolist())) == n_instances == len(scores)
         # What is certain comes last.
         n_heavy = min(n_instances, np.count_nonzero(weights))
@@ -215,13 +253,24 @@ def test_weighted_kmeans_always_gives_exactly_what_is_asked_for(weights, monkeyp
         selectors.weighted_kmeans(X, 2, weights=np.ones(3))
     monkeypatch.setattr(_clue, "_SEED_ROWS", 4)
     monkeypatch.setattr(_clue, "_SEED_ROWS_PER_CLUSTER", 1)
-    assert len(set(selectors.weighted_kmeans(X, 5, weights=np.ones(12), random_state=0)[0].tolist())) == 5
+    assert (
+        len(
+            set(
+                selectors.weighted_kmeans(X, 5, weights=np.ones(12), random_state=0)[
+                    0
+                ].tolist()
+            )
+        )
+        == 5
+    )
 
 
 def test_clue_is_its_selector(taught):
     learner, X, _ = taught
     weights = measures.entropy(inference.predict_proba(learner, X))
-    expected = selectors.weighted_kmeans(inference.embed(learner, X), 9, weights=weights, random_state=2)
+    expected = selectors.weighted_kmeans(
+        inference.embed(learner, X), 9, weights=weights, random_state=2
+    )
     np.testing.assert_array_equal(clue(learner, X, 9, random_state=2)[0], expected[0])
 
 
@@ -231,26 +280,49 @@ def test_clue_is_its_selector(taught):
 @pytest.mark.parametrize("gamma", [0, 1, 10])
 @pytest.mark.parametrize("rate", [0.0, 1.1])
 def test_falcun_draws_from_its_distribution(gamma, rate, monkeypatch):
-    monkeypatch.setattr(_falcun, "_LEAST_RATE", rate)  # 1.1: everything is brought up to date before every draw
-    P = np.array([[0.5, 0.3, 0.2], [0.45, 0.3, 0.25], [0.34, 0.33, 0.33], [0.6, 0.3, 0.1], [0.2, 0.4, 0.4]])
+    monkeypatch.setattr(
+        _falcun, "_LEAST_RATE", rate
+    )  # 1.1: everything is brought up to date before every draw
+    P = np.array(
+        [
+            [0.5, 0.3, 0.2],
+            [0.45, 0.3, 0.25],
+            [0.34, 0.33, 0.33],
+            [0.6, 0.3, 0.1],
+            [0.2, 0.4, 0.4],
+        ]
+    )
     expected = reference.falcun_distribution(P, 3, gamma)
     rng = np.random.default_rng(0)
     n = 4000
     counts = dict.fromkeys(expected, 0)
     for _ in range(n):
-        counts[tuple(selectors.falcun(P, 3, gamma=gamma, random_state=rng)[0].tolist())] += 1
-    observed, probabilities = np.array(list(counts.values())), np.array(list(expected.values()))
+        counts[
+            tuple(selectors.falcun(P, 3, gamma=gamma, random_state=rng)[0].tolist())
+        ] += 1
+    observed, probabilities = (
+        np.array(list(counts.values())),
+        np.array(list(expected.values())),
+    )
     rare = probabilities * n < 5
     observed = np.r_[observed[~rare], observed[rare].sum()]
     probabilities = np.r_[probabilities[~rare], probabilities[rare].sum()]
     if probabilities[-1] * n < 1:
-        observed, probabilities = observed[:-1], probabilities[:-1] / probabilities[:-1].sum()
+        observed, probabilities = (
+            observed[:-1],
+            probabilities[:-1] / probabilities[:-1].sum(),
+        )
         n = observed.sum()
     assert chisquare(observed, probabilities * n).pvalue > 1e-4
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 40), st.sampled_from([2, 3, 1000]), st.sampled_from([0, 1, 10, 500]), st.data())
+@given(
+    st.integers(1, 40),
+    st.sampled_from([2, 3, 1000]),
+    st.sampled_from([0, 1, 10, 500]),
+    st.data(),
+)
 def test_falcun_gives_unique_positions_and_true_distances(n, n_classes, gamma, data):
     rng = np.random.default_rng(n)
     P = rng.dirichlet(np.full(n_classes, 0.2), n).astype(np.float32)
@@ -263,7 +335,9 @@ def test_falcun_gives_unique_positions_and_true_distances(n, n_classes, gamma, d
     dist = measures.margin(P).astype(np.float64)
     for index, score in zip(indices, scores, strict=True):
         np.testing.assert_allclose(score, dist[index], atol=1e-9)
-        dist = np.minimum(dist, np.abs(P.astype(np.float64) - P[index].astype(np.float64)).sum(axis=1))
+        dist = np.minimum(
+            dist, np.abs(P.astype(np.float64) - P[index].astype(np.float64)).sum(axis=1)
+        )
 
 
 def test_falcun_of_a_large_gamma_is_greedy_and_of_many_picks_stays_exact(taught):
@@ -275,7 +349,10 @@ def test_falcun_of_a_large_gamma_is_greedy_and_of_many_picks_stays_exact(taught)
         expected.append(int(dist.argmax()))
         dist = np.minimum(dist, np.abs(P - P[expected[-1]]).sum(axis=1))
     np.testing.assert_array_equal(indices, expected)
-    np.testing.assert_array_equal(falcun(learner, X, 9, random_state=1)[0], selectors.falcun(P, 9, random_state=1)[0])
+    np.testing.assert_array_equal(
+        falcun(learner, X, 9, random_state=1)[0],
+        selectors.falcun(P, 9, random_state=1)[0],
+    )
     tensor = selectors.falcun(torch.from_numpy(P), 9, random_state=1)
     np.testing.assert_array_equal(tensor[0], selectors.falcun(P, 9, random_state=1)[0])
     with pytest.raises(ValueError, match="gamma"):
@@ -291,11 +368,16 @@ def test_average_linkage_finds_the_clusters():
     truth = rng.integers(0, 4, 200)
     X = centres[truth] + rng.normal(size=(200, 2))
     for max_points in (4096, 40):  # all of them, or a sample that the others join
-        clusters = selectors.average_linkage(X, 4, max_points=max_points, random_state=0)
+        clusters = selectors.average_linkage(
+            X, 4, max_points=max_points, random_state=0
+        )
         assert len({*zip(truth.tolist(), clusters.tolist(), strict=True)}) == 4
         some = np.array([5, 199, 0])
         np.testing.assert_array_equal(
-            selectors.average_linkage(X, 4, rows=some, max_points=max_points, random_state=0), clusters[some]
+            selectors.average_linkage(
+                X, 4, rows=some, max_points=max_points, random_state=0
+            ),
+            clusters[some],
         )
     assert selectors.average_linkage(X[:1], 3).tolist() == [0]
     with pytest.raises(ValueError, match="NaN"):
@@ -309,7 +391,9 @@ def test_round_robin_begins_with_the_smallest_cluster():
     scores = np.arange(7.0)
     firsts, thirds = set(), set()
     for seed in range(30):
-        indices, values = selectors.cluster_round_robin(scores, clusters, 7, random_state=seed)
+        indices, values = selectors.cluster_round_robin(
+            scores, clusters, 7, random_state=seed
+        )
         assert clusters[indices].tolist() == [9, 2, 7, 2, 7, 7, 7]
         assert sorted(indices.tolist()) == list(range(7))
         np.testing.assert_array_equal(values, scores[indices])
@@ -328,7 +412,9 @@ def test_cluster_margin_chooses_among_the_smallest_margins(taught):
     np.testing.assert_allclose(values, scores[indices])
     clusters = selectors.average_linkage(inference.embed(learner, X), 10)
     again = cluster_margin(learner, X, 10, factor=4, clusters=clusters, random_state=0)
-    assert len(set(clusters[again[0]].tolist())) >= min(10, len(set(clusters[list(kept)].tolist())))
+    assert len(set(clusters[again[0]].tolist())) >= min(
+        10, len(set(clusters[list(kept)].tolist()))
+    )
     with pytest.raises(ValueError, match=r"clusters must have shape \(260,\)"):
         cluster_margin(learner, X, 10, clusters=clusters[:9])
     with pytest.raises(ValueError, match="factor"):
@@ -343,7 +429,10 @@ def test_cluster_margin_chooses_among_the_smallest_margins(taught):
 def test_disagreement_is_the_share_of_passes_that_differ():
     rng = np.random.default_rng(0)
     samples, proba = rng.dirichlet(np.ones(4), (7, 50)), rng.dirichlet(np.ones(4), 50)
-    expected = [np.mean([s[i].argmax() != proba[i].argmax() for s in samples]) for i in range(50)]
+    expected = [
+        np.mean([s[i].argmax() != proba[i].argmax() for s in samples])
+        for i in range(50)
+    ]
     np.testing.assert_allclose(measures.disagreement(samples, proba), expected)
     tensor = measures.disagreement(torch.from_numpy(samples), torch.from_numpy(proba))
     np.testing.assert_allclose(tensor.numpy(), expected)
@@ -359,7 +448,9 @@ def test_candidates_come_before_all_others():
     X, scores = rng.normal(size=(50, 3)), rng.random(50)
     is_candidate = np.arange(50) % 5 == 0
     for n_instances in (1, 4, 10, 13, 50):
-        indices, values = selectors.candidates_kmeans(X, is_candidate, scores, n_instances, random_state=0)
+        indices, values = selectors.candidates_kmeans(
+            X, is_candidate, scores, n_instances, random_state=0
+        )
         assert len(set(indices.tolist())) == n_instances
         np.testing.assert_array_equal(values, scores[indices])
         n_first = min(n_instances, 10)
@@ -370,7 +461,16 @@ def test_candidates_come_before_all_others():
             np.testing.assert_array_equal(indices[10:], best)
     # Duplicates among the candidates: fewer clusters than asked for.
     X[::5] = 1
-    assert len(set(selectors.candidates_kmeans(X, is_candidate, scores, 6, random_state=0)[0].tolist())) == 6
+    assert (
+        len(
+            set(
+                selectors.candidates_kmeans(X, is_candidate, scores, 6, random_state=0)[
+                    0
+                ].tolist()
+            )
+        )
+        == 6
+    )
     with pytest.raises(ValueError, match="one per row"):
         selectors.candidates_kmeans(X, is_candidate[:3], scores, 6)
 
@@ -380,7 +480,8 @@ def test_drop_query_takes_those_on_which_most_passes_disagree(taught):
     indices, scores = drop_query(learner, X, 10, random_state=4)
     rng = np.random.default_rng(4)
     share = measures.disagreement(
-        inference.feature_dropout(learner, X, random_state=rng), inference.predict_proba(learner, X)
+        inference.feature_dropout(learner, X, random_state=rng),
+        inference.predict_proba(learner, X),
     )
     assert np.count_nonzero(share > 0.5) > 10
     assert (share[indices] > 0.5).all()
@@ -399,14 +500,18 @@ def test_flip_distance_is_where_the_mixed_features_flip(kind):
     rng = np.random.default_rng(3)
     Z, _ = random_points(rng, 25, 6, 4, kind)
     W, b = rng.normal(size=(4, 6)), rng.normal(size=4)
-    anchors = np.stack([Z[:5].mean(axis=0), Z[5:9].mean(axis=0), Z[11]])  # one of them is a candidate: z* = z
+    anchors = np.stack(
+        [Z[:5].mean(axis=0), Z[5:9].mean(axis=0), Z[11]]
+    )  # one of them is a candidate: z* = z
     got = measures.flip_distance(Z, W, b, anchors)
     expected = np.array([reference.flip_distance(z, W, b, anchors) for z in Z])
     assert np.isfinite(got).any()
     inside = expected <= 1
     np.testing.assert_allclose(got[inside], expected[inside], atol=2 / 4000)
     assert (got[~inside] > 1 - 1e-9).all()
-    np.testing.assert_allclose(measures.flip_distance(torch.from_numpy(Z), W, b, anchors), got)
+    np.testing.assert_allclose(
+        measures.flip_distance(torch.from_numpy(Z), W, b, anchors), got
+    )
 
 
 def test_flip_distance_where_nothing_can_be_mixed():
@@ -415,15 +520,23 @@ def test_flip_distance_where_nothing_can_be_mixed():
     for anchors in (Z[:1], np.repeat(Z[:1], 2, axis=0)):
         distances = measures.flip_distance(Z, W, b, anchors)
         assert distances[0] == np.inf and not np.isnan(distances).any()
-    # Dead features: zero everywhere, in which mixing changes nothing whatever the weights say.
+    # Dead features: zero everywhere, in which mixing changes nothing whatever the
+    # weights say.
     heavy = np.array([[1.0, 0.0, 9.0], [0.0, 1.0, -9.0], [0.0, 0.0, 0.0]])
     dead = np.array([[1.0, 0.4, 0.0]])
     got = measures.flip_distance(dead, heavy, b, np.array([[0.0, 1.0, 0.0]]))
     np.testing.assert_allclose(
-        got, reference.flip_distance(dead[0], heavy, b, [[0.0, 1.0, 0.0]], 20000, largest=10), atol=1e-3
+        got,
+        reference.flip_distance(
+            dead[0], heavy, b, [[0.0, 1.0, 0.0]], 20000, largest=10
+        ),
+        atol=1e-3,
     )
-    # So sure that p is exactly one-hot in floating point, and still there is a direction.
-    sure = measures.flip_distance(np.array([[900.0, 0.0, 0.0]]), W, b, np.array([[0.0, 900.0, 1.0]]))
+    # So sure that p is exactly one-hot in floating point, and still there is a
+    # direction.
+    sure = measures.flip_distance(
+        np.array([[900.0, 0.0, 0.0]]), W, b, np.array([[0.0, 900.0, 1.0]])
+    )
     assert np.isfinite(sure).all()
     with pytest.raises(ValueError, match="do not fit"):
         measures.flip_distance(Z, W, b, np.ones((2, 2)))
@@ -436,17 +549,28 @@ def test_alfa_mix(taught):
     indices, scores = alfa_mix(learner, X, 10, random_state=0)
     W, b = inference.last_layer(learner, X)
     L = inference.embed(learner, learner.X_training)
-    means = np.stack([L[learner.y_training == c].mean(axis=0) for c in np.unique(learner.y_training)])
+    means = np.stack(
+        [L[learner.y_training == c].mean(axis=0) for c in np.unique(learner.y_training)]
+    )
     distances = measures.flip_distance(inference.embed(learner, X), W, b, means)
     np.testing.assert_allclose(-scores, distances[indices], rtol=1e-6)
-    bound = next(i / 32 for i in range(1, 33) if np.count_nonzero(distances < i / 32) >= 10)
+    bound = next(
+        i / 32 for i in range(1, 33) if np.count_nonzero(distances < i / 32) >= 10
+    )
     assert (distances[indices] < bound).all()
     # A bound that nothing meets: the least mixing first.
     strict, _ = alfa_mix(learner, X, 10, alpha_cap=1e-12)
     np.testing.assert_array_equal(strict, selectors.top_k(-distances, 10)[0])
-    # A class absent from the labelled data has no mean, and is still a class to flip to.
+    # A class absent from the labelled data has no mean, and is still a class to flip
+    # to.
     rows = learner.y_training != 3
-    few = alfa_mix(learner, X, 10, X_labelled=learner.X_training[rows], y_labelled=learner.y_training[rows])
+    few = alfa_mix(
+        learner,
+        X,
+        10,
+        X_labelled=learner.X_training[rows],
+        y_labelled=learner.y_training[rows],
+    )
     assert len(set(few[0].tolist())) == 10
     with pytest.raises(ValueError, match="needs a learner that was taught"):
         alfa_mix(learner.estimator, X, 3)
@@ -466,9 +590,18 @@ class Tempered(nn.Module):
 def test_alfa_mix_refuses_a_net_that_is_not_linear_at_the_end(taught):
     learner, X, _ = taught
     torch.manual_seed(0)
-    net = NeuralNetClassifier(Tempered, criterion=nn.CrossEntropyLoss, max_epochs=3, train_split=None, verbose=0)
+    net = NeuralNetClassifier(
+        Tempered,
+        criterion=nn.CrossEntropyLoss,
+        max_epochs=3,
+        train_split=None,
+        verbose=0,
+    )
     net.fit(learner.X_training, learner.y_training)
-    with pytest.raises(TypeError, match="cannot give last-layer weights: its probabilities are not the softmax"):
+    with pytest.raises(
+        TypeError,
+        match="cannot give last-layer weights: its probabilities are not the softmax",
+    ):
         alfa_mix(checks._Learner(net, learner.X_training, learner.y_training), X, 3)
 
 
@@ -489,7 +622,9 @@ def test_information_density(metric, kind, tile, monkeypatch):
         X = X[:1]
     X[0] = 0 if kind == "generic" else X[0]
     expected = reference.information_density(X, metric)
-    np.testing.assert_allclose(measures.information_density(X, metric=metric), expected, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(
+        measures.information_density(X, metric=metric), expected, rtol=1e-4, atol=1e-9
+    )
     tensor = measures.information_density(torch.from_numpy(X), metric=metric)
     np.testing.assert_allclose(tensor, expected, rtol=1e-4, atol=1e-9)
     if kind == "generic":
@@ -505,9 +640,15 @@ def test_information_density(metric, kind, tile, monkeypatch):
 def test_information_density_of_a_reference_sample():
     X = np.random.default_rng(0).normal(size=(300, 4))
     full = measures.information_density(X, metric="euclidean")
-    np.testing.assert_array_equal(measures.information_density(X, metric="euclidean", n_reference=300), full)
-    part = measures.information_density(X, metric="euclidean", n_reference=100, random_state=0)
-    again = measures.information_density(X, metric="euclidean", n_reference=100, random_state=0)
+    np.testing.assert_array_equal(
+        measures.information_density(X, metric="euclidean", n_reference=300), full
+    )
+    part = measures.information_density(
+        X, metric="euclidean", n_reference=100, random_state=0
+    )
+    again = measures.information_density(
+        X, metric="euclidean", n_reference=100, random_state=0
+    )
     np.testing.assert_array_equal(part, again)
     assert 0 < np.abs(part - full).max() < 0.05
     with pytest.raises(ValueError, match="Unknown metric"):
@@ -521,14 +662,23 @@ def test_information_density_of_a_reference_sample():
 def test_density_weighted(taught):
     learner, X, _ = taught
     proba, embeddings = inference.predict_proba(learner, X), inference.embed(learner, X)
-    for options, metric, beta in (({}, "cosine", 1), ({"metric": "euclidean", "beta": 2.5}, "euclidean", 2.5)):
-        density = np.maximum(reference.information_density(embeddings, metric), 0) ** beta
+    for options, metric, beta in (
+        ({}, "cosine", 1),
+        ({"metric": "euclidean", "beta": 2.5}, "euclidean", 2.5),
+    ):
+        density = (
+            np.maximum(reference.information_density(embeddings, metric), 0) ** beta
+        )
         scores = measures.entropy(proba) * density
         indices, values = density_weighted(learner, X, 12, **options)
         np.testing.assert_allclose(values, np.sort(scores)[::-1][:12], rtol=1e-4)
         np.testing.assert_allclose(scores[indices], values, rtol=1e-4)
-    np.testing.assert_allclose(measures.density_weighted([1, 2, 3], [-0.5, 0, 2], beta=2), [0, 0, 12])
-    np.testing.assert_allclose(measures.density_weighted([1, 2], [0.3, 0.2], beta=0), [1, 2])
+    np.testing.assert_allclose(
+        measures.density_weighted([1, 2, 3], [-0.5, 0, 2], beta=2), [0, 0, 12]
+    )
+    np.testing.assert_allclose(
+        measures.density_weighted([1, 2], [0.3, 0.2], beta=0), [1, 2]
+    )
     with pytest.raises(ValueError, match="beta"):
         measures.density_weighted([1], [1], beta=-1)
     with pytest.raises(ValueError, match="one number per candidate"):
@@ -541,7 +691,9 @@ def test_density_weighted(taught):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
 @pytest.mark.parametrize("n_labelled", [0, 1, 9])
-def test_ranked_batch_picks_what_the_naive_loop_picks(kind, metric, n_labelled, monkeypatch):
+def test_ranked_batch_picks_what_the_naive_loop_picks(
+    kind, metric, n_labelled, monkeypatch
+):
     monkeypatch.setattr(_greedy, "_FEWEST", 3)
     monkeypatch.setattr(_greedy, "_BLOCK_VALUES", 1)
     for name, value in {"_FIRST": 2, "_STEP": 3, "_SAMPLE": 4}.items():
@@ -552,8 +704,12 @@ def test_ranked_batch_picks_what_the_naive_loop_picks(kind, metric, n_labelled, 
     utilities = measures.least_confidence(P)
     before = utilities.copy()
     for n_instances in (1, 7, 60):
-        got = selectors.ranked_batch(X, utilities, n_instances, labelled=labelled, metric=metric)
-        expected = reference.ranked_batch(X, utilities, n_instances, labelled if n_labelled else None, metric)
+        got = selectors.ranked_batch(
+            X, utilities, n_instances, labelled=labelled, metric=metric
+        )
+        expected = reference.ranked_batch(
+            X, utilities, n_instances, labelled if n_labelled else None, metric
+        )
         np.testing.assert_allclose(got[1], expected[1], rtol=1e-12)
         if kind != "large":  # there 1 - 1 / (1 + d) differs by rounding alone
             np.testing.assert_array_equal(got[0], expected[0])
@@ -562,12 +718,18 @@ def test_ranked_batch_picks_what_the_naive_loop_picks(kind, metric, n_labelled, 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_ranked_batch_of_any_utilities(seed):
-    """Scores of those left out may rise as α falls: utilities far above and below the dissimilarities."""
+    """Scores of those left out may rise as α falls: utilities far above and below the
+    dissimilarities."""
     rng = np.random.default_rng(seed)
-    X, L = rng.standard_normal((300, 2)), rng.standard_normal((int(rng.integers(0, 40)), 2))
+    X, L = (
+        rng.standard_normal((300, 2)),
+        rng.standard_normal((int(rng.integers(0, 40)), 2)),
+    )
     utilities = rng.normal(scale=[0.1, 1, 30][seed % 3], size=300)
     got = selectors.ranked_batch(X, utilities, 120, labelled=L)
-    expected = reference.ranked_batch(X, utilities, 120, L if len(L) else None, "euclidean")
+    expected = reference.ranked_batch(
+        X, utilities, 120, L if len(L) else None, "euclidean"
+    )
     np.testing.assert_array_equal(got[0], expected[0])
     np.testing.assert_allclose(got[1], expected[1], rtol=1e-12)
 
@@ -577,10 +739,14 @@ def test_ranked_batch_is_modals(taught):
     import modAL.batch
     from modAL.models import ActiveLearner
 
-    peer = ActiveLearner(learner.estimator, X_training=learner.X_training, y_training=learner.y_training)
+    peer = ActiveLearner(
+        learner.estimator, X_training=learner.X_training, y_training=learner.y_training
+    )
     uncertainty = 1 - learner.predict_proba(X).max(axis=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(np, "bool", bool, raising=False)  # modAL 0.4.1 asks numpy 1 for it
+        patch.setattr(
+            np, "bool", bool, raising=False
+        )  # modAL 0.4.1 asks numpy 1 for it
         expected = modAL.batch.ranked_batch(peer, X, uncertainty, 25, "euclidean", None)
     got = selectors.ranked_batch(X, uncertainty, 25, labelled=learner.X_training)
     np.testing.assert_array_equal(got[0], expected)
@@ -588,17 +754,27 @@ def test_ranked_batch_is_modals(taught):
     np.testing.assert_array_equal(
         ranked_batch(learner, X, 25)[0],
         selectors.ranked_batch(
-            torch.from_numpy(embeddings), uncertainty, 25, labelled=inference.embed(learner, learner.X_training)
+            torch.from_numpy(embeddings),
+            uncertainty,
+            25,
+            labelled=inference.embed(learner, learner.X_training),
         )[0],
     )
 
 
 def test_ranked_batch_breaks_ties_at_random_when_asked():
     X, utilities = np.zeros((30, 2)), np.full(30, 0.5)
-    assert selectors.ranked_batch(X, utilities, 4, labelled=X[:1])[0].tolist() == [0, 1, 2, 3]
+    assert selectors.ranked_batch(X, utilities, 4, labelled=X[:1])[0].tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]
     draws = {
         tuple(
-            selectors.ranked_batch(X, utilities, 4, labelled=X[:1], random_tie_break=True, random_state=s)[0].tolist()
+            selectors.ranked_batch(
+                X, utilities, 4, labelled=X[:1], random_tie_break=True, random_state=s
+            )[0].tolist()
         )
         for s in range(20)
     }
@@ -609,7 +785,9 @@ def test_ranked_batch_breaks_ties_at_random_when_asked():
         ({"utilities": np.full(30, np.nan)}, "finite"),
     ):
         with pytest.raises(ValueError, match=message):
-            selectors.ranked_batch(**{"features": X, "utilities": utilities, "n_instances": 2, **arguments})
+            selectors.ranked_batch(
+                **{"features": X, "utilities": utilities, "n_instances": 2, **arguments}
+            )
 
 
 # weighted
@@ -621,21 +799,36 @@ def test_weighted_joins_any_measure_and_selector(taught):
     labelled = inference.embed(learner, learner.X_training)
     np.testing.assert_array_equal(
         weighted("margin", "k_center")(learner, X, 9)[0],
-        selectors.k_center(embeddings, 9, labelled=labelled, weights=measures.margin(proba))[0],
+        selectors.k_center(
+            embeddings, 9, labelled=labelled, weights=measures.margin(proba)
+        )[0],
     )
     np.testing.assert_array_equal(
-        weighted("entropy", "weighted_kmeans")(learner, X, 9, random_state=1)[0], clue(learner, X, 9, random_state=1)[0]
+        weighted("entropy", "weighted_kmeans")(learner, X, 9, random_state=1)[0],
+        clue(learner, X, 9, random_state=1)[0],
     )
-    assert strategy_name(weighted("margin", selectors.k_center)) == "weighted(margin, k_center)"
-    assert pickle.loads(pickle.dumps(weighted("margin", "k_center"))) == weighted("margin", "k_center")
+    assert (
+        strategy_name(weighted("margin", selectors.k_center))
+        == "weighted(margin, k_center)"
+    )
+    assert pickle.loads(pickle.dumps(weighted("margin", "k_center"))) == weighted(
+        "margin", "k_center"
+    )
     with pytest.raises(ValueError, match="Unknown measure"):
         weighted("margn", "k_center")
-    with pytest.raises(ValueError, match=r"Unknown selector that takes weights 'top_k'. .*k_center, .*weighted_kmeans"):
+    with pytest.raises(
+        ValueError,
+        match=r"Unknown selector that takes weights "
+        r"'top_k'. .*k_center, .*weighted_kmeans",
+    ):
         weighted("margin", "top_k")
     with pytest.raises(ValueError, match="takes weights="):
         weighted("margin", selectors.top_k)
 
 
-@pytest.mark.parametrize("strategy", [weighted("margin", "k_center"), weighted(measures.bald, "weighted_kmeans")])
+@pytest.mark.parametrize(
+    "strategy",
+    [weighted("margin", "k_center"), weighted(measures.bald, "weighted_kmeans")],
+)
 def test_weighted_keeps_the_contract(strategy):
     checks.check_query_strategy(strategy)

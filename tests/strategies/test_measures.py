@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_sklearn.strategies import _kernels, measures
+from al_sklearn.strategies import measures
+from al_sklearn.strategies._engine import kernels as _kernels
 from tests.strategies import references_measures as reference
 
 OF_PROBA = ["least_confidence", "margin", "ratio", "entropy"]
@@ -18,7 +19,8 @@ TOLERANCE = {np.float16: 3e-3, np.float32: 2e-6, np.float64: 1e-12}
 
 
 def probabilities(rng, n, n_classes, dtype=np.float64):
-    """Random rows, with exact zeros and ones, ties, duplicates, and tiny values among them."""
+    """Random rows, with exact zeros and ones, ties, duplicates, and tiny values among
+    them."""
     p = rng.dirichlet(np.full(n_classes, 0.3), size=n)
     if n >= 6 and n_classes > 1:
         p[0] = np.eye(n_classes)[0]
@@ -40,7 +42,9 @@ def test_measures_agree_with_their_definition(name, dtype, n_classes):
     expected = np.array([getattr(reference, name)(row.astype(np.float64)) for row in p])
     tolerance = TOLERANCE[dtype] * max(math.log(n_classes), 1)
     np.testing.assert_allclose(getattr(measures, name)(p), expected, atol=tolerance)
-    np.testing.assert_allclose(getattr(measures, name)(torch.from_numpy(p)).numpy(), expected, atol=tolerance)
+    np.testing.assert_allclose(
+        getattr(measures, name)(torch.from_numpy(p)).numpy(), expected, atol=tolerance
+    )
     np.testing.assert_array_equal(p, before)
 
 
@@ -51,9 +55,13 @@ def test_measures_of_samples_agree_with_their_definition(name, dtype, n_classes)
     rng = np.random.default_rng(n_classes)
     samples = np.stack([probabilities(rng, 20, n_classes, dtype) for _ in range(7)])
     samples[:, 8] = samples[:1, 8]
-    expected = np.array([getattr(reference, name)(samples[:, i].astype(np.float64)) for i in range(20)])
+    expected = np.array(
+        [getattr(reference, name)(samples[:, i].astype(np.float64)) for i in range(20)]
+    )
     tolerance = TOLERANCE[dtype] * 8
-    np.testing.assert_allclose(getattr(measures, name)(samples), np.maximum(expected, 0), atol=tolerance)
+    np.testing.assert_allclose(
+        getattr(measures, name)(samples), np.maximum(expected, 0), atol=tolerance
+    )
     of_tensor = getattr(measures, name)(torch.from_numpy(samples)).numpy()
     np.testing.assert_allclose(of_tensor, np.maximum(expected, 0), atol=tolerance)
 
@@ -64,13 +72,22 @@ def test_bounds_and_blocks(seed, n, n_classes):
     rng = np.random.default_rng(seed)
     p = probabilities(rng, n, n_classes, np.float32)
     whole = {name: getattr(measures, name)(p) for name in OF_PROBA}
-    for name, top in zip(OF_PROBA, (1 - 1 / n_classes, 1, 1, math.log(n_classes)), strict=True):
-        assert whole[name].shape == (n,) and whole[name].min() >= -1e-6 and whole[name].max() <= top + 1e-5
+    for name, top in zip(
+        OF_PROBA, (1 - 1 / n_classes, 1, 1, math.log(n_classes)), strict=True
+    ):
+        assert (
+            whole[name].shape == (n,)
+            and whole[name].min() >= -1e-6
+            and whole[name].max() <= top + 1e-5
+        )
     samples = np.stack([probabilities(rng, n, n_classes, np.float32) for _ in range(3)])
     information, total = measures.bald(samples), measures.max_entropy(samples)
     assert information.min() >= 0 and np.all(information <= total + 1e-6)
     # The size of a block changes no bit.
-    with patch.object(_kernels, "_BLOCK_VALUES", 40), patch.object(_kernels, "_LONG_BLOCK_VALUES", 40):
+    with (
+        patch.object(_kernels, "_BLOCK_VALUES", 40),
+        patch.object(_kernels, "_LONG_BLOCK_VALUES", 40),
+    ):
         for name in OF_PROBA:
             np.testing.assert_array_equal(getattr(measures, name)(p), whole[name])
         np.testing.assert_array_equal(measures.bald(samples), information)
@@ -86,13 +103,17 @@ def test_normalised_measures_reach_one_at_the_uniform_distribution():
 def test_bald_is_zero_where_samples_agree_and_never_below():
     rng = np.random.default_rng(0)
     agreeing = np.repeat(probabilities(rng, 500, 10, np.float32)[None], 13, axis=0)
-    assert not measures.bald(agreeing).any() and not measures.bald(torch.from_numpy(agreeing)).any()
+    assert (
+        not measures.bald(agreeing).any()
+        and not measures.bald(torch.from_numpy(agreeing)).any()
+    )
     nearly = agreeing + rng.normal(scale=1e-9, size=agreeing.shape).astype(np.float32)
     assert (measures.bald(np.clip(nearly, 0, 1)) >= 0).all()
 
 
 def test_max_entropy_is_predictive_not_expected():
-    # Two confident samples that contradict each other: expected entropy 0, predictive ln 2.
+    # Two confident samples that contradict each other: expected entropy 0, predictive
+    # ln 2.
     samples = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
     assert measures.max_entropy(samples)[0] == pytest.approx(math.log(2))
     assert measures.bald(samples)[0] == pytest.approx(math.log(2))
@@ -101,8 +122,12 @@ def test_max_entropy_is_predictive_not_expected():
 def test_what_others_get_wrong():
     p = np.array([[1.0, 0.0, 0.0], [0.4, 0.35, 0.25], [0.6, 0.4, 0.0]])
     for name in OF_PROBA:
-        assert np.argmax(getattr(measures, name)(p)) == 1, f"{name} is sorted the wrong way round"
-        assert np.isfinite(getattr(measures, name)(p)).all(), f"{name} gives NaN at p = 0"
+        assert np.argmax(getattr(measures, name)(p)) == 1, (
+            f"{name} is sorted the wrong way round"
+        )
+        assert np.isfinite(getattr(measures, name)(p)).all(), (
+            f"{name} gives NaN at p = 0"
+        )
     rows = p.copy()
     measures.margin(rows)
     np.testing.assert_array_equal(rows, p)
@@ -121,6 +146,8 @@ def test_bad_input(name):
     for kind in (bad, torch.from_numpy(bad)):
         with pytest.raises(ValueError, match="NaN, first in row 1"):
             measure(kind)
-    with pytest.raises(ValueError, match=r"Unknown measure 'entrop'. Did you mean 'entropy'"):
+    with pytest.raises(
+        ValueError, match=r"Unknown measure 'entrop'. Did you mean 'entropy'"
+    ):
         measures.get_measure("entrop")
     assert measures.get_measure("margin") is measures.margin

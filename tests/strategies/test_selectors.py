@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 
-from al_sklearn.strategies import _blocks, _greedy, _kmeans_plusplus, _labelled_bounds
-from al_sklearn.strategies.selectors import gradient_kmeans_plusplus, k_center, kmeans_plusplus, top_k
+from al_sklearn.strategies._engine import distances as _blocks
+from al_sklearn.strategies._engine import greedy as _greedy
+from al_sklearn.strategies._engine import labelled_bounds as _labelled_bounds
+from al_sklearn.strategies.selectors import (
+    _kmeans_plusplus,
+    gradient_kmeans_plusplus,
+    k_center,
+    kmeans_plusplus,
+    top_k,
+)
 
 from . import references_selectors as reference
 
@@ -20,7 +28,8 @@ METRICS = ["euclidean", "manhattan", "cosine"]
 
 @pytest.fixture(scope="module")
 def features(digits):
-    """Real images as features: many distances exactly equal, clusters, columns of zeros."""
+    """Real images as features: many distances exactly equal, clusters, columns of
+    zeros."""
     X, _ = digits
     return X.reshape(len(X), -1).astype(np.float32)
 
@@ -65,7 +74,19 @@ def test_top_k_is_a_stable_sort(scores, data):
 
 
 @pytest.mark.parametrize("n", [65536, 200_003])
-@pytest.mark.parametrize("kind", ["generic", "sorted", "reversed", "tied", "constant", "periodic", "few", "infinite"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "generic",
+        "sorted",
+        "reversed",
+        "tied",
+        "constant",
+        "periodic",
+        "few",
+        "infinite",
+    ],
+)
 @pytest.mark.parametrize("k", [1, 1000])
 def test_top_k_through_a_sample_is_exact(n, kind, k):
     rng = np.random.default_rng(0)
@@ -75,16 +96,24 @@ def test_top_k_through_a_sample_is_exact(n, kind, k):
         "reversed": lambda: -np.arange(n, dtype=np.float32),
         "tied": lambda: rng.integers(0, 5, n).astype(np.float32),
         "constant": lambda: np.zeros(n),
-        "periodic": lambda: (np.arange(n) % (n // 16384) == 0) * rng.random(n),  # the sample sees the large ones alone
+        "periodic": lambda: (
+            (np.arange(n) % (n // 16384) == 0) * rng.random(n)
+        ),  # the sample sees the large ones alone
         "few": lambda: (np.arange(n) % (n // 16384) == 1) * 1.0,  # … or none of them
         "infinite": lambda: np.where(rng.random(n) < 0.5, -np.inf, np.inf),
     }[kind]()
     np.testing.assert_array_equal(top_k(scores, k)[0], reference.top_k(scores, k)[0])
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+)
 def test_top_k_of_tensors(dtype):
-    scores = torch.rand(500, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
+    scores = (
+        torch.rand(500, generator=torch.Generator().manual_seed(0))
+        .to(dtype)
+        .requires_grad_()
+    )
     indices, values = top_k(scores, 20)
     expected, _ = reference.top_k(scores.detach().double().numpy(), 20)
     np.testing.assert_array_equal(indices, expected)
@@ -94,12 +123,19 @@ def test_top_k_of_tensors(dtype):
 def test_top_k_breaks_ties_at_random_among_all_that_tie():
     scores = np.array([0.0, 1.0, 1.0, 2.0, 1.0, 1.0])
     rng = np.random.default_rng(0)
-    draws = [tuple(top_k(scores, 3, random_tie_break=True, random_state=rng)[0]) for _ in range(2400)]
+    draws = [
+        tuple(top_k(scores, 3, random_tie_break=True, random_state=rng)[0])
+        for _ in range(2400)
+    ]
     assert {draw[0] for draw in draws} == {3}
     pairs, counts = np.unique([draw[1:] for draw in draws], axis=0, return_counts=True)
     assert len(pairs) == 12  # ordered pairs of the four that tie
     assert chisquare(counts).pvalue > 1e-4
-    assert draws[0] == tuple(top_k(scores, 3, random_tie_break=True, random_state=np.random.default_rng(0))[0])
+    assert draws[0] == tuple(
+        top_k(scores, 3, random_tie_break=True, random_state=np.random.default_rng(0))[
+            0
+        ]
+    )
 
 
 def test_top_k_does_not_draw_without_being_asked():
@@ -120,7 +156,8 @@ def test_top_k_finds_nan_among_many(n_nan, kind):
 
 @pytest.mark.parametrize("scores", [[1.0, np.nan], [np.nan], [np.inf, -np.inf, np.nan]])
 def test_top_k_refuses_nan(scores):
-    # NaN sorts first in a descending order made by reversing: the entropy of p = 0 used to win.
+    # NaN sorts first in a descending order made by reversing: the entropy of p = 0 used
+    # to win.
     with pytest.raises(ValueError, match="NaN"):
         top_k(scores, 1)
     with pytest.raises(ValueError, match="NaN"):
@@ -151,7 +188,9 @@ def test_top_k_takes_strided_integer_and_read_only_scores():
 @pytest.mark.parametrize("n_labelled", [0, 1, 40])
 def test_k_center_chooses_as_the_textbook_loop(features, metric, n_labelled):
     X, L = features[:700], features[1000 : 1000 + n_labelled]
-    assert_same_batch(k_center(X, 60, labelled=L, metric=metric), reference.k_center(X, 60, L, metric))
+    assert_same_batch(
+        k_center(X, 60, labelled=L, metric=metric), reference.k_center(X, 60, L, metric)
+    )
 
 
 @pytest.mark.usefixtures("products")
@@ -160,9 +199,15 @@ def test_k_center_chooses_as_the_textbook_loop(features, metric, n_labelled):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_k_center_in_tiny_blocks(features, metric, n_labelled, weighted, small_blocks):
     X, L = features[:400], features[1000 : 1000 + n_labelled]
-    w = np.random.default_rng(0).random(400) * (np.arange(400) % 3 > 0) if weighted else None
+    w = (
+        np.random.default_rng(0).random(400) * (np.arange(400) % 3 > 0)
+        if weighted
+        else None
+    )
     expected = reference.k_center(X, 300, L, metric, w)
-    if weighted:  # what has weight 0 has score 0 and comes by position, as duplicates do
+    if (
+        weighted
+    ):  # what has weight 0 has score 0 and comes by position, as duplicates do
         assert (expected[1][-30:] == 0).all()
     assert_same_batch(k_center(X, 300, labelled=L, metric=metric, weights=w), expected)
 
@@ -170,7 +215,9 @@ def test_k_center_in_tiny_blocks(features, metric, n_labelled, weighted, small_b
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("n_instances", [5, 120, 400])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_k_center_where_few_meet_all_labelled_ones(features, metric, n_instances, weighted, small_blocks, monkeypatch):
+def test_k_center_where_few_meet_all_labelled_ones(
+    features, metric, n_instances, weighted, small_blocks, monkeypatch
+):
     for name, value in {"_FIRST": 3, "_STEP": 8, "_SAMPLE": 10}.items():
         monkeypatch.setattr(_labelled_bounds, name, value)
     met = []
@@ -182,10 +229,18 @@ def test_k_center_where_few_meet_all_labelled_ones(features, metric, n_instances
 
     monkeypatch.setattr(_labelled_bounds.LabelledBounds, "start", watched)
     X, L = features[:400], features[1000:1090]
-    w = np.random.default_rng(0).random(400) * (np.arange(400) % 3 > 0) if weighted else None
+    w = (
+        np.random.default_rng(0).random(400) * (np.arange(400) % 3 > 0)
+        if weighted
+        else None
+    )
     expected = reference.k_center(X, n_instances, L, metric, w)
-    assert_same_batch(k_center(X, n_instances, labelled=L, metric=metric, weights=w), expected)
-    assert n_instances > 5 or met[0] < 0.5  # the few that were wanted left most rows alone
+    assert_same_batch(
+        k_center(X, n_instances, labelled=L, metric=metric, weights=w), expected
+    )
+    assert (
+        n_instances > 5 or met[0] < 0.5
+    )  # the few that were wanted left most rows alone
 
 
 def test_k_center_of_many_reads_most_labelled_rows_for_few_of_them():
@@ -239,7 +294,8 @@ def test_k_center_of_constant_features_goes_by_position(metric, dtype, n_labelle
 @pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("metric", METRICS)
 def test_k_center_duplicates_are_exactly_zero_away(features, metric):
-    """Rounding must not make a copy of a chosen point worth a label before everything else is covered."""
+    """Rounding must not make a copy of a chosen point worth a label before everything
+    else is covered."""
     X = np.concatenate([features[:50]] * 4) * np.float32(1 / 3)
     indices, scores = k_center(X, 200, labelled=X[:1], metric=metric)
     assert set(indices[:49].tolist()) == set(range(1, 50))
@@ -256,9 +312,14 @@ def test_k_center_far_from_the_origin(offset, n_labelled):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((600, 8)) + offset
     L = X[:n_labelled]
-    assert_same_batch(k_center(X, 80, labelled=L), reference.k_center(X, 80, L), rtol=1e-6)
+    assert_same_batch(
+        k_center(X, 80, labelled=L), reference.k_center(X, 80, L), rtol=1e-6
+    )
     X32 = X.astype(np.float32)
-    assert_same_batch(k_center(X32, 80, labelled=X32[:n_labelled]), reference.k_center(X32, 80, X32[:n_labelled]))
+    assert_same_batch(
+        k_center(X32, 80, labelled=X32[:n_labelled]),
+        reference.k_center(X32, 80, X32[:n_labelled]),
+    )
 
 
 @pytest.mark.usefixtures("products")
@@ -324,34 +385,51 @@ def kinds_of_array(X, tmp_path):
 
 def test_selectors_take_all_kinds_of_array(features, tmp_path):
     X, L = features[:200], features[300:320]
-    X, L = np.floor(X / 2), np.floor(L / 2)  # 0 … 127: exact in float16, bfloat16 and uint8
+    X, L = (
+        np.floor(X / 2),
+        np.floor(L / 2),
+    )  # 0 … 127: exact in float16, bfloat16 and uint8
     centres = {m: k_center(X, 20, labelled=L, metric=m) for m in METRICS}
     seeds = kmeans_plusplus(X, 20, random_state=0)
-    gradients = gradient_kmeans_plusplus(L[:, :3].repeat(10, axis=0), X, 20, random_state=0)
+    gradients = gradient_kmeans_plusplus(
+        L[:, :3].repeat(10, axis=0), X, 20, random_state=0
+    )
     for kind, rows in kinds_of_array(X, tmp_path).items():
         for metric in METRICS:
             got = k_center(rows, 20, labelled=L, metric=metric)
             np.testing.assert_array_equal(got[0], centres[metric][0], err_msg=kind)
             np.testing.assert_array_equal(got[1], centres[metric][1], err_msg=kind)
-        np.testing.assert_array_equal(kmeans_plusplus(rows, 20, random_state=0)[0], seeds[0], err_msg=kind)
-        got = gradient_kmeans_plusplus(L[:, :3].repeat(10, axis=0), rows, 20, random_state=0)
+        np.testing.assert_array_equal(
+            kmeans_plusplus(rows, 20, random_state=0)[0], seeds[0], err_msg=kind
+        )
+        got = gradient_kmeans_plusplus(
+            L[:, :3].repeat(10, axis=0), rows, 20, random_state=0
+        )
         np.testing.assert_array_equal(got[0], gradients[0], err_msg=kind)
 
 
 def test_k_center_breaks_ties_at_random():
     X = np.eye(6, dtype=np.float32)  # all equally far apart
     rng = np.random.default_rng(0)
-    seen = np.array([k_center(X, 2, labelled=X[:1], random_tie_break=True, random_state=rng)[0] for _ in range(1000)])
+    seen = np.array(
+        [
+            k_center(X, 2, labelled=X[:1], random_tie_break=True, random_state=rng)[0]
+            for _ in range(1000)
+        ]
+    )
     assert set(seen.ravel()) == {1, 2, 3, 4, 5}
     pairs, counts = np.unique(seen, axis=0, return_counts=True)
     assert len(pairs) == 20
     assert chisquare(counts).pvalue > 1e-4
-    first = [k_center(X, 1, random_tie_break=True, random_state=s)[0][0] for s in range(60)]
+    first = [
+        k_center(X, 1, random_tie_break=True, random_state=s)[0][0] for s in range(60)
+    ]
     assert set(first) == set(range(6))
 
 
 def test_k_center_updates_after_every_choice():
-    """One static ranking by the first distances would take both points of the far pair."""
+    """One static ranking by the first distances would take both points of the far
+    pair."""
     X = np.array([[10.0, 0.0], [10.1, 0.0], [0.0, 5.0]])
     assert k_center(X, 2, labelled=[[0.0, 0.0]])[0].tolist() == [1, 2]
 
@@ -375,7 +453,8 @@ def test_k_center_with_weights():
     indices, scores = k_center(X, 4, labelled=[[0.0]], weights=[4.0, 1.0, 1.1, 0.0])
     assert indices.tolist() == [0, 2, 1, 3]
     np.testing.assert_allclose(scores, [4, 2.2, 1, 0])
-    # A point of weight 0 is not where a selection without labels starts, if there is another.
+    # A point of weight 0 is not where a selection without labels starts, if there is
+    # another.
     assert k_center(X, 1, weights=[1.0, 0.0, 0.0, 1.0])[0].tolist() == [0]
     assert sorted(k_center(X, 4, weights=np.zeros(4))[0].tolist()) == [0, 1, 2, 3]
 
@@ -390,7 +469,8 @@ def test_k_center_without_labels_starts_in_the_middle():
 
 
 def test_k_center_never_makes_a_full_distance_matrix(features, monkeypatch):
-    """The largest product of matrices is a tile against some hundreds of centres, or one block."""
+    """The largest product of matrices is a tile against some hundreds of centres, or
+    one block."""
     sizes = []
     original = _blocks.Space.products
 
@@ -430,7 +510,12 @@ def test_k_center_refuses_what_does_not_fit():
     ]:
         with pytest.raises(ValueError, match=message):
             k_center(X, **arguments)
-    for features in (np.ones(5), np.ones((5, 2, 2)), np.ones((5, 0)), np.array([["a", "b"]])):
+    for features in (
+        np.ones(5),
+        np.ones((5, 2, 2)),
+        np.ones((5, 0)),
+        np.array([["a", "b"]]),
+    ):
         with pytest.raises(ValueError, match="features"):
             k_center(features, 1)
     with pytest.raises(ValueError, match="empty"):
@@ -457,8 +542,13 @@ def tiny_pool(kind):
 def frequencies(draws, expected):
     counts = dict.fromkeys(expected, 0)
     for draw in draws:
-        counts[tuple(int(i) for i in draw)] += 1  # a KeyError is a draw of probability 0
-    observed, probabilities = np.array(list(counts.values())), np.array(list(expected.values()))
+        counts[tuple(int(i) for i in draw)] += (
+            1  # a KeyError is a draw of probability 0
+        )
+    observed, probabilities = (
+        np.array(list(counts.values())),
+        np.array(list(expected.values())),
+    )
     rare = probabilities * len(draws) < 5
     if rare.any():
         observed = np.append(observed[~rare], observed[rare].sum())
@@ -468,14 +558,20 @@ def frequencies(draws, expected):
 
 @pytest.mark.parametrize("longest", [1, 2, 128])
 @pytest.mark.parametrize("kind", ["generic", "duplicates", "offset", "zero"])
-def test_badge_draws_with_the_probabilities_of_kmeans_plusplus(kind, longest, monkeypatch):
+def test_badge_draws_with_the_probabilities_of_kmeans_plusplus(
+    kind, longest, monkeypatch
+):
     """Whatever the schedule of the passes over the pool."""
     monkeypatch.setattr(_kmeans_plusplus, "_REFRESH", longest)
     a, h = tiny_pool(kind)
     g = reference.gradients(a, h)
-    expected = reference.seeding_distribution(g, 4, first=int(np.square(g).sum(axis=1).argmax()))
+    expected = reference.seeding_distribution(
+        g, 4, first=int(np.square(g).sum(axis=1).argmax())
+    )
     rng = np.random.default_rng(longest)
-    draws = [gradient_kmeans_plusplus(a, h, 4, random_state=rng)[0] for _ in range(1000)]
+    draws = [
+        gradient_kmeans_plusplus(a, h, 4, random_state=rng)[0] for _ in range(1000)
+    ]
     assert frequencies(draws, expected) > 1e-3
 
 
@@ -492,9 +588,13 @@ def test_no_pass_over_the_pool_leaves_the_distribution_alone(monkeypatch):
     monkeypatch.setattr(_kmeans_plusplus._Seeding, "_refresh", _refresh_once)
     a, h = tiny_pool("generic")
     g = reference.gradients(a, h)
-    expected = reference.seeding_distribution(g, 4, first=int(np.square(g).sum(axis=1).argmax()))
+    expected = reference.seeding_distribution(
+        g, 4, first=int(np.square(g).sum(axis=1).argmax())
+    )
     rng = np.random.default_rng(1)
-    draws = [gradient_kmeans_plusplus(a, h, 4, random_state=rng)[0] for _ in range(1000)]
+    draws = [
+        gradient_kmeans_plusplus(a, h, 4, random_state=rng)[0] for _ in range(1000)
+    ]
     assert frequencies(draws, expected) > 1e-3
 
 
@@ -521,7 +621,9 @@ def test_badge_scores_are_the_distances_at_the_time(features, dtype, n_classes):
     assert indices[0] == norms.argmax()
     assert scores[0] == pytest.approx(norms.max(), rel=1e-12)
     for i in range(1, 80):
-        assert scores[i] == pytest.approx(reference.seeding_d2(g, indices[:i])[indices[i]], rel=1e-9)
+        assert scores[i] == pytest.approx(
+            reference.seeding_d2(g, indices[:i])[indices[i]], rel=1e-9
+        )
 
 
 @pytest.mark.usefixtures("products")
@@ -529,7 +631,9 @@ def test_kmeans_plusplus_scores_are_the_distances_at_the_time(features):
     indices, scores = kmeans_plusplus(features[:500], 200, random_state=0)
     assert scores[0] == np.inf
     for i in range(1, 200):
-        assert scores[i] == pytest.approx(reference.seeding_d2(features[:500], indices[:i])[indices[i]], rel=1e-12)
+        assert scores[i] == pytest.approx(
+            reference.seeding_d2(features[:500], indices[:i])[indices[i]], rel=1e-12
+        )
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 3000])
@@ -543,9 +647,12 @@ def test_badge_of_residuals_of_zero_goes_by_position(n, n_classes):
 
 
 def test_badge_takes_the_whole_pool_once(features):
-    """Duplicates in a batch are labels paid twice: everything once, the copies last and by position."""
+    """Duplicates in a batch are labels paid twice: everything once, the copies last and
+    by position."""
     h = np.concatenate([features[:60]] * 3)
-    a = np.concatenate([np.random.default_rng(0).standard_normal((60, 10))] * 3).astype(np.float32)
+    a = np.concatenate([np.random.default_rng(0).standard_normal((60, 10))] * 3).astype(
+        np.float32
+    )
     indices, scores = gradient_kmeans_plusplus(a, h, 180, random_state=0)
     assert sorted(indices.tolist()) == list(range(180))
     assert sorted(indices[:60] % 60) == list(range(60))
@@ -555,17 +662,21 @@ def test_badge_takes_the_whole_pool_once(features):
 
 
 def test_badge_does_not_keep_the_origin_as_a_centre():
-    """All gradients are farther from each other than from 0: measured from 0, the small one would never be drawn."""
+    """All gradients are farther from each other than from 0: measured from 0, the small
+    one would never be drawn."""
     a = np.ones((3, 1))
     h = np.array([[10.0], [0.0], [9.0]])
-    second = [gradient_kmeans_plusplus(a, h, 2, random_state=s)[0][1] for s in range(30)]
+    second = [
+        gradient_kmeans_plusplus(a, h, 2, random_state=s)[0][1] for s in range(30)
+    ]
     assert max(np.bincount(second, minlength=3)) == np.bincount(second, minlength=3)[1]
 
 
 @pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("scale", [1e-20, 1e-6, 1e6, 1e15])
 def test_badge_of_any_size(scale):
-    """A confident network has tiny residuals; the scale is a power of two, so that the draw is the same."""
+    """A confident network has tiny residuals; the scale is a power of two, so that the
+    draw is the same."""
     rng = np.random.default_rng(0)
     a, h = rng.standard_normal((300, 4)), rng.standard_normal((300, 9))
     factor = 2.0 ** np.round(np.log2(scale))
@@ -590,7 +701,9 @@ def test_badge_rows_of_very_different_size():
     assert indices[0] == 0
     assert sorted(indices.tolist()) == list(range(200))
     for i in range(2, 200):
-        assert scores[i] == pytest.approx(reference.seeding_d2(g, indices[:i])[indices[i]], rel=1e-6)
+        assert scores[i] == pytest.approx(
+            reference.seeding_d2(g, indices[:i])[indices[i]], rel=1e-6
+        )
 
 
 @pytest.mark.parametrize("select", ["badge", "kmeans"])
@@ -648,9 +761,13 @@ def test_seeding_refuses_what_does_not_fit():
 
 @pytest.mark.usefixtures("products")
 def test_matrix_products_keep_their_precision_and_settings():
-    """bfloat16 or TF32 products, and autocast, which a user may have switched on, must not decide a choice."""
+    """bfloat16 or TF32 products, and autocast, which a user may have switched on, must
+    not decide a choice."""
     rng = np.random.default_rng(0)
-    X, L = rng.standard_normal((500, 64)).astype(np.float32), rng.standard_normal((30, 64)).astype(np.float32)
+    X, L = (
+        rng.standard_normal((500, 64)).astype(np.float32),
+        rng.standard_normal((30, 64)).astype(np.float32),
+    )
     expected = k_center(X, 60, labelled=L)
     before = torch.get_float32_matmul_precision()
     try:

@@ -1,4 +1,5 @@
-"""The named strategies: their contract, and that each is the pair of measure and selector that it says."""
+"""The named strategies: their contract, and that each is the pair of measure and
+selector that it says."""
 
 import pickle
 from functools import partial
@@ -33,9 +34,12 @@ from al_sklearn.strategies import (
 )
 from al_sklearn.strategies._registry import FAMILIES, NEEDS, follows_contract
 
-# Those that train something, with little training: test_learned.py sees that they learn, and from images too.
+# Those that train something, with little training: test_learned.py sees that they
+# learn, and from images too.
 QUICK = {
-    "active_transfer_learning": partial(strategies.active_transfer_learning, n_epochs=3),
+    "active_transfer_learning": partial(
+        strategies.active_transfer_learning, n_epochs=3
+    ),
     "core_gcn": partial(strategies.core_gcn, n_epochs=5),
     "dal": partial(strategies.dal, n_batches=3, hidden=(16,), max_epochs=3),
     "vaal": partial(strategies.vaal, n_steps=4, space="embeddings"),
@@ -43,7 +47,11 @@ QUICK = {
 }
 CONFIGURED = [
     # An oracle takes labels that no battery has: test_uncertainty.py looks at it.
-    *[QUICK.get(info.name, info.name) for info in catalogue() if "true_labels" not in info.needs],
+    *[
+        QUICK.get(info.name, info.name)
+        for info in catalogue()
+        if "true_labels" not in info.needs
+    ],
     partial(coreset, metric="cosine"),
     partial(coreset, metric="manhattan", weight_by="entropy"),
     partial(strategies.entropy, n_samples=5, normalize=True),
@@ -73,32 +81,46 @@ class Worried(LogisticRegression):
 
 
 def able_to_serve(strategy):
-    """A classifier for the battery that can give what the strategy needs; None for the battery's own forest."""
+    """A classifier for the battery that can give what the strategy needs; None for the
+    battery's own forest."""
     if "input_gradient" in needs_of(strategy):
         return make_net()
     if "loss" in needs_of(strategy):
         return Worried(max_iter=200)
     # Cross-fitting fits it again and again.
-    linear = "last_layer" in needs_of(strategy) or strategy is QUICK["active_transfer_learning"]
+    linear = (
+        "last_layer" in needs_of(strategy)
+        or strategy is QUICK["active_transfer_learning"]
+    )
     return LogisticRegression(max_iter=200) if linear else None
 
 
 def test_the_battery_finds_what_is_wrong():
-    def inverted_length(classifier, X, n_instances=1, *, random_tie_break=False, random_state=None):
+    def inverted_length(
+        classifier, X, n_instances=1, *, random_tie_break=False, random_state=None
+    ):
         return np.arange(n_instances + 1), np.zeros(n_instances + 1)
 
-    def global_rng(classifier, X, n_instances=1, *, random_tie_break=False, random_state=None):
+    def global_rng(
+        classifier, X, n_instances=1, *, random_tie_break=False, random_state=None
+    ):
         return np.random.permutation(len(X))[:n_instances], np.zeros(n_instances)
 
-    def writes(classifier, X, n_instances=1, *, random_tie_break=False, random_state=None):
+    def writes(
+        classifier, X, n_instances=1, *, random_tie_break=False, random_state=None
+    ):
         if n_instances == 5:
             X[0] = 0
         return np.arange(n_instances), np.zeros(n_instances)
 
-    def repeats(classifier, X, n_instances=1, *, random_tie_break=False, random_state=None):
+    def repeats(
+        classifier, X, n_instances=1, *, random_tie_break=False, random_state=None
+    ):
         return np.zeros(n_instances, dtype=np.int64), np.zeros(n_instances)
 
-    def greedy(classifier, X, n_instances=1, *, random_tie_break=False, random_state=None):
+    def greedy(
+        classifier, X, n_instances=1, *, random_tie_break=False, random_state=None
+    ):
         return np.arange(n_instances), np.zeros(n_instances)
 
     for broken, message in (
@@ -108,7 +130,9 @@ def test_the_battery_finds_what_is_wrong():
         (repeats, "indices repeat"),
         (greedy, "must raise a ValueError"),
     ):
-        with pytest.raises(AssertionError, match=f"{broken.__name__} fails check_.*{message}"):
+        with pytest.raises(
+            AssertionError, match=f"{broken.__name__} fails check_.*{message}"
+        ):
             checks.check_query_strategy(broken)
 
 
@@ -155,14 +179,23 @@ def taught(digits):
     torch.manual_seed(0)
     net = make_net()
     return {
-        "net": (checks._Learner(net.fit(flat[:100], y[:100]), flat[:100], y[:100]), flat[100:400]),
+        "net": (
+            checks._Learner(net.fit(flat[:100], y[:100]), flat[:100], y[:100]),
+            flat[100:400],
+        ),
         "forest": (
-            checks._Learner(RandomForestClassifier(15, random_state=0).fit(flat[:100], y[:100]), flat[:100], y[:100]),
+            checks._Learner(
+                RandomForestClassifier(15, random_state=0).fit(flat[:100], y[:100]),
+                flat[:100],
+                y[:100],
+            ),
             flat[100:400],
         ),
         "pipeline": (
             checks._Learner(
-                make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)).fit(flat[:100], y[:100]),
+                make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)).fit(
+                    flat[:100], y[:100]
+                ),
                 flat[:100],
                 y[:100],
             ),
@@ -179,10 +212,14 @@ def test_the_labelled_image_is_the_one_that_was_scored(taught):
     reverse, scores = margin(learner, subset, 10)
     assert [subset[int(i)][1] for i in reverse] == [data[int(i)][1] for i in whole]
     utilities = measures.margin(inference.predict_proba(learner, X))
-    np.testing.assert_allclose([utilities[subset[int(i)][1]] for i in reverse], scores, atol=1e-6)
+    np.testing.assert_allclose(
+        [utilities[subset[int(i)][1]] for i in reverse], scores, atol=1e-6
+    )
 
 
-@pytest.mark.parametrize("name", ["least_confidence", "margin", "ratio", "entropy", "max_entropy", "bald"])
+@pytest.mark.parametrize(
+    "name", ["least_confidence", "margin", "ratio", "entropy", "max_entropy", "bald"]
+)
 def test_strategies_are_their_measure_and_the_top_of_it(name, taught):
     learner, X = taught["forest"]
     if name in ("max_entropy", "bald"):
@@ -191,7 +228,8 @@ def test_strategies_are_their_measure_and_the_top_of_it(name, taught):
         utilities = getattr(measures, name)(inference.predict_proba(learner, X))
         mean = inference.sample_proba(learner, X, 20).mean(axis=0)
         np.testing.assert_array_equal(
-            get_strategy(f"{name}_mc")(learner, X, 9)[0], selectors.top_k(getattr(measures, name)(mean), 9)[0]
+            get_strategy(f"{name}_mc")(learner, X, 9)[0],
+            selectors.top_k(getattr(measures, name)(mean), 9)[0],
         )
     order = np.lexsort((np.arange(len(X)), -utilities))[:25]
     indices, scores = get_strategy(name)(learner, X, 25)
@@ -203,9 +241,13 @@ def test_coreset_and_badge_are_their_selectors(taught):
     learner, X = taught["net"]
     embeddings = inference.embed(learner, X)
     labelled = inference.embed(learner, learner.X_training)
-    np.testing.assert_array_equal(coreset(learner, X, 20)[0], selectors.k_center(embeddings, 20, labelled=labelled)[0])
     np.testing.assert_array_equal(
-        coreset(learner, X, 20, X_labelled=X[:5])[0], selectors.k_center(embeddings, 20, labelled=embeddings[:5])[0]
+        coreset(learner, X, 20)[0],
+        selectors.k_center(embeddings, 20, labelled=labelled)[0],
+    )
+    np.testing.assert_array_equal(
+        coreset(learner, X, 20, X_labelled=X[:5])[0],
+        selectors.k_center(embeddings, 20, labelled=embeddings[:5])[0],
     )
     weights = measures.entropy(inference.predict_proba(learner, X))
     np.testing.assert_array_equal(
@@ -258,11 +300,17 @@ def test_mix_shares_its_budget_exactly_and_computes_once(taught):
             Counting.calls += 1
             return self.inner.predict_proba(rows)
 
-    counting = checks._Learner(Counting(learner.estimator), learner.X_training, learner.y_training)
+    counting = checks._Learner(
+        Counting(learner.estimator), learner.X_training, learner.y_training
+    )
     mixed = mix((0.5, "margin"), (0.25, "entropy"), (0.25, "least_confidence"))
     indices, _ = mixed(counting, X, 10)
     assert Counting.calls == 1
-    assert mixed._budgets(10) == [5, 3, 2] and sum(mixed._budgets(7)) == 7 and mixed._budgets(1) == [1, 0, 0]
+    assert (
+        mixed._budgets(10) == [5, 3, 2]
+        and sum(mixed._budgets(7)) == 7
+        and mixed._budgets(1) == [1, 0, 0]
+    )
     top = margin(learner, X, 5)[0]
     np.testing.assert_array_equal(indices[:5], top)
     assert len(set(indices.tolist())) == 10
@@ -283,16 +331,38 @@ def test_names_and_the_catalogue():
     assert len({info.name for info in infos}) == len(infos) >= 13
     for info in infos:
         assert info.family in FAMILIES and set(info.needs) <= set(NEEDS)
-        assert info.summary.endswith(".") and info.reference and info.cost.startswith("O(")
+        assert (
+            info.summary.endswith(".") and info.reference and info.cost.startswith("O(")
+        )
         doc = info.function.__doc__
-        assert all(part in doc for part in ("Parameters", "Returns", "Raises", "References", info.reference))
+        assert all(
+            part in doc
+            for part in (
+                "Parameters",
+                "Returns",
+                "Raises",
+                "References",
+                info.reference,
+            )
+        )
         assert get_strategy(info.name) is info.function and follows_contract(info.name)
     assert get_strategy("random") is random_sampling
     assert strategy_name("random") == "random_sampling"
-    assert strategy_name(partial(coreset, metric="cosine")) == "coreset(metric='cosine')"
-    assert strategy_name(partial(coreset, weight_by=measures.entropy)) == "coreset(weight_by=entropy)"
-    assert strategy_name(mix((3, margin), (1, "random"))) == "mix((3, margin), (1, random_sampling))"
-    assert strategy_name(two_stage("margin", badge)) == "two_stage(margin, badge, factor=10)"
+    assert (
+        strategy_name(partial(coreset, metric="cosine")) == "coreset(metric='cosine')"
+    )
+    assert (
+        strategy_name(partial(coreset, weight_by=measures.entropy))
+        == "coreset(weight_by=entropy)"
+    )
+    assert (
+        strategy_name(mix((3, margin), (1, "random")))
+        == "mix((3, margin), (1, random_sampling))"
+    )
+    assert (
+        strategy_name(two_stage("margin", badge))
+        == "two_stage(margin, badge, factor=10)"
+    )
     assert pickle.loads(pickle.dumps(mix((1, margin)))) == mix((1, margin))
     assert follows_contract(partial(coreset)) and follows_contract(mix((1, margin)))
     assert not follows_contract(lambda classifier, X: [0])
@@ -300,7 +370,9 @@ def test_names_and_the_catalogue():
 
 def test_unknown_names_and_bad_compositions_say_what_is_allowed():
     with pytest.raises(
-        ValueError, match=r"Unknown strategy 'margn'. Did you mean 'margin'\? Available: active_transfer_learning, "
+        ValueError,
+        match=r"Unknown strategy 'margn'. Did you mean 'margin'\? "
+        r"Available: active_transfer_learning, ",
     ):
         get_strategy("margn")
     with pytest.raises(TypeError, match="a name or a callable, got int"):

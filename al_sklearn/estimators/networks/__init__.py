@@ -3,11 +3,19 @@
 from al_sklearn.estimators.networks._build import NETWORKS, build_network
 from al_sklearn.estimators.networks._export import export_classifier
 from al_sklearn.estimators.networks._pretrained import efficientnet_lite0
-from al_sklearn.estimators.networks._resnet import resnet18, resnet20, resnet34, resnet50
+from al_sklearn.estimators.networks._resnet import (
+    resnet18,
+    resnet20,
+    resnet34,
+    resnet50,
+)
 from al_sklearn.estimators.networks._shake_shake import shake_shake26
 from al_sklearn.estimators.networks._small_cnn import small_cnn
 from al_sklearn.estimators.networks._vgg import vgg16
-from al_sklearn.estimators.networks._wide_resnet import wide_resnet28_2, wide_resnet28_10
+from al_sklearn.estimators.networks._wide_resnet import (
+    wide_resnet28_2,
+    wide_resnet28_10,
+)
 
 __all__ = [
     "NETWORKS",

@@ -9,19 +9,36 @@ from typing import Any
 
 from torch import nn
 
-from al_sklearn._errors import unknown_name
+from al_sklearn._core.checks import unknown_name
 from al_sklearn.estimators.networks._fit import resize_to
-from al_sklearn.estimators.networks._options import OPTIONS, check_side, freeze, set_dropout
+from al_sklearn.estimators.networks._options import (
+    OPTIONS,
+    check_side,
+    freeze,
+    set_dropout,
+)
 from al_sklearn.estimators.networks._pretrained import efficientnet_lite0
-from al_sklearn.estimators.networks._resnet import resnet18, resnet20, resnet34, resnet50
+from al_sklearn.estimators.networks._resnet import (
+    resnet18,
+    resnet20,
+    resnet34,
+    resnet50,
+)
 from al_sklearn.estimators.networks._shake_shake import shake_shake26
 from al_sklearn.estimators.networks._small_cnn import small_cnn
 from al_sklearn.estimators.networks._timm import timm_model
-from al_sklearn.estimators.networks._torchvision import torchvision_model, torchvision_names
+from al_sklearn.estimators.networks._torchvision import (
+    torchvision_model,
+    torchvision_names,
+)
 from al_sklearn.estimators.networks._vgg import vgg16
-from al_sklearn.estimators.networks._wide_resnet import wide_resnet28_2, wide_resnet28_10
+from al_sklearn.estimators.networks._wide_resnet import (
+    wide_resnet28_2,
+    wide_resnet28_10,
+)
 
-# The networks of this package; a name that is not among them is looked for in torchvision.
+# The networks of this package; a name that is not among them is looked for in
+# torchvision.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "efficientnet_lite0": efficientnet_lite0,
     "resnet18": resnet18,
@@ -44,20 +61,24 @@ _SIZE = ("image_size", "img_size", "input_size")
 
 
 def build_network(
-    module: Any, params: Mapping[str, Any], image_shape: tuple[int, int, int], n_classes: int
+    module: Any,
+    params: Mapping[str, Any],
+    image_shape: tuple[int, int, int],
+    n_classes: int,
 ) -> nn.Module:
     """Build the network named or given by ``module`` for images of one shape.
 
     Parameters
     ----------
     module : str, class, callable or nn.Module
-        A name of this package or of torchvision, ``"torchvision:NAME"`` or ``"timm:NAME"``; a class or function; an
-        instance, which is copied.
+        A name of this package or of torchvision, ``"torchvision:NAME"`` or
+        ``"timm:NAME"``; a class or function; an instance, which is copied.
     params : mapping
-        What the caller set as ``module__…``; goes before what is inferred. Three of them work on every network that
-        does not take them itself: ``dropout``, the probability of dropout before the last linear layer;
-        ``freeze``, whether that layer alone is trained; ``resize``, the side in pixels that images are resized to
-        before the network.
+        What the caller set as ``module__…``; goes before what is inferred. Three of
+        them work on every network that does not take them itself: ``dropout``, the
+        probability of dropout before the last linear layer; ``freeze``, whether that
+        layer alone is trained; ``resize``, the side in pixels that images are resized
+        to before the network.
     image_shape : tuple of int
         (channels, height, width).
     n_classes : int
@@ -66,7 +87,8 @@ def build_network(
     Returns
     -------
     nn.Module
-        Images (n, C, H, W) float in, logits (n, n_classes) out, where the network is not the caller's own.
+        Images (n, C, H, W) float in, logits (n, n_classes) out, where the network is
+        not the caller's own.
 
     Raises
     ------
@@ -81,7 +103,11 @@ def build_network(
     Conv2d(11, 64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
     """
     params = dict(params)
-    options = {name: params.pop(name) for name in OPTIONS if name in params and not _takes(module, name)}
+    options = {
+        name: params.pop(name)
+        for name in OPTIONS
+        if name in params and not _takes(module, name)
+    }
     if options.get("resize") is not None:
         side = check_side(options["resize"])
         image_shape = (image_shape[0], side, side)
@@ -95,7 +121,12 @@ def build_network(
     return net
 
 
-def _build(module: Any, params: dict[str, Any], image_shape: tuple[int, int, int], n_classes: int) -> nn.Module:
+def _build(
+    module: Any,
+    params: dict[str, Any],
+    image_shape: tuple[int, int, int],
+    n_classes: int,
+) -> nn.Module:
     if isinstance(module, str):
         library, colon, name = module.partition(":")
         if colon:
@@ -105,24 +136,34 @@ def _build(module: Any, params: dict[str, Any], image_shape: tuple[int, int, int
         if module not in NETWORKS:
             torchvision = torchvision_names()
             if module not in torchvision:
-                raise unknown_name("network", module, [*NETWORKS, *torchvision, *(f"{name}:…" for name in _LIBRARIES)])
+                raise unknown_name(
+                    "network",
+                    module,
+                    [*NETWORKS, *torchvision, *(f"{name}:…" for name in _LIBRARIES)],
+                )
             return torchvision_model(module, params, image_shape, n_classes)
         module = NETWORKS[module]
     if isinstance(module, nn.Module) and not params:
-        # Training must not change what the caller holds, and every fit must start from the same weights.
+        # Training must not change what the caller holds, and every fit must start from
+        # the same weights.
         return copy.deepcopy(module)
     factory = type(module) if isinstance(module, nn.Module) else module
     return factory(**_with_inferred(factory, params, image_shape, n_classes))
 
 
 def _takes(module: Any, option: str) -> bool:
-    """Whether what ``module`` stands for has a parameter of its own called ``option``."""
+    """Whether what ``module`` stands for has a parameter named ``option``."""
     if isinstance(module, str):
-        return module in NETWORKS and option in inspect.signature(NETWORKS[module]).parameters
+        return (
+            module in NETWORKS
+            and option in inspect.signature(NETWORKS[module]).parameters
+        )
     if isinstance(module, nn.Module):
         return option in inspect.signature(type(module)).parameters
     accepted = inspect.signature(module).parameters
-    return option in accepted or any(kind.kind is inspect.Parameter.VAR_KEYWORD for kind in accepted.values())
+    return option in accepted or any(
+        kind.kind is inspect.Parameter.VAR_KEYWORD for kind in accepted.values()
+    )
 
 
 def _with_inferred(
@@ -131,7 +172,7 @@ def _with_inferred(
     image_shape: tuple[int, int, int],
     n_classes: int,
 ) -> dict[str, Any]:
-    """Return ``params`` and, of what is inferred, the parameters that ``factory`` names."""
+    """Return ``params`` and the inferred parameters that ``factory`` names."""
     accepted = inspect.signature(factory).parameters
     channels, height, width = image_shape
     inferred: dict[str, Any] = {}

@@ -25,7 +25,9 @@ def replace_part(net: nn.Module, name: str, part: nn.Module) -> None:
 
 
 def fit_stem(net: nn.Module, channels: int, *, small: bool, pretrained: bool) -> None:
-    """Make the first convolution take ``channels``; for small images, make it keep their resolution.
+    """Make the first convolution take ``channels``.
+
+    For small images, make it keep their resolution.
 
     Parameters
     ----------
@@ -34,17 +36,23 @@ def fit_stem(net: nn.Module, channels: int, *, small: bool, pretrained: bool) ->
     channels : int
         Channels of the images.
     small : bool
-        Whether a stem that shrinks the images becomes a 3x3 convolution with stride 1, without max pooling.
+        Whether a stem that shrinks the images becomes a 3x3 convolution with stride 1,
+        without max pooling.
     pretrained : bool
-        Whether the weights mean something, and so are kept: each of the new channels gets the sum of the old ones'
-        weights divided by their new number. An image whose channels are all alike looks as it did.
+        Whether the weights mean something, and so are kept: each of the new channels
+        gets the sum of the old ones' weights divided by their new number. An image
+        whose channels are all alike looks as it did.
     """
-    name = next((name for name, part in net.named_modules() if isinstance(part, nn.Conv2d)), None)
+    name = next(
+        (name for name, part in net.named_modules() if isinstance(part, nn.Conv2d)),
+        None,
+    )
     if name is None:
         return
     old = net.get_submodule(name)
     assert isinstance(old, nn.Conv2d)
-    # Patch embeddings (stride as large as the kernel) cut the image up: their stride is not a loss of detail.
+    # Patch embeddings (stride as large as the kernel) cut the image up: their stride is
+    # not a loss of detail.
     shrinks = small and old.stride[0] > 1 and old.stride[0] < old.kernel_size[0]
     if old.in_channels == channels and not shrinks:
         return
@@ -59,7 +67,9 @@ def fit_stem(net: nn.Module, channels: int, *, small: bool, pretrained: bool) ->
     )
     if pretrained and not shrinks:
         with torch.no_grad():
-            new.weight.copy_(old.weight.sum(1, keepdim=True).expand_as(new.weight) / channels)
+            new.weight.copy_(
+                old.weight.sum(1, keepdim=True).expand_as(new.weight) / channels
+            )
             if old.bias is not None and new.bias is not None:
                 new.bias.copy_(old.bias)
     else:
@@ -69,8 +79,12 @@ def fit_stem(net: nn.Module, channels: int, *, small: bool, pretrained: bool) ->
         net.maxpool = nn.Identity()
 
 
-def fit_size(net: nn.Module, image_shape: tuple[int, int, int], sides: Sequence[int] = ()) -> None:
-    """Have images enlarged before a network that cannot take them as they are, as little as will do.
+def fit_size(
+    net: nn.Module, image_shape: tuple[int, int, int], sides: Sequence[int] = ()
+) -> None:
+    """Have images enlarged where a network cannot take them as they are.
+
+    They are enlarged as little as will do.
 
     Parameters
     ----------
@@ -93,10 +107,13 @@ def fit_size(net: nn.Module, image_shape: tuple[int, int, int], sides: Sequence[
     with evaluating(net):
         if _runs(net, image_shape):
             return
-        side = next((side for side in tried if _runs(net, (channels, side, side))), None)
+        side = next(
+            (side for side in tried if _runs(net, (channels, side, side))), None
+        )
     if side is None:
         raise ValueError(
-            f"This network cannot take images of {height}x{width} pixels, nor any of the sizes {tried}; "
+            f"This network cannot take images of {height}x{width} pixels, nor any of "
+            f"the sizes {tried}; "
             "choose another network."
         )
     resize_to(net, side)
@@ -111,8 +128,8 @@ def _runs(net: nn.Module, image_shape: tuple[int, ...]) -> bool:
     try:
         net(torch.zeros(1, *image_shape))
     except (RuntimeError, AssertionError):
-        # What is raised when a kernel or a pooling window is larger than what is left of the image, and by
-        # transformers made for one size.
+        # What is raised when a kernel or a pooling window is larger than what is left
+        # of the image, and by transformers made for one size.
         return False
     return True
 
@@ -124,4 +141,9 @@ def _resized(_module: nn.Module, args: tuple[Any, ...], side: int) -> tuple[Any,
         return args
     # Shrinking without a filter would read single pixels and skip those between.
     shrink = side < max(x.shape[2:])
-    return (F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False, antialias=shrink), *rest)
+    return (
+        F.interpolate(
+            x, size=(side, side), mode="bilinear", align_corners=False, antialias=shrink
+        ),
+        *rest,
+    )

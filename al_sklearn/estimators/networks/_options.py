@@ -1,4 +1,7 @@
-"""What can be asked of any network: dropout before its last layer, a frozen trunk, resized images."""
+"""What can be asked of any network.
+
+Dropout before its last layer, a frozen trunk, resized images.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,23 @@ OPTIONS = ("dropout", "freeze", "resize")
 
 
 def find_head(net: nn.Module, image_shape: tuple[int, int, int]) -> str:
-    """Return the name of the linear layer that runs last, found by running one blank image.
+    """Return the name of the linear layer that runs last.
+
+    It is found by running one blank image.
 
     Raises
     ------
     ValueError
         When no linear layer runs.
     """
-    names: dict[nn.Module, str] = {part: name for name, part in net.named_modules() if isinstance(part, nn.Linear)}
+    names: dict[nn.Module, str] = {
+        part: name for name, part in net.named_modules() if isinstance(part, nn.Linear)
+    }
     ran: list[nn.Module] = []
-    handles = [part.register_forward_pre_hook(lambda part, _: ran.append(part)) for part in names]
+    handles = [
+        part.register_forward_pre_hook(lambda part, _: ran.append(part))
+        for part in names
+    ]
     device = next((weight.device for weight in net.parameters()), None)
     try:
         with evaluating(net):
@@ -36,7 +46,8 @@ def find_head(net: nn.Module, image_shape: tuple[int, int, int]) -> str:
             handle.remove()
     if not ran:
         raise ValueError(
-            "module__dropout and module__freeze work on the nn.Linear that runs last, and this network runs none; "
+            "module__dropout and module__freeze work on the nn.Linear that runs last, "
+            "and this network runs none; "
             "build them into the network itself."
         )
     return names[ran[-1]]
@@ -45,7 +56,8 @@ def find_head(net: nn.Module, image_shape: tuple[int, int, int]) -> str:
 def _head_dropouts(net: nn.Module, head: str) -> list[nn.Dropout]:
     """Return the dropout modules that belong to the last layer.
 
-    Those of the ``nn.Sequential`` that holds it; elsewhere the module registered just before it, if it is one.
+    Those of the ``nn.Sequential`` that holds it; elsewhere the module registered just
+    before it, if it is one.
     """
     parent = net.get_submodule(head.rpartition(".")[0])
     parts = list(parent.children())
@@ -55,8 +67,12 @@ def _head_dropouts(net: nn.Module, head: str) -> list[nn.Dropout]:
     return [part for part in parts if isinstance(part, nn.Dropout)]
 
 
-def set_dropout(net: nn.Module, probability: float, image_shape: tuple[int, int, int]) -> None:
-    """Set the dropout of the network's head, or put one before its last layer where it has none.
+def set_dropout(
+    net: nn.Module, probability: float, image_shape: tuple[int, int, int]
+) -> None:
+    """Set the dropout of the network's head, or add one before its last layer.
+
+    It is added where the head has none.
 
     Parameters
     ----------
@@ -73,22 +89,28 @@ def set_dropout(net: nn.Module, probability: float, image_shape: tuple[int, int,
         For another probability, and for a network without a linear layer.
     """
     if not isinstance(probability, Real) or not 0 <= probability < 1:
-        raise ValueError(f"module__dropout must be a probability from 0 to below 1, got {probability!r}.")
+        raise ValueError(
+            "module__dropout must be a probability from 0 to below 1, got "
+            f"{probability!r}."
+        )
     head = find_head(net, image_shape)
     own = _head_dropouts(net, head)
     for part in own:
         part.p = float(probability)
     if not own and probability > 0:
-        parts = OrderedDict(dropout=nn.Dropout(float(probability)), linear=net.get_submodule(head))
+        parts = OrderedDict(
+            dropout=nn.Dropout(float(probability)), linear=net.get_submodule(head)
+        )
         replace_part(net, head, nn.Sequential(parts))
 
 
 def freeze(net: nn.Module, image_shape: tuple[int, int, int]) -> None:
     """Freeze all but the last linear layer.
 
-    The other parameters require no gradient, and the other modules stay in evaluation mode when the network is put
-    into training mode: BatchNorm keeps the statistics it came with, and the frozen part is one fixed function.
-    Dropout of the head (see :func:`set_dropout`) acts in training as ever.
+    The other parameters require no gradient, and the other modules stay in evaluation
+    mode when the network is put into training mode: BatchNorm keeps the statistics it
+    came with, and the frozen part is one fixed function. Dropout of the head (see
+    :func:`set_dropout`) acts in training as ever.
 
     Parameters
     ----------
@@ -114,10 +136,12 @@ def freeze(net: nn.Module, image_shape: tuple[int, int, int]) -> None:
 
 
 class _HeadAlone(nn.Module):
-    """Before the network's own class: training mode reaches only the parts named in ``trained_parts``.
+    """Before the network's own class.
 
-    Names, not modules, and a class, not a function on the instance: however the network is copied, the copy's own
-    parts are meant.
+    Training mode reaches only the parts named in ``trained_parts``.
+
+    Names, not modules, and a class, not a function on the instance: however the network
+    is copied, the copy's own parts are meant.
     """
 
     trained_parts: tuple[str, ...] = ()
@@ -154,5 +178,8 @@ def check_side(side: Any) -> int:
         Unless it is a whole number of at least 1.
     """
     if isinstance(side, bool) or not isinstance(side, int) or side < 1:
-        raise ValueError(f"module__resize must be the side in pixels, a whole number from 1 on, got {side!r}.")
+        raise ValueError(
+            "module__resize must be the side in pixels, a whole number from 1 on, "
+            f"got {side!r}."
+        )
     return side

@@ -1,4 +1,7 @@
-"""What the networks have in common: their last layers, their first weights, and a look at them in evaluation."""
+"""What the networks have in common.
+
+Their last layers, their first weights, and a look at them in evaluation.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,16 @@ import torch
 from torch import nn
 
 
-def pooled_head(n_features: int, n_classes: int, dropout: float) -> OrderedDict[str, nn.Module]:
-    """Return global average pooling, dropout where its probability is above 0, and a linear layer."""
-    parts: OrderedDict[str, nn.Module] = OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten())
+def pooled_head(
+    n_features: int, n_classes: int, dropout: float
+) -> OrderedDict[str, nn.Module]:
+    """Return global average pooling, dropout if any, and a linear layer.
+
+    There is dropout where its probability is above 0.
+    """
+    parts: OrderedDict[str, nn.Module] = OrderedDict(
+        pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()
+    )
     if dropout > 0:
         parts["dropout"] = nn.Dropout(dropout)
     parts["fc"] = nn.Linear(n_features, n_classes)
@@ -20,7 +30,10 @@ def pooled_head(n_features: int, n_classes: int, dropout: float) -> OrderedDict[
 
 
 def he_init(net: nn.Module) -> None:
-    """Draw the weights of the convolutions as He et al. (2015) do, by their outputs; biases are 0."""
+    """Draw the weights of the convolutions as He et al. (2015) do, by their outputs.
+
+    Biases are 0.
+    """
     for part in net.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
@@ -30,7 +43,10 @@ def he_init(net: nn.Module) -> None:
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Put the network into evaluation mode, without gradients, and every part back as it was."""
+    """Put the network into evaluation mode, and every part back as it was.
+
+    Gradients are off meanwhile.
+    """
     modes = [(part, part.training) for part in net.modules()]
     net.eval()
     try:

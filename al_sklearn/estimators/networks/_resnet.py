@@ -1,4 +1,7 @@
-"""Residual networks: the 20 layers made for small images, and ImageNet's with a stem for the images at hand."""
+"""Residual networks: 20 layers for small images, and ImageNet's.
+
+ImageNet's have a stem for the images at hand.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from al_sklearn.estimators.networks._torchvision import torchvision_model
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions and an identity shortcut; where the shape changes, a 1x1 convolution."""
+    """Two 3x3 convolutions and an identity shortcut.
+
+    Where the shape changes, a 1x1 convolution.
+    """
 
     def __init__(self, n_in: int, n_out: int, stride: int):
         super().__init__()
@@ -25,7 +31,10 @@ class _Block(nn.Module):
         self.relu = nn.ReLU()
         self.shortcut = nn.Sequential()
         if stride != 1 or n_in != n_out:
-            self.shortcut = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride=stride, bias=False), nn.BatchNorm2d(n_out))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(n_in, n_out, 1, stride=stride, bias=False),
+                nn.BatchNorm2d(n_out),
+            )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the block's output."""
@@ -33,11 +42,16 @@ class _Block(nn.Module):
         return self.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
 
 
-def resnet20(in_channels: int = 3, n_classes: int = 10, *, width: int = 16, dropout: float = 0.0) -> nn.Sequential:
-    """Build the CIFAR-style residual network with 20 layers and about 0.27 million weights.
+def resnet20(
+    in_channels: int = 3, n_classes: int = 10, *, width: int = 16, dropout: float = 0.0
+) -> nn.Sequential:
+    """Build the CIFAR-style residual network with 20 layers.
 
-    Three stages of three blocks with 16, 32 and 64 channels at full, half and quarter resolution, global average
-    pooling and one linear layer. The shortcuts that change shape are 1x1 convolutions (the paper's option B).
+    It has about 0.27 million weights.
+
+    Three stages of three blocks with 16, 32 and 64 channels at full, half and quarter
+    resolution, global average pooling and one linear layer. The shortcuts that change
+    shape are 1x1 convolutions (the paper's option B).
 
     Parameters
     ----------
@@ -48,23 +62,33 @@ def resnet20(in_channels: int = 3, n_classes: int = 10, *, width: int = 16, drop
     width : int, default=16
         Channels of the first stage.
     dropout : float, default=0.0
-        Probability of dropout before the linear layer; MC dropout and BALD need more than 0.
+        Probability of dropout before the linear layer; MC dropout and BALD need more
+        than 0.
 
     Returns
     -------
     torch.nn.Sequential
-        Images (n, in_channels, H, W) float in, logits (n, n_classes) out. Any H and W from 4 on.
+        Images (n, in_channels, H, W) float in, logits (n, n_classes) out. Any H and W
+        from 4 on.
 
     References
     ----------
-    He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016, section 4.2.
+    He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016,
+    section 4.2.
     """
     parts: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=nn.Conv2d(in_channels, width, 3, padding=1, bias=False), bn=nn.BatchNorm2d(width), relu=nn.ReLU()
+        conv=nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+        bn=nn.BatchNorm2d(width),
+        relu=nn.ReLU(),
     )
     n_in = width
-    for stage, (n_out, stride) in enumerate([(width, 1), (2 * width, 2), (4 * width, 2)], start=1):
-        blocks = [_Block(n_in if i == 0 else n_out, n_out, stride if i == 0 else 1) for i in range(3)]
+    for stage, (n_out, stride) in enumerate(
+        [(width, 1), (2 * width, 2), (4 * width, 2)], start=1
+    ):
+        blocks = [
+            _Block(n_in if i == 0 else n_out, n_out, stride if i == 0 else 1)
+            for i in range(3)
+        ]
         parts[f"stage{stage}"] = nn.Sequential(*blocks)
         n_in = n_out
     parts.update(pooled_head(n_in, n_classes, dropout))
@@ -82,12 +106,15 @@ def resnet18(
     dropout: float = 0.0,
     **params: Any,
 ) -> nn.Module:
-    """Build ImageNet's residual network with 18 layers, with a stem for the images at hand.
+    """Build ImageNet's residual network with 18 layers.
 
-    It is torchvision's network, whose layer names and weights it has. For images up to 64 pixels its stem is the one
-    that CIFAR-10 is trained with: a 3x3 convolution with stride 1 and no max pooling (11.17 million weights for ten
-    classes); for larger images, and with pretrained weights, it is ImageNet's 7x7 convolution with stride 2 and
-    max pooling.
+    Its stem suits the images at hand.
+
+    It is torchvision's network, whose layer names and weights it has. For images up to
+    64 pixels its stem is the one that CIFAR-10 is trained with: a 3x3 convolution with
+    stride 1 and no max pooling (11.17 million weights for ten classes); for larger
+    images, and with pretrained weights, it is ImageNet's 7x7 convolution with stride 2
+    and max pooling.
 
     Parameters
     ----------
@@ -98,9 +125,11 @@ def resnet18(
     image_size : int or (height, width), default=32
         Size of the images.
     weights : {None, "imagenet"} or str, default=None
-        ``"imagenet"`` (or ``"DEFAULT"``, or the name of one of torchvision's sets) loads pretrained weights.
+        ``"imagenet"`` (or ``"DEFAULT"``, or the name of one of torchvision's sets)
+        loads pretrained weights.
     dropout : float, default=0.0
-        Probability of dropout before the linear layer; MC dropout and BALD need more than 0.
+        Probability of dropout before the linear layer; MC dropout and BALD need more
+        than 0.
     **params
         Further parameters of torchvision's builder.
 
@@ -113,7 +142,9 @@ def resnet18(
     ----------
     He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016.
     """
-    return _imagenet_resnet("resnet18", in_channels, n_classes, image_size, weights, dropout, params)
+    return _imagenet_resnet(
+        "resnet18", in_channels, n_classes, image_size, weights, dropout, params
+    )
 
 
 def resnet34(
@@ -126,7 +157,9 @@ def resnet34(
     **params: Any,
 ) -> nn.Module:
     """Build ImageNet's residual network with 34 layers; see :func:`resnet18`."""
-    return _imagenet_resnet("resnet34", in_channels, n_classes, image_size, weights, dropout, params)
+    return _imagenet_resnet(
+        "resnet34", in_channels, n_classes, image_size, weights, dropout, params
+    )
 
 
 def resnet50(
@@ -138,8 +171,13 @@ def resnet50(
     dropout: float = 0.0,
     **params: Any,
 ) -> nn.Module:
-    """Build ImageNet's residual network with 50 layers, in bottleneck blocks; see :func:`resnet18`."""
-    return _imagenet_resnet("resnet50", in_channels, n_classes, image_size, weights, dropout, params)
+    """Build ImageNet's residual network with 50 layers, in bottleneck blocks.
+
+    See :func:`resnet18`.
+    """
+    return _imagenet_resnet(
+        "resnet50", in_channels, n_classes, image_size, weights, dropout, params
+    )
 
 
 def _imagenet_resnet(
@@ -151,7 +189,9 @@ def _imagenet_resnet(
     dropout: float,
     params: dict[str, Any],
 ) -> nn.Module:
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    height, width = (
+        (image_size, image_size) if isinstance(image_size, int) else image_size
+    )
     shape = (in_channels, height, width)
     net = torchvision_model(name, {**params, "weights": weights}, shape, n_classes)
     if dropout > 0:

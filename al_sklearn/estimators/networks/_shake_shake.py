@@ -12,23 +12,32 @@ from al_sklearn.estimators.networks._parts import he_init, pooled_head
 
 
 class Shake(nn.Module):
-    """Join two branches by weights that add to 1: random in training, one half each in evaluation.
+    """Join two branches by weights that add to 1.
 
-    Each image has its own weights, and the gradient flows by others than the output was made with.
+    Random in training, one half each in evaluation.
+
+    Each image has its own weights, and the gradient flows by others than the output was
+    made with.
     """
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Return the joined branches, shaped like each of them."""
         if not self.training:
             return (first + second) / 2
-        ahead, back = torch.rand(2, len(first), 1, 1, 1, dtype=first.dtype, device=first.device)
+        ahead, back = torch.rand(
+            2, len(first), 1, 1, 1, dtype=first.dtype, device=first.device
+        )
         difference = first - second
-        # What is detached changes the value from `back` to `ahead` and leaves the gradient at `back`.
+        # What is detached changes the value from `back` to `ahead` and leaves the
+        # gradient at `back`.
         return second + back * difference + ((ahead - back) * difference).detach()
 
 
 class _ShiftedShortcut(nn.Module):
-    """Halve the resolution twice, the second time one pixel further, and give each half of the channels."""
+    """Halve the resolution twice, each giving half of the channels.
+
+    The second time is one pixel further.
+    """
 
     def __init__(self, n_in: int, n_out: int, stride: int):
         super().__init__()
@@ -42,13 +51,17 @@ class _ShiftedShortcut(nn.Module):
         x = F.relu(x)
         shifted = F.pad(x, (1, -1, 1, -1))
         parts = [
-            conv(part[:, :, :: self.stride, :: self.stride]) for conv, part in ((self.conv1, x), (self.conv2, shifted))
+            conv(part[:, :, :: self.stride, :: self.stride])
+            for conv, part in ((self.conv1, x), (self.conv2, shifted))
         ]
         return self.bn(torch.cat(parts, dim=1))
 
 
 class _ShakeBlock(nn.Module):
-    """Two branches of ReLU, 3x3 convolution and BatchNorm, twice; joined by :class:`Shake`."""
+    """Two branches of ReLU, 3x3 convolution and BatchNorm, twice.
+
+    Joined by :class:`Shake`.
+    """
 
     def __init__(self, n_in: int, n_out: int, stride: int):
         super().__init__()
@@ -64,20 +77,25 @@ class _ShakeBlock(nn.Module):
             for _ in range(2)
         )
         self.shake = Shake()
-        self.shortcut = _ShiftedShortcut(n_in, n_out, stride) if n_in != n_out else nn.Identity()
+        self.shortcut = (
+            _ShiftedShortcut(n_in, n_out, stride) if n_in != n_out else nn.Identity()
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the block's output, not yet activated."""
         return self.shortcut(x) + self.shake(self.branch1(x), self.branch2(x))
 
 
-def shake_shake26(in_channels: int = 3, n_classes: int = 10, *, width: int = 32, dropout: float = 0.0) -> nn.Sequential:
+def shake_shake26(
+    in_channels: int = 3, n_classes: int = 10, *, width: int = 32, dropout: float = 0.0
+) -> nn.Sequential:
     """Build the Shake-Shake network with 26 layers (26 2x32d), 2.9 million weights.
 
-    Three stages of four blocks with 32, 64 and 128 channels at full, half and quarter resolution. Each block has two
-    residual branches; in training they are added by random weights that sum to 1, drawn anew for each image, block
-    and batch, and the gradient is passed back by other random weights ("Shake-Shake-Image"). In evaluation each
-    branch counts one half, the mean of these weights: scores are not random.
+    Three stages of four blocks with 32, 64 and 128 channels at full, half and quarter
+    resolution. Each block has two residual branches; in training they are added by
+    random weights that sum to 1, drawn anew for each image, block and batch, and the
+    gradient is passed back by other random weights ("Shake-Shake-Image"). In evaluation
+    each branch counts one half, the mean of these weights: scores are not random.
 
     Parameters
     ----------
@@ -88,12 +106,14 @@ def shake_shake26(in_channels: int = 3, n_classes: int = 10, *, width: int = 32,
     width : int, default=32
         Channels of the first stage; 96 is the paper's largest (26 2x96d).
     dropout : float, default=0.0
-        Probability of dropout before the linear layer; MC dropout and BALD need more than 0.
+        Probability of dropout before the linear layer; MC dropout and BALD need more
+        than 0.
 
     Returns
     -------
     torch.nn.Sequential
-        Images (n, in_channels, H, W) float in, logits (n, n_classes) out. Any H and W from 4 on.
+        Images (n, in_channels, H, W) float in, logits (n, n_classes) out. Any H and W
+        from 4 on.
 
     References
     ----------
@@ -103,8 +123,13 @@ def shake_shake26(in_channels: int = 3, n_classes: int = 10, *, width: int = 32,
         conv=nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), bn=nn.BatchNorm2d(16)
     )
     n_in = 16
-    for stage, (n_out, stride) in enumerate([(width, 1), (2 * width, 2), (4 * width, 2)], start=1):
-        blocks = [_ShakeBlock(n_in if i == 0 else n_out, n_out, stride if i == 0 else 1) for i in range(4)]
+    for stage, (n_out, stride) in enumerate(
+        [(width, 1), (2 * width, 2), (4 * width, 2)], start=1
+    ):
+        blocks = [
+            _ShakeBlock(n_in if i == 0 else n_out, n_out, stride if i == 0 else 1)
+            for i in range(4)
+        ]
         parts[f"stage{stage}"] = nn.Sequential(*blocks)
         n_in = n_out
     parts.update(relu=nn.ReLU(), **pooled_head(n_in, n_classes, dropout))

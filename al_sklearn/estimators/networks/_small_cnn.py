@@ -1,4 +1,7 @@
-"""A small convolutional network that trains on twenty labels in a fraction of a second."""
+"""A small convolutional network that trains on twenty labels in a moment.
+
+It takes a fraction of a second.
+"""
 
 from collections import OrderedDict
 
@@ -16,10 +19,12 @@ def small_cnn(
 ) -> nn.Sequential:
     """Build two convolutional blocks and a head with dropout.
 
-    Each block is a 3x3 convolution, BatchNorm, 2x2 max pooling and ReLU; the features are pooled to 4x4 (2x2 for
-    images under 16 pixels), so that images of any size give the same number of them. BatchNorm is there because
-    twenty to sixty labels without it cost 5 to 20 points of accuracy on 8x8 digits at the same learning rate.
-    Both dropouts stand behind the convolutions: MC dropout and BALD work by default, and run the convolutions once.
+    Each block is a 3x3 convolution, BatchNorm, 2x2 max pooling and ReLU; the features
+    are pooled to 4x4 (2x2 for images under 16 pixels), so that images of any size give
+    the same number of them. BatchNorm is there because twenty to sixty labels without
+    it cost 5 to 20 points of accuracy on 8x8 digits at the same learning rate. Both
+    dropouts stand behind the convolutions: MC dropout and BALD work by default, and run
+    the convolutions once.
 
     Parameters
     ----------
@@ -34,13 +39,14 @@ def small_cnn(
     hidden : int, default=128
         Units of the hidden layer: the size of the embedding.
     dropout : float, default=0.5
-        Probability of dropout before the last layer, and half of it before the hidden layer.
+        Probability of dropout before the last layer, and half of it before the hidden
+        layer.
 
     Returns
     -------
     torch.nn.Sequential
-        ``features`` and ``head``; images (n, in_channels, H, W) float in, logits (n, n_classes) out. H and W must
-        be at least 4.
+        ``features`` and ``head``; images (n, in_channels, H, W) float in, logits (n,
+        n_classes) out. H and W must be at least 4.
 
     Raises
     ------
@@ -56,11 +62,13 @@ def small_cnn(
     shorter = min(image_size) if isinstance(image_size, tuple) else image_size
     if shorter is not None and shorter < 4:
         raise ValueError(
-            f"small_cnn needs images of at least 4x4 pixels, got image_size={image_size}: enlarge them by "
+            "small_cnn needs images of at least 4x4 pixels, got "
+            f"image_size={image_size}: enlarge them by "
             "module__resize=, or take another network."
         )
     pooled = 2 if shorter is not None and shorter < 16 else 4
-    # Pooling before ReLU gives the same numbers as after it, on a quarter of the values.
+    # Pooling before ReLU gives the same numbers as after it, on a quarter of the
+    # values.
     features = nn.Sequential(
         nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
         nn.BatchNorm2d(width),

@@ -15,12 +15,21 @@ from al_sklearn.estimators.networks._pretrained import resolve_weights
 _STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 
 
-def vgg16(in_channels: int = 3, n_classes: int = 10, *, weights: Any = None, dropout: float = 0.0) -> nn.Sequential:
-    """Build the 13 convolutions of VGG16 with BatchNorm, and one linear layer; 14.7 million weights.
+def vgg16(
+    in_channels: int = 3,
+    n_classes: int = 10,
+    *,
+    weights: Any = None,
+    dropout: float = 0.0,
+) -> nn.Sequential:
+    """Build the 13 convolutions of VGG16 with BatchNorm, and one linear layer.
 
-    Each stage ends with max pooling. The paper's three linear layers, which hold nine tenths of its weights, are
-    replaced by global average pooling and one linear layer, as is usual on CIFAR-10. The network with all three is
-    ``"torchvision:vgg16"``, or with BatchNorm ``"vgg16_bn"``.
+    14.7 million weights.
+
+    Each stage ends with max pooling. The paper's three linear layers, which hold nine
+    tenths of its weights, are replaced by global average pooling and one linear layer,
+    as is usual on CIFAR-10. The network with all three is ``"torchvision:vgg16"``, or
+    with BatchNorm ``"vgg16_bn"``.
 
     Parameters
     ----------
@@ -29,10 +38,11 @@ def vgg16(in_channels: int = 3, n_classes: int = 10, *, weights: Any = None, dro
     n_classes : int, default=10
         Number of logits.
     weights : {None, "imagenet"} or str, default=None
-        ``"imagenet"`` (or ``"DEFAULT"``, or the name of a set) loads torchvision's weights of ``vgg16_bn``, without
-        its linear layers.
+        ``"imagenet"`` (or ``"DEFAULT"``, or the name of a set) loads torchvision's
+        weights of ``vgg16_bn``, without its linear layers.
     dropout : float, default=0.0
-        Probability of dropout before the linear layer; MC dropout and BALD need more than 0.
+        Probability of dropout before the linear layer; MC dropout and BALD need more
+        than 0.
 
     Returns
     -------
@@ -41,13 +51,18 @@ def vgg16(in_channels: int = 3, n_classes: int = 10, *, weights: Any = None, dro
 
     References
     ----------
-    Simonyan, Zisserman. Very Deep Convolutional Networks for Large-Scale Image Recognition. ICLR 2015.
+    Simonyan, Zisserman. Very Deep Convolutional Networks for Large-Scale Image
+    Recognition. ICLR 2015.
     """
     layers: list[nn.Module] = []
     n_in = 3 if weights is not None else in_channels
     for n_convolutions, n_out in _STAGES:
         for _ in range(n_convolutions):
-            layers += [nn.Conv2d(n_in, n_out, 3, padding=1), nn.BatchNorm2d(n_out), nn.ReLU()]
+            layers += [
+                nn.Conv2d(n_in, n_out, 3, padding=1),
+                nn.BatchNorm2d(n_out),
+                nn.ReLU(),
+            ]
             n_in = n_out
         # Rounded up, so that an image of any size leaves something to pool.
         layers.append(nn.MaxPool2d(2, ceil_mode=True))
@@ -57,7 +72,13 @@ def vgg16(in_channels: int = 3, n_classes: int = 10, *, weights: Any = None, dro
         state = resolve_weights("vgg16_bn", weights).get_state_dict(progress=False)
         prefix = "features."
         features.load_state_dict(
-            {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+            {
+                name.removeprefix(prefix): value
+                for name, value in state.items()
+                if name.startswith(prefix)
+            }
         )
         fit_stem(features, in_channels, small=False, pretrained=True)
-    return nn.Sequential(OrderedDict(features=features, **pooled_head(n_in, n_classes, dropout)))
+    return nn.Sequential(
+        OrderedDict(features=features, **pooled_head(n_in, n_classes, dropout))
+    )

@@ -11,7 +11,10 @@ from al_sklearn.estimators.networks._parts import he_init, pooled_head
 
 
 class _PreActivationBlock(nn.Module):
-    """BatchNorm and ReLU before each of two 3x3 convolutions; where the shape changes, a 1x1 convolution beside."""
+    """BatchNorm and ReLU before each of two 3x3 convolutions.
+
+    Where the shape changes, a 1x1 convolution beside.
+    """
 
     def __init__(self, n_in: int, n_out: int, stride: int):
         super().__init__()
@@ -20,7 +23,11 @@ class _PreActivationBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(n_out)
         self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1, bias=False)
         self.relu = nn.ReLU()
-        self.shortcut = nn.Conv2d(n_in, n_out, 1, stride=stride, bias=False) if n_in != n_out else None
+        self.shortcut = (
+            nn.Conv2d(n_in, n_out, 1, stride=stride, bias=False)
+            if n_in != n_out
+            else None
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the block's output, not yet activated."""
@@ -29,28 +36,44 @@ class _PreActivationBlock(nn.Module):
         return kept + self.conv2(self.relu(self.bn2(self.conv1(active))))
 
 
-def _wide_resnet(in_channels: int, n_classes: int, depth: int, widen: int, dropout: float) -> nn.Sequential:
-    parts: OrderedDict[str, nn.Module] = OrderedDict(conv=nn.Conv2d(in_channels, 16, 3, padding=1, bias=False))
+def _wide_resnet(
+    in_channels: int, n_classes: int, depth: int, widen: int, dropout: float
+) -> nn.Sequential:
+    parts: OrderedDict[str, nn.Module] = OrderedDict(
+        conv=nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)
+    )
     n_in = 16
-    # Two convolutions a block, three stages, the stem, and the three shortcuts that change shape.
+    # Two convolutions a block, three stages, the stem, and the three shortcuts that
+    # change shape.
     n_blocks = (depth - 4) // 6
-    for stage, (n_out, stride) in enumerate([(16 * widen, 1), (32 * widen, 2), (64 * widen, 2)], start=1):
+    for stage, (n_out, stride) in enumerate(
+        [(16 * widen, 1), (32 * widen, 2), (64 * widen, 2)], start=1
+    ):
         blocks = [
-            _PreActivationBlock(n_in if i == 0 else n_out, n_out, stride if i == 0 else 1) for i in range(n_blocks)
+            _PreActivationBlock(
+                n_in if i == 0 else n_out, n_out, stride if i == 0 else 1
+            )
+            for i in range(n_blocks)
         ]
         parts[f"stage{stage}"] = nn.Sequential(*blocks)
         n_in = n_out
-    parts.update(bn=nn.BatchNorm2d(n_in), relu=nn.ReLU(), **pooled_head(n_in, n_classes, dropout))
+    parts.update(
+        bn=nn.BatchNorm2d(n_in), relu=nn.ReLU(), **pooled_head(n_in, n_classes, dropout)
+    )
     net = nn.Sequential(parts)
     he_init(net)
     return net
 
 
-def wide_resnet28_10(in_channels: int = 3, n_classes: int = 10, *, dropout: float = 0.0) -> nn.Sequential:
-    """Build WRN-28-10: 28 layers, ten times as wide as CIFAR's residual networks, 36.5 million weights.
+def wide_resnet28_10(
+    in_channels: int = 3, n_classes: int = 10, *, dropout: float = 0.0
+) -> nn.Sequential:
+    """Build WRN-28-10, with 28 layers and 36.5 million weights.
 
-    Three stages of four pre-activation blocks with 160, 320 and 640 channels at full, half and quarter resolution,
-    global average pooling and one linear layer.
+    It is ten times as wide as CIFAR's residual networks.
+
+    Three stages of four pre-activation blocks with 160, 320 and 640 channels at full,
+    half and quarter resolution, global average pooling and one linear layer.
 
     Parameters
     ----------
@@ -59,12 +82,14 @@ def wide_resnet28_10(in_channels: int = 3, n_classes: int = 10, *, dropout: floa
     n_classes : int, default=10
         Number of logits.
     dropout : float, default=0.0
-        Probability of dropout before the linear layer; MC dropout and BALD need more than 0.
+        Probability of dropout before the linear layer; MC dropout and BALD need more
+        than 0.
 
     Returns
     -------
     torch.nn.Sequential
-        Images (n, in_channels, H, W) float in, logits (n, n_classes) out. Any H and W from 4 on.
+        Images (n, in_channels, H, W) float in, logits (n, n_classes) out. Any H and W
+        from 4 on.
 
     References
     ----------
@@ -73,6 +98,11 @@ def wide_resnet28_10(in_channels: int = 3, n_classes: int = 10, *, dropout: floa
     return _wide_resnet(in_channels, n_classes, 28, 10, dropout)
 
 
-def wide_resnet28_2(in_channels: int = 3, n_classes: int = 10, *, dropout: float = 0.0) -> nn.Sequential:
-    """Build WRN-28-2, the 1.5 million weights common in semi-supervised learning; see :func:`wide_resnet28_10`."""
+def wide_resnet28_2(
+    in_channels: int = 3, n_classes: int = 10, *, dropout: float = 0.0
+) -> nn.Sequential:
+    """Build WRN-28-2, the 1.5 million weights common in semi-supervised learning.
+
+    See :func:`wide_resnet28_10`.
+    """
     return _wide_resnet(in_channels, n_classes, 28, 2, dropout)

@@ -1,13 +1,23 @@
-"""Pictures of a comparison: each takes a table or arrays and, if wanted, axes to draw on, and returns the axes.
+"""Pictures of a comparison, each drawn from a table or arrays.
 
-A strategy has the same colour in every picture, random sampling is grey. Where a picture has several axes, ``ax`` takes
-an array of them, and an array comes back.
+Each takes, if wanted, axes to draw on, and returns the axes.
+
+A strategy has the same colour in every picture, random sampling is grey. Where a
+picture has several axes, ``ax`` takes an array of them, and an array comes back.
 """
 
-from al_sklearn.experiments._images import bought_thumbnails
 from al_sklearn.experiments.plots._bought import bought_histogram, bought_images
-from al_sklearn.experiments.plots._comparisons import critical_difference, pairwise_matrix, performance_profile
-from al_sklearn.experiments.plots._curves import class_curves, gain_over_baseline, learning_curves
+from al_sklearn.experiments.plots._comparisons import (
+    critical_difference,
+    pairwise_matrix,
+    performance_profile,
+)
+from al_sklearn.experiments.plots._curves import (
+    class_curves,
+    gain_over_baseline,
+    learning_curves,
+)
+from al_sklearn.experiments.plots._images import bought_thumbnails
 from al_sklearn.experiments.plots._models import calibration, pr_curves
 from al_sklearn.experiments.plots._pool_map import pool_coordinates, pool_map
 from al_sklearn.experiments.plots._style import strategy_styles

@@ -20,7 +20,8 @@ from al_sklearn.experiments.plots._style import (
     undress,
 )
 
-# Strategies whose matrix has numbers in a figure of its own, and inches that a share, and a p-value under it, need.
+# Strategies whose matrix has numbers in a figure of its own, and inches that a share,
+# and a p-value under it, need.
 _MOST_NUMBERS: Final = 16
 _NUMBER_WIDTH: Final = 0.34
 _P_WIDTH: Final = 0.56
@@ -29,7 +30,11 @@ _MOST_RANKS: Final = 15
 
 
 def pairwise_matrix(
-    results: Any, metric: str = "accuracy", *, ax: Any = None, baseline: str = "random_sampling"
+    results: Any,
+    metric: str = "accuracy",
+    *,
+    ax: Any = None,
+    baseline: str = "random_sampling",
 ) -> Any:
     """Draw the pairwise penalty matrix: how often the row beats the column.
 
@@ -47,8 +52,9 @@ def pairwise_matrix(
     Returns
     -------
     matplotlib Axes
-        Under a share that is not 0 stands the smallest of its p-values after Holm's adjustment. Where the cells are too
-        small for numbers, a colour bar stands for them.
+        Under a share that is not 0 stands the smallest of its p-values after Holm's
+        adjustment. Where the cells are too small for numbers, a colour bar stands for
+        them.
     """
     (table,) = tables(results).values()
     matrix = statistics.pairwise_penalty(table, metric, baseline=baseline)
@@ -60,7 +66,13 @@ def pairwise_matrix(
     image = ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     # About what the names leave, in inches.
     figure_width = ax.get_figure(root=True).get_size_inches()[0]
-    width = min(ax.get_window_extent().width / ax.get_figure(root=True).dpi, figure_width - 2.4) / k
+    width = (
+        min(
+            ax.get_window_extent().width / ax.get_figure(root=True).dpi,
+            figure_width - 2.4,
+        )
+        / k
+    )
     if width < _NUMBER_WIDTH:
         ax.figure.colorbar(image, ax=ax, label="share of checkpoints", shrink=0.6)
     for i, row in enumerate(values):
@@ -68,8 +80,18 @@ def pairwise_matrix(
             text = "–" if np.isnan(value) or i == j else f"{value:.2f}"
             p = adjusted.get((matrix.index[i], matrix.columns[j]), np.nan)
             if value > 0 and not np.isnan(p) and width >= _P_WIDTH:
-                text += "\np < .001" if p < 0.001 else f"\np = {p:.3f}".replace("0.", ".")
-            ax.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if value > 0.55 else INK)
+                text += (
+                    "\np < .001" if p < 0.001 else f"\np = {p:.3f}".replace("0.", ".")
+                )
+            ax.text(
+                j,
+                i,
+                text,
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if value > 0.55 else INK,
+            )
     undress(ax)
     slanted = {"rotation": 30, "ha": "right"} if width >= _P_WIDTH else {"rotation": 90}
     shown = list(short_names(matrix.columns).values())
@@ -77,12 +99,20 @@ def pairwise_matrix(
     ax.set_yticks(range(values.shape[0]), [*shown, "penalty"])
     ax.axhline(values.shape[0] - 1.5, color="white", linewidth=3)
     ax.tick_params(length=0)
-    ax.set_title("Share of checkpoints at which the row beats the column", loc="left", fontsize=11)
+    ax.set_title(
+        "Share of checkpoints at which the row beats the column",
+        loc="left",
+        fontsize=11,
+    )
     return ax
 
 
-def critical_difference(scores: pd.DataFrame, *, alpha: float = 0.05, ax: Any = None) -> Any:
-    """Draw mean ranks over data sets; a bar joins strategies that Nemenyi's test does not tell apart.
+def critical_difference(
+    scores: pd.DataFrame, *, alpha: float = 0.05, ax: Any = None
+) -> Any:
+    """Draw mean ranks over data sets.
+
+    A bar joins strategies that Nemenyi's test does not tell apart.
 
     Parameters
     ----------
@@ -99,7 +129,8 @@ def critical_difference(scores: pd.DataFrame, *, alpha: float = 0.05, ax: Any = 
 
     References
     ----------
-    Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006.
+    Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7,
+    2006.
     """
     found = statistics.friedman_nemenyi(scores, alpha)
     ranks = found["ranks"]
@@ -133,18 +164,39 @@ def critical_difference(scores: pd.DataFrame, *, alpha: float = 0.05, ax: Any = 
         )
     for i, group in enumerate(bars):
         ends = [ranks[group[0]] - 0.04, ranks[group[-1]] + 0.04]
-        ax.plot(ends, [0.3 + 0.32 * i] * 2, color=INK, linewidth=3.6, solid_capstyle="round")
+        ax.plot(
+            ends, [0.3 + 0.32 * i] * 2, color=INK, linewidth=3.6, solid_capstyle="round"
+        )
     difference = found["critical_difference"]
-    ax.plot([1, 1 + difference], [-0.72, -0.72], color=GREY, linewidth=1.6, marker="|", markersize=7)
-    ax.text(1 + difference + 0.08, -0.72, f"critical difference {difference:.2f}", va="center", fontsize=9, color=GREY)
+    ax.plot(
+        [1, 1 + difference],
+        [-0.72, -0.72],
+        color=GREY,
+        linewidth=1.6,
+        marker="|",
+        markersize=7,
+    )
+    ax.text(
+        1 + difference + 0.08,
+        -0.72,
+        f"critical difference {difference:.2f}",
+        va="center",
+        fontsize=9,
+        color=GREY,
+    )
     p = "p < .001" if found["p_value"] < 0.001 else f"p = {found['p_value']:.3f}"
     ax.set_title(
-        f"Mean rank over {found['n_datasets']} data sets, 1 is best (Friedman {p})", loc="left", fontsize=11, pad=10
+        f"Mean rank over {found['n_datasets']} data sets, 1 is best (Friedman {p})",
+        loc="left",
+        fontsize=11,
+        pad=10,
     )
     return ax
 
 
-def performance_profile(scores: pd.DataFrame, *, metric: str = "accuracy", ax: Any = None) -> Any:
+def performance_profile(
+    scores: pd.DataFrame, *, metric: str = "accuracy", ax: Any = None
+) -> Any:
     """Draw in which share of the tasks each strategy is within a gap of the best.
 
     Parameters
@@ -167,24 +219,41 @@ def performance_profile(scores: pd.DataFrame, *, metric: str = "accuracy", ax: A
     end = gaps[-1] * 1.05 if gaps[-1] > 0 else 1.0
     for name, style in strategy_styles(scores.columns).items():
         shares = profile[name].to_numpy()
-        ax.step([*gaps, end], [*shares, shares[-1]], where="post", linewidth=1.8, label=shown[name], **style)
+        ax.step(
+            [*gaps, end],
+            [*shares, shares[-1]],
+            where="post",
+            linewidth=1.8,
+            label=shown[name],
+            **style,
+        )
     ax.set_xlim(0, end)
     ax.set_ylim(0, 1.03)
-    ax.set_xlabel(f"behind the best of the task (AUBC of {metric_name(metric).lower()})")
+    ax.set_xlabel(
+        f"behind the best of the task (AUBC of {metric_name(metric).lower()})"
+    )
     ax.set_ylabel("share of tasks")
     # Beside the axes: inside there is no corner that no step goes through.
     ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
-    ax.set_title(f"Performance profile over {len(scores)} tasks: higher is better", loc="left", fontsize=11)
+    ax.set_title(
+        f"Performance profile over {len(scores)} tasks: higher is better",
+        loc="left",
+        fontsize=11,
+    )
     return ax
 
 
-def _smallest_p(table: pd.DataFrame, metric: str, baseline: str) -> dict[tuple[str, str], float]:
+def _smallest_p(
+    table: pd.DataFrame, metric: str, baseline: str
+) -> dict[tuple[str, str], float]:
     """Smallest adjusted p-value with which the first of a pair beats the second."""
     tests = statistics.penalty_tests(table, metric, baseline=baseline)
     sign = -1 if metric in statistics.LOWER_IS_BETTER else 1
     found: dict[tuple[str, str], float] = {}
     for row in tests.to_dict("records"):
         won = sign * row["difference"] > 0
-        pair = (row["strategy"], row["other"]) if won else (row["other"], row["strategy"])
+        pair = (
+            (row["strategy"], row["other"]) if won else (row["other"], row["strategy"])
+        )
         found[pair] = float(np.nanmin([found.get(pair, 1.0), row["p_holm"]]))
     return found

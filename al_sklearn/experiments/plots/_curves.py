@@ -1,4 +1,7 @@
-"""Learning curves: means over seeds with bands, over labels or seconds, and by class."""
+"""Learning curves: means over seeds with bands, over labels or seconds.
+
+They can also be by class.
+"""
 
 from __future__ import annotations
 
@@ -41,16 +44,20 @@ def learning_curves(
     baseline: str = "random_sampling",
     confidence: float = 0.95,
 ) -> Any:
-    """Draw the mean metric over the labels or the seconds used, with a band ``mean ± t · s / √n`` over seeds.
+    """Draw the mean metric over the labels or the seconds used, with a band.
+
+    The band is ``mean ± t · s / √n`` over seeds.
 
     Parameters
     ----------
     results : DataFrame, results of a store, fitted comparison, or dict of str to these
-        One run, or several by name: then each strategy keeps its colour, and each run has its dash.
+        One run, or several by name: then each strategy keeps its colour, and each run
+        has its dash.
     metric : str, default="accuracy"
         A column.
     x : {"n_labelled", "seconds"}, default="n_labelled"
-        The horizontal axis. Seconds are those of queries and training so far, the mean over seeds.
+        The horizontal axis. Seconds are those of queries and training so far, the mean
+        over seeds.
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
     baseline : str, default="random_sampling"
@@ -64,14 +71,17 @@ def learning_curves(
 
     Notes
     -----
-    A line ends where the first of its seeds ends; a cross marks each seed that a criterion stopped. Names stand where
-    the lines end; on axes of a figure without a layout (``layout="constrained"``) there would be no room for them, and
-    a legend has them.
+    A line ends where the first of its seeds ends; a cross marks each seed that a
+    criterion stopped. Names stand where the lines end; on axes of a figure without a
+    layout (``layout="constrained"``) there would be no room for them, and a legend has
+    them.
     """
     if x not in ("n_labelled", "seconds"):
         raise ValueError(f"x must be 'n_labelled' or 'seconds', got {x!r}.")
     runs = tables(results)
-    styles = strategy_styles([name for table in runs.values() for name in table["strategy"]], baseline)
+    styles = strategy_styles(
+        [name for table in runs.values() for name in table["strategy"]], baseline
+    )
     n_lines = sum(table["strategy"].nunique() for table in runs.values())
     ax = one_axes(ax, _size(n_lines))
     ends: dict[str, tuple[float, float, str]] = {}
@@ -80,16 +90,35 @@ def learning_curves(
     def called(name: str, run: str) -> str:
         return name if len(runs) == 1 else f"{name} ({run})"
 
-    shown = short_names((called(name, run) for run, table in runs.items() for name in table["strategy"].unique()), 40)
+    shown = short_names(
+        (
+            called(name, run)
+            for run, table in runs.items()
+            for name in table["strategy"].unique()
+        ),
+        40,
+    )
     for i, (run, table) in enumerate(runs.items()):
         curves = statistics.read_curves(table, metric)
-        seconds = statistics.read_curves(_with_seconds(table), "seconds") if x == "seconds" else None
+        seconds = (
+            statistics.read_curves(_with_seconds(table), "seconds")
+            if x == "seconds"
+            else None
+        )
         counts.append(len(curves.seeds))
         for name in (name for name in styles if name in curves.by_strategy):
             grid = _own_budgets(curves.by_strategy[name])
             mean, half = _band(_stack(curves.by_strategy[name], grid), confidence)
-            at = grid if seconds is None else _stack(seconds.by_strategy[name], grid).mean(axis=0)
-            style = styles[name] if len(runs) == 1 else {**styles[name], "linestyle": DASHES[i % len(DASHES)]}
+            at = (
+                grid
+                if seconds is None
+                else _stack(seconds.by_strategy[name], grid).mean(axis=0)
+            )
+            style = (
+                styles[name]
+                if len(runs) == 1
+                else {**styles[name], "linestyle": DASHES[i % len(DASHES)]}
+            )
             label = shown[called(name, run)]
             _draw(ax, at, mean, half, style, label, alpha=_alpha(n_lines))
             if seconds is None:
@@ -101,7 +130,11 @@ def learning_curves(
     if x == "n_labelled":
         count_labels(ax)
     ax.set_ylabel(metric_label(metric))
-    ax.set_title(title(metric_name(metric), (min(counts), max(counts)), confidence), loc="left", fontsize=11)
+    ax.set_title(
+        title(metric_name(metric), (min(counts), max(counts)), confidence),
+        loc="left",
+        fontsize=11,
+    )
     return ax
 
 
@@ -113,7 +146,9 @@ def gain_over_baseline(
     baseline: str = "random_sampling",
     confidence: float = 0.95,
 ) -> Any:
-    """Draw each strategy's difference to the baseline, seed by seed, with a band over seeds.
+    """Draw each strategy's difference to the baseline, with a band over seeds.
+
+    The differences are taken seed by seed.
 
     Parameters
     ----------
@@ -151,7 +186,11 @@ def gain_over_baseline(
     count_labels(ax)
     whose = "random" if baseline == "random_sampling" else shorten(baseline)
     ax.set_ylabel(f"{metric_name(metric)} minus {whose}'s, same seed")
-    ax.set_title(title(f"Gain over {baseline_name(baseline)}", len(curves.seeds), confidence), loc="left", fontsize=11)
+    ax.set_title(
+        title(f"Gain over {baseline_name(baseline)}", len(curves.seeds), confidence),
+        loc="left",
+        fontsize=11,
+    )
     return ax
 
 
@@ -195,26 +234,52 @@ def class_curves(
         dress(one)
         one.set_title(shorten(name), loc="left", fontsize=9)
         if table[f"accuracy_{label}"].isna().all():
-            one.text(0.5, 0.5, "no test images", transform=one.transAxes, ha="center", color=GREY, fontsize=9)
+            one.text(
+                0.5,
+                0.5,
+                "no test images",
+                transform=one.transAxes,
+                ha="center",
+                color=GREY,
+                fontsize=9,
+            )
             continue
         curves = statistics.read_curves(table, f"accuracy_{label}")
         for strategy, style in styles.items():
             grid = _own_budgets(curves.by_strategy[strategy])
             mean, half = _band(_stack(curves.by_strategy[strategy], grid), confidence)
-            _draw(one, grid, mean, half, style, shown[strategy], size=1.2, alpha=_alpha(len(styles)))
+            _draw(
+                one,
+                grid,
+                mean,
+                half,
+                style,
+                shown[strategy],
+                size=1.2,
+                alpha=_alpha(len(styles)),
+            )
         count_labels(one)
         one.tick_params(labelsize=8)
     for one in axes:
         # Once all are drawn: they share their axis.
         keep_to_shares(one, "accuracy")
     figure = axes[0].figure
-    handles, labels = next((h, n) for h, n in (one.get_legend_handles_labels() for one in axes) if h)
+    handles, labels = next(
+        (h, n) for h, n in (one.get_legend_handles_labels() for one in axes) if h
+    )
     if ax is None:
         width, height = figure.get_size_inches()
         columns = legend_columns(labels, width, 9)
         # Room for the rows of the legend beyond the first.
         figure.set_size_inches(width, height + 0.2 * ((len(labels) - 1) // columns))
-        figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=9)
+        figure.legend(
+            handles,
+            labels,
+            loc="outside upper left",
+            ncols=columns,
+            frameon=False,
+            fontsize=9,
+        )
         figure.supxlabel("labels", fontsize=10)
         figure.supylabel("accuracy of the class", fontsize=10)
     else:
@@ -226,10 +291,15 @@ def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
     """Add the seconds of queries and training so far."""
     missing = {"query_seconds", "training_seconds"} - set(table.columns)
     if missing:
-        raise ValueError(f"Curves over seconds need {sorted(missing)}; the table has {list(table.columns)}.")
+        raise ValueError(
+            f"Curves over seconds need {sorted(missing)}; the table has "
+            f"{list(table.columns)}."
+        )
     ordered = table.sort_values("n_labelled", kind="stable")
     spent = ordered["query_seconds"] + ordered["training_seconds"]
-    return ordered.assign(seconds=spent.groupby([ordered["strategy"], ordered["seed"]]).cumsum())
+    return ordered.assign(
+        seconds=spent.groupby([ordered["strategy"], ordered["seed"]]).cumsum()
+    )
 
 
 def _own_budgets(curves: list[statistics.Curve]) -> np.ndarray:
@@ -244,7 +314,9 @@ def _stack(curves: list[statistics.Curve], grid: np.ndarray) -> np.ndarray:
     return np.stack([curve.at(grid) for curve in curves])
 
 
-def _band(curves: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray | None]:
+def _band(
+    curves: np.ndarray, confidence: float
+) -> tuple[np.ndarray, np.ndarray | None]:
     n = len(curves)
     if n < 2:
         return curves.mean(axis=0), None
@@ -263,12 +335,19 @@ def _draw(
     alpha: float = 0.12,
 ) -> None:
     if half is not None:
-        ax.fill_between(x, mean - half, mean + half, color=style["color"], alpha=alpha, linewidth=0)
-    ax.plot(x, mean, marker="o", markersize=1.6 * size, linewidth=size, label=label, **style)
+        ax.fill_between(
+            x, mean - half, mean + half, color=style["color"], alpha=alpha, linewidth=0
+        )
+    ax.plot(
+        x, mean, marker="o", markersize=1.6 * size, linewidth=size, label=label, **style
+    )
 
 
 def _alpha(n_lines: int) -> float:
-    """Return how dense a band is: many that lie over each other must not become a wall."""
+    """Return how dense a band is.
+
+    Many that lie over each other must not become a wall.
+    """
     return min(0.12, 0.9 / n_lines)
 
 
@@ -278,13 +357,17 @@ def _size(n_lines: int) -> tuple[float, float]:
 
 
 def _mark_stops(ax: Any, curves: list[statistics.Curve], colour: str) -> None:
-    at = np.array([(curve.n_labelled[-1], curve.values[-1]) for curve in curves if curve.stopped])
+    at = np.array(
+        [(curve.n_labelled[-1], curve.values[-1]) for curve in curves if curve.stopped]
+    )
     if len(at):
-        ax.scatter(*at.T, marker="x", s=26, linewidths=1.1, color=colour, alpha=0.8, zorder=3)
+        ax.scatter(
+            *at.T, marker="x", s=26, linewidths=1.1, color=colour, alpha=0.8, zorder=3
+        )
 
 
 def _label_ends(ax: Any, ends: dict[str, tuple[float, float, str]]) -> None:
-    """Write each name where its line ends, moved apart where they would cover each other."""
+    """Write each name where its line ends, moved apart where they would overlap."""
     figure = ax.get_figure(root=True)
     if figure.get_layout_engine() is None:
         # Nobody makes room beside the axes.
@@ -296,8 +379,11 @@ def _label_ends(ax: Any, ends: dict[str, tuple[float, float, str]]) -> None:
     gap = (high - low) * 0.19 / height
     order = sorted(ends, key=lambda name: ends[name][1])
     steps = gap * np.arange(len(order))
-    # Least moved, squared, with a gap between neighbours: an isotonic regression once the gaps are taken out.
-    at = isotonic_regression(np.array([ends[name][1] for name in order]) - steps) + steps
+    # Least moved, squared, with a gap between neighbours: an isotonic regression once
+    # the gaps are taken out.
+    at = (
+        isotonic_regression(np.array([ends[name][1] for name in order]) - steps) + steps
+    )
     at -= max(0.0, at[-1] - high)
     ax.set_ylim(min(low, at[0]), high)
     for name, y in zip(order, at, strict=True):

@@ -22,7 +22,9 @@ from al_sklearn.experiments.plots._style import (
 
 
 def calibration(y_true: Any, proba: Any, *, n_bins: int = 15, ax: Any = None) -> Any:
-    """Draw accuracy against confidence; on the dashed line a model is as sure as it is right.
+    """Draw accuracy against confidence.
+
+    On the dashed line a model is as sure as it is right.
 
     Parameters
     ----------
@@ -38,7 +40,8 @@ def calibration(y_true: Any, proba: Any, *, n_bins: int = 15, ax: Any = None) ->
     Returns
     -------
     matplotlib Axes
-        The area of a dot is the share of the images in its bin. The legend holds the expected calibration error.
+        The area of a dot is the share of the images in its bin. The legend holds the
+        expected calibration error.
     """
     models = dict(proba) if isinstance(proba, Mapping) else {"": proba}
     ax = one_axes(ax, (8.0, 4.6))
@@ -50,9 +53,15 @@ def calibration(y_true: Any, proba: Any, *, n_bins: int = 15, ax: Any = None) ->
         there = curve[curve["n"] > 0]
         error = statistics.expected_calibration_error(y, values, n_bins)
         label = f"{shown[name]}, ECE {error:.3f}" if name else f"ECE {error:.3f}"
-        ax.plot(there["confidence"], there["accuracy"], linewidth=1.5, label=label, **style)
+        ax.plot(
+            there["confidence"], there["accuracy"], linewidth=1.5, label=label, **style
+        )
         ax.scatter(
-            there["confidence"], there["accuracy"], s=10 + 300 * there["n"] / len(y), color=style["color"], alpha=0.5
+            there["confidence"],
+            there["accuracy"],
+            s=10 + 300 * there["n"] / len(y),
+            color=style["color"],
+            alpha=0.5,
         )
     ax.set_xlim(0, 1.02)
     ax.set_ylim(0, 1.02)
@@ -64,8 +73,12 @@ def calibration(y_true: Any, proba: Any, *, n_bins: int = 15, ax: Any = None) ->
     return ax
 
 
-def pr_curves(y_true: Any, proba: Any, *, class_names: Sequence[Any] | None = None, ax: Any = None) -> Any:
-    """Draw precision against recall for each class against the rest, and over all classes together.
+def pr_curves(
+    y_true: Any, proba: Any, *, class_names: Sequence[Any] | None = None, ax: Any = None
+) -> Any:
+    """Draw precision against recall for each class, and over all together.
+
+    Each class stands against the rest.
 
     Parameters
     ----------
@@ -81,18 +94,25 @@ def pr_curves(y_true: Any, proba: Any, *, class_names: Sequence[Any] | None = No
     Returns
     -------
     matplotlib Axes
-        The legend holds the average precision. Classes without images are left out; beyond ten classes, only the five
-        with the lowest average precision have a colour.
+        The legend holds the average precision. Classes without images are left out;
+        beyond ten classes, only the five with the lowest average precision have a
+        colour.
     """
     y, values = _checked(y_true, proba)
     n_classes = values.shape[1]
-    names = [str(name) for name in (range(n_classes) if class_names is None else class_names)]
+    names = [
+        str(name) for name in (range(n_classes) if class_names is None else class_names)
+    ]
     if len(names) != n_classes:
-        raise ValueError(f"class_names must name the {n_classes} classes, got {len(names)} names.")
+        raise ValueError(
+            f"class_names must name the {n_classes} classes, got {len(names)} names."
+        )
     ax = one_axes(ax, (7.0, 4.8))
     truth = np.eye(n_classes, dtype=bool)[y]
     there = np.flatnonzero(truth.any(axis=0))
-    precision_of = {c: float(average_precision_score(truth[:, c], values[:, c])) for c in there}
+    precision_of = {
+        c: float(average_precision_score(truth[:, c], values[:, c])) for c in there
+    }
     worst_first = sorted(there, key=lambda c: precision_of[c])
     coloured = list(there) if len(there) <= 10 else worst_first[:5]
     for c in [c for c in there if c not in coloured]:
@@ -102,25 +122,52 @@ def pr_curves(y_true: Any, proba: Any, *, class_names: Sequence[Any] | None = No
         precision, recall, _ = precision_recall_curve(truth[:, c], values[:, c])
         row, column = divmod(i, len(COLOURS))
         label = f"{shorten(names[c])}  {precision_of[c]:.3f}"
-        ax.plot(recall, precision, color=COLOURS[column], linestyle=DASHES[row], linewidth=1.4, label=label)
+        ax.plot(
+            recall,
+            precision,
+            color=COLOURS[column],
+            linestyle=DASHES[row],
+            linewidth=1.4,
+            label=label,
+        )
     precision, recall, _ = precision_recall_curve(truth.ravel(), values.ravel())
     overall = float(average_precision_score(truth.ravel(), values.ravel()))
-    ax.plot(recall, precision, color=INK, linewidth=2.2, label=f"all together  {overall:.3f}")
+    ax.plot(
+        recall,
+        precision,
+        color=INK,
+        linewidth=2.2,
+        label=f"all together  {overall:.3f}",
+    )
     ax.set_xlim(0, 1.01)
     ax.set_ylim(0, 1.03)
     ax.set_xlabel("recall")
     ax.set_ylabel("precision")
     ax.legend(
-        title="average precision", frameon=False, fontsize=9, title_fontsize=9, loc="upper left", bbox_to_anchor=(1, 1)
+        title="average precision",
+        frameon=False,
+        fontsize=9,
+        title_fontsize=9,
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
     )
-    ax.set_title("Precision and recall, each class against the rest", loc="left", fontsize=11)
+    ax.set_title(
+        "Precision and recall, each class against the rest", loc="left", fontsize=11
+    )
     return ax
 
 
 def _checked(y_true: Any, proba: Any) -> tuple[np.ndarray, np.ndarray]:
     y, values = np.asarray(y_true), np.asarray(proba)
     if values.ndim != 2 or y.shape != values.shape[:1]:
-        raise ValueError(f"y_true has a class for each row of proba, got shapes {y.shape} and {values.shape}.")
-    if y.dtype.kind not in "iu" or (len(y) and (y.min() < 0 or y.max() >= values.shape[1])):
-        raise ValueError(f"y_true holds columns of proba, integers from 0 to {values.shape[1] - 1}.")
+        raise ValueError(
+            f"y_true has a class for each row of proba, got shapes {y.shape} and "
+            f"{values.shape}."
+        )
+    if y.dtype.kind not in "iu" or (
+        len(y) and (y.min() < 0 or y.max() >= values.shape[1])
+    ):
+        raise ValueError(
+            f"y_true holds columns of proba, integers from 0 to {values.shape[1] - 1}."
+        )
     return y, values

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from al_sklearn._random import RandomState, as_seed
+from al_sklearn._core.random import RandomState, as_seed
 from al_sklearn.experiments.plots._style import (
     COLOURS,
     GREY,
@@ -25,15 +25,21 @@ _N_COMPONENTS = 50
 
 
 def pool_coordinates(
-    features: Any, *, method: str = "tsne", random_state: RandomState = 0, **options: Any
+    features: Any,
+    *,
+    method: str = "tsne",
+    random_state: RandomState = 0,
+    **options: Any,
 ) -> np.ndarray:
-    """Bring images or embeddings to two dimensions; once, so that every strategy's picture has the same map.
+    """Bring images or embeddings to two dimensions.
+
+    Once, so that every strategy's picture has the same map.
 
     Parameters
     ----------
     features : array of shape (n, ...)
-        Embeddings, for example from :func:`al_sklearn.inference.embed`, or images, which are flattened. Wider ones are
-        brought to 50 principal components first.
+        Embeddings, for example from :func:`al_sklearn.inference.embed`, or images,
+        which are flattened. Wider ones are brought to 50 principal components first.
     method : {"tsne", "umap"}, default="tsne"
         scikit-learn's t-SNE, or UMAP where ``umap-learn`` is installed.
     random_state : int, Generator, RandomState or None, default=0
@@ -47,8 +53,8 @@ def pool_coordinates(
 
     References
     ----------
-    van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 9, 2008. McInnes et al., "UMAP: Uniform Manifold
-    Approximation and Projection", JOSS 3, 2018.
+    van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 9, 2008. McInnes et
+    al., "UMAP: Uniform Manifold Approximation and Projection", JOSS 3, 2018.
     """
     if method not in ("tsne", "umap"):
         raise ValueError(f"method must be 'tsne' or 'umap', got {method!r}.")
@@ -60,13 +66,21 @@ def pool_coordinates(
         rows = PCA(min(_N_COMPONENTS, len(rows)), random_state=seed).fit_transform(rows)
     if method == "tsne":
         # Its neighbours must be fewer than the images.
-        options = {"perplexity": min(30.0, (len(rows) - 1) / 3), "init": "pca", **options}
+        options = {
+            "perplexity": min(30.0, (len(rows) - 1) / 3),
+            "init": "pca",
+            **options,
+        }
         return TSNE(n_components=2, random_state=seed, **options).fit_transform(rows)
     try:
         from umap import UMAP  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
-        raise ImportError("method='umap' needs UMAP: pip install umap-learn; or use method='tsne'.") from error
-    return np.asarray(UMAP(n_components=2, random_state=seed, **options).fit_transform(rows))
+        raise ImportError(
+            "method='umap' needs UMAP: pip install umap-learn; or use method='tsne'."
+        ) from error
+    return np.asarray(
+        UMAP(n_components=2, random_state=seed, **options).fit_transform(rows)
+    )
 
 
 def pool_map(
@@ -87,11 +101,12 @@ def pool_map(
     coordinates : float array of shape (n, 2)
         From :func:`pool_coordinates`.
     batches : mapping of str to sequence of int arrays
-        For each strategy the initial set and each round's batch, as positions in X: ``queries_`` of an experiment, or
-        ``{name: comparison.queries_[name, 0] for name in comparison.strategies_}``.
+        For each strategy the initial set and each round's batch, as positions in X:
+        ``queries_`` of an experiment, or ``{name: comparison.queries_[name, 0] for name
+        in comparison.strategies_}``.
     positions : int array of shape (n,), optional
-        Positions in X of the rows of ``coordinates``; all of X by default. Bought images that are not among them are
-        not drawn.
+        Positions in X of the rows of ``coordinates``; all of X by default. Bought
+        images that are not among them are not drawn.
     round_number : int, default=-1
         The round whose batch is new; those before are known. The last by default.
     y : array of shape (n,), optional
@@ -111,7 +126,10 @@ def pool_map(
     at = np.asarray(coordinates, dtype=np.float64)
     rows = np.arange(len(at)) if positions is None else np.asarray(positions)
     if at.ndim != 2 or at.shape[1] != 2 or len(rows) != len(at):
-        raise ValueError(f"coordinates must be (n, 2), with a position each; got {at.shape} and {len(rows)}.")
+        raise ValueError(
+            f"coordinates must be (n, 2), with a position each; got {at.shape} and "
+            f"{len(rows)}."
+        )
     colours, names = _class_colours(y, len(at), class_names)
     axes = several_axes(ax, len(batches), n_columns, (3.5, 3.3))
     shown = short_names(batches, 34)
@@ -119,17 +137,42 @@ def pool_map(
         own = [np.asarray(batch, dtype=np.int64) for batch in batches[strategy]]
         last = round_number if round_number >= 0 else len(own) + round_number
         if not 0 <= last < len(own):
-            raise ValueError(f"{strategy} has the rounds 0 to {len(own) - 1}, got round_number={round_number}.")
+            raise ValueError(
+                f"{strategy} has the rounds 0 to {len(own) - 1}, got "
+                f"round_number={round_number}."
+            )
         new = np.isin(rows, own[last])
-        known = np.isin(rows, np.concatenate([np.empty(0, dtype=np.int64), *own[:last]]))
+        known = np.isin(
+            rows, np.concatenate([np.empty(0, dtype=np.int64), *own[:last]])
+        )
         undress(one)
         looks: list[tuple[str, np.ndarray, dict[str, Any], str]] = [
-            ("unknown", ~(new | known), {"s": 7, "alpha": 0.45, "linewidths": 0}, "#9aa0a6"),
-            ("known", known, {"s": 26, "edgecolors": INK, "linewidths": 0.7}, COLOURS[5]),
-            ("new", new, {"s": 90, "marker": "*", "edgecolors": INK, "linewidths": 0.7}, COLOURS[1]),
+            (
+                "unknown",
+                ~(new | known),
+                {"s": 7, "alpha": 0.45, "linewidths": 0},
+                "#9aa0a6",
+            ),
+            (
+                "known",
+                known,
+                {"s": 26, "edgecolors": INK, "linewidths": 0.7},
+                COLOURS[5],
+            ),
+            (
+                "new",
+                new,
+                {"s": 90, "marker": "*", "edgecolors": INK, "linewidths": 0.7},
+                COLOURS[1],
+            ),
         ]
         for label, mask, look, plain in looks:
-            one.scatter(*at[mask].T, c=plain if colours is None else colours[mask], label=label, **look)
+            one.scatter(
+                *at[mask].T,
+                c=plain if colours is None else colours[mask],
+                label=label,
+                **look,
+            )
         one.set_title(shown[strategy], loc="left", fontsize=10)
     if ax is None:
         _legend(axes[0].figure, colours is not None, names)
@@ -139,15 +182,22 @@ def pool_map(
 def _class_colours(
     y: Any, n: int, class_names: Sequence[Any] | None
 ) -> tuple[np.ndarray | None, list[tuple[str, Any]]]:
-    """Return a colour for each image, and the classes' names with theirs; None without classes."""
+    """Return a colour for each image, and the classes' names with theirs.
+
+    None without classes.
+    """
     if y is None:
         return None, []
     classes, codes = np.unique(np.asarray(y), return_inverse=True)
     if len(codes) != n:
-        raise ValueError(f"y has a class for each of the {n} coordinates, got {len(codes)}.")
+        raise ValueError(
+            f"y has a class for each of the {n} coordinates, got {len(codes)}."
+        )
     names = [str(name) for name in (classes if class_names is None else class_names)]
     if len(names) != len(classes):
-        raise ValueError(f"class_names must name the {len(classes)} classes, got {len(names)} names.")
+        raise ValueError(
+            f"class_names must name the {len(classes)} classes, got {len(names)} names."
+        )
     if len(classes) <= len(COLOURS) + 2:
         palette = np.array([*COLOURS, "#F0E442", "#9aa0a6"])[: len(classes)]
         return palette[codes], list(zip(names, palette, strict=True))
@@ -163,18 +213,61 @@ def _legend(figure: Any, coloured: bool, names: list[tuple[str, Any]]) -> None:
 
     fills = [GREY] * 3 if coloured else ["#9aa0a6", COLOURS[5], COLOURS[1]]
     looks: list[tuple[str, dict[str, Any]]] = [
-        ("unknown", {"marker": "o", "markersize": 4, "markeredgewidth": 0, "alpha": 0.6}),
-        ("known", {"marker": "o", "markersize": 6, "markeredgecolor": INK, "markeredgewidth": 0.7}),
-        ("new", {"marker": "*", "markersize": 11, "markeredgecolor": INK, "markeredgewidth": 0.7}),
+        (
+            "unknown",
+            {"marker": "o", "markersize": 4, "markeredgewidth": 0, "alpha": 0.6},
+        ),
+        (
+            "known",
+            {
+                "marker": "o",
+                "markersize": 6,
+                "markeredgecolor": INK,
+                "markeredgewidth": 0.7,
+            },
+        ),
+        (
+            "new",
+            {
+                "marker": "*",
+                "markersize": 11,
+                "markeredgecolor": INK,
+                "markeredgewidth": 0.7,
+            },
+        ),
     ]
     handles = [
-        Line2D([], [], linestyle="none", markerfacecolor=fill, color=fill, label=label, **look)
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            markerfacecolor=fill,
+            color=fill,
+            label=label,
+            **look,
+        )
         for (label, look), fill in zip(looks, fills, strict=True)
     ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False, fontsize=8)
+    figure.legend(
+        handles=handles, loc="outside upper left", ncols=3, frameon=False, fontsize=8
+    )
     classes = [
-        Line2D([], [], linestyle="none", marker="s", markersize=6, color=colour, label=shorten(name))
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker="s",
+            markersize=6,
+            color=colour,
+            label=shorten(name),
+        )
         for name, colour in names
     ]
     if classes:
-        figure.legend(handles=classes, loc="outside lower left", ncols=5, frameon=False, fontsize=8)
+        figure.legend(
+            handles=classes,
+            loc="outside lower left",
+            ncols=5,
+            frameon=False,
+            fontsize=8,
+        )

@@ -9,8 +9,18 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-# Okabe and Ito's colours and two dark ones, which people with any colour vision can tell apart.
-COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#602000", "#200060")
+# Okabe and Ito's colours and two dark ones, which people with any colour vision can
+# tell apart.
+COLOURS: Final = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#602000",
+    "#200060",
+)
 GREY: Final = "#5f6368"
 INK: Final = "#202124"
 DASHES: Final = ("-", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
@@ -28,7 +38,13 @@ METRIC_NAMES: Final = {
     "score": "Score",
 }
 _UNITS: Final = {"nll": " (nats)"}
-_SHARES: Final = ("accuracy", "balanced_accuracy", "macro_f1", "batch_accuracy", "validation_accuracy")
+_SHARES: Final = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "batch_accuracy",
+    "validation_accuracy",
+)
 # Strategies that are often compared do not share a colour.
 _OWN: Final = {
     "margin": 0,
@@ -42,7 +58,9 @@ _OWN: Final = {
 }
 
 
-def strategy_styles(names: Iterable[str], baseline: str = "random_sampling") -> dict[str, dict[str, Any]]:
+def strategy_styles(
+    names: Iterable[str], baseline: str = "random_sampling"
+) -> dict[str, dict[str, Any]]:
     """Return a colour and a dash for each strategy, the same in every picture.
 
     Parameters
@@ -55,8 +73,9 @@ def strategy_styles(names: Iterable[str], baseline: str = "random_sampling") -> 
     Returns
     -------
     dict of str to dict
-        ``color`` and ``linestyle``, as matplotlib takes them. The colour comes from the name; only where two names of
-        one picture would share it, the later in the alphabet takes the next.
+        ``color`` and ``linestyle``, as matplotlib takes them. The colour comes from the
+        name; only where two names of one picture would share it, the later in the
+        alphabet takes the next.
     """
     given = list(dict.fromkeys(names))
     taken: dict[int, str] = {}
@@ -65,10 +84,14 @@ def strategy_styles(names: Iterable[str], baseline: str = "random_sampling") -> 
             continue
         wanted = _OWN.get(name)
         if wanted is None:
-            wanted = hashlib.blake2b(name.encode(), digest_size=4).digest()[0] % len(COLOURS)
+            wanted = hashlib.blake2b(name.encode(), digest_size=4).digest()[0] % len(
+                COLOURS
+            )
         around = range(wanted, wanted + len(COLOURS))
         rows = range(len(taken) // len(COLOURS), len(taken) + 1)
-        slots = (row * len(COLOURS) + slot % len(COLOURS) for row in rows for slot in around)
+        slots = (
+            row * len(COLOURS) + slot % len(COLOURS) for row in rows for slot in around
+        )
         taken[next(slot for slot in slots if slot not in taken)] = name
     styles: dict[str, dict[str, Any]] = {}
     if baseline in given:
@@ -77,7 +100,10 @@ def strategy_styles(names: Iterable[str], baseline: str = "random_sampling") -> 
     for name in given:
         if name != baseline:
             row, column = divmod(slots_of[name], len(COLOURS))
-            styles[name] = {"color": COLOURS[column], "linestyle": DASHES[row % len(DASHES)]}
+            styles[name] = {
+                "color": COLOURS[column],
+                "linestyle": DASHES[row % len(DASHES)],
+            }
     return styles
 
 
@@ -109,7 +135,8 @@ def tables(results: Any) -> dict[str, pd.DataFrame]:
         table = getattr(run, "table", getattr(run, "results_", run))
         if not isinstance(table, pd.DataFrame):
             raise TypeError(
-                f"A run is a tidy table, what load_results gives, or a fitted comparison; got {type(run).__name__}."
+                "A run is a tidy table, what load_results gives, or a fitted "
+                f"comparison; got {type(run).__name__}."
             )
         found[str(name)] = table
     return found
@@ -120,7 +147,9 @@ def pyplot() -> Any:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError("Pictures need matplotlib: pip install al-sklearn[plots].") from error
+        raise ImportError(
+            "Pictures need matplotlib: pip install al-sklearn[plots]."
+        ) from error
     return plt
 
 
@@ -148,8 +177,13 @@ def undress(ax: Any) -> Any:
     return ax
 
 
-def several_axes(ax: Any, n: int, n_columns: int, cell: tuple[float, float], **options: Any) -> np.ndarray:
-    """Return ``n`` axes: those given, or a new figure's, ``n_columns`` in a row, each of a size in inches."""
+def several_axes(
+    ax: Any, n: int, n_columns: int, cell: tuple[float, float], **options: Any
+) -> np.ndarray:
+    """Return ``n`` axes: those given, or a new figure's, ``n_columns`` in a row.
+
+    A new figure gives each axes a size in inches.
+    """
     if ax is not None:
         given = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
         if len(given) < n:
@@ -158,14 +192,19 @@ def several_axes(ax: Any, n: int, n_columns: int, cell: tuple[float, float], **o
     n_columns = min(n, n_columns)
     n_rows = -(-n // n_columns)
     size = (cell[0] * n_columns + 0.4, cell[1] * n_rows + 0.5)
-    _, axes = pyplot().subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False, **options)
+    _, axes = pyplot().subplots(
+        n_rows, n_columns, figsize=size, layout="constrained", squeeze=False, **options
+    )
     for unused in axes.ravel()[n:]:
         unused.set_visible(False)
     return axes.ravel()[:n]
 
 
 def title(what: str, n_seeds: int | tuple[int, int], confidence: float) -> str:
-    """Say what is drawn and how sure it is; of several runs, the fewest and the most seeds."""
+    """Say what is drawn and how sure it is.
+
+    Of several runs, the fewest and the most seeds.
+    """
     fewest, most = n_seeds if isinstance(n_seeds, tuple) else (n_seeds, n_seeds)
     if most == 1:
         return f"{what} (one seed: no interval)"
@@ -182,16 +221,17 @@ def cut(name: str, length: int, head: float = 0.6) -> str:
 
 
 def shorten(name: str, length: int = 24) -> str:
-    """Cut a long name, so that it stays in its place, and keep matplotlib from reading it.
+    """Cut a long name to its place, and keep matplotlib from reading it.
 
-    A dollar would begin a formula, and a legend leaves out what begins with an underscore.
+    A dollar would begin a formula, and a legend leaves out what begins with an
+    underscore.
     """
     shown = cut(name, length).replace("$", r"\$")
     return f"\u2009{shown}" if shown.startswith("_") else shown
 
 
 def short_names(names: Iterable[str], length: int = 24) -> dict[str, str]:
-    """Return what each name is called in a picture, cut where it is long, all apart from each other."""
+    """Return each name as a picture shows it: cut where long, all different."""
     given = list(dict.fromkeys(names))
     for head in (0.6, 1.0, 0.0, 0.8, 0.4, 0.2):
         shown = [cut(name, length, head) for name in given]
@@ -199,20 +239,29 @@ def short_names(names: Iterable[str], length: int = 24) -> dict[str, str]:
             break
     else:
         # What tells them apart is nowhere near an end: numbers do.
-        shown = [name if len(name) <= length else f"{cut(name, length - 4)} {i}" for i, name in enumerate(given, 1)]
-    return {name: shorten(short, length) for name, short in zip(given, shown, strict=True)}
+        shown = [
+            name if len(name) <= length else f"{cut(name, length - 4)} {i}"
+            for i, name in enumerate(given, 1)
+        ]
+    return {
+        name: shorten(short, length) for name, short in zip(given, shown, strict=True)
+    }
 
 
 def legend_columns(names: Iterable[str], width: float, font_size: float = 8) -> int:
-    """Return how many columns of a legend with these names find room in a width in inches."""
+    """Return how many columns of a legend with these names fit a width in inches."""
     shown = list(names)
-    # A letter is about 0.6 of its size wide; the line before it and the gaps are five letters.
+    # A letter is about 0.6 of its size wide; the line before it and the gaps are five
+    # letters.
     entry = (max(map(len, shown), default=0) + 5) * 0.6 * font_size / 72
     return int(np.clip(width / entry, 1, max(1, len(shown))))
 
 
 def text_colour(colour: str) -> tuple[float, ...]:
-    """Return a colour, darkened until small letters of it can be read on white (contrast 4.5, as WCAG 2 asks)."""
+    """Return a colour, darkened until small letters of it can be read on white.
+
+    That is a contrast of 4.5, as WCAG 2 asks.
+    """
     from matplotlib.colors import to_rgb
 
     rgb = np.array(to_rgb(colour))
@@ -227,11 +276,16 @@ def count_labels(ax: Any) -> None:
     """Have whole numbers on the horizontal axis: there is no half label."""
     from matplotlib.ticker import MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
+    ax.xaxis.set_major_locator(
+        MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True)
+    )
 
 
 def keep_to_shares(ax: Any, metric: str) -> None:
-    """End the vertical axis at 0 and 1 for a metric that is a share, whatever a wide band says."""
+    """End the vertical axis at 0 and 1 for a metric that is a share.
+
+    It does so whatever a wide band says.
+    """
     if metric in _SHARES or metric.startswith("accuracy_"):
         low, high = ax.get_ylim()
         ax.set_ylim(max(low, -0.02), min(high, 1.02))

@@ -1,17 +1,19 @@
-"""Honest numbers about learning curves, as functions on plain arrays and on tidy tables.
+"""Honest numbers about learning curves, from plain arrays and from tidy tables.
 
-A tidy table has one row a round, with the columns ``strategy``, ``seed``, ``n_labelled`` and one for each metric:
-``StrategyComparison.results_`` is one. Strategies are compared seed by seed, because those of one seed share the
-split, the initial set and the first model. Three columns are read where they are there: ``round`` (needed where seeds
-have budgets of their own, as with an adaptive labelling rate), ``stopped`` (why a run ended before its time, in its
-last row) and ``dataset`` (in the functions over several data sets).
+A tidy table has one row a round, with the columns ``strategy``, ``seed``,
+``n_labelled`` and one for each metric: ``StrategyComparison.results_`` is one.
+Strategies are compared seed by seed, because those of one seed share the split, the
+initial set and the first model. Three columns are read where they are there: ``round``
+(needed where seeds have budgets of their own, as with an adaptive labelling rate),
+``stopped`` (why a run ended before its time, in its last row) and ``dataset`` (in the
+functions over several data sets).
 
-A curve that ends early, because a criterion stopped it or because it had a smaller budget, is compared over the
-budgets that the compared strategies share, between rounds on a straight line; the label saving uses each strategy's
-whole curve. What was cut or left out is said in ``attrs["notes"]`` of the table.
+A curve that ends early, because a criterion stopped it or because it had a smaller
+budget, is compared over the budgets that the compared strategies share, between rounds
+on a straight line; the label saving uses each strategy's whole curve. What was cut or
+left out is said in ``attrs["notes"]`` of the table.
 """
 
-from al_sklearn.experiments.statistics._calibration import expected_calibration_error, reliability_curve
 from al_sklearn.experiments.statistics._curves import (
     LOWER_IS_BETTER,
     Curve,
@@ -21,12 +23,32 @@ from al_sklearn.experiments.statistics._curves import (
     paired_curves,
     read_curves,
 )
-from al_sklearn.experiments.statistics._intervals import Interval, bootstrap_interval, mean_interval, wilson_interval
-from al_sklearn.experiments.statistics._pairs import compare_pairs, holm, paired_p_values, win_rate, win_rates
+from al_sklearn.experiments.statistics._intervals import (
+    Interval,
+    bootstrap_interval,
+    mean_interval,
+    wilson_interval,
+)
+from al_sklearn.experiments.statistics._pairs import (
+    compare_pairs,
+    holm,
+    paired_p_values,
+    win_rate,
+    win_rates,
+)
 from al_sklearn.experiments.statistics._penalty import pairwise_penalty, penalty_tests
-from al_sklearn.experiments.statistics._saving import SAVING_LEVELS, label_saving, saving_table
+from al_sklearn.experiments.statistics._saving import (
+    SAVING_LEVELS,
+    label_saving,
+    saving_table,
+)
 from al_sklearn.experiments.statistics._summary import gap_closed, summarize
-from al_sklearn.experiments.statistics._tasks import friedman_nemenyi, performance_profile, task_scores
+from al_sklearn.experiments.statistics._tasks import (
+    friedman_nemenyi,
+    performance_profile,
+    task_scores,
+)
+from al_sklearn.tasks import expected_calibration_error, reliability_curve
 
 __all__ = [
     "LOWER_IS_BETTER",

@@ -1,4 +1,7 @@
-"""Learning curves: read from a tidy table, brought to budgets that can be compared, and their area."""
+"""Learning curves: read from a tidy table, made comparable, and their area.
+
+They are brought to budgets that can be compared.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,17 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-LOWER_IS_BETTER: Final = frozenset({"nll", "ece"})
-# Sums of the same numbers in another order differ by less than this share of them: that is no difference.
+from al_sklearn.tasks import LOWER_IS_BETTER
+
+# Sums of the same numbers in another order differ by less than this share of them: that
+# is no difference.
 _ROUNDING: Final = 1e-12
 
 
 def aubc(n_labelled: Any, metric: Any) -> Any:
-    """Area under a metric over the budget, by trapezoids, divided by the range of the budget.
+    """Area under a metric over the budget, divided by the range of the budget.
+
+    The area is computed by trapezoids.
 
     Parameters
     ----------
@@ -36,14 +43,17 @@ def aubc(n_labelled: Any, metric: Any) -> Any:
 
 
 def labels_needed(n_labelled: Any, metric: Any, target: Any) -> Any:
-    """Labels needed to reach a target, on the curve made monotone and joined by straight lines.
+    """Labels needed to reach a target, on the curve made monotone.
+
+    Its points are joined by straight lines.
 
     Parameters
     ----------
     n_labelled : array of shape (R,)
         Labels used, increasing.
     metric : array of shape (..., R)
-        A metric that is better when higher. The curve is replaced by its running maximum.
+        A metric that is better when higher. The curve is replaced by its running
+        maximum.
     target : float or array of shape (...)
         The value to be reached; what is closer to it than rounding reaches it.
 
@@ -60,8 +70,12 @@ def labels_needed(n_labelled: Any, metric: Any, target: Any) -> Any:
     left = np.maximum(right - 1, 0)
     y_right, y_left = np.take_along_axis(y, right, -1), np.take_along_axis(y, left, -1)
     rise = y_right - y_left
-    share = np.divide(goal - y_left, rise, out=np.zeros_like(rise), where=(rise > 0) & (right > 0))
-    needed = np.where(right > 0, x[left] + np.minimum(share, 1) * (x[right] - x[left]), x[0])
+    share = np.divide(
+        goal - y_left, rise, out=np.zeros_like(rise), where=(rise > 0) & (right > 0)
+    )
+    needed = np.where(
+        right > 0, x[left] + np.minimum(share, 1) * (x[right] - x[left]), x[0]
+    )
     return np.where(reached.any(axis=-1), needed[..., 0], np.nan)[()]
 
 
@@ -81,7 +95,10 @@ class Curve(NamedTuple):
     stopped: str
 
     def at(self, n_labelled: Any) -> np.ndarray:
-        """Return the metric at any budgets, on straight lines between rounds; beyond the ends it stays as it is."""
+        """Return the metric at any budgets, on straight lines between rounds.
+
+        Beyond the ends it stays as it is.
+        """
         return np.interp(n_labelled, self.n_labelled, self.values)
 
 
@@ -114,10 +131,15 @@ class Curves:
     def check_baseline(self, baseline: str) -> None:
         """Raise a ``ValueError`` where the strategy is not in the table."""
         if baseline not in self.by_strategy:
-            raise ValueError(f"The baseline {baseline!r} is not in the table; it has {list(self.by_strategy)}.")
+            raise ValueError(
+                f"The baseline {baseline!r} is not in the table; it has "
+                f"{list(self.by_strategy)}."
+            )
 
     def areas(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-        """Return the AUBC of each seed over the budgets that these strategies share in it.
+        """Return each seed's AUBC over the budgets that these strategies share.
+
+        The budgets are those that they share in that seed.
 
         Raises
         ------
@@ -130,20 +152,28 @@ class Curves:
             curves = [self.by_strategy[name][i] for name in chosen]
             grid = _shared_budgets(curves)
             if len(grid) == 0:
-                raise ValueError(f"Seed {seed}: {', '.join(chosen)} have no budget in common.")
+                raise ValueError(
+                    f"Seed {seed}: {', '.join(chosen)} have no budget in common."
+                )
             for name, curve in zip(chosen, curves, strict=True):
                 found[name][i] = aubc(grid, curve.at(grid))
         return {name: rounded(areas) for name, areas in found.items()}
 
     def differences(self, first: str, second: str) -> np.ndarray:
-        """Return the first's AUBC minus the second's of each seed, over the budgets that the two share in it."""
+        """Return the first's AUBC minus the second's, of each seed.
+
+        Both are taken over the budgets that the two share in that seed.
+        """
         areas = self.areas([first, second])
         return differences(areas[first], areas[second])
 
     def whole(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return a strategy's budgets (R,) and curves (n_seeds, R), to the end of the longest.
+        """Return a strategy's budgets (R,) and curves (n_seeds, R).
 
-        A curve that ends earlier keeps its last value: a learner that stopped has the model that it stopped with.
+        They go to the end of the longest.
+
+        A curve that ends earlier keeps its last value: a learner that stopped has the
+        model that it stopped with.
         """
         curves = self.by_strategy[name]
         first = max(curve.n_labelled[0] for curve in curves)
@@ -165,9 +195,11 @@ class Curves:
 
 
 def rounded(values: Any) -> np.ndarray:
-    """Return values to twelve digits, so that two that are equal but for rounding are equal."""
+    """Return values to twelve digits, so that those equal but for rounding match."""
     x = np.asarray(values, dtype=np.float64)
-    digits = np.maximum(np.floor(np.log10(np.abs(x), out=np.zeros_like(x), where=x != 0)), -290)
+    digits = np.maximum(
+        np.floor(np.log10(np.abs(x), out=np.zeros_like(x), where=x != 0)), -290
+    )
     scale = 10.0 ** (11 - digits)
     return np.round(x * scale) / scale
 
@@ -175,7 +207,9 @@ def rounded(values: Any) -> np.ndarray:
 def differences(first: Any, second: Any) -> np.ndarray:
     """Return the first minus the second, 0 where rounding alone could part them."""
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    return np.where(np.abs(a - b) <= 1e-10 * np.maximum(np.abs(a), np.abs(b)), 0.0, rounded(a - b))
+    return np.where(
+        np.abs(a - b) <= 1e-10 * np.maximum(np.abs(a), np.abs(b)), 0.0, rounded(a - b)
+    )
 
 
 def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
@@ -184,36 +218,49 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
     Parameters
     ----------
     results : DataFrame
-        Columns ``strategy``, ``seed``, ``n_labelled`` and ``metric``; ``round`` and ``stopped`` where there.
+        Columns ``strategy``, ``seed``, ``n_labelled`` and ``metric``; ``round`` and
+        ``stopped`` where there.
     metric : str, default="accuracy"
-        A column. Rounds in which it is NaN for everybody are left out (as ``batch_accuracy`` in round 0); a seed that
-        has it NaN or infinite elsewhere is left out.
+        A column. Rounds in which it is NaN for everybody are left out (as
+        ``batch_accuracy`` in round 0); a seed that has it NaN or infinite elsewhere is
+        left out.
 
     Returns
     -------
     Curves
-        Of the seeds that every strategy has finished. A run counts as finished when no round is missing and it has as
-        many as the strategy's longest, or was stopped.
+        Of the seeds that every strategy has finished. A run counts as finished when no
+        round is missing and it has as many as the strategy's longest, or was stopped.
 
     Raises
     ------
     TypeError
         When it is no table.
     ValueError
-        When a column is missing, a strategy, seed or budget is, the metric or the budgets are no numbers, the metric
-        is NaN throughout, a budget comes twice, or no seed is finished by every strategy.
+        When a column is missing, a strategy, seed or budget is, the metric or the
+        budgets are no numbers, the metric is NaN throughout, a budget comes twice, or
+        no seed is finished by every strategy.
     """
     if not isinstance(results, pd.DataFrame):
-        raise TypeError(f"results must be a tidy table, a pandas DataFrame; got {type(results).__name__}.")
+        raise TypeError(
+            "results must be a tidy table, a pandas DataFrame; got "
+            f"{type(results).__name__}."
+        )
     missing = {"strategy", "seed", "n_labelled", metric} - set(results.columns)
     if missing:
-        raise ValueError(f"The table lacks {sorted(missing)}; it has {list(results.columns)}.")
+        raise ValueError(
+            f"The table lacks {sorted(missing)}; it has {list(results.columns)}."
+        )
     if results.empty:
         raise ValueError("The table has no rows: there is nothing to compare yet.")
     for column in ("strategy", "seed", "n_labelled"):
         if results[column].isna().any():
-            raise ValueError(f"{column} is missing in {int(results[column].isna().sum())} of {len(results)} rows.")
-    results = results.assign(**{column: _numbers(results[column]) for column in ("n_labelled", metric)})
+            raise ValueError(
+                f"{column} is missing in {int(results[column].isna().sum())} of "
+                f"{len(results)} rows."
+            )
+    results = results.assign(
+        **{column: _numbers(results[column]) for column in ("n_labelled", metric)}
+    )
     key = "round" if "round" in results.columns else "n_labelled"
     defined = results[metric].notna().groupby(results[key]).transform("any")
     if not defined.any():
@@ -223,7 +270,10 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
     read: dict[str, dict[Any, Curve]] = {}
     for name in dict.fromkeys(results["strategy"]):
         own = used[used["strategy"] == name]
-        rounds = {seed: n_rounds.loc[part.index].to_numpy() for seed, part in own.groupby("seed")}
+        rounds = {
+            seed: n_rounds.loc[part.index].to_numpy()
+            for seed, part in own.groupby("seed")
+        }
         last = max((numbers.max() for numbers in rounds.values()), default=0)
         read[name] = {}
         for seed, part in own.groupby("seed"):
@@ -235,18 +285,23 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
     every = sorted(set(results["seed"]))
     seeds = [seed for seed in every if all(seed in curves for curves in read.values())]
     if not seeds:
-        raise ValueError("No seed is finished by every strategy: there is nothing to compare yet.")
+        raise ValueError(
+            "No seed is finished by every strategy: there is nothing to compare yet."
+        )
     notes = []
     if len(seeds) < len(every):
         notes.append(
-            f"{len(every) - len(seeds)} of {len(every)} seeds are left out: not every strategy has finished them"
+            f"{len(every) - len(seeds)} of {len(every)} seeds are left out: not every "
+            "strategy has finished them"
             f" with a value of {metric} in each round."
         )
     paired = {name: [curves[seed] for seed in seeds] for name, curves in read.items()}
     return Curves(metric, seeds, paired, notes + _notes_on_ends(paired))
 
 
-def paired_curves(results: pd.DataFrame, metric: str = "accuracy") -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def paired_curves(
+    results: pd.DataFrame, metric: str = "accuracy"
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Turn a tidy table into arrays that are paired by seed.
 
     Parameters
@@ -261,7 +316,8 @@ def paired_curves(results: pd.DataFrame, metric: str = "accuracy") -> tuple[np.n
     n_labelled : float array of shape (R,)
         The budgets that all curves share, increasing.
     curves : dict of str to array of shape (n_seeds, R)
-        For each strategy, in order of appearance, the metric of the seeds that every strategy has finished.
+        For each strategy, in order of appearance, the metric of the seeds that every
+        strategy has finished.
 
     Raises
     ------
@@ -269,26 +325,45 @@ def paired_curves(results: pd.DataFrame, metric: str = "accuracy") -> tuple[np.n
         As :func:`read_curves`, and when the curves share no budget.
     """
     curves = read_curves(results, metric)
-    grid = _shared_budgets([curve for own in curves.by_strategy.values() for curve in own])
+    grid = _shared_budgets(
+        [curve for own in curves.by_strategy.values() for curve in own]
+    )
     if len(grid) == 0:
         raise ValueError(f"{', '.join(curves.by_strategy)} have no budget in common.")
-    return grid, {name: np.stack([curve.at(grid) for curve in own]) for name, own in curves.by_strategy.items()}
+    return grid, {
+        name: np.stack([curve.at(grid) for curve in own])
+        for name, own in curves.by_strategy.items()
+    }
 
 
 def by_dataset(results: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return each data set's part of a table; one part where it has no column ``dataset``."""
+    """Return each data set's part of a table.
+
+    One part where it has no column ``dataset``.
+    """
     if "dataset" not in results.columns:
         return [("", results)]
-    return [(name, results[results["dataset"] == name]) for name in dict.fromkeys(results["dataset"])]
+    return [
+        (name, results[results["dataset"] == name])
+        for name in dict.fromkeys(results["dataset"])
+    ]
 
 
 def _checked(n_labelled: Any, metric: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return budgets that increase, and a curve or curves with a value at each."""
-    x, y = np.asarray(n_labelled, dtype=np.float64), np.asarray(metric, dtype=np.float64)
+    x, y = (
+        np.asarray(n_labelled, dtype=np.float64),
+        np.asarray(metric, dtype=np.float64),
+    )
     if x.ndim != 1 or len(x) == 0 or y.shape[-1:] != x.shape:
-        raise ValueError(f"A curve has a value at each of its budgets, got shapes {x.shape} and {y.shape}.")
+        raise ValueError(
+            f"A curve has a value at each of its budgets, got shapes {x.shape} and "
+            f"{y.shape}."
+        )
     if np.any(np.diff(x) <= 0):
-        raise ValueError(f"n_labelled must increase from round to round, got {x.tolist()}.")
+        raise ValueError(
+            f"n_labelled must increase from round to round, got {x.tolist()}."
+        )
     return x, y
 
 
@@ -304,15 +379,23 @@ def _curve(part: pd.DataFrame, metric: str, whose: str) -> Curve:
     n_labelled = part["n_labelled"].to_numpy(dtype=np.float64)
     if np.any(np.diff(n_labelled) == 0):
         raise ValueError(
-            f"{whose}: a budget comes twice in {n_labelled.astype(int).tolist()}. A table of several runs or data sets "
+            f"{whose}: a budget comes twice in {n_labelled.astype(int).tolist()}. A "
+            "table of several runs or data sets "
             "has to be split first."
         )
     reason = part["stopped"].iloc[-1] if "stopped" in part.columns else ""
-    return Curve(n_labelled, part[metric].to_numpy(dtype=np.float64), reason if isinstance(reason, str) else "")
+    return Curve(
+        n_labelled,
+        part[metric].to_numpy(dtype=np.float64),
+        reason if isinstance(reason, str) else "",
+    )
 
 
 def _round_numbers(used: pd.DataFrame, key: str) -> pd.Series:
-    """Number each row's round from 0; without a column for it, by its budget among those of its strategy."""
+    """Number each row's round from 0.
+
+    Without a column for it, by its budget among those of its strategy.
+    """
     if key == "round":
         return used["round"] - used["round"].min()
     return used.groupby("strategy")["n_labelled"].rank(method="dense").astype(int) - 1
@@ -332,12 +415,17 @@ def _notes_on_ends(curves: dict[str, list[Curve]]) -> list[str]:
         at = [int(curve.n_labelled[-1]) for curve in own if curve.stopped]
         if at:
             labels = f"{at[0]}" if min(at) == max(at) else f"{min(at)} to {max(at)}"
-            notes.append(f"{name} was stopped in {len(at)} of {len(own)} seeds, at {labels} labels.")
+            notes.append(
+                f"{name} was stopped in {len(at)} of {len(own)} seeds, at {labels} "
+                "labels."
+            )
     starts = {curve.n_labelled[0] for own in curves.values() for curve in own}
     ends = {curve.n_labelled[-1] for own in curves.values() for curve in own}
     if len(starts) > 1 or len(ends) > 1:
         notes.append(
-            "Curves begin or end at different budgets: AUBC, ranks, differences and tests are over the budgets that "
-            "the compared strategies share; the label saving and the final metric are of whole curves."
+            "Curves begin or end at different budgets: AUBC, ranks, differences and "
+            "tests are over the budgets that "
+            "the compared strategies share; the label saving and the final metric are "
+            "of whole curves."
         )
     return notes

@@ -12,7 +12,9 @@ from scipy import special, stats
 def check_confidence(confidence: float) -> None:
     """Raise a ``ValueError`` where a confidence is no share."""
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence is a share between 0 and 1, as 0.95; got {confidence!r}.")
+        raise ValueError(
+            f"confidence is a share between 0 and 1, as 0.95; got {confidence!r}."
+        )
 
 
 class Interval(NamedTuple):
@@ -24,7 +26,10 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: Any, confidence: float = 0.95) -> Interval:
-    """Mean and its t interval, ``mean ± t · s / √n`` with ``ddof=1``; the bounds are NaN for one value."""
+    """Mean and its t interval, ``mean ± t · s / √n`` with ``ddof=1``.
+
+    The bounds are NaN for one value.
+    """
     check_confidence(confidence)
     x = np.asarray(values, dtype=np.float64)
     if len(x) == 0:
@@ -32,7 +37,9 @@ def mean_interval(values: Any, confidence: float = 0.95) -> Interval:
     mean = float(x.mean())
     if len(x) < 2:
         return Interval(mean, np.nan, np.nan)
-    half = float(stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
+    half = float(
+        stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
+    )
     return Interval(mean, mean - half, mean + half)
 
 
@@ -58,7 +65,8 @@ def bootstrap_interval(
     Returns
     -------
     Interval
-        The statistic of the values themselves, and the percentiles; NaN bounds with one seed.
+        The statistic of the values themselves, and the percentiles; NaN bounds with one
+        seed.
     """
     check_confidence(confidence)
     rows = np.asarray(values)
@@ -68,22 +76,32 @@ def bootstrap_interval(
     if len(rows) < 2:
         return Interval(estimate, np.nan, np.nan)
     if statistic is None:
-        drawn = resampling_weights(len(rows), n_resamples, random_state) @ rows.reshape(len(rows), -1).mean(axis=1)
+        drawn = resampling_weights(len(rows), n_resamples, random_state) @ rows.reshape(
+            len(rows), -1
+        ).mean(axis=1)
     else:
         generator = np.random.default_rng(random_state)
-        picks = (generator.integers(len(rows), size=len(rows)) for _ in range(n_resamples))
+        picks = (
+            generator.integers(len(rows), size=len(rows)) for _ in range(n_resamples)
+        )
         drawn = np.asarray([statistic(rows[pick]) for pick in picks], dtype=np.float64)
     return Interval(estimate, *percentiles(drawn, confidence))
 
 
 def resampling_weights(n: int, n_resamples: int, random_state: int) -> np.ndarray:
-    """Return bootstrap samples as weights of shape (n_resamples, n): weights times rows are the samples' means."""
+    """Return bootstrap samples as weights of shape (n_resamples, n).
+
+    Weights times rows are the samples' means.
+    """
     drawn = np.random.default_rng(random_state).integers(n, size=(n_resamples, n))
     return np.stack([np.bincount(row, minlength=n) for row in drawn]) / n
 
 
 def percentiles(drawn: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Percentiles that stand on drawn values, because ``-inf`` cannot be interpolated; NaN where one is NaN."""
+    """Percentiles that stand on drawn values, because ``-inf`` cannot be interpolated.
+
+    NaN where one is NaN.
+    """
     if np.isnan(drawn).any():
         return np.nan, np.nan
     ordered = np.sort(drawn)
@@ -99,7 +117,8 @@ def wilson_interval(share: float, n: int, confidence: float = 0.95) -> Interval:
     Parameters
     ----------
     share : float
-        Between 0 and 1; not necessarily a multiple of ``1 / n``, as where ties count half.
+        Between 0 and 1; not necessarily a multiple of ``1 / n``, as where ties count
+        half.
     n : int
         Trials, at least 1.
     confidence : float, default=0.95
@@ -111,11 +130,15 @@ def wilson_interval(share: float, n: int, confidence: float = 0.95) -> Interval:
 
     References
     ----------
-    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
+    Wilson, "Probable inference, the law of succession, and statistical inference", JASA
+    22, 1927.
     """
     check_confidence(confidence)
     if n < 1 or not 0 <= share <= 1:
-        raise ValueError(f"A share of n trials is from 0 to 1 and n at least 1, got share={share}, n={n}.")
+        raise ValueError(
+            f"A share of n trials is from 0 to 1 and n at least 1, got share={share}, "
+            f"n={n}."
+        )
     z = float(special.ndtri((1 + confidence) / 2))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))

@@ -9,11 +9,17 @@ import pandas as pd
 from scipy import special, stats
 
 from al_sklearn.experiments.statistics._curves import by_dataset, read_curves
-from al_sklearn.experiments.statistics._intervals import Interval, mean_interval, wilson_interval
+from al_sklearn.experiments.statistics._intervals import (
+    Interval,
+    mean_interval,
+    wilson_interval,
+)
 
 
 def holm(p_values: Any) -> np.ndarray:
-    """Holm's adjustment of p-values for how many there are; NaN stays NaN and counts for nothing.
+    """Holm's adjustment of p-values for how many there are.
+
+    NaN stays NaN and counts for nothing.
 
     Raises
     ------
@@ -22,11 +28,14 @@ def holm(p_values: Any) -> np.ndarray:
 
     References
     ----------
-    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979.
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian
+    Journal of Statistics 6, 1979.
     """
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or np.any((p < 0) | (p > 1)):
-        raise ValueError(f"p-values are a list of numbers from 0 to 1, got {p_values!r}.")
+        raise ValueError(
+            f"p-values are a list of numbers from 0 to 1, got {p_values!r}."
+        )
     adjusted = np.full(p.shape, np.nan)
     there = np.flatnonzero(~np.isnan(p))
     order = there[np.argsort(p[there], kind="stable")]
@@ -38,7 +47,8 @@ def holm(p_values: Any) -> np.ndarray:
 def t_test(differences: np.ndarray) -> float:
     """Two-sided p-value of the one-sample t-test against 0.
 
-    1 where all differences are 0, 0 where all are the same other number, NaN with fewer than two or with NaN.
+    1 where all differences are 0, 0 where all are the same other number, NaN with fewer
+    than two or with NaN.
     """
     x = np.asarray(differences, dtype=np.float64)
     n = len(x)
@@ -53,7 +63,9 @@ def t_test(differences: np.ndarray) -> float:
 
 
 def paired_p_values(differences: Any) -> tuple[float, float]:
-    """Two-sided p-values of paired differences: Wilcoxon's signed-rank test and the t-test.
+    """Two-sided p-values of paired differences.
+
+    Wilcoxon's signed-rank test and the t-test.
 
     Parameters
     ----------
@@ -63,8 +75,8 @@ def paired_p_values(differences: Any) -> tuple[float, float]:
     Returns
     -------
     p_wilcoxon, p_t : float
-        1 where all differences are 0; NaN with one seed. Wilcoxon's can not be under ``2 ** (1 - n_seeds)``:
-        0.0625 with five seeds.
+        1 where all differences are 0; NaN with one seed. Wilcoxon's can not be under
+        ``2 ** (1 - n_seeds)``: 0.0625 with five seeds.
 
     References
     ----------
@@ -79,7 +91,9 @@ def paired_p_values(differences: Any) -> tuple[float, float]:
     return float(stats.wilcoxon(x).pvalue), p_t
 
 
-def compare_pairs(results: pd.DataFrame, metric: str = "accuracy", *, confidence: float = 0.95) -> pd.DataFrame:
+def compare_pairs(
+    results: pd.DataFrame, metric: str = "accuracy", *, confidence: float = 0.95
+) -> pd.DataFrame:
     """Every strategy against every other, on the AUBC, seed by seed.
 
     Parameters
@@ -94,9 +108,10 @@ def compare_pairs(results: pd.DataFrame, metric: str = "accuracy", *, confidence
     Returns
     -------
     DataFrame
-        One row a pair, the better one first: ``strategy``, ``other``, ``difference`` (AUBC of the first minus the
-        second's, over the budgets that the two share), ``low``, ``high`` (t interval), ``wins`` (seeds in which the
-        first is better), ``n_seeds``, ``p_value``, ``p_holm`` (paired t-test, adjusted over all pairs),
+        One row a pair, the better one first: ``strategy``, ``other``, ``difference``
+        (AUBC of the first minus the second's, over the budgets that the two share),
+        ``low``, ``high`` (t interval), ``wins`` (seeds in which the first is better),
+        ``n_seeds``, ``p_value``, ``p_holm`` (paired t-test, adjusted over all pairs),
         ``p_wilcoxon``, ``p_wilcoxon_holm``.
     """
     curves = read_curves(results, metric)
@@ -110,8 +125,20 @@ def compare_pairs(results: pd.DataFrame, metric: str = "accuracy", *, confidence
             p_wilcoxon, p_t = paired_p_values(difference)
             wins = int((sign * difference > 0).sum())
             interval = mean_interval(difference, confidence)
-            rows.append((first, second, *interval, wins, len(difference), p_t, p_wilcoxon))
-    columns = ["strategy", "other", "difference", "low", "high", "wins", "n_seeds", "p_value", "p_wilcoxon"]
+            rows.append(
+                (first, second, *interval, wins, len(difference), p_t, p_wilcoxon)
+            )
+    columns = [
+        "strategy",
+        "other",
+        "difference",
+        "low",
+        "high",
+        "wins",
+        "n_seeds",
+        "p_value",
+        "p_wilcoxon",
+    ]
     table = pd.DataFrame(rows, columns=columns)
     table.insert(8, "p_holm", holm(table["p_value"]))
     table["p_wilcoxon_holm"] = holm(table["p_wilcoxon"])
@@ -137,34 +164,43 @@ def win_rate(wins: float, n: int, confidence: float = 0.95) -> Interval:
 
     References
     ----------
-    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
+    Wilson, "Probable inference, the law of succession, and statistical inference", JASA
+    22, 1927.
     """
     if n < 1 or not 0 <= wins <= n:
-        raise ValueError(f"wins must be from 0 to n and n at least 1, got wins={wins}, n={n}.")
+        raise ValueError(
+            f"wins must be from 0 to n and n at least 1, got wins={wins}, n={n}."
+        )
     return wilson_interval(wins / n, n, confidence)
 
 
 def win_rates(
-    results: pd.DataFrame, metric: str = "accuracy", *, baseline: str = "random_sampling", confidence: float = 0.95
+    results: pd.DataFrame,
+    metric: str = "accuracy",
+    *,
+    baseline: str = "random_sampling",
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """How often each strategy's AUBC is better than the baseline's.
 
     Parameters
     ----------
     results : DataFrame
-        A tidy table; with a column ``dataset``, the seeds of all data sets count together.
+        A tidy table; with a column ``dataset``, the seeds of all data sets count
+        together.
     metric : str, default="accuracy"
         The column that is compared.
     baseline : str, default="random_sampling"
         Who is to be beaten.
     confidence : float, default=0.95
-        Of Wilson's interval. Seeds of one data set are alike: over few data sets it is too narrow.
+        Of Wilson's interval. Seeds of one data set are alike: over few data sets it is
+        too narrow.
 
     Returns
     -------
     DataFrame
-        Indexed by ``strategy``: ``wins``, ``ties``, ``losses``, ``n``, ``win_rate`` (a tie counts half), ``low``,
-        ``high``.
+        Indexed by ``strategy``: ``wins``, ``ties``, ``losses``, ``n``, ``win_rate`` (a
+        tie counts half), ``low``, ``high``.
     """
     counts: dict[str, np.ndarray] = {}
     for _, part in by_dataset(results):
@@ -173,11 +209,15 @@ def win_rates(
         for name in curves.by_strategy:
             if name != baseline:
                 better = curves.sign * curves.differences(name, baseline)
-                found = np.array([(better > 0).sum(), (better == 0).sum(), (better < 0).sum()])
+                found = np.array(
+                    [(better > 0).sum(), (better == 0).sum(), (better < 0).sum()]
+                )
                 counts[name] = counts.get(name, 0) + found
     rows = []
     for name, (wins, ties, losses) in counts.items():
         n = int(wins + ties + losses)
-        rows.append((name, wins, ties, losses, n, *win_rate(wins + ties / 2, n, confidence)))
+        rows.append(
+            (name, wins, ties, losses, n, *win_rate(wins + ties / 2, n, confidence))
+        )
     columns = ["strategy", "wins", "ties", "losses", "n", "win_rate", "low", "high"]
     return pd.DataFrame(rows, columns=columns).set_index("strategy")

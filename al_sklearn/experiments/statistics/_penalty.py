@@ -13,9 +13,14 @@ from al_sklearn.experiments.statistics._saving import target_of
 
 
 def penalty_tests(
-    results: pd.DataFrame, metric: str = "accuracy", *, baseline: str = "random_sampling"
+    results: pd.DataFrame,
+    metric: str = "accuracy",
+    *,
+    baseline: str = "random_sampling",
 ) -> pd.DataFrame:
-    """Every pair of strategies at every checkpoint: the tests behind :func:`pairwise_penalty`.
+    """Every pair of strategies at every checkpoint.
+
+    The tests behind :func:`pairwise_penalty`.
 
     Parameters
     ----------
@@ -29,9 +34,10 @@ def penalty_tests(
     Returns
     -------
     DataFrame
-        One row for each pair and checkpoint: ``strategy``, ``other``, ``n_labelled``, ``difference`` (mean over seeds,
-        in the unit of the metric), ``n_seeds`` (those in which both are still running there), ``p_value`` (two-sided
-        one-sample t-test on the differences paired by seed), ``p_holm`` (adjusted over all rows).
+        One row for each pair and checkpoint: ``strategy``, ``other``, ``n_labelled``,
+        ``difference`` (mean over seeds, in the unit of the metric), ``n_seeds`` (those
+        in which both are still running there), ``p_value`` (two-sided one-sample t-test
+        on the differences paired by seed), ``p_holm`` (adjusted over all rows).
     """
     curves = read_curves(results, metric)
     curves.check_baseline(baseline)
@@ -41,13 +47,19 @@ def penalty_tests(
         for first, second in combinations(curves.by_strategy, 2):
             difference = _differences(curves, first, second, n_labelled)
             mean = float(difference.mean()) if len(difference) else np.nan
-            rows.append((first, second, n_labelled, mean, len(difference), t_test(difference)))
-    table = pd.DataFrame(rows, columns=["strategy", "other", "n_labelled", "difference", "n_seeds", "p_value"])
+            rows.append(
+                (first, second, n_labelled, mean, len(difference), t_test(difference))
+            )
+    table = pd.DataFrame(
+        rows,
+        columns=["strategy", "other", "n_labelled", "difference", "n_seeds", "p_value"],
+    )
     table["p_holm"] = holm(table["p_value"])
     table.attrs["notes"] = list(curves.notes)
     if not checkpoints:
         table.attrs["notes"].append(
-            f"No checkpoint: {baseline} begins at 99 % of its final {metric} or above; nobody wins or loses."
+            f"No checkpoint: {baseline} begins at 99 % of its final {metric} or "
+            "above; nobody wins or loses."
         )
     return table
 
@@ -60,11 +72,14 @@ def pairwise_penalty(
     alpha: float = 0.05,
     adjusted: bool = False,
 ) -> pd.DataFrame:
-    """Pairwise penalty matrix: how often each strategy loses significantly to each other.
+    """Pairwise penalty matrix: how often each strategy loses to each other.
 
-    Checkpoints are the baseline's first budget ``n`` and ``n + 2 ** (k - 1) * b`` labels (``b`` its first batch), as
-    long as the baseline is below 99 % of its final metric. At each, every ordered pair takes a two-sided one-sample
-    t-test on the differences paired by seed; a significant loss adds ``1 / checkpoints``.
+    Only significant losses count.
+
+    Checkpoints are the baseline's first budget ``n`` and ``n + 2 ** (k - 1) * b``
+    labels (``b`` its first batch), as long as the baseline is below 99 % of its final
+    metric. At each, every ordered pair takes a two-sided one-sample t-test on the
+    differences paired by seed; a significant loss adds ``1 / checkpoints``.
 
     Parameters
     ----------
@@ -77,13 +92,15 @@ def pairwise_penalty(
     alpha : float, default=0.05
         Level of the tests.
     adjusted : bool, default=False
-        Count what is significant after Holm's adjustment over all pairs and checkpoints; the paper does not.
+        Count what is significant after Holm's adjustment over all pairs and
+        checkpoints; the paper does not.
 
     Returns
     -------
     DataFrame
-        Entry (i, j) is the share of checkpoints at which i beats j (NaN where no test was possible, as with one
-        seed or without a checkpoint); the last row, ``penalty``, is the mean of each column: lower is better.
+        Entry (i, j) is the share of checkpoints at which i beats j (NaN where no test
+        was possible, as with one seed or without a checkpoint); the last row,
+        ``penalty``, is the mean of each column: lower is better.
         ``attrs["n_labelled"]`` holds the checkpoints.
 
     See Also
@@ -92,20 +109,32 @@ def pairwise_penalty(
 
     References
     ----------
-    Ash et al., "Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds", ICLR 2020, section 4.
+    Ash et al., "Deep Batch Active Learning by Diverse, Uncertain Gradient Lower
+    Bounds", ICLR 2020, section 4.
     """
     tests = penalty_tests(results, metric, baseline=baseline)
     curves = read_curves(results, metric)
     names = list(curves.by_strategy)
     # NaN until tested: no test is not "nobody loses".
-    matrix = pd.DataFrame(np.where(np.eye(len(names), dtype=bool), 0.0, np.nan), index=names, columns=names)
+    matrix = pd.DataFrame(
+        np.where(np.eye(len(names), dtype=bool), 0.0, np.nan),
+        index=names,
+        columns=names,
+    )
     p_values = tests["p_holm" if adjusted else "p_value"]
-    for (first, second), part in tests.assign(p=p_values).groupby(["strategy", "other"], sort=False):
+    for (first, second), part in tests.assign(p=p_values).groupby(
+        ["strategy", "other"], sort=False
+    ):
         possible = part["p"].notna()
         better = curves.sign * part["difference"]
         sure = part["p"] < alpha
-        for winner, loser, won in ((first, second, better > 0), (second, first, better < 0)):
-            matrix.loc[winner, loser] = (sure & won)[possible].mean() if possible.any() else np.nan
+        for winner, loser, won in (
+            (first, second, better > 0),
+            (second, first, better < 0),
+        ):
+            matrix.loc[winner, loser] = (
+                (sure & won)[possible].mean() if possible.any() else np.nan
+            )
     matrix.loc["penalty"] = matrix.mean(axis=0, skipna=False)
     matrix.attrs["n_labelled"] = sorted(set(tests["n_labelled"]))
     matrix.attrs["notes"] = tests.attrs["notes"]
@@ -118,22 +147,34 @@ def _checkpoints(curves: Curves, baseline: str) -> list[float]:
     target = target_of(mean[-1], 0.99)
     budgets = [float(grid[0])]
     if len(grid) > 1:
-        batches = [np.diff(curve.n_labelled[:2]) for curve in curves.by_strategy[baseline]]
+        batches = [
+            np.diff(curve.n_labelled[:2]) for curve in curves.by_strategy[baseline]
+        ]
         batch = float(np.concatenate(batches).min())
         k = 1
         while grid[0] + 2 ** (k - 1) * batch <= grid[-1]:
             budgets.append(float(grid[0] + 2 ** (k - 1) * batch))
             k += 1
-    # The race is over at the first that reaches the target, though a later one may fall below it again.
+    # The race is over at the first that reaches the target, though a later one may fall
+    # below it again.
     return list(takewhile(lambda n: np.interp(n, grid, mean) < target, budgets))
 
 
-def _differences(curves: Curves, first: str, second: str, n_labelled: float) -> np.ndarray:
-    """The first's metric minus the second's at a budget, in the seeds in which both have reached it."""
+def _differences(
+    curves: Curves, first: str, second: str, n_labelled: float
+) -> np.ndarray:
+    """The first's metric minus the second's at a budget, by seed.
+
+    Only the seeds in which both have reached it are used.
+    """
     pairs = zip(curves.by_strategy[first], curves.by_strategy[second], strict=True)
     running = [
         (a, b)
         for a, b in pairs
-        if max(a.n_labelled[0], b.n_labelled[0]) <= n_labelled <= min(a.n_labelled[-1], b.n_labelled[-1])
+        if max(a.n_labelled[0], b.n_labelled[0])
+        <= n_labelled
+        <= min(a.n_labelled[-1], b.n_labelled[-1])
     ]
-    return differences([a.at(n_labelled) for a, _ in running], [b.at(n_labelled) for _, b in running])
+    return differences(
+        [a.at(n_labelled) for a, _ in running], [b.at(n_labelled) for _, b in running]
+    )

@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn.experiments.statistics._curves import Curves, labels_needed, read_curves
-from al_sklearn.experiments.statistics._intervals import Interval, check_confidence, percentiles, resampling_weights
+from al_sklearn.experiments.statistics._intervals import (
+    Interval,
+    check_confidence,
+    percentiles,
+    resampling_weights,
+)
 
 SAVING_LEVELS: Final = (0.9, 0.95, 0.99, 1.0)
 
@@ -26,17 +31,21 @@ def label_saving(
     n_resamples: int = 2000,
     random_state: int = 0,
 ) -> Interval:
-    """Share of labels saved where a strategy reaches ``level`` times random sampling's final metric.
+    """Share of labels saved where a strategy reaches random sampling's final metric.
 
-    ``1 - N_S(a) / N_random(a)`` on the mean curves over seeds, made monotone; the interval is a bootstrap over
-    seeds that draws the two strategies' curves of a seed together.
+    The metric to be reached is ``level`` times random sampling's.
+
+    ``1 - N_S(a) / N_random(a)`` on the mean curves over seeds, made monotone; the
+    interval is a bootstrap over seeds that draws the two strategies' curves of a seed
+    together.
 
     Parameters
     ----------
     n_labelled : array of shape (R,)
         Labels used, increasing.
     curves, random_curves : arrays of shape (n_seeds, R)
-        The metric of the strategy and of random sampling, one row a seed, the same seeds.
+        The metric of the strategy and of random sampling, one row a seed, the same
+        seeds.
     level : float, default=1.0
         The share of random's final metric that has to be reached.
     random_n_labelled : array, optional
@@ -53,16 +62,29 @@ def label_saving(
     Returns
     -------
     Interval
-        Positive where labels are saved. ``-inf`` says that the target was not reached within the budget; the
-        bounds are NaN with one seed.
+        Positive where labels are saved. ``-inf`` says that the target was not reached
+        within the budget; the bounds are NaN with one seed.
     """
     if not 0 < level <= 1:
-        raise ValueError(f"level is a share of random sampling's final metric, above 0 and at most 1, got {level!r}.")
+        raise ValueError(
+            "level is a share of random sampling's final metric, above 0 and at most "
+            f"1, got {level!r}."
+        )
     check_confidence(confidence)
-    ours, theirs = np.asarray(curves, dtype=np.float64), np.asarray(random_curves, dtype=np.float64)
-    paired = len(ours) == len(theirs) if random_n_labelled is not None else ours.shape == theirs.shape
+    ours, theirs = (
+        np.asarray(curves, dtype=np.float64),
+        np.asarray(random_curves, dtype=np.float64),
+    )
+    paired = (
+        len(ours) == len(theirs)
+        if random_n_labelled is not None
+        else ours.shape == theirs.shape
+    )
     if not paired:
-        raise ValueError(f"Curves are paired by seed and round, got shapes {ours.shape} and {theirs.shape}.")
+        raise ValueError(
+            f"Curves are paired by seed and round, got shapes {ours.shape} and "
+            f"{theirs.shape}."
+        )
     if np.isnan(ours).any() or np.isnan(theirs).any():
         raise ValueError("The curves hold NaN: leave such seeds out of both.")
     if not higher_is_better:
@@ -75,7 +97,10 @@ def label_saving(
         random_needed = np.asarray(labels_needed(random_budgets, mean_theirs, target))
         # Where random needs no label at all there is nothing to save.
         share = np.divide(
-            needed, random_needed, out=np.where(needed == 0, 1.0, np.inf), where=(random_needed > 0) | np.isnan(needed)
+            needed,
+            random_needed,
+            out=np.where(needed == 0, 1.0, np.inf),
+            where=(random_needed > 0) | np.isnan(needed),
         )
         return np.where(np.isnan(share), -np.inf, 1 - share)
 
@@ -84,15 +109,24 @@ def label_saving(
     if n_seeds < 2:
         return Interval(estimate, np.nan, np.nan)
     weights = resampling_weights(n_seeds, n_resamples, random_state)
-    return Interval(estimate, *percentiles(saving(weights @ ours, weights @ theirs), confidence))
+    return Interval(
+        estimate, *percentiles(saving(weights @ ours, weights @ theirs), confidence)
+    )
 
 
 def target_of(final: Any, level: float) -> Any:
-    """``level`` times a final value, of a metric that is better when higher; divided where the value is negative."""
-    return np.where(np.asarray(final) >= 0, np.asarray(final) * level, np.asarray(final) / level)[()]
+    """``level`` times a final value, of a metric that is better when higher.
+
+    Divided where the value is negative.
+    """
+    return np.where(
+        np.asarray(final) >= 0, np.asarray(final) * level, np.asarray(final) / level
+    )[()]
 
 
-def saving_of(curves: Curves, name: str, baseline: str, level: float, confidence: float) -> Interval:
+def saving_of(
+    curves: Curves, name: str, baseline: str, level: float, confidence: float
+) -> Interval:
     """Label saving of a strategy of a table, from whole curves."""
     grid, own = curves.whole(name)
     random_grid, random = curves.whole(baseline)
@@ -133,9 +167,10 @@ def saving_table(
     Returns
     -------
     DataFrame
-        Columns ``strategy``, ``level``, ``target`` (the metric to be reached), ``label_saving``, ``low``, ``high``
-        (``-inf``: not reached), ``labels`` and ``baseline_labels`` (what each of the two mean curves needs; NaN where
-        it is not reached).
+        Columns ``strategy``, ``level``, ``target`` (the metric to be reached),
+        ``label_saving``, ``low``, ``high`` (``-inf``: not reached), ``labels`` and
+        ``baseline_labels`` (what each of the two mean curves needs; NaN where it is not
+        reached).
     """
     curves = read_curves(results, metric)
     curves.check_baseline(baseline)
@@ -151,8 +186,26 @@ def saving_table(
             labels = float(labels_needed(grid, curves.sign * own.mean(axis=0), target))
             baseline_labels = float(labels_needed(random_grid, random_mean, target))
             saving = saving_of(curves, name, baseline, level, confidence)
-            rows.append((name, level, float(curves.sign * target), *saving, labels, baseline_labels))
-    columns = ["strategy", "level", "target", "label_saving", "low", "high", "labels", "baseline_labels"]
+            rows.append(
+                (
+                    name,
+                    level,
+                    float(curves.sign * target),
+                    *saving,
+                    labels,
+                    baseline_labels,
+                )
+            )
+    columns = [
+        "strategy",
+        "level",
+        "target",
+        "label_saving",
+        "low",
+        "high",
+        "labels",
+        "baseline_labels",
+    ]
     table = pd.DataFrame(rows, columns=columns)
     table.attrs["notes"] = curves.notes
     return table

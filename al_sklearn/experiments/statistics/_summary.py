@@ -27,7 +27,7 @@ def summarize(
     level: float = 1.0,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """One row a strategy: what it reaches, what it saves, and whether that is more than luck.
+    """One row a strategy: what it reaches, what it saves, whether that is luck.
 
     Parameters
     ----------
@@ -38,23 +38,27 @@ def summarize(
     baseline : str, default="random_sampling"
         The strategy that the others are held against.
     level : float, default=1.0
-        Of the label saving: the share of the baseline's final metric that has to be reached.
+        Of the label saving: the share of the baseline's final metric that has to be
+        reached.
     confidence : float, default=0.95
         Of all intervals.
 
     Returns
     -------
     DataFrame
-        Indexed by ``strategy``, best AUBC first, with the columns ``final``, ``final_low``, ``final_high`` (the
-        metric after the last round, t interval), ``aubc``, ``aubc_low``, ``aubc_high`` (over the budgets that all
-        strategies share, bootstrap over seeds), ``rank`` (mean rank by AUBC over seeds, 1 is best), ``difference``,
-        ``difference_low``, ``difference_high`` (AUBC minus the baseline's, seed by seed, t interval), ``wins`` (seeds
-        with an AUBC better than the baseline's), ``n_seeds``, ``label_saving``, ``label_saving_low``,
-        ``label_saving_high`` (bootstrap), ``labels`` (used in the end, mean over seeds), ``n_stopped`` (seeds that a
-        criterion ended), ``p_value``, ``p_holm`` (paired t-test on the AUBC, and Holm-adjusted), ``p_wilcoxon``,
-        ``p_wilcoxon_holm``, and, where the table has them, ``query_seconds`` (mean of a query: a run's
-        first row, where it says 0, was none) and ``training_seconds`` (mean of a training).
-        ``attrs["notes"]`` says what was cut or left out.
+        Indexed by ``strategy``, best AUBC first, with the columns ``final``,
+        ``final_low``, ``final_high`` (the metric after the last round, t interval),
+        ``aubc``, ``aubc_low``, ``aubc_high`` (over the budgets that all strategies
+        share, bootstrap over seeds), ``rank`` (mean rank by AUBC over seeds, 1 is
+        best), ``difference``, ``difference_low``, ``difference_high`` (AUBC minus the
+        baseline's, seed by seed, t interval), ``wins`` (seeds with an AUBC better than
+        the baseline's), ``n_seeds``, ``label_saving``, ``label_saving_low``,
+        ``label_saving_high`` (bootstrap), ``labels`` (used in the end, mean over
+        seeds), ``n_stopped`` (seeds that a criterion ended), ``p_value``, ``p_holm``
+        (paired t-test on the AUBC, and Holm-adjusted), ``p_wilcoxon``,
+        ``p_wilcoxon_holm``, and, where the table has them, ``query_seconds`` (mean of a
+        query: a run's first row, where it says 0, was none) and ``training_seconds``
+        (mean of a training). ``attrs["notes"]`` says what was cut or left out.
     """
     curves = read_curves(results, metric)
     curves.check_baseline(baseline)
@@ -64,7 +68,9 @@ def summarize(
     rows: dict[str, dict[str, Any]] = {}
     for name, rank in zip(areas, ranks, strict=True):
         row: dict[str, Any] = {}
-        row["final"], row["final_low"], row["final_high"] = mean_interval(curves.last(name), confidence)
+        row["final"], row["final_low"], row["final_high"] = mean_interval(
+            curves.last(name), confidence
+        )
         area = bootstrap_interval(areas[name], confidence=confidence)
         row["aubc"], row["aubc_low"], row["aubc_high"] = area
         row["rank"] = float(rank)
@@ -78,16 +84,23 @@ def summarize(
         row["label_saving"], row["label_saving_low"], row["label_saving_high"] = saving
         row["labels"] = float(curves.labels(name).mean())
         row["n_stopped"] = curves.n_stopped(name)
-        row["p_wilcoxon"], row["p_value"] = (np.nan, np.nan) if is_baseline else paired_p_values(difference)
+        row["p_wilcoxon"], row["p_value"] = (
+            (np.nan, np.nan) if is_baseline else paired_p_values(difference)
+        )
         rows[name] = row
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("strategy")
-    table.loc[baseline, ["difference_low", "difference_high", "label_saving_low", "label_saving_high"]] = np.nan
+    table.loc[
+        baseline,
+        ["difference_low", "difference_high", "label_saving_low", "label_saving_high"],
+    ] = np.nan
     table["p_holm"] = holm(table["p_value"])
     table["p_wilcoxon_holm"] = holm(table["p_wilcoxon"])
     last = ["p_value", "p_holm", "p_wilcoxon", "p_wilcoxon_holm"]
     for seconds in ("query_seconds", "training_seconds"):
         if seconds in results.columns:
-            table[seconds] = _spent(results, seconds).groupby(results["strategy"]).mean()
+            table[seconds] = (
+                _spent(results, seconds).groupby(results["strategy"]).mean()
+            )
             last.append(seconds)
     table = table[[column for column in table.columns if column not in last] + last]
     table = table.astype({"wins": int, "n_seeds": int, "n_stopped": int})
@@ -106,10 +119,12 @@ def gap_closed(
     n_resamples: int = 2000,
     random_state: int = 0,
 ) -> pd.DataFrame:
-    """How much of the way from random sampling to an oracle that knows the labels a strategy goes.
+    """How much of the way from random sampling to an oracle a strategy goes.
 
-    ``(AUBC_S - AUBC_random) / (AUBC_oracle - AUBC_random)`` of the means over seeds: 0 is as good as random, 1 as
-    good as the oracle.
+    The oracle knows the labels.
+
+    ``(AUBC_S - AUBC_random) / (AUBC_oracle - AUBC_random)`` of the means over seeds: 0
+    is as good as random, 1 as good as the oracle.
 
     Parameters
     ----------
@@ -125,9 +140,10 @@ def gap_closed(
     Returns
     -------
     DataFrame
-        Indexed by ``strategy``: ``gap_closed``, ``low``, ``high``, ``difference`` (of the AUBC to the baseline's).
-        NaN where the oracle is not better than the baseline: there is no gap to close then. The bounds are NaN where
-        that happens in a bootstrap sample, and with one seed.
+        Indexed by ``strategy``: ``gap_closed``, ``low``, ``high``, ``difference`` (of
+        the AUBC to the baseline's). NaN where the oracle is not better than the
+        baseline: there is no gap to close then. The bounds are NaN where that happens
+        in a bootstrap sample, and with one seed.
     """
     curves = read_curves(results, metric)
     for name in (baseline, oracle):
@@ -141,7 +157,11 @@ def gap_closed(
         if name == baseline:
             continue
         gain = area - areas[baseline]
-        low, high = percentiles(_ratio(weights @ gain, weights @ gap), confidence) if n_seeds > 1 else (np.nan, np.nan)
+        low, high = (
+            percentiles(_ratio(weights @ gain, weights @ gap), confidence)
+            if n_seeds > 1
+            else (np.nan, np.nan)
+        )
         ratio = float(_ratio(gain.mean(), gap.mean()))
         rows.append((name, ratio, low, high, float(curves.sign * gain.mean())))
     columns = ["strategy", "gap_closed", "low", "high", "difference"]
@@ -151,11 +171,16 @@ def gap_closed(
 
 
 def _spent(results: pd.DataFrame, column: str) -> pd.Series:
-    """Seconds of each round; NaN for the query of a run's first, whose labels nobody chose."""
+    """Seconds of each round; NaN for the query of a run's first.
+
+    Nobody chose the labels of that round.
+    """
     seconds = results[column]
     if column != "query_seconds":
         return seconds
-    first = results["n_labelled"] == results.groupby(["strategy", "seed"])["n_labelled"].transform("min")
+    first = results["n_labelled"] == results.groupby(["strategy", "seed"])[
+        "n_labelled"
+    ].transform("min")
     return seconds.mask(first & (seconds == 0))
 
 

@@ -11,7 +11,9 @@ from scipy import stats
 from al_sklearn.experiments.statistics._curves import by_dataset, read_curves, rounded
 
 
-def task_scores(results: pd.DataFrame, metric: str = "accuracy", *, by: str = "dataset") -> pd.DataFrame:
+def task_scores(
+    results: pd.DataFrame, metric: str = "accuracy", *, by: str = "dataset"
+) -> pd.DataFrame:
     """AUBC of each strategy on each data set, or on each seed of each data set.
 
     Parameters
@@ -21,12 +23,14 @@ def task_scores(results: pd.DataFrame, metric: str = "accuracy", *, by: str = "d
     metric : str, default="accuracy"
         The column that is compared.
     by : {"dataset", "seed"}, default="dataset"
-        Mean over the seeds of each data set, as Friedman's test wants it, or a row for each seed.
+        Mean over the seeds of each data set, as Friedman's test wants it, or a row for
+        each seed.
 
     Returns
     -------
     DataFrame of shape (n_tasks, n_strategies)
-        AUBC over the budgets that all strategies share; of a loss its negative, so that higher is better.
+        AUBC over the budgets that all strategies share; of a loss its negative, so that
+        higher is better.
 
     Raises
     ------
@@ -40,54 +44,75 @@ def task_scores(results: pd.DataFrame, metric: str = "accuracy", *, by: str = "d
         curves = read_curves(part, metric)
         areas = {name: curves.sign * area for name, area in curves.areas().items()}
         if by == "dataset":
-            rows[dataset] = {name: float(rounded(area.mean())) for name, area in areas.items()}
+            rows[dataset] = {
+                name: float(rounded(area.mean())) for name, area in areas.items()
+            }
         else:
             for i, seed in enumerate(curves.seeds):
-                rows[dataset, seed] = {name: float(area[i]) for name, area in areas.items()}
+                rows[dataset, seed] = {
+                    name: float(area[i]) for name, area in areas.items()
+                }
     index = pd.Index(list(rows), name="dataset", tupleize_cols=False)
     if by == "seed":
         index = pd.MultiIndex.from_tuples(list(rows), names=["dataset", "seed"])
     scores = pd.DataFrame(list(rows.values()), index=index)
     missing = scores.columns[scores.isna().any()]
     if len(missing):
-        raise ValueError(f"{', '.join(missing)}: not run on every data set, so they cannot be ranked over all.")
+        raise ValueError(
+            f"{', '.join(missing)}: not run on every data set, so they cannot be "
+            "ranked over all."
+        )
     return scores.rename_axis(columns="strategy")
 
 
 def friedman_nemenyi(scores: pd.DataFrame, alpha: float = 0.05) -> dict[str, Any]:
-    """Friedman's test over several data sets, and Nemenyi's critical difference of mean ranks.
+    """Friedman's test over data sets, and the critical difference of mean ranks.
+
+    The critical difference is Nemenyi's.
 
     Parameters
     ----------
     scores : DataFrame of shape (n_datasets, n_strategies)
-        Higher is better, for example from :func:`task_scores`. Ties share their mean rank.
+        Higher is better, for example from :func:`task_scores`. Ties share their mean
+        rank.
     alpha : float, default=0.05
         Level of the critical difference.
 
     Returns
     -------
     dict
-        ``ranks`` (Series of mean ranks, 1 is best), ``statistic``, ``p_value``, ``critical_difference`` (two
-        strategies differ where their mean ranks are further apart than that), ``groups`` (lists of strategies that do
-        not differ, as a critical-difference diagram joins them), ``n_datasets``, ``alpha``.
+        ``ranks`` (Series of mean ranks, 1 is best), ``statistic``, ``p_value``,
+        ``critical_difference`` (two strategies differ where their mean ranks are
+        further apart than that), ``groups`` (lists of strategies that do not differ, as
+        a critical-difference diagram joins them), ``n_datasets``, ``alpha``.
 
     References
     ----------
-    Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7, 2006.
+    Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7,
+    2006.
     """
     values = scores.to_numpy(dtype=np.float64)
     n, k = values.shape
     if n < 2 or k < 3:
-        raise ValueError(f"Friedman's test needs at least 2 data sets and 3 strategies, got {n} and {k}.")
+        raise ValueError(
+            f"Friedman's test needs at least 2 data sets and 3 strategies, got {n} "
+            f"and {k}."
+        )
     if np.isnan(values).any():
-        raise ValueError("Friedman's test needs a score of every strategy on every data set; some are NaN.")
+        raise ValueError(
+            "Friedman's test needs a score of every strategy on every data set; some "
+            "are NaN."
+        )
     each = stats.rankdata(-values, axis=1)
-    # Where every data set ties everybody, there is no variance to test with, and no difference either.
+    # Where every data set ties everybody, there is no variance to test with, and no
+    # difference either.
     statistic, p_value = 0.0, 1.0
     if np.ptp(each) > 0:
         test = stats.friedmanchisquare(*values.T)
         statistic, p_value = float(test.statistic), float(test.pvalue)
-    ranks = pd.Series(each.mean(axis=0), index=scores.columns).sort_values(kind="stable")
+    ranks = pd.Series(each.mean(axis=0), index=scores.columns).sort_values(
+        kind="stable"
+    )
     q = stats.studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2)
     difference = float(q * np.sqrt(k * (k + 1) / (6 * n)))
     return {
@@ -109,7 +134,8 @@ def performance_profile(scores: pd.DataFrame, gaps: Any = None) -> pd.DataFrame:
     scores : DataFrame of shape (n_tasks, n_strategies)
         Higher is better.
     gaps : array of shape (g,), optional
-        Distances from the best, in the unit of the scores; by default every distance that occurs.
+        Distances from the best, in the unit of the scores; by default every distance
+        that occurs.
 
     Returns
     -------
@@ -118,11 +144,15 @@ def performance_profile(scores: pd.DataFrame, gaps: Any = None) -> pd.DataFrame:
 
     References
     ----------
-    Dolan and Moré, "Benchmarking optimization software with performance profiles", Math. Program. 91, 2002.
+    Dolan and Moré, "Benchmarking optimization software with performance profiles",
+    Math. Program. 91, 2002.
     """
     values = scores.to_numpy(dtype=np.float64)
     if np.isnan(values).any():
-        raise ValueError("A performance profile needs a score of every strategy on every task; some are NaN.")
+        raise ValueError(
+            "A performance profile needs a score of every strategy on every task; "
+            "some are NaN."
+        )
     behind = values.max(axis=1)[:, None] - values
     at = np.unique(behind) if gaps is None else np.asarray(gaps, dtype=np.float64)
     shares = (behind[None, :, :] <= at[:, None, None]).mean(axis=1)
@@ -130,7 +160,10 @@ def performance_profile(scores: pd.DataFrame, gaps: Any = None) -> pd.DataFrame:
 
 
 def _groups(ranks: pd.Series, difference: float) -> list[list[str]]:
-    """Longest runs of strategies, in order of rank, whose ends are within the critical difference."""
+    """Longest runs of strategies, by rank, that do not differ critically.
+
+    The ends of a run are within the critical difference.
+    """
     names, values = list(ranks.index), ranks.to_numpy()
     groups: list[list[str]] = []
     covered = 0

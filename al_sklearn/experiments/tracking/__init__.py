@@ -1,6 +1,14 @@
-"""Callbacks of an experiment, and those that send its rounds to TensorBoard, MLflow and Weights & Biases."""
+"""Callbacks of an experiment, and those that send its rounds to trackers.
 
-from al_sklearn.experiments.tracking._callback import Callback, Callbacks, ExperimentState, check_callbacks
+The trackers are TensorBoard, MLflow and Weights & Biases.
+"""
+
+from al_sklearn.experiments.tracking._callback import (
+    Callback,
+    Callbacks,
+    ExperimentState,
+    check_callbacks,
+)
 from al_sklearn.experiments.tracking._mlflow import MLflow
 from al_sklearn.experiments.tracking._run_id import new_run_id, run_id_of
 from al_sklearn.experiments.tracking._tensorboard import TensorBoard

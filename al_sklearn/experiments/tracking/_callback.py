@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn._random import preserve_global_rng
-from al_sklearn.experiments._loop import Loop, Round
-from al_sklearn.experiments._metrics import align_columns
+from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.inference import classes_of, embed, predict_proba
-from al_sklearn.pool import take_rows
+from al_sklearn.loop import Loop, Round
+from al_sklearn.rows import take_rows
+from al_sklearn.tasks import align_columns
 
 
 @dataclass
@@ -25,9 +25,11 @@ class ExperimentState:
     Parameters
     ----------
     run_id : str
-        Of the whole run, a comparison or a single experiment; the same when it is resumed.
+        Of the whole run, a comparison or a single experiment; the same when it is
+        resumed.
     name : str
-        Of this part of it, for example ``"margin/seed_000"``; nobody else in the run has it.
+        Of this part of it, for example ``"margin/seed_000"``; nobody else in the run
+        has it.
     strategy : str
         Name of the query strategy.
     seed : int
@@ -37,7 +39,8 @@ class ExperimentState:
     loop : Loop
         Its rounds; read only.
     records : list of Round
-        The rounds that are finished. At ``on_experiment_begin`` those of earlier processes, and the first.
+        The rounds that are finished. At ``on_experiment_begin`` those of earlier
+        processes, and the first.
     """
 
     run_id: str
@@ -55,7 +58,7 @@ class ExperimentState:
 
     @property
     def model(self) -> Any:
-        """The last round's model; None where an earlier process has finished that round."""
+        """The last round's model; None where an earlier process finished that round."""
         return self.loop.model
 
     @property
@@ -64,7 +67,9 @@ class ExperimentState:
         problem, last = self.loop.problem, self.records[-1] if self.records else None
         if last is None:
             return False
-        return bool(last.metrics.get("stopped")) or problem.is_over(last.round, last.metrics["n_labelled"])
+        return bool(last.metrics.get("stopped")) or problem.is_over(
+            last.round, last.metrics["n_labelled"]
+        )
 
     @property
     def test_codes(self) -> np.ndarray:
@@ -76,15 +81,25 @@ class ExperimentState:
         return np.searchsorted(self.classes, self.loop.problem.y[record.indices])
 
     def test_proba(self) -> np.ndarray | None:
-        """Probabilities of the test images by the last model, shape (n_test, C); None where there are none."""
+        """Probabilities of the test images by the last model, shape (n_test, C).
+
+        None where there are none.
+        """
         model, problem = self.model, self.loop.problem
         if model is None or not hasattr(model, "predict_proba"):
             return None
         with preserve_global_rng():
-            return align_columns(predict_proba(model, problem.test_rows), classes_of(model), problem.classes)
+            return align_columns(
+                predict_proba(model, problem.test_rows),
+                classes_of(model),
+                problem.classes,
+            )
 
     def watched(self, n: int) -> np.ndarray:
-        """Positions in X of at most ``n`` images, the same in every round and for every strategy of the seed."""
+        """Positions in X of at most ``n`` images, the same in every round.
+
+        They are the same for every strategy of the seed, too.
+        """
         return self._shuffled[:n]
 
     @cached_property
@@ -93,11 +108,16 @@ class ExperimentState:
         return stop_set[np.random.default_rng(0).permutation(len(stop_set))]
 
     def embeddings(self, positions: np.ndarray) -> np.ndarray | None:
-        """What the last model makes of images of X, shape (n, d); None where there is no model."""
+        """What the last model makes of images of X, shape (n, d).
+
+        None where there is no model.
+        """
         if self.model is None:
             return None
         with preserve_global_rng():
-            return np.asarray(embed(self.model, take_rows(self.loop.problem.X, positions)))
+            return np.asarray(
+                embed(self.model, take_rows(self.loop.problem.X, positions))
+            )
 
     def labels_of(self, positions: np.ndarray) -> np.ndarray:
         """Return the labels of images of X."""
@@ -107,8 +127,9 @@ class ExperimentState:
 class Callback:
     """Listens to experiments. Subclass it and fill the methods you need.
 
-    An experiment is one strategy on one seed: a :class:`StrategyComparison` has many, each with a copy of the callback,
-    in whatever process it runs. A callback that raises is switched off with a warning; the experiment goes on.
+    An experiment is one strategy on one seed: a :class:`StrategyComparison` has many,
+    each with a copy of the callback, in whatever process it runs. A callback that
+    raises is switched off with a warning; the experiment goes on.
 
     Examples
     --------
@@ -121,7 +142,9 @@ class Callback:
     ...         print(experiment.strategy, record.metrics["n_labelled"])
     >>> X, y = load_digits(return_X_y=True)
     >>> model = LogisticRegression(max_iter=1000)
-    >>> experiment = ActiveLearningExperiment(model, "margin", n_rounds=2, random_state=0, callbacks=[Tell()])
+    >>> experiment = ActiveLearningExperiment(
+    ...     model, "margin", n_rounds=2, random_state=0, callbacks=[Tell()]
+    ... )
     >>> experiment = experiment.fit(X / 16, y)
     margin 20
     margin 40
@@ -137,9 +160,12 @@ class Callback:
         """
 
     def on_round_end(self, experiment: ExperimentState, record: Round) -> None:
-        """Take note of a round that has just been trained, measured and stored; 0 is the initial set.
+        """Take note of a round that has just been trained, measured and stored.
 
-        In a comparison round 0 is shared by all strategies of a seed: each experiment is told of it once.
+        0 is the initial set.
+
+        In a comparison round 0 is shared by all strategies of a seed: each experiment
+        is told of it once.
 
         Parameters
         ----------
@@ -158,7 +184,9 @@ class Callback:
 
 
 class Callbacks:
-    """Tells several callbacks about one experiment; used as a context manager around it.
+    """Tells several callbacks about one experiment.
+
+    Used as a context manager around it.
 
     Parameters
     ----------
@@ -189,10 +217,12 @@ class Callbacks:
             try:
                 getattr(callback, event)(*arguments)
             except Exception as error:  # noqa: BLE001 - whatever a tracker may raise
-                # A full disk or a server that is away must not cost the rounds: said once, then off.
+                # A full disk or a server that is away must not cost the rounds: said
+                # once, then off.
                 self._callbacks.remove(callback)
                 warnings.warn(
-                    f"{type(callback).__name__} failed and is switched off for {self.experiment.name}; the experiment "
+                    f"{type(callback).__name__} failed and is switched off for "
+                    f"{self.experiment.name}; the experiment "
                     f"goes on. {type(error).__name__}: {error}",
                     RuntimeWarning,
                     stacklevel=3,
@@ -210,5 +240,8 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
     given = list(callbacks) if callbacks is not None else []
     for callback in given:
         if not isinstance(callback, Callback):
-            raise TypeError(f"callbacks holds instances of al_sklearn.experiments.tracking.Callback, got {callback!r}.")
+            raise TypeError(
+                "callbacks holds instances of "
+                f"al_sklearn.experiments.tracking.Callback, got {callback!r}."
+            )
     return given

@@ -9,10 +9,15 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from al_sklearn._files import locked
-from al_sklearn.experiments._loop import Round
+from al_sklearn._core.files import locked
 from al_sklearn.experiments.tracking._callback import ExperimentState
-from al_sklearn.experiments.tracking._tracker import Tracker, flat, scalars, training_losses
+from al_sklearn.experiments.tracking._tracker import (
+    Tracker,
+    flat,
+    scalars,
+    training_losses,
+)
+from al_sklearn.loop import Round
 
 _TAG = "al_sklearn.experiment"
 # What MLflow takes, whatever its backend.
@@ -21,13 +26,15 @@ _PARAMETERS_AT_ONCE = 100
 
 
 class MLflow(Tracker):
-    """Writes every strategy and seed as a run of MLflow, with parameters, metrics and the labels that were bought.
+    """Writes every strategy and seed as a run of MLflow.
+
+    A run has parameters, metrics and the labels that were bought.
 
     Parameters
     ----------
     tracking_uri : str, optional
-        A database (``"sqlite:///mlflow.db"``), a server, or a folder (``"file:./mlruns"``); MLflow's own setting by
-        default.
+        A database (``"sqlite:///mlflow.db"``), a server, or a folder
+        (``"file:./mlruns"``); MLflow's own setting by default.
     experiment_name : str, default="al_sklearn"
         The experiment of MLflow that gets the runs; made where there is none.
     tags : dict of str to str, optional
@@ -35,9 +42,10 @@ class MLflow(Tracker):
 
     Notes
     -----
-    Needs ``pip install al-sklearn[track]``. The step is the number of labels. A run that is resumed goes on in the run
-    of MLflow that carries its tag; what a killed process had written of a round is not written again.
-    MLflow takes plain folders only where ``MLFLOW_ALLOW_FILE_STORE=true`` is set in the environment.
+    Needs ``pip install al-sklearn[track]``. The step is the number of labels. A run
+    that is resumed goes on in the run of MLflow that carries its tag; what a killed
+    process had written of a round is not written again. MLflow takes plain folders only
+    where ``MLFLOW_ALLOW_FILE_STORE=true`` is set in the environment.
 
     Examples
     --------
@@ -66,12 +74,17 @@ class MLflow(Tracker):
             place = self._place(mlflow)
         key = f"{experiment.run_id}/{experiment.name}"
         quoted = key.replace("'", "")
-        found = self._client.search_runs([place], f"tags.`{_TAG}` = '{quoted}'", max_results=1)
+        found = self._client.search_runs(
+            [place], f"tags.`{_TAG}` = '{quoted}'", max_results=1
+        )
         if found:
             self._run_id = found[0].info.run_id
             self._client.update_run(self._run_id, status="RUNNING")
             for name in found[0].data.metrics:
-                self._steps[name] = {item.step for item in self._client.get_metric_history(self._run_id, name)}
+                self._steps[name] = {
+                    item.step
+                    for item in self._client.get_metric_history(self._run_id, name)
+                }
             # A round counts once its number is there, which is written last.
             return [int(item.value) for item in self._history("round")]
         tags = {
@@ -82,17 +95,24 @@ class MLflow(Tracker):
             "seed": str(experiment.seed),
         }
         run_name = f"{experiment.name} {experiment.run_id}"
-        self._run_id = self._client.create_run(place, tags=tags, run_name=run_name).info.run_id
+        self._run_id = self._client.create_run(
+            place, tags=tags, run_name=run_name
+        ).info.run_id
         parameters = [
             mlflow.entities.Param(_key(name), value[:_LONGEST_PARAMETER])
             for name, value in flat(experiment.parameters).items()
         ]
         for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
-            self._client.log_batch(self._run_id, params=parameters[start : start + _PARAMETERS_AT_ONCE])
+            self._client.log_batch(
+                self._run_id, params=parameters[start : start + _PARAMETERS_AT_ONCE]
+            )
         return []
 
     def _place(self, mlflow: Any) -> str:
-        """Return the experiment's number; another worker may make it at the same moment."""
+        """Return the experiment's number.
+
+        Another worker may make it at the same moment.
+        """
         found = self._client.get_experiment_by_name(self.experiment_name)
         if found is None:
             try:
@@ -104,10 +124,18 @@ class MLflow(Tracker):
         return str(found.experiment_id)
 
     def _history(self, name: str) -> list[Any]:
-        return self._client.get_metric_history(self._run_id, name) if name in self._steps else []
+        return (
+            self._client.get_metric_history(self._run_id, name)
+            if name in self._steps
+            else []
+        )
 
     def _write(self, experiment: ExperimentState, record: Round, fresh: bool) -> None:
-        mlflow, step, now = _mlflow(), record.metrics["n_labelled"], int(time.time() * 1000)
+        mlflow, step, now = (
+            _mlflow(),
+            record.metrics["n_labelled"],
+            int(time.time() * 1000),
+        )
         values = scalars(experiment, record, experiment.test_proba() if fresh else None)
         losses = training_losses(experiment.model) if fresh else {}
         values |= {f"loss/{name}": series[-1] for name, series in losses.items()}
@@ -120,23 +148,33 @@ class MLflow(Tracker):
         ]
         self._client.log_batch(self._run_id, metrics=metrics)
         if record.metrics.get("stopped"):
-            self._client.set_tag(self._run_id, "stopped", str(record.metrics["stopped"]))
+            self._client.set_tag(
+                self._run_id, "stopped", str(record.metrics["stopped"])
+            )
 
     def _close(self, experiment: ExperimentState) -> None:
         if self._run_id:
             finished = experiment.finished
-            self._client.set_terminated(self._run_id, "FINISHED" if finished else "KILLED")
+            self._client.set_terminated(
+                self._run_id, "FINISHED" if finished else "KILLED"
+            )
 
 
 def _alone(uri: str) -> AbstractContextManager[None]:
-    """Hold other workers back while a database file is opened: the first makes its tables, and MLflow locks nothing."""
+    """Hold other workers back while a database file is opened.
+
+    The first makes its tables, and MLflow locks nothing.
+    """
     if not uri.startswith("sqlite:///"):
         return nullcontext()
     try:
         import alembic  # noqa: F401
         import sqlalchemy  # noqa: F401
     except ImportError as error:
-        raise ImportError(f"MLflow needs SQLAlchemy and alembic for {uri}: pip install al-sklearn[track].") from error
+        raise ImportError(
+            f"MLflow needs SQLAlchemy and alembic for {uri}: pip install "
+            "al-sklearn[track]."
+        ) from error
     path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
     return locked(path.with_name(f".{path.name}.lock"))
 
@@ -150,5 +188,7 @@ def _mlflow() -> Any:
     try:
         import mlflow
     except ImportError as error:
-        raise ImportError("Writing for MLflow needs it: pip install al-sklearn[track].") from error
+        raise ImportError(
+            "Writing for MLflow needs it: pip install al-sklearn[track]."
+        ) from error
     return mlflow

@@ -6,7 +6,7 @@ import time
 import uuid
 from pathlib import Path
 
-from al_sklearn._files import replacing
+from al_sklearn._core.files import replacing
 
 
 def new_run_id() -> str:
@@ -15,7 +15,9 @@ def new_run_id() -> str:
 
 
 def run_id_of(folder: Path) -> str:
-    """Return the name of the run in a store; drawn once, so that a run that is resumed goes on under it.
+    """Return the name of the run in a store.
+
+    Drawn once, so that a run that is resumed goes on under it.
 
     Parameters
     ----------

@@ -12,35 +12,46 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn._files import replacing
-from al_sklearn.experiments._loop import Round
-from al_sklearn.experiments._store import slug
+from al_sklearn._core.files import replacing
+from al_sklearn.experiments.store import slug
 from al_sklearn.experiments.tracking._callback import ExperimentState
-from al_sklearn.experiments.tracking._tracker import Tracker, flat, scalars, training_losses
+from al_sklearn.experiments.tracking._tracker import (
+    Tracker,
+    flat,
+    scalars,
+    training_losses,
+)
+from al_sklearn.loop import Round
 
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d{6})\.round$")
 
 
 class TensorBoard(Tracker):
-    """Writes losses, accuracies, histograms of what was bought, PR curves and embeddings for TensorBoard.
+    """Writes rounds for TensorBoard: numbers, histograms, curves and embeddings.
 
-    Every strategy and seed has a folder, ``log_dir/<run>/<strategy>/seed_000``, and every round a file in it, which is
-    written whole or not at all: what is there after a kill is right, and a run that is resumed goes on after it. The
-    step is the number of labels.
+    These are losses, accuracies, histograms of what was bought, PR curves and
+    embeddings.
+
+    Every strategy and seed has a folder, ``log_dir/<run>/<strategy>/seed_000``, and
+    every round a file in it, which is written whole or not at all: what is there after
+    a kill is right, and a run that is resumed goes on after it. The step is the number
+    of labels.
 
     Parameters
     ----------
     log_dir : path, default="tensorboard"
         What ``tensorboard --logdir`` gets.
     n_embeddings : int, default=300
-        Images of the pool, at most, whose embeddings each round keeps for the projector; 0 keeps none.
+        Images of the pool, at most, whose embeddings each round keeps for the
+        projector; 0 keeps none.
     pr_curves : bool, default=True
         Draw a PR curve for each class.
 
     Notes
     -----
-    Needs ``pip install al-sklearn[track]``. A round that an earlier process finished, but did not write, is written
-    without what needs its model: training losses, PR curves, embeddings.
+    Needs ``pip install al-sklearn[track]``. A round that an earlier process finished,
+    but did not write, is written without what needs its model: training losses, PR
+    curves, embeddings.
 
     Examples
     --------
@@ -49,14 +60,22 @@ class TensorBoard(Tracker):
     """
 
     def __init__(
-        self, log_dir: str | os.PathLike[str] = "tensorboard", n_embeddings: int = 300, pr_curves: bool = True
+        self,
+        log_dir: str | os.PathLike[str] = "tensorboard",
+        n_embeddings: int = 300,
+        pr_curves: bool = True,
     ):
         self.log_dir = log_dir
         self.n_embeddings = n_embeddings
         self.pr_curves = pr_curves
 
     def _folder(self, experiment: ExperimentState) -> Path:
-        return Path(self.log_dir) / experiment.run_id / slug(experiment.strategy) / f"seed_{experiment.seed:03d}"
+        return (
+            Path(self.log_dir)
+            / experiment.run_id
+            / slug(experiment.strategy)
+            / f"seed_{experiment.seed:03d}"
+        )
 
     def _open(self, experiment: ExperimentState) -> Iterable[int]:
         _writer_class()
@@ -69,7 +88,8 @@ class TensorBoard(Tracker):
         folder, step = self._folder(experiment), record.metrics["n_labelled"]
         if fresh and self.n_embeddings:
             self._write_embeddings(experiment, record, folder)
-        # In a folder of its own until it is whole; hidden, so that TensorBoard does not look into it.
+        # In a folder of its own until it is whole; hidden, so that TensorBoard does not
+        # look into it.
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as temporary:
             writer = _writer_class()(temporary)
             try:
@@ -77,35 +97,61 @@ class TensorBoard(Tracker):
             finally:
                 writer.close()
             (written,) = Path(temporary).glob("events.out.tfevents.*")
-            os.replace(written, folder / f"events.out.tfevents.{record.round:06d}.round")
+            os.replace(
+                written, folder / f"events.out.tfevents.{record.round:06d}.round"
+            )
 
-    def _fill(self, writer: Any, experiment: ExperimentState, record: Round, step: int, fresh: bool) -> None:
+    def _fill(
+        self,
+        writer: Any,
+        experiment: ExperimentState,
+        record: Round,
+        step: int,
+        fresh: bool,
+    ) -> None:
         proba = experiment.test_proba() if fresh and self.pr_curves else None
         for key, value in scalars(experiment, record, proba).items():
             writer.add_scalar(key if "/" in key else f"round/{key}", value, step)
         n_classes = len(experiment.classes)
         edges = np.arange(n_classes + 1) - 0.5
-        writer.add_histogram("bought_labels", experiment.bought_codes(record), step, bins=edges)
+        writer.add_histogram(
+            "bought_labels", experiment.bought_codes(record), step, bins=edges
+        )
         if np.isfinite(record.scores).all():
             writer.add_histogram("scores", record.scores, step)
         losses = training_losses(experiment.model) if fresh else {}
         for key, values in losses.items():
             writer.add_scalar(f"loss/{key}", values[-1], step)
             for epoch, value in enumerate(values, start=1):
-                writer.add_scalar(f"{key}_of_epochs/round_{record.round:03d}", value, epoch)
+                writer.add_scalar(
+                    f"{key}_of_epochs/round_{record.round:03d}", value, epoch
+                )
         if proba is not None:
             for code, name in enumerate(experiment.classes):
                 right = experiment.test_codes == code
                 if right.any():
-                    writer.add_pr_curve(f"precision_recall/{slug(str(name))}", right, proba[:, code], step)
+                    writer.add_pr_curve(
+                        f"precision_recall/{slug(str(name))}",
+                        right,
+                        proba[:, code],
+                        step,
+                    )
         if record.round == 0:
-            lines = [f"- **{key}**: {value}" for key, value in flat(experiment.parameters).items()]
+            lines = [
+                f"- **{key}**: {value}"
+                for key, value in flat(experiment.parameters).items()
+            ]
             writer.add_text("configuration", "\n".join(lines), step)
         if record.metrics.get("stopped"):
             writer.add_text("stopped", str(record.metrics["stopped"]), step)
 
-    def _write_embeddings(self, experiment: ExperimentState, record: Round, folder: Path) -> None:
-        """Write the projector's tables; its list of them comes last, so that it never names one that is not there."""
+    def _write_embeddings(
+        self, experiment: ExperimentState, record: Round, folder: Path
+    ) -> None:
+        """Write the projector's tables.
+
+        Its list of them comes last, so that it never names one that is not there.
+        """
         positions = experiment.watched(self.n_embeddings)
         vectors = experiment.embeddings(positions)
         if vectors is None or len(vectors) < 2:
@@ -116,14 +162,19 @@ class TensorBoard(Tracker):
         target = folder / f"embeddings_{record.round:03d}"
         target.mkdir(exist_ok=True)
         with replacing(target / "tensors.tsv", durable=False) as file:
-            np.savetxt(file, vectors.reshape(len(vectors), -1), fmt="%.6g", delimiter="\t")
+            np.savetxt(
+                file, vectors.reshape(len(vectors), -1), fmt="%.6g", delimiter="\t"
+            )
         rows = ["position\tclass\tstate"]
-        for position, label, state in zip(positions, experiment.labels_of(positions), states, strict=True):
+        for position, label, state in zip(
+            positions, experiment.labels_of(positions), states, strict=True
+        ):
             rows.append(f"{position}\t{_one_line(label)}\t{state}")
         with replacing(target / "metadata.tsv", durable=False) as file:
             file.write(("\n".join(rows) + "\n").encode())
         entries = [
-            f'embeddings {{\n  tensor_name: "round {path.name[-3:]}"\n  tensor_path: "{path.name}/tensors.tsv"\n'
+            f'embeddings {{\n  tensor_name: "round {path.name[-3:]}"\n  tensor_path: '
+            f'"{path.name}/tensors.tsv"\n'
             f'  metadata_path: "{path.name}/metadata.tsv"\n}}\n'
             for path in sorted(folder.glob("embeddings_*"))
             if (path / "metadata.tsv").exists()
@@ -144,5 +195,7 @@ def _writer_class() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ImportError("Writing for TensorBoard needs it: pip install al-sklearn[track].") from error
+        raise ImportError(
+            "Writing for TensorBoard needs it: pip install al-sklearn[track]."
+        ) from error
     return SummaryWriter

@@ -11,22 +11,27 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 from sklearn.pipeline import Pipeline
 
-from al_sklearn.experiments._loop import Round
-from al_sklearn.experiments._store import slug
+from al_sklearn.experiments.store import slug
 from al_sklearn.experiments.tracking._callback import Callback, ExperimentState
+from al_sklearn.loop import Round
 
 
 class Tracker(Callback):
-    """A callback that writes each round once, whoever finished it, however often the run is resumed.
+    """A callback that writes each round once, however often the run is resumed.
 
-    Subclasses open their place in ``_open``, which returns the rounds that are there already, write one round in
-    ``_write``, and close in ``_close``.
+    It does not matter which process finished the round.
+
+    Subclasses open their place in ``_open``, which returns the rounds that are there
+    already, write one round in ``_write``, and close in ``_close``.
     """
 
     _logged: frozenset[int] = frozenset()
 
     def on_experiment_begin(self, experiment: ExperimentState) -> None:
-        """Open the experiment's place and write the finished rounds that it lacks, their numbers alone."""
+        """Open the experiment's place and write the finished rounds that it lacks.
+
+        Of those rounds it writes the numbers alone.
+        """
         self._logged = frozenset(self._open(experiment))
         for record in experiment.records:
             self._write_once(experiment, record, fresh=False)
@@ -39,7 +44,9 @@ class Tracker(Callback):
         """Close the experiment's place."""
         self._close(experiment)
 
-    def _write_once(self, experiment: ExperimentState, record: Round, fresh: bool) -> None:
+    def _write_once(
+        self, experiment: ExperimentState, record: Round, fresh: bool
+    ) -> None:
         if record.round not in self._logged:
             self._write(experiment, record, fresh)
             self._logged |= {record.round}
@@ -55,8 +62,12 @@ class Tracker(Callback):
         """Nothing is open by default."""
 
 
-def scalars(experiment: ExperimentState, record: Round, proba: np.ndarray | None = None) -> dict[str, float]:
-    """Return the numbers of a round, by names that every tracker takes; those that are not finite are left out.
+def scalars(
+    experiment: ExperimentState, record: Round, proba: np.ndarray | None = None
+) -> dict[str, float]:
+    """Return the numbers of a round, by names that every tracker takes.
+
+    Those that are not finite are left out.
 
     Parameters
     ----------
@@ -71,15 +82,21 @@ def scalars(experiment: ExperimentState, record: Round, proba: np.ndarray | None
         if isinstance(value, (bool, int, float)):
             found[key] = value
     for group, key in (("class_accuracy", "class_accuracy"), ("bought", "bought")):
-        found |= {f"{group}/{name}": value for name, value in zip(names, record.metrics[key], strict=True)}
+        found |= {
+            f"{group}/{name}": value
+            for name, value in zip(names, record.metrics[key], strict=True)
+        }
     if proba is not None:
         precisions = average_precisions(experiment.test_codes, proba)
-        found |= {f"average_precision/{names[code]}": value for code, value in precisions.items()}
+        found |= {
+            f"average_precision/{names[code]}": value
+            for code, value in precisions.items()
+        }
     return {key: float(value) for key, value in found.items() if math.isfinite(value)}
 
 
 def average_precisions(codes: np.ndarray, proba: np.ndarray) -> dict[int, float]:
-    """Return the average precision of each class that the test set has, by its position."""
+    """Return the average precision of each class in the test set, by position."""
     return {
         int(code): float(average_precision_score(codes == code, proba[:, code]))
         for code in np.unique(codes)
@@ -93,7 +110,8 @@ def training_losses(model: Any) -> dict[str, list[float]]:
     Parameters
     ----------
     model : estimator or None
-        skorch's networks keep a ``history``, scikit-learn's a ``loss_curve_``; in a pipeline the last step does.
+        skorch's networks keep a ``history``, scikit-learn's a ``loss_curve_``; in a
+        pipeline the last step does.
     """
     if isinstance(model, Pipeline):
         model = model[-1]

@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn._files import replacing
-from al_sklearn.experiments._loop import Round
-from al_sklearn.experiments._store import slug
+from al_sklearn._core.files import replacing
+from al_sklearn.experiments.store import slug
 from al_sklearn.experiments.tracking._callback import ExperimentState
 from al_sklearn.experiments.tracking._tracker import Tracker, scalars, training_losses
+from al_sklearn.loop import Round
 
 
 class WandB(Tracker):
-    """Writes every strategy and seed as a run of Weights & Biases, the seeds of a strategy in one group.
+    """Writes every strategy and seed as a run of Weights & Biases.
+
+    The seeds of a strategy are in one group.
 
     Parameters
     ----------
@@ -27,16 +29,19 @@ class WandB(Tracker):
     entity : str, optional
         Whose project.
     mode : {"online", "offline", "disabled"}, optional
-        ``"offline"`` writes to ``folder`` alone, for ``wandb sync`` later. W&B's own setting by default.
+        ``"offline"`` writes to ``folder`` alone, for ``wandb sync`` later. W&B's own
+        setting by default.
     folder : path, default="."
-        Where W&B makes its folder ``wandb``. Beside it, in ``wandb-rounds``, stands which rounds were written.
+        Where W&B makes its folder ``wandb``. Beside it, in ``wandb-rounds``, stands
+        which rounds were written.
     tags : sequence of str, optional
         Of every run.
 
     Notes
     -----
-    Needs ``pip install al-sklearn[track]``. The step is the number of labels. A run that is resumed goes on under the
-    same id; offline, each process leaves a folder of its own, and ``wandb sync`` joins them.
+    Needs ``pip install al-sklearn[track]``. The step is the number of labels. A run
+    that is resumed goes on under the same id; offline, each process leaves a folder of
+    its own, and ``wandb sync`` joins them.
 
     Examples
     --------
@@ -65,7 +70,10 @@ class WandB(Tracker):
         return json.loads(ledger.read_text()) if ledger.exists() else []
 
     def _begin(self, experiment: ExperimentState) -> Any:
-        """Start W&B's run at the first round to write: one with nothing new leaves no trace."""
+        """Start W&B's run at the first round to write.
+
+        One with nothing new leaves no trace.
+        """
         wandb = _wandb()
         Path(self.folder).mkdir(parents=True, exist_ok=True)
         return wandb.init(
@@ -77,7 +85,11 @@ class WandB(Tracker):
             name=f"{experiment.name} {experiment.run_id}",
             group=experiment.strategy,
             job_type=experiment.run_id,
-            config={"strategy": experiment.strategy, "seed": experiment.seed, **experiment.parameters},
+            config={
+                "strategy": experiment.strategy,
+                "seed": experiment.seed,
+                **experiment.parameters,
+            },
             tags=list(self.tags) if self.tags is not None else None,
             resume="allow",
             reinit="create_new",
@@ -88,12 +100,16 @@ class WandB(Tracker):
         if self._run is None:
             self._run = self._begin(experiment)
         step = record.metrics["n_labelled"]
-        row: dict[str, Any] = dict(scalars(experiment, record, experiment.test_proba() if fresh else None))
+        row: dict[str, Any] = dict(
+            scalars(experiment, record, experiment.test_proba() if fresh else None)
+        )
         losses = training_losses(experiment.model) if fresh else {}
         row |= {f"loss/{name}": series[-1] for name, series in losses.items()}
         edges = np.arange(len(experiment.classes) + 1) - 0.5
         if len(record.metrics["bought"]) <= wandb.Histogram.MAX_LENGTH:
-            row["bought_labels"] = wandb.Histogram(np_histogram=(np.asarray(record.metrics["bought"]), edges))
+            row["bought_labels"] = wandb.Histogram(
+                np_histogram=(np.asarray(record.metrics["bought"]), edges)
+            )
         self._run.log(row, step=step, commit=True)
         if record.metrics.get("stopped"):
             self._run.summary["stopped"] = str(record.metrics["stopped"])
@@ -112,12 +128,16 @@ class WandB(Tracker):
 
     def _id(self, experiment: ExperimentState) -> str:
         tail = hashlib.blake2b(experiment.name.encode(), digest_size=4).hexdigest()
-        return f"{experiment.run_id}-{slug(experiment.name.replace('/', '-'))[:60]}-{tail}"
+        return (
+            f"{experiment.run_id}-{slug(experiment.name.replace('/', '-'))[:60]}-{tail}"
+        )
 
 
 def _wandb() -> Any:
     try:
         import wandb
     except ImportError as error:
-        raise ImportError("Writing for Weights & Biases needs it: pip install al-sklearn[track].") from error
+        raise ImportError(
+            "Writing for Weights & Biases needs it: pip install al-sklearn[track]."
+        ) from error
     return wandb

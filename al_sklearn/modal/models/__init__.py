@@ -8,4 +8,10 @@ from al_sklearn.modal.models.learners import (
     DeepActiveLearner,
 )
 
-__all__ = ["ActiveLearner", "BayesianOptimizer", "Committee", "CommitteeRegressor", "DeepActiveLearner"]
+__all__ = [
+    "ActiveLearner",
+    "BayesianOptimizer",
+    "Committee",
+    "CommitteeRegressor",
+    "DeepActiveLearner",
+]

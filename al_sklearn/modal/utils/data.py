@@ -1,4 +1,7 @@
-"""Rows of any kind of data, by position: modAL's names for what :mod:`al_sklearn.pool` does."""
+"""Rows of any kind of data, by position.
+
+ModAL's names for what :mod:`al_sklearn.pool` does.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import scipy.sparse as sp
 
 from al_sklearn.learners._active import hstack
 from al_sklearn.learners._bayesian import row
-from al_sklearn.pool import concat_rows, n_rows, take_rows
+from al_sklearn.rows import concat_rows, n_rows, take_rows
 
 # What modAL calls its kinds of data.
 modALinput = Any
@@ -71,8 +74,14 @@ def data_hstack(blocks: Sequence[Any]) -> Any:
         For other kinds.
     """
     for block in blocks:
-        if not isinstance(block, (np.ndarray, list, pd.DataFrame)) and not sp.issparse(block) and not _is_tensor(block):
-            raise TypeError(f"{type(block).__name__} has no columns that could be joined.")
+        if (
+            not isinstance(block, (np.ndarray, list, pd.DataFrame))
+            and not sp.issparse(block)
+            and not _is_tensor(block)
+        ):
+            raise TypeError(
+                f"{type(block).__name__} has no columns that could be joined."
+            )
     return hstack(list(blocks))
 
 
@@ -91,7 +100,9 @@ def add_row(X: Any, row: Any) -> Any:
         Of the kind of X.
     """
     if isinstance(X, pd.DataFrame):
-        return concat_rows(X, row.to_frame().T.astype(X.dtypes) if isinstance(row, pd.Series) else row)
+        return concat_rows(
+            X, row.to_frame().T.astype(X.dtypes) if isinstance(row, pd.Series) else row
+        )
     if isinstance(X, np.ndarray) or _is_tensor(X):
         return concat_rows(X, row.reshape(1, *X.shape[1:]))
     if isinstance(X, list):
@@ -112,10 +123,14 @@ def retrieve_rows(X: Any, I: Any) -> Any:  # noqa: E741 - modAL's name
     Returns
     -------
     rows
-        For a single integer one row without the first axis: ``X[I]``, a Series of a DataFrame; a matrix of one row if
-        sparse.
+        For a single integer one row without the first axis: ``X[I]``, a Series of a
+        DataFrame; a matrix of one row if sparse.
     """
-    return row(X, int(I)) if np.ndim(I) == 0 and not isinstance(I, slice) else take_rows(X, I)
+    return (
+        row(X, int(I))
+        if np.ndim(I) == 0 and not isinstance(I, slice)
+        else take_rows(X, I)
+    )
 
 
 def drop_rows(X: Any, I: Any) -> Any:  # noqa: E741 - modAL's name

@@ -1,15 +1,24 @@
-"""The best of some values: modAL's names for :func:`al_sklearn.strategies.selectors.top_k`."""
+"""The best of some values, by modAL's names.
+
+They stand for :func:`al_sklearn.strategies.selectors.top_k`.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from al_sklearn._errors import check_n_instances
-from al_sklearn._random import RandomState, as_generator
+from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.strategies.selectors import top_k
 
-__all__ = ["multi_argmax", "multi_argmin", "shuffled_argmax", "shuffled_argmin", "weighted_random"]
+__all__ = [
+    "multi_argmax",
+    "multi_argmin",
+    "shuffled_argmax",
+    "shuffled_argmin",
+    "weighted_random",
+]
 
 Chosen = tuple[np.ndarray, np.ndarray]
 
@@ -48,7 +57,9 @@ def multi_argmin(values: ArrayLike, n_instances: int = 1) -> Chosen:
     return _smallest(values, n_instances, False, None)
 
 
-def shuffled_argmax(values: ArrayLike, n_instances: int = 1, random_state: RandomState = None) -> Chosen:
+def shuffled_argmax(
+    values: ArrayLike, n_instances: int = 1, random_state: RandomState = None
+) -> Chosen:
     """Positions and values of the largest values, ties at random.
 
     Parameters
@@ -66,7 +77,9 @@ def shuffled_argmax(values: ArrayLike, n_instances: int = 1, random_state: Rando
     return top_k(values, n_instances, random_tie_break=True, random_state=random_state)
 
 
-def shuffled_argmin(values: ArrayLike, n_instances: int = 1, random_state: RandomState = None) -> Chosen:
+def shuffled_argmin(
+    values: ArrayLike, n_instances: int = 1, random_state: RandomState = None
+) -> Chosen:
     """Positions and values of the smallest values, ties at random.
 
     Parameters
@@ -84,7 +97,9 @@ def shuffled_argmin(values: ArrayLike, n_instances: int = 1, random_state: Rando
     return _smallest(values, n_instances, True, random_state)
 
 
-def weighted_random(weights: ArrayLike, n_instances: int = 1, random_state: RandomState = None) -> np.ndarray:
+def weighted_random(
+    weights: ArrayLike, n_instances: int = 1, random_state: RandomState = None
+) -> np.ndarray:
     """Draw positions without replacement, with probabilities proportional to weights.
 
     Parameters
@@ -106,12 +121,26 @@ def weighted_random(weights: ArrayLike, n_instances: int = 1, random_state: Rand
     weights = np.asarray(weights, dtype=np.float64)
     n_instances = check_n_instances(n_instances, len(weights))
     if not (weights >= 0).all() or np.count_nonzero(weights) < n_instances:
-        raise ValueError(f"weights must not be negative, and at least {n_instances} of them above 0.")
+        raise ValueError(
+            f"weights must not be negative, and at least {n_instances} of them above 0."
+        )
     rng = as_generator(random_state)
-    return rng.choice(len(weights), size=n_instances, replace=False, p=weights / weights.sum())
+    return rng.choice(
+        len(weights), size=n_instances, replace=False, p=weights / weights.sum()
+    )
 
 
-def _smallest(values: ArrayLike, n_instances: int, random_tie_break: bool, random_state: RandomState) -> Chosen:
+def _smallest(
+    values: ArrayLike,
+    n_instances: int,
+    random_tie_break: bool,
+    random_state: RandomState,
+) -> Chosen:
     negative = -np.asarray(values, dtype=np.float64)
-    indices, scores = top_k(negative, n_instances, random_tie_break=random_tie_break, random_state=random_state)
+    indices, scores = top_k(
+        negative,
+        n_instances,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
     return indices, -scores

@@ -1,0 +1,60 @@
+"""Error messages that say what was given and what is allowed, written once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from numbers import Integral
+
+import numpy as np
+
+
+def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> ValueError:
+    """Build the error for a name that does not exist; the caller raises it.
+
+    Parameters
+    ----------
+    kind : str
+        What the name should have named: ``"strategy"``, ``"data set"``, ``"network"`` …
+    name : object
+        What was given.
+    allowed : iterable of str
+        The names that exist.
+    """
+    names = sorted(allowed)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return ValueError(f"Unknown {kind} {name!r}.{hint} Available: {', '.join(names)}.")
+
+
+def check_n_instances(n_instances: int, n_pool: int) -> int:
+    """Return ``n_instances`` as an int between 1 and the size of the pool.
+
+    Raises
+    ------
+    ValueError
+        When the pool is empty, or ``n_instances`` is not an integer in 1 … ``n_pool``.
+    """
+    if n_pool == 0:
+        raise ValueError("The pool is empty: there is nothing left to query.")
+    if not isinstance(n_instances, Integral) or isinstance(
+        n_instances, (bool, np.bool_)
+    ):
+        raise ValueError(
+            f"n_instances must be an integer from 1 to {n_pool}, got {n_instances!r}."
+        )
+    if not 1 <= n_instances <= n_pool:
+        raise ValueError(
+            f"n_instances must be from 1 to {n_pool} (the size of the pool), got "
+            f"{n_instances}."
+        )
+    return int(n_instances)
+
+
+def check_same_length(n_rows: int, n_labels: int) -> None:
+    """Raise a ``ValueError`` unless there is one label for each image."""
+    if n_rows != n_labels:
+        raise ValueError(
+            f"X and y must have the same length, got {n_rows} images and {n_labels} "
+            "labels."
+        )

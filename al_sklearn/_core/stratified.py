@@ -1,0 +1,73 @@
+"""Stratified draws without replacement.
+
+A part of the rows that follows the classes' shares.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+
+
+def hold_out(
+    codes: np.ndarray, test_size: float | int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split all positions into a pool and a stratified test set.
+
+    Parameters
+    ----------
+    codes : int array of shape (n,)
+        Classes, 0 … C-1.
+    test_size : float or int
+        Share of the images, or how many.
+    generator : Generator
+        The split's own stream.
+
+    Returns
+    -------
+    train, test : int64 arrays
+        Increasing positions; each class keeps at least one image in the pool.
+    """
+    n = len(codes)
+    n_test = int(test_size) if isinstance(test_size, Integral) else round(test_size * n)
+    n_test = max(1, n_test)
+    if n_test >= n:
+        raise ValueError(
+            f"test_size={test_size} takes {n_test} of the {n} images and leaves none "
+            f"to learn from (n_samples = {n})."
+        )
+    counts = np.bincount(codes)
+    room = np.maximum(counts - 1, 0)
+    if room.sum() < n_test:
+        room = counts
+    test = np.sort(draw(codes, allocate(counts, room, n_test, 0), generator))
+    return np.setdiff1d(np.arange(n, dtype=np.int64), test), test
+
+
+def allocate(counts: np.ndarray, room: np.ndarray, n: int, at_least: int) -> np.ndarray:
+    """Share ``n`` among classes in proportion to ``counts``, within ``room``.
+
+    What does not divide evenly goes by largest remainders.
+    """
+    ideal = n * counts / counts.sum()
+    least = np.minimum(at_least, room)
+    if least.sum() > n:
+        least = np.zeros_like(least)
+    quota = np.clip(np.floor(ideal).astype(np.int64), least, room)
+    while quota.sum() < n:
+        quota[np.where(quota < room, ideal - quota, -np.inf).argmax()] += 1
+    while quota.sum() > n:
+        quota[np.where(quota > least, quota - ideal, -np.inf).argmax()] -= 1
+    return quota
+
+
+def draw(
+    codes: np.ndarray, quota: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """Draw ``quota[c]`` positions of each class c at random, class by class."""
+    parts = [
+        generator.permutation(np.flatnonzero(codes == code))[:k]
+        for code, k in enumerate(quota)
+    ]
+    return np.concatenate(parts).astype(np.int64)

@@ -1,0 +1,968 @@
+"""Several strategies against random sampling, seed by seed, in parallel."""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from functools import partial
+from numbers import Integral
+from typing import Any, ClassVar, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
+from sklearn.utils._param_validation import Interval
+from tqdm.auto import tqdm
+
+from al_sklearn._core.random import RandomState
+from al_sklearn._core.threads import limit_threads, threads_per_job
+from al_sklearn.config import config_context, current
+from al_sklearn.experiments._experiment import PROTOCOL_CONSTRAINTS
+from al_sklearn.experiments.comparison._results import (
+    BASELINE,
+    ComparisonResults,
+    few_seeds,
+)
+from al_sklearn.experiments.comparison._retraining import Retraining
+from al_sklearn.experiments.hard_pools import PoolTransform
+from al_sklearn.experiments.plots._images import bought_thumbnails
+from al_sklearn.experiments.protocol import (
+    LATER_OPTIONS,
+    _data,
+    check_protocol,
+    known_classes,
+    make_problem,
+)
+from al_sklearn.experiments.report import ReportData
+from al_sklearn.experiments.store import FIRST, RunStore, check_checkpoints, tidy_table
+from al_sklearn.experiments.tracking import (
+    Callback,
+    Callbacks,
+    ExperimentState,
+    check_callbacks,
+    new_run_id,
+    run_id_of,
+)
+from al_sklearn.loop import Loop, Problem, Round, Streams, check_training, entropy_of
+from al_sklearn.loop.labelling_rate import LabellingRate
+from al_sklearn.loop.stopping import StoppingCriterion
+from al_sklearn.rows import describe, differences, fingerprint, n_rows, versions
+from al_sklearn.strategies import get_strategy, strategy_name
+
+# What has a state that moves on with every draw.
+_GENERATORS: Final = (np.random.Generator, np.random.RandomState)
+
+
+class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
+    """Compare query strategies honestly.
+
+    Paired by seed, in parallel, and able to go on after a kill.
+
+    Every strategy starts each seed from the same split, the same initial set, the same
+    trained first model and the same test set. Random sampling always runs.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Cloned for every training; it may be a ``Pipeline``. Every ``random_state`` in
+        it is set, seed by seed.
+    strategies : list of str or callable, or dict of name to str or callable
+        What is compared. A list takes the strategies' own names.
+    n_initial : int or float, default=20
+        Images labelled from the start, or their share of the pool; with
+        ``initial="per_class"`` of each class.
+    n_instances : int, float or LabellingRate, default=20
+        Images bought in each round, or their share of the pool, or a rule from
+        :mod:`al_sklearn.loop.labelling_rate`. The last batch is what is left.
+    n_rounds : int or None, default=10
+        Batches bought after the initial set, at most. None needs a ``budget`` or a
+        stopping criterion.
+    n_seeds : int, default=5
+        Repetitions. Fewer than five give a warning: they cannot tell a strategy from
+        luck.
+    n_jobs : int, default=None
+        Workers of joblib, of whatever backend is chosen by ``joblib.parallel_config``.
+    threads_per_job : int, default=None
+        Threads of torch and BLAS in each worker. By default those torch has now, shared
+        among the workers; a run that is resumed keeps what it began with.
+    store : path, default=None
+        Folder that keeps every finished round. A run that was killed goes on from it,
+        and ends with the same numbers.
+    resume : bool, default=True
+        False refuses a folder that holds a run already.
+    initial : {"stratified", "random", "per_class"}, or a strategy, default="stratified"
+        As in :class:`ActiveLearningExperiment`.
+    test_size : float or int, default=0.25
+        Held out of X anew for each seed, stratified, where ``fit`` gets no ``X_test``.
+    training : {"from_scratch", "fine_tune", "only_new"}, default="from_scratch"
+        As in :class:`ActiveLearningExperiment`.
+    scoring : str, callable or None, default=None
+        A scikit-learn scorer for a further column ``score``.
+    stopping : StoppingCriterion or None, default=None
+        Ends each strategy's rounds early, as in :class:`ActiveLearningExperiment`; its
+        curve ends there, and the statistics compare what curves share and say so.
+    callbacks : list of Callback or None, default=None
+        Told of every round of every strategy and seed, in the worker that runs it;
+        those of :mod:`al_sklearn.experiments.tracking` write each to a run of its own.
+    splits : path, optional
+        Another run's folder, or its ``splits.npz``: each seed has that seed's test set,
+        validation set and initial set (``n_initial``, ``initial`` and ``test_size``
+        then say nothing). With that run's ``pool`` and ``random_state`` the pool is
+        that run's too.
+    budget : int or float, optional
+        Labels in all, at most, or their share of the pool; the initial and the
+        validation set count. With ``n_rounds=None`` the rounds go on until it is spent.
+    validation_size : int or float, optional
+        Images labelled for validation, or their share of the pool, drawn at random, the
+        same for all strategies of a seed. They count as labelled, and no weights are
+        learnt from them. A net gets them as its validation data (early stopping, the
+        best checkpoint), :class:`al_sklearn.TunedClassifier` and whatever else has a
+        ``fit(X, y, X_val=, y_val=)`` as that, the last step of a pipeline likewise; a
+        column ``validation_accuracy`` is what stopping criteria and labelling rates may
+        look at.
+    first_params, later_params : dict, optional
+        Parameters of the estimator for the first training, and for those after it, as
+        ``{"max_epochs": 50}`` and ``{"max_epochs": 5}``; names as for ``set_params``,
+        at any depth.
+    pool : PoolTransform or list of them, optional
+        Makes the pool hard on purpose: wrong labels, rare classes, near-duplicates,
+        images of no class; see :mod:`al_sklearn.experiments.hard_pools`.
+    checkpoints : bool, default=False
+        Keep each round's model beside its record in the store: a torch network's
+        weights as safetensors (extra ``checkpoints``), other models by joblib.
+        :func:`al_sklearn.experiments.load_checkpoint` reads them.
+    random_state : int, Generator, RandomState or None, default=0
+        What all seeds grow from.
+    verbose : int, default=1
+        0 is silent; 1 shows a progress bar over rounds with the time left.
+
+    Attributes
+    ----------
+    results_ : DataFrame
+        Tidy: one row for each strategy, seed and round, with the columns of
+        :attr:`ActiveLearningExperiment.history_`. Round 0 is the shared first model,
+        repeated for each strategy.
+    queries_ : dict of (strategy, seed) to list of int64 arrays
+        The initial set and each round's batch, as positions in X.
+    strategies_ : dict of str to callable
+        What was compared, by name, random sampling among them.
+    classes_ : array of shape (C,)
+        All labels.
+    thumbnails_ : dict of str to uint8 array
+        Images bought in the first rounds, for the report.
+
+    See Also
+    --------
+    ActiveLearningExperiment : One strategy, one seed, as a scikit-learn classifier.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from al_sklearn.experiments import StrategyComparison
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000)
+    >>> comparison = StrategyComparison(model, ["margin"], n_rounds=3, verbose=0)
+    >>> comparison = comparison.fit(X / 16, y)
+    >>> sorted(comparison.summary().index)
+    ['margin', 'random_sampling']
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **PROTOCOL_CONSTRAINTS,
+        "strategies": [list, tuple, dict],
+        "n_seeds": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "threads_per_job": [Interval(Integral, 1, None, closed="left"), None],
+        "store": [str, os.PathLike, None],
+        "resume": ["boolean"],
+        "checkpoints": ["boolean"],
+        "random_state": ["random_state", np.random.Generator, np.random.SeedSequence],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        strategies: Iterable[str | Callable[..., Any]]
+        | Mapping[str, str | Callable[..., Any]],
+        *,
+        n_initial: int | float = 20,
+        n_instances: int | float | LabellingRate = 20,
+        n_rounds: int | None = 10,
+        n_seeds: int = 5,
+        n_jobs: int | None = None,
+        threads_per_job: int | None = None,
+        store: str | os.PathLike[str] | None = None,
+        resume: bool = True,
+        initial: str | Callable[..., Any] = "stratified",
+        test_size: float | int = 0.25,
+        training: str = "from_scratch",
+        scoring: str | Callable[..., float] | None = None,
+        stopping: StoppingCriterion | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        splits: str | os.PathLike[str] | None = None,
+        budget: int | float | None = None,
+        validation_size: int | float | None = None,
+        first_params: Mapping[str, Any] | None = None,
+        later_params: Mapping[str, Any] | None = None,
+        pool: PoolTransform | list[PoolTransform] | None = None,
+        checkpoints: bool = False,
+        random_state: RandomState = 0,
+        verbose: int = 1,
+    ):
+        self.estimator = estimator
+        self.strategies = strategies
+        self.n_initial = n_initial
+        self.n_instances = n_instances
+        self.n_rounds = n_rounds
+        self.n_seeds = n_seeds
+        self.n_jobs = n_jobs
+        self.threads_per_job = threads_per_job
+        self.store = store
+        self.resume = resume
+        self.initial = initial
+        self.test_size = test_size
+        self.training = training
+        self.scoring = scoring
+        self.stopping = stopping
+        self.callbacks = callbacks
+        self.splits = splits
+        self.budget = budget
+        self.validation_size = validation_size
+        self.first_params = first_params
+        self.later_params = later_params
+        self.pool = pool
+        self.checkpoints = checkpoints
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, X: Any, y: Any, X_test: Any = None, y_test: Any = None
+    ) -> StrategyComparison:
+        """Run all strategies on all seeds.
+
+        Parameters
+        ----------
+        X : rows
+            The pool (and the test set, where none is given); any kind that
+            :mod:`al_sklearn.pool` knows.
+        y : array of shape (n,)
+            Labels; each model sees those of the images that were asked for.
+        X_test, y_test : rows and labels, optional
+            Where each model is measured.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For data that do not fit together, an unknown strategy, two strategies of
+            one name, more images asked for than there are, or a store that holds
+            another run (the message names what differs).
+        RuntimeError
+            When another process is writing to the store.
+        """
+        self.strategies_ = name_strategies(self.strategies)
+        check_training(self.estimator, self.training)
+        check_protocol(self)
+        if self.checkpoints:
+            check_checkpoints(self.estimator, self.store)
+        X, y, X_test, y_test, self.classes_ = self._check_data(X, y, X_test, y_test)
+        if self.n_seeds < 5:
+            # The caller's line is beyond scikit-learn's wrapper of fit.
+            warnings.warn(few_seeds(self.n_seeds), stacklevel=3)
+        with ExitStack() as stack:
+            if self.store is None:
+                folder = stack.enter_context(
+                    tempfile.TemporaryDirectory(prefix="al_sklearn-")
+                )
+                store = RunStore(os.path.join(folder, "run"), durable=False)
+            else:
+                store = RunStore(self.store)
+            stack.enter_context(store.lock())
+            begun = store.config()["configuration"] if store.exists() else {}
+            entropy = begun.get("random_state") if self.random_state is None else None
+            entropy = entropy_of(self.random_state) if entropy is None else entropy
+            threads = self.threads_per_job or begun.get("threads_per_job")
+            threads = threads or threads_per_job(effective_n_jobs(self.n_jobs))
+            # A cold start's last bits depend on the threads too.
+            with limit_threads(threads):
+                problems = [
+                    make_problem(
+                        self,
+                        X,
+                        y,
+                        self.classes_,
+                        X_test,
+                        y_test,
+                        Streams(entropy, seed),
+                    )
+                    for seed in range(self.n_seeds)
+                ]
+            config = self._config(_data_of(X, y, X_test, y_test), entropy, threads)
+            config["pool"] = {
+                "class_counts": [problem.pool_counts for problem in problems]
+            }
+            store.open(config, _splits(problems), resume=self.resume)
+            self._run(problems, store, threads)
+            self._collect(store)
+            self.thumbnails_ = store.thumbnails()
+            if not self.thumbnails_:
+                self.thumbnails_ = bought_thumbnails(
+                    problems[0].X, self._codes(problems[0]), self.queries_
+                )
+                store.write_thumbnails(self.thumbnails_)
+            self._results = ComparisonResults(
+                self.results_, self.classes_, self.thumbnails_, store.config()
+            )
+        return self
+
+    def summary(
+        self, metric: str = "accuracy", *, level: float = 1.0, confidence: float = 0.95
+    ) -> pd.DataFrame:
+        """One row a strategy, with the columns of a summary.
+
+        See :func:`al_sklearn.experiments.statistics.summarize` for the columns.
+
+        Parameters
+        ----------
+        metric : str, default="accuracy"
+            A column of ``results_``.
+        level : float, default=1.0
+            Of the label saving: the share of random sampling's final metric that has to
+            be reached.
+        confidence : float, default=0.95
+            Of all intervals.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by strategy, best AUBC first; ``attrs["notes"]`` holds what should
+            be said beside it.
+        """
+        return self._finished().summary(metric, level=level, confidence=confidence)
+
+    def pairwise(
+        self, metric: str = "accuracy", *, confidence: float = 0.95
+    ) -> pd.DataFrame:
+        """Every strategy against every other.
+
+        See :func:`al_sklearn.experiments.statistics.compare_pairs`.
+
+        Parameters
+        ----------
+        metric : str, default="accuracy"
+            A column of ``results_``.
+        confidence : float, default=0.95
+            Of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            One row a pair.
+        """
+        return self._finished().pairwise(metric, confidence=confidence)
+
+    def plot(
+        self, metric: str = "accuracy", *, ax: Any = None, confidence: float = 0.95
+    ) -> Any:
+        """Draw learning curves with bands.
+
+        See :func:`al_sklearn.experiments.plots.learning_curves`.
+
+        Parameters
+        ----------
+        metric : str, default="accuracy"
+            A column of ``results_``.
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure by default.
+        confidence : float, default=0.95
+            Of the bands.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        return self._finished().plot(metric, ax=ax, confidence=confidence)
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        metric: str = "accuracy",
+        class_names: Iterable[Any] | None = None,
+        title: str | None = None,
+        data: ReportData | None = None,
+        command: str | None = None,
+    ) -> Any:
+        """Write one HTML file that somebody who did not run the comparison can read.
+
+        Parameters
+        ----------
+        path : path
+            The file; it needs nothing beside it.
+        metric : str, default="accuracy"
+            What is compared.
+        class_names : iterable of str, optional
+            Readable names, in the order of ``classes_``.
+        title : str, optional
+            Heading of the page.
+        data : ReportData, optional
+            What some pictures need beside the results: the pool's classes, coordinates,
+            predictions.
+        command : str, optional
+            How the run was made, if not by this call.
+
+        Returns
+        -------
+        pathlib.Path
+        """
+        return self._finished().report(
+            path,
+            metric=metric,
+            class_names=class_names,
+            title=title,
+            data=data,
+            command=command,
+        )
+
+    def retrain(
+        self,
+        X: Any,
+        y: Any,
+        X_test: Any = None,
+        y_test: Any = None,
+        *,
+        estimators: Mapping[str, Any] | None = None,
+        n_repeats: int = 5,
+        rounds: str = "last",
+    ) -> pd.DataFrame:
+        """Train fresh models on the sets that the strategies bought.
+
+        This is done several times, and for other models too.
+
+        Two questions: how much of a difference is the luck of one training, and does a
+        set that one model has chosen serve another (transfer)?
+
+        Parameters
+        ----------
+        X, y, X_test, y_test
+            What ``fit`` was given.
+        estimators : dict of str to classifier, optional
+            Who is trained, by name. By default the comparison's own, as ``"same"``,
+            with what ``first_params`` and ``later_params`` say of a training from fresh
+            weights in that round.
+        n_repeats : int, default=5
+            Trainings of each set, from weights and data orders of their own.
+        rounds : {"last", "all"}, default="last"
+            Each strategy's final set, or that of every round.
+
+        Returns
+        -------
+        DataFrame
+            One row a training: ``estimator``, ``strategy``, ``seed``, ``round``,
+            ``repeat``, ``n_labelled``, and the metrics. With a store, each is kept
+            under ``retrained``, and one that is there is not trained again.
+
+        Raises
+        ------
+        ValueError
+            For other data than those of ``fit``.
+        """
+        stored = self._finished().config
+        if rounds not in ("last", "all"):
+            raise ValueError(f"rounds must be 'last' or 'all', got {rounds!r}.")
+        if n_repeats < 1:
+            raise ValueError(f"n_repeats must be at least 1, got {n_repeats}.")
+        X, y, X_test, y_test, _ = self._check_data(X, y, X_test, y_test)
+        entropy, threads = (
+            stored["configuration"]["random_state"],
+            stored["configuration"]["threads_per_job"],
+        )
+        found = differences(
+            stored["data"],
+            self._config(_data_of(X, y, X_test, y_test), entropy, threads)["data"],
+        )
+        if found:
+            raise ValueError(
+                f"These are not the data that fit was given: {'; '.join(found)}."
+            )
+        store = None if self.store is None else RunStore(self.store)
+        jobs = []
+        for seed in range(self.n_seeds):
+            with limit_threads(threads):
+                problem = make_problem(
+                    self, X, y, self.classes_, X_test, y_test, Streams(entropy, seed)
+                )
+            for name in self.strategies_:
+                batches = self.queries_[name, seed]
+                for number in (
+                    range(len(batches)) if rounds == "all" else [len(batches) - 1]
+                ):
+                    bought = np.concatenate(batches[: number + 1])
+                    jobs += [
+                        Retraining(
+                            label, estimator, name, number, repeat, problem, bought
+                        )
+                        for label, estimator in (
+                            estimators or {"same": problem.estimator_of(number)}
+                        ).items()
+                        for repeat in range(n_repeats)
+                    ]
+        settings = _Settings(
+            threads, asdict(current()), checkpoints=False, main=os.getpid()
+        )
+        with limit_threads(threads):
+            answers = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+                delayed(_retrain)(job, store, settings) for job in jobs
+            )
+            return pd.DataFrame(
+                tqdm(
+                    answers, total=len(jobs), unit="training", disable=not self.verbose
+                )
+            )
+
+    def _check_data(
+        self, X: Any, y: Any, X_test: Any, y_test: Any
+    ) -> tuple[Any, np.ndarray, Any, Any, np.ndarray]:
+        X = _data.check_rows(X, self.estimator)
+        y = _data.check_labels(y, n_rows(X))
+        classes = known_classes(y, self.pool)
+        if X_test is not None or y_test is not None:
+            X_test, y_test = _data.check_test_set(
+                X_test, y_test, classes, self.estimator
+            )
+        return X, y, X_test, y_test, classes
+
+    def _finished(self) -> ComparisonResults:
+        if not hasattr(self, "_results"):
+            from sklearn.exceptions import NotFittedError
+
+            raise NotFittedError(
+                "This StrategyComparison has no results yet; call fit first."
+            )
+        return self._results
+
+    def _codes(self, problem: Problem) -> np.ndarray:
+        """Columns of the classes; of no class, any."""
+        return np.minimum(
+            np.searchsorted(self.classes_, problem.y), len(self.classes_) - 1
+        )
+
+    def _config(
+        self, data: dict[str, Any], entropy: int, threads: int
+    ) -> dict[str, Any]:
+        protocol = (
+            "n_initial",
+            "n_instances",
+            "n_rounds",
+            "n_seeds",
+            "initial",
+            "training",
+        )
+        configuration = {name: describe(getattr(self, name)) for name in protocol}
+        configuration |= {
+            "test_size": describe(self.test_size) if "X_test" not in data else None,
+            "scoring": describe(self.scoring),
+            "random_state": entropy,
+            "threads_per_job": threads,
+            "estimator": describe(self.estimator),
+            "strategies": {
+                name: describe(strategy) for name, strategy in self.strategies_.items()
+            },
+        }
+        if self.stopping is not None:
+            # Only where there is one: runs that were begun without stay the same runs.
+            configuration["stopping"] = describe(self.stopping)
+        for name in LATER_OPTIONS:
+            if getattr(self, name) is not None:
+                configuration[name] = describe(getattr(self, name))
+        known = {name: fingerprint(part) for name, part in data.items()}
+        known["classes"] = describe(self.classes_.tolist())
+        return {"configuration": configuration, "data": known, "versions": versions()}
+
+    def _run(self, problems: list[Problem], store: RunStore, threads: int) -> None:
+        """Train the first models, then run every strategy of every seed from there."""
+        runs = [
+            (name, seed) for seed in range(len(problems)) for name in self.strategies_
+        ]
+        n_jobs = effective_n_jobs(self.n_jobs)
+        told = _Told(check_callbacks(self.callbacks), store)
+        begun = [store.read(FIRST, seed) for seed in range(len(problems))]
+        done = {run: store.read(*run) for run in runs}
+        left = [
+            run
+            for run in runs
+            if not _is_done(problems[run[1]], [*begun[run[1]], *done[run]])
+        ]
+        needs_model = {
+            seed
+            for name, seed in left
+            if self.training != "from_scratch" or not done[name, seed]
+        }
+        first = sorted(
+            {seed for seed, records in enumerate(begun) if not records} | needs_model
+        )
+        total = sum(
+            1 + len(self.strategies_) * problem.n_batches for problem in problems
+        )
+        watched = [(FIRST, seed) for seed in range(len(problems))] + runs
+        bar = _Progress(store, watched, total, disable=not self.verbose)
+        # Each task is a whole run of rounds: in batches, two long ones could wait for
+        # each other.
+        with (
+            bar,
+            limit_threads(threads),
+            Parallel(n_jobs=self.n_jobs, batch_size=1, pre_dispatch=n_jobs) as parallel,
+        ):
+            settings = _Settings(
+                threads, asdict(current()), self.checkpoints, main=os.getpid()
+            )
+            trained = parallel(
+                delayed(_train_first)(problems[seed], store, settings) for seed in first
+            )
+            models = dict(zip(first, trained, strict=True))
+            begun = [store.read(FIRST, seed) for seed in range(len(problems))]
+            parallel(
+                delayed(_run_strategy)(
+                    problems[seed],
+                    self.strategies_[name],
+                    name,
+                    models.get(seed),
+                    [*begun[seed], *done[name, seed]],
+                    store,
+                    settings,
+                    told,
+                )
+                for name, seed in (left if n_jobs == 1 else _longest_first(left, store))
+            )
+        finished = [run for run in runs if run not in left] if told.listeners else []
+        for name, seed in finished:
+            # What was finished before may have been killed before it was told.
+            with told.about(
+                Loop(problems[seed], self.strategies_[name], name),
+                [*begun[seed], *done[name, seed]],
+            ):
+                pass
+
+    def _collect(self, store: RunStore) -> None:
+        runs = [
+            (name, seed)
+            for name in (FIRST, *self.strategies_)
+            for seed in range(self.n_seeds)
+        ]
+        found = {run: store.read(*run) for run in runs}
+        store.finish(found)
+        curves = {
+            (name, seed): [*found[FIRST, seed], *records]
+            for (name, seed), records in found.items()
+            if name != FIRST
+        }
+        self.queries_ = {
+            run: [record.indices for record in records]
+            for run, records in curves.items()
+        }
+        metrics = {
+            run: [record.metrics for record in records]
+            for run, records in curves.items()
+        }
+        self.results_ = tidy_table(metrics, self.classes_)
+
+
+def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
+    """Resolve strategies and give each its name.
+
+    Random sampling comes first where it is not among them.
+
+    Raises
+    ------
+    ValueError
+        When a name is unknown, comes twice, or would change from one process to the
+        next.
+    """
+    if isinstance(strategies, Mapping):
+        pairs = [
+            (str(name), get_strategy(strategy)) for name, strategy in strategies.items()
+        ]
+    else:
+        pairs = [
+            (strategy_name(strategy), get_strategy(strategy)) for strategy in strategies
+        ]
+    random = get_strategy(BASELINE)
+    if BASELINE not in [name for name, _ in pairs]:
+        pairs.insert(0, (BASELINE, random))
+    named: dict[str, Callable[..., Any]] = {}
+    for name, strategy in pairs:
+        if name in named:
+            raise ValueError(
+                f"Two strategies are called {name!r}; give a dict of names to "
+                "strategies."
+            )
+        bound = (
+            strategy.keywords
+            if isinstance(strategy, partial)
+            else getattr(strategy, "__dict__", {})
+        )
+        if any(isinstance(value, _GENERATORS) for value in bound.values()):
+            raise ValueError(
+                f"The strategy {name!r} has a random generator bound to it, whose "
+                "state would pass from one run to the "
+                "next; leave it out (each round of each run is given a random_state) "
+                "or bind an integer."
+            )
+        if " at 0x" in name:
+            raise ValueError(
+                f"The strategy {name} has no name that lasts; give a dict of names to "
+                "strategies."
+            )
+        named[name] = strategy
+    if FIRST in named:
+        raise ValueError(
+            f"{FIRST!r} is the name of the seeds' first models; call the strategy "
+            "something else."
+        )
+    if named[BASELINE] is not random:
+        raise ValueError(
+            f"{BASELINE!r} is the name of the baseline; call the other strategy "
+            "something else."
+        )
+    return named
+
+
+def _longest_first(
+    runs: list[tuple[str, int]], store: RunStore
+) -> Iterator[tuple[str, int]]:
+    """Yield runs as workers become free.
+
+    One of each strategy, then those whose rounds take the longest.
+
+    A long run that begins last keeps one worker busy while the others have nothing left
+    to do.
+    """
+    left = list(runs)
+    begun: dict[str, tuple[str, int]] = {}
+
+    def seconds(run: tuple[str, int]) -> float:
+        # Nothing yet of a run that has begun: its rounds are long.
+        metrics = store.last(*begun.get(run[0], run))
+        return (
+            math.inf
+            if metrics is None
+            else metrics["query_seconds"] + metrics["training_seconds"]
+        )
+
+    while left:
+        candidates: dict[str, tuple[str, int]] = {}
+        for run in left:
+            candidates.setdefault(run[0], run)
+        # The first of equals.
+        run = max(
+            candidates.values(), key=lambda run: (run[0] not in begun, seconds(run))
+        )
+        left.remove(run)
+        begun.setdefault(run[0], run)
+        yield run
+
+
+def _is_done(problem: Problem, records: list[Round]) -> bool:
+    """Whether these rounds, the first among them, are all there will be."""
+    if not records:
+        return False
+    n_labelled = len(problem.validation) + sum(
+        len(record.indices) for record in records
+    )
+    return bool(records[-1].metrics.get("stopped")) or problem.is_over(
+        len(records) - 1, n_labelled
+    )
+
+
+def _splits(problems: list[Problem]) -> dict[str, np.ndarray]:
+    splits: dict[str, np.ndarray] = {}
+    for seed, problem in enumerate(problems):
+        splits |= {
+            f"train_{seed}": problem.train,
+            f"test_{seed}": problem.test,
+            f"initial_{seed}": problem.initial,
+        }
+        if len(problem.validation):
+            splits[f"validation_{seed}"] = problem.validation
+    return splits
+
+
+def _data_of(X: Any, y: Any, X_test: Any, y_test: Any) -> dict[str, Any]:
+    """Name what a run is known by."""
+    return {"X": X, "y": y} | (
+        {} if X_test is None else {"X_test": X_test, "y_test": y_test}
+    )
+
+
+class _Settings(NamedTuple):
+    """What a worker is told with every task."""
+
+    threads: int
+    config: dict[str, Any]
+    checkpoints: bool
+    # The process that wants the results.
+    main: int
+
+
+@contextmanager
+def _in_worker(settings: _Settings) -> Iterator[None]:
+    """Give a worker its threads and the settings of whoever called ``fit``.
+
+    It inherits neither.
+    """
+    if os.getpid() != settings.main and not gc.get_freeze_count():
+        # Between two tasks loky collects garbage, a fifth of a second through all that
+        # torch has imported.
+        gc.freeze()
+    with limit_threads(settings.threads), config_context(**settings.config):
+        yield
+
+
+def _train_first(problem: Problem, store: RunStore, settings: _Settings) -> Any:
+    with _in_worker(settings):
+        loop = Loop(problem, None, FIRST)
+        record = loop.begin()
+        store.write(
+            FIRST,
+            problem.streams.seed,
+            record,
+            loop.model if settings.checkpoints else None,
+        )
+        return loop.model
+
+
+def _run_strategy(
+    problem: Problem,
+    strategy: Callable[..., Any],
+    name: str,
+    model: Any,
+    records: list[Round],
+    store: RunStore,
+    settings: _Settings,
+    told: _Told,
+) -> None:
+    """Run one strategy on one seed from where it stands.
+
+    Every finished round goes to the store.
+    """
+    parent = os.getppid()
+    with _in_worker(settings):
+        loop = Loop(problem, strategy, name)
+        loop.share(model, records[0])
+        loop.replay(records[1:])
+        fresh = len(records) == 1
+        with (
+            told.about(loop, [] if fresh else records) as listeners,
+            store.writer() as write_behind,
+        ):
+            if fresh:
+                listeners.round_end(records[0])
+            while not loop.finished:
+                record = loop.step()
+                if told.listeners or settings.checkpoints:
+                    # Nobody hears of a round that a kill could still take, and the next
+                    # one changes the model.
+                    store.write(
+                        name,
+                        problem.streams.seed,
+                        record,
+                        loop.model if settings.checkpoints else None,
+                    )
+                else:
+                    write_behind(name, problem.streams.seed, record)
+                listeners.round_end(record)
+                if os.getpid() != settings.main and os.getppid() != parent:
+                    # The process that wanted this was killed: leave the rest to whoever
+                    # resumes it.
+                    return
+
+
+def _retrain(
+    job: Retraining, store: RunStore | None, settings: _Settings
+) -> dict[str, Any]:
+    with _in_worker(settings):
+        return job.run(store)
+
+
+class _Told:
+    """Makes the callbacks of each strategy and seed, in whatever process it runs."""
+
+    def __init__(self, listeners: list[Callback], store: RunStore):
+        self.listeners = listeners
+        self._run_id = (
+            ""
+            if not listeners
+            else run_id_of(store.folder)
+            if store.durable
+            else new_run_id()
+        )
+        self._parameters = store.config()["configuration"] if listeners else {}
+
+    def about(self, loop: Loop, records: list[Round]) -> Callbacks:
+        """Return the callbacks of one strategy and seed, with its rounds so far."""
+        seed = loop.problem.streams.seed
+        name = f"{loop.name}/seed_{seed:03d}"
+        state = ExperimentState(
+            self._run_id, name, loop.name, seed, self._parameters, loop, list(records)
+        )
+        return Callbacks(self.listeners, state)
+
+
+class _Progress:
+    """A bar over the rounds of all workers, read from the store.
+
+    It works whatever backend they run on.
+    """
+
+    def __init__(
+        self, store: RunStore, runs: list[tuple[str, int]], total: int, disable: bool
+    ):
+        self._count = lambda: store.count(runs)
+        self._disable = disable
+        self._total = total
+        self._stop = threading.Event()
+
+    def __enter__(self) -> _Progress:
+        if not self._disable:
+            self._bar = tqdm(
+                total=self._total, initial=self._count(), unit="round", smoothing=0.05
+            )
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if not self._disable:
+            self._stop.set()
+            self._thread.join()
+            if error[0] is None:
+                # Where criteria stopped, there was less to do than there could have
+                # been.
+                self._bar.total = self._bar.n
+            self._bar.close()
+
+    def _watch(self) -> None:
+        stopped = False
+        while not stopped:
+            stopped = self._stop.wait(0.3)
+            finished = self._count() - self._bar.n
+            # An update by nothing would make tqdm think that the next round took no
+            # time.
+            if finished:
+                self._bar.update(finished)
+            else:
+                self._bar.refresh()

@@ -1,0 +1,109 @@
+"""Fresh models on the sets that strategies bought.
+
+The luck of one training, and transfer to other models.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import joblib
+import numpy as np
+
+from al_sklearn._core.random import preserve_global_rng
+from al_sklearn.experiments.store import RunStore, slug
+from al_sklearn.loop import (
+    Problem,
+    fit,
+    global_generators,
+    measure,
+    name_classes,
+    seed_global,
+    seeded_clone,
+)
+from al_sklearn.rows import describe, take_rows
+
+
+@dataclass
+class Retraining:
+    """One training of a set that was bought.
+
+    Parameters
+    ----------
+    label, estimator : str and classifier
+        Who is trained; cloned.
+    strategy, round : str and int
+        Who bought the set, and up to when.
+    repeat : int
+        What the weights and the order depend on, beside label and round: they are the
+        same for all strategies of a seed, as in the rounds.
+    problem : Problem
+        The seed's test set and labels.
+    bought : int64 array
+        Positions in X.
+    """
+
+    label: str
+    estimator: Any
+    strategy: str
+    round: int
+    repeat: int
+    problem: Problem
+    bought: np.ndarray
+
+    def run(self, store: RunStore | None) -> dict[str, Any]:
+        """Train and measure, or read what was measured before; one row of the table."""
+        seed = self.problem.streams.seed
+        known = f"{slug(self.label)}-{joblib.hash(describe(self.estimator))[:8]}"
+        file = f"round_{self.round:03d}_repeat_{self.repeat:03d}.json"
+        parts = ("retrained", known, slug(self.strategy), f"seed_{seed:03d}", file)
+        metrics = None if store is None else store.read_json(*parts)
+        if metrics is None:
+            metrics = self._train()
+            if store is not None:
+                store.write_json(metrics, *parts)
+        per_class = dict(
+            zip(self.problem.classes, metrics["class_accuracy"], strict=True)
+        )
+        return {
+            "estimator": self.label,
+            "strategy": self.strategy,
+            "seed": seed,
+            "round": self.round,
+            "repeat": self.repeat,
+            "n_labelled": self.problem.n_paid(self.bought),
+            **{
+                name: value
+                for name, value in metrics.items()
+                if name != "class_accuracy"
+            },
+            **{f"accuracy_{name}": value for name, value in per_class.items()},
+        }
+
+    def _train(self) -> dict[str, Any]:
+        # The sets are read for this estimator, which may want them otherwise than the
+        # one that bought.
+        problem, keys = (
+            replace(self.problem, estimator=self.estimator),
+            (self.label, self.round, self.repeat),
+        )
+        rows = problem.learnable(self.bought)
+        with global_generators, preserve_global_rng():
+            model = seeded_clone(
+                self.estimator, problem.streams.integer("retraining", "weights", *keys)
+            )
+            name_classes(model, problem.classes, goes_on=False)
+            seed_global(problem.streams.integer("retraining", "order", *keys))
+            started = time.perf_counter()
+            labels, for_validation = problem.y[rows], problem.y[problem.validation]
+            fit(
+                model,
+                take_rows(problem.X, rows),
+                labels,
+                problem.validation_rows,
+                for_validation,
+            )
+            seconds = time.perf_counter() - started
+            return {**measure(model, problem), "training_seconds": seconds}

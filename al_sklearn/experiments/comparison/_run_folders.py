@@ -1,0 +1,198 @@
+"""Many runs at once: where they are, and what they found.
+
+No more is read than that takes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from al_sklearn._core.checks import unknown_name
+from al_sklearn.experiments.comparison._results import BASELINE, curves_of, runs_below
+from al_sklearn.experiments.statistics import aubc
+from al_sklearn.experiments.store import RunStore
+
+# Of these, less is better.
+_LOWER_IS_BETTER = frozenset({"nll", "ece"})
+
+
+def find_runs(folders: Iterable[str | os.PathLike[str]]) -> dict[str, Path]:
+    """Find the runs in folders, however deep.
+
+    Parameters
+    ----------
+    folders : iterable of path
+        Runs, or folders of runs.
+
+    Returns
+    -------
+    dict of str to Path
+        By name: the folder's own for a run, the path below the folder for one in it. A
+        run that is reached by several of the folders is there once.
+
+    Raises
+    ------
+    FileNotFoundError
+        When a folder is not there, or holds no run.
+    """
+    found: dict[str, Path] = {}
+    seen: set[Path] = set()
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"There is no folder {folder}.")
+        runs = runs_below(folder)
+        if not runs:
+            raise FileNotFoundError(
+                f"{folder} holds no run: there is no config.json in it, nor below it."
+            )
+        for run in runs:
+            if run.resolve() in seen:
+                continue
+            seen.add(run.resolve())
+            name = (
+                str(run.relative_to(folder)) if run != folder else folder.resolve().name
+            )
+            found[name if name not in found else str(run)] = run
+    return found
+
+
+def summarize_runs(runs: Mapping[str, Path], metric: str = "accuracy") -> pd.DataFrame:
+    """Return one row for each run and strategy.
+
+    Means over seeds of what their curves share.
+
+    Parameters
+    ----------
+    runs : dict of str to Path
+        From :func:`find_runs`.
+    metric : str, default="accuracy"
+
+    Returns
+    -------
+    DataFrame
+        ``run``, ``strategy``, ``seeds`` (that have begun), ``rounds`` (of the
+        shortest), ``labels`` (there), ``final``, ``aubc``, ``vs_random`` (difference in
+        AUBC, paired by seed over the rounds that both have), ``wins``.
+
+    Raises
+    ------
+    ValueError
+        For a metric that a run does not have.
+    """
+    rows = [row for name, folder in runs.items() for row in _rows(name, folder, metric)]
+    columns = [
+        "run",
+        "strategy",
+        "seeds",
+        "rounds",
+        "labels",
+        "final",
+        "aubc",
+        "vs_random",
+        "wins",
+    ]
+    table = pd.DataFrame(rows, columns=columns)
+    table.attrs["lower_is_better"] = metric in _LOWER_IS_BETTER
+    return table
+
+
+def overall(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a strategy: runs, mean rank, mean difference and wins.
+
+    The rank is by AUBC within the runs counted.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`summarize_runs`; ranks turn around where
+        ``attrs["lower_is_better"]``.
+    """
+    sign = 1 if table.attrs.get("lower_is_better") else -1
+    known = table.dropna(subset=["aubc"]).copy()
+    known["rank"] = known.groupby("run", sort=False)["aubc"].transform(
+        lambda area: rankdata(sign * area)
+    )
+    groups = known.groupby("strategy", sort=False)
+    found = groups.agg(
+        runs=("run", "nunique"), rank=("rank", "mean"), vs_random=("vs_random", "mean")
+    )
+    better = (
+        known.assign(better=known["vs_random"] * -sign > 0)
+        .groupby("strategy", sort=False)["better"]
+        .sum()
+    )
+    found["better"] = better.astype(int)
+    return found.sort_values("rank").reset_index()
+
+
+def _rows(name: str, folder: Path, metric: str) -> list[dict[str, Any]]:
+    store = RunStore(folder)
+    curves: dict[str, dict[int, np.ndarray]] = {}
+    for (strategy, seed), rounds in curves_of(store, store.config()).items():
+        # A strategy's seed has begun where the first, shared model is there.
+        if rounds:
+            curves.setdefault(strategy, {})[seed] = np.array(
+                [_point(metrics, metric) for metrics in rounds]
+            )
+    rows = []
+    for strategy, seeds in curves.items():
+        length = min(len(curve) for curve in seeds.values())
+        row: dict[str, Any] = {
+            "run": name,
+            "strategy": strategy,
+            "seeds": len(seeds),
+            "rounds": length - 1,
+        }
+        shared = np.stack([curve[:length] for curve in seeds.values()])
+        row |= {
+            "labels": float(shared[:, -1, 0].mean()),
+            "final": float(shared[:, -1, 1].mean()),
+        }
+        row["aubc"] = float(np.mean([_area(curve) for curve in shared]))
+        if strategy != BASELINE and BASELINE in curves:
+            differences = [
+                _difference(curve, curves[BASELINE][seed])
+                for seed, curve in seeds.items()
+            ]
+            row["vs_random"] = float(np.mean(differences))
+            better = [
+                d < 0 if metric in _LOWER_IS_BETTER else d > 0 for d in differences
+            ]
+            row["wins"] = f"{sum(better)}/{len(better)}"
+        else:
+            row |= {"vs_random": np.nan, "wins": ""}
+        rows.append(row)
+    return rows
+
+
+def _area(curve: np.ndarray) -> float:
+    return (
+        float(aubc(curve[:, 0], curve[:, 1])) if len(curve) > 1 else float(curve[-1, 1])
+    )
+
+
+def _difference(curve: np.ndarray, baseline: np.ndarray) -> float:
+    """Difference in AUBC over the budgets that both have, joined by straight lines."""
+    end = min(curve[-1, 0], baseline[-1, 0])
+    grid = np.union1d(curve[:, 0], baseline[:, 0])
+    grid = grid[grid <= end]
+    values = np.interp(grid, *curve.T) - np.interp(grid, *baseline.T)
+    return float(aubc(grid, values)) if len(grid) > 1 else float(values[-1])
+
+
+def _point(metrics: Mapping[str, Any], metric: str) -> tuple[float, float]:
+    if metric not in metrics:
+        numbers = [
+            name for name, value in metrics.items() if isinstance(value, int | float)
+        ]
+        raise unknown_name(
+            "metric", metric, [name for name in numbers if name != "round"]
+        )
+    return float(metrics["n_labelled"]), float(metrics[metric])

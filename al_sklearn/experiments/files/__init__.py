@@ -1,1 +1,0 @@
-"""Experiments as YAML files: read, checked key by key, and turned into comparisons that run."""

@@ -1,0 +1,127 @@
+"""Small pictures of what was bought."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from al_sklearn.rows import take_rows
+
+_N_ROUNDS: Final = 3
+_N_IMAGES: Final = 16
+_SIZE: Final = 64
+
+
+def bought_thumbnails(
+    X: Any, codes: np.ndarray, queries: Mapping[tuple[str, int], list[np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Take the first images of each strategy's first rounds in the first seed.
+
+    Returns
+    -------
+    dict
+        ``strategy/round/images`` (k, h, w[, 3]) uint8 and ``strategy/round/classes``
+        (k,); empty where the rows of X are no images.
+    """
+    found: dict[str, np.ndarray] = {}
+    for (name, seed), batches in queries.items():
+        for number, batch in enumerate(
+            batches[1 : _N_ROUNDS + 1] if seed == 0 else [], start=1
+        ):
+            chosen = batch[:_N_IMAGES]
+            images = thumbnails(take_rows(X, chosen))
+            if images is None:
+                return {}
+            found[f"{name}/{number}/images"] = images
+            found[f"{name}/{number}/classes"] = codes[chosen]
+    return found
+
+
+def thumbnails(rows: Any) -> np.ndarray | None:
+    """Turn a few rows into (k, h, w[, 3]) uint8 of one size, at most 64 pixels.
+
+    None where they are no images.
+    """
+    if (
+        isinstance(rows, Mapping)
+        or hasattr(rows, "iloc")
+        or hasattr(rows, "tocsr")
+        or len(rows) == 0
+    ):
+        return None
+    images = [_as_image(rows[i]) for i in range(len(rows))]
+    if any(image is None for image in images):
+        return None
+    small = [_shrink(image) for image in images if image is not None]
+    if len({image.mode for image in small}) > 1:
+        small = [image.convert("RGB") for image in small]
+    width = max(image.width for image in small)
+    height = max(image.height for image in small)
+    return np.stack([np.asarray(_pad(image, width, height)) for image in small])
+
+
+def png_data_uri(image: np.ndarray) -> str:
+    """Return an image as the text of an ``<img src=…>`` that needs no file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _as_image(row: Any) -> Image.Image | None:
+    if isinstance(row, tuple):
+        # What a labelled torch data set gives: the image comes first.
+        row = row[0]
+    if isinstance(row, (str, os.PathLike)):
+        try:
+            with Image.open(row) as file:
+                return file.convert("RGB")
+        except (OSError, ValueError):
+            # No file, or none that PIL reads: the report can do without, the comparison
+            # is worth more.
+            return None
+    if isinstance(row, Image.Image):
+        return row.convert("RGB")
+    array = np.asarray(row.detach().cpu() if hasattr(row, "detach") else row)
+    if array.ndim not in (2, 3) or array.dtype.kind not in "uifb":
+        return None
+    if array.ndim == 3 and array.shape[-1] > 4:
+        array = np.moveaxis(array, 0, -1)
+    if array.ndim == 3:
+        # One band is grey, two are shown by the first, more by the first three.
+        array = array[..., :3] if array.shape[-1] >= 3 else array[..., 0]
+    return Image.fromarray(np.ascontiguousarray(_to_bytes(array)))
+
+
+def _to_bytes(array: np.ndarray) -> np.ndarray:
+    if array.dtype == np.uint8:
+        return array
+    values = array.astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    if array.dtype.kind == "f" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    return (
+        np.clip((values - low) / max(high - low, 1e-12) * 255, 0, 255)
+        .round()
+        .astype(np.uint8)
+    )
+
+
+def _shrink(image: Image.Image) -> Image.Image:
+    if max(image.size) > _SIZE:
+        image = image.copy()
+        image.thumbnail((_SIZE, _SIZE))
+    return image
+
+
+def _pad(image: Image.Image, width: int, height: int) -> Image.Image:
+    if image.size == (width, height):
+        return image
+    canvas = Image.new(image.mode, (width, height))
+    canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+    return canvas

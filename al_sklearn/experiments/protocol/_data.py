@@ -1,0 +1,133 @@
+"""What a caller gives, checked once: rows of any kind, labels, and the test set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils import assert_all_finite, check_array, column_or_1d, get_tags
+from sklearn.utils.multiclass import check_classification_targets
+
+from al_sklearn._core.checks import check_same_length
+from al_sklearn.loop.labelling_rate import LabellingRate
+from al_sklearn.rows import RowView, n_rows, take_rows, view_rows
+
+
+def reads_lazily(X: Any) -> bool:
+    """Whether X is read row by row and not as one array.
+
+    Files, torch data sets, tensors, memmaps, HDF5, dicts.
+    """
+    if isinstance(X, (list, tuple)):
+        return len(X) > 0 and isinstance(X[0], (str, os.PathLike))
+    if isinstance(X, np.ndarray):
+        return isinstance(X, np.memmap) or (X.ndim == 1 and _holds_paths(X))
+    if hasattr(X, "iloc"):
+        return len(X.shape) == 1  # a column of files
+    if isinstance(X, (Mapping, RowView, torch.Tensor)) or hasattr(X, "chunks"):
+        return True
+    return not (sp.issparse(X) or hasattr(X, "iloc") or hasattr(X, "__array__"))
+
+
+def check_rows(X: Any, estimator: Any, name: str = "X") -> Any:
+    """Check what can be checked without reading files.
+
+    Numbers, finite, at least two axes.
+
+    Arrays keep their type (uint8 stays uint8), DataFrames are checked and returned as
+    they are, and so is what :func:`reads_lazily`.
+    """
+    if reads_lazily(X):
+        n_rows(X)
+        return X
+    tags = get_tags(estimator).input_tags
+    checked = check_array(
+        X,
+        accept_sparse=tags.sparse,
+        dtype="numeric" if not hasattr(X, "iloc") else None,
+        ensure_all_finite=not tags.allow_nan,
+        allow_nd=True,
+        input_name=name,
+        estimator=estimator,
+    )
+    # A DataFrame stays one: its columns have names that the estimator may want.
+    return X if hasattr(X, "iloc") else checked
+
+
+def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
+    """Return labels as a 1-D array of ``n`` classes."""
+    labels = column_or_1d(y, warn=True)
+    assert_all_finite(labels, input_name=name)
+    try:
+        check_classification_targets(labels)
+        np.unique(labels)
+    except TypeError as error:
+        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
+        raise ValueError(
+            f"{name} must hold labels of one kind, got {kinds}."
+        ) from error
+    check_same_length(n, len(labels))
+    return labels
+
+
+def check_test_set(
+    X_test: Any, y_test: Any, classes: np.ndarray, estimator: Any
+) -> tuple[Any, np.ndarray]:
+    """Check a test set: both parts there, same length, no class that ``y`` lacks."""
+    if X_test is None or y_test is None:
+        missing = "X_test" if X_test is None else "y_test"
+        raise ValueError(f"A test set has X_test and y_test; {missing} is missing.")
+    X_test = check_rows(X_test, estimator, "X_test")
+    n = n_rows(X_test)
+    if n == 0:
+        raise ValueError("The test set is empty.")
+    if n != len(y_test):
+        raise ValueError(
+            f"X_test and y_test must have the same length, got {n} images and "
+            f"{len(y_test)} labels."
+        )
+    y_test = check_labels(y_test, n, "y_test")
+    unknown = np.setdiff1d(y_test, classes)
+    if len(unknown):
+        raise ValueError(
+            f"y_test holds classes that y does not: {unknown.tolist()[:5]} (what "
+            "OutOfDistribution names is none)."
+        )
+    # A view of all rows is read in pieces wherever it is, even where joblib maps arrays
+    # into memory itself.
+    return (
+        view_rows(X_test, slice(None)) if isinstance(X_test, np.memmap) else X_test
+    ), y_test
+
+
+def check_share(value: float | int, n: int) -> int:
+    """Turn a count, or a share of ``n`` (0 to 1), into a count of at least one."""
+    if isinstance(value, Integral):
+        return int(value)
+    return max(1, round(value * n))
+
+
+def check_n_instances(
+    value: float | int | LabellingRate, n: int
+) -> int | LabellingRate:
+    """Turn a share of ``n`` into a count; a labelling rate stays one."""
+    return value if isinstance(value, LabellingRate) else check_share(value, n)
+
+
+def select(X: Any, positions: np.ndarray) -> Any:
+    """Take rows that are used again and again.
+
+    Read now where X is in memory, looked at where it is not.
+    """
+    return view_rows(X, positions) if reads_lazily(X) else take_rows(X, positions)
+
+
+def _holds_paths(X: np.ndarray) -> bool:
+    return X.dtype.kind in "US" or (
+        X.dtype == object and X.size > 0 and isinstance(X[0], (str, os.PathLike))
+    )

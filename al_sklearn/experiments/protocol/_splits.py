@@ -1,0 +1,55 @@
+"""Which position is for training, for the test, and labelled from the start."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Final
+
+import numpy as np
+
+from al_sklearn._core.stratified import allocate, draw
+
+INITIAL: Final = ("stratified", "random", "per_class")
+
+
+def initial_set(
+    codes: np.ndarray,
+    train: np.ndarray,
+    n_initial: int | float,
+    how: str,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Choose the images labelled from the start, among the positions ``train``.
+
+    ``"stratified"`` follows the classes' shares, with at least one image a class where
+    ``n_initial`` allows it; ``"random"`` does not look at the classes; ``"per_class"``
+    takes ``n_initial`` of each class, or that share of it.
+    """
+    if how == "per_class":
+        counts = np.bincount(codes[train])
+        if isinstance(n_initial, Integral):
+            quota = np.where(counts > 0, int(n_initial), 0)
+        else:
+            quota = np.where(
+                counts > 0, np.maximum(1, np.round(n_initial * counts)), 0
+            ).astype(np.int64)
+        if (quota > counts).any():
+            raise ValueError(
+                f"n_initial={n_initial} of each class is more than there are: the "
+                "smallest class has "
+                f"{counts[counts > 0].min()} images."
+            )
+        return train[
+            generator.permutation(draw(codes[train], quota, generator))
+        ].astype(np.int64)
+    n_initial = int(n_initial)
+    if n_initial > len(train):
+        raise ValueError(
+            f"n_initial={n_initial} is more than the {len(train)} images there are to "
+            "learn from."
+        )
+    if how == "random":
+        return generator.permutation(train)[:n_initial].astype(np.int64)
+    counts = np.bincount(codes[train])
+    chosen = draw(codes[train], allocate(counts, counts, n_initial, 1), generator)
+    return train[generator.permutation(chosen)].astype(np.int64)

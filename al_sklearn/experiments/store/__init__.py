@@ -1,0 +1,15 @@
+"""One folder a run: plain files, each written whole or not at all."""
+
+from al_sklearn.experiments.store._checkpoints import check_checkpoints, load_checkpoint
+from al_sklearn.experiments.store._store import FIRST, RunStore, slug
+from al_sklearn.experiments.store._tables import tidy_columns, tidy_table
+
+__all__ = [
+    "FIRST",
+    "RunStore",
+    "check_checkpoints",
+    "load_checkpoint",
+    "slug",
+    "tidy_columns",
+    "tidy_table",
+]

@@ -1,0 +1,142 @@
+"""Models on disk: the weights of networks as safetensors, other models by joblib."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from skorch import NeuralNet
+
+from al_sklearn._core.files import replacing
+
+SUFFIXES = (".safetensors", ".joblib")
+
+
+def check_checkpoints(estimator: Any, store: Any) -> None:
+    """Raise unless models of this kind can be kept, and warn where they need pickle."""
+    if store is None:
+        raise ValueError("checkpoints=True keeps models in the store; give store=.")
+    if not isinstance(estimator, NeuralNet):
+        warnings.warn(
+            f"Models of {type(estimator).__name__} are kept by joblib: such a file "
+            "runs code when it is read (read "
+            "only your own), and wants the same versions of the packages.",
+            stacklevel=4,
+        )
+    elif importlib.util.find_spec("safetensors") is None:
+        raise ImportError(
+            "checkpoints=True writes networks as safetensors, which is not installed: "
+            "pip install "
+            "'al-sklearn[checkpoints]'."
+        )
+
+
+def write_checkpoint(path: Path, model: Any, durable: bool = True) -> Path:
+    """Write a model, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Without suffix, which says how it was written: ``.safetensors`` or ``.joblib``.
+    model : estimator
+    durable : bool, default=True
+        Wait until the disk has it.
+    """
+    if isinstance(model, NeuralNet):
+        from safetensors.torch import save
+
+        # Weights that are shared, or no rows in order, are no plain tensors:
+        # safetensors wants those.
+        state = {
+            name: tensor.detach().cpu().contiguous().clone()
+            for name, tensor in model.module_.state_dict().items()
+        }
+        # Which output is which class: without, the weights would go into a net of as
+        # many other classes unseen.
+        metadata = (
+            {"classes": _classes_of(model)} if hasattr(model, "classes_") else None
+        )
+        with replacing(
+            path.with_name(path.name + ".safetensors"), durable=durable
+        ) as file:
+            file.write(save(state, metadata))
+        return path.with_name(path.name + ".safetensors")
+    with replacing(path.with_name(path.name + ".joblib"), durable=durable) as file:
+        joblib.dump(model, file)
+    return path.with_name(path.name + ".joblib")
+
+
+def load_checkpoint(path: str | os.PathLike[str], model: Any = None) -> Any:
+    """Read a model that ``checkpoints=True`` kept.
+
+    Parameters
+    ----------
+    path : path
+        As ``runs/mine/rounds/margin/seed_000/round_004.safetensors``.
+    model : NeuralNet, optional
+        For ``.safetensors``: a net of the same kind, fitted or initialised, as
+        ``ImageClassifier("resnet20").initialize(X[:1], y)``; it gets the weights.
+
+    Returns
+    -------
+    estimator
+        The model with these weights.
+
+    Raises
+    ------
+    ValueError
+        When the weights or the classes do not fit, no net was given, or the file is
+        neither of the two kinds.
+    FileNotFoundError
+        When there is no such file.
+
+    Notes
+    -----
+    A ``.joblib`` file runs code when it is read: read only your own.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{path}: models are kept as {' or '.join(SUFFIXES)}.")
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no model {path}.")
+    if path.suffix == ".joblib":
+        return joblib.load(path)
+    if not isinstance(model, NeuralNet) or not hasattr(model, "module_"):
+        raise ValueError(
+            f"{path} holds weights alone; give model= a net of the same kind, fitted "
+            "or initialised."
+        )
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    with safe_open(path, framework="pt") as file:
+        classes = (file.metadata() or {}).get("classes")
+    if (
+        classes is not None
+        and hasattr(model, "classes_")
+        and classes != _classes_of(model)
+    ):
+        raise ValueError(
+            f"The weights in {path} do not fit: they are for the classes {classes}, "
+            f"{type(model).__name__} has "
+            f"{_classes_of(model)}."
+        )
+    try:
+        model.module_.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise ValueError(
+            f"The weights in {path} do not fit {type(model).__name__}: {error}"
+        ) from error
+    model.module_.to(torch.device(model.device))
+    return model
+
+
+def _classes_of(model: Any) -> str:
+    return json.dumps(np.asarray(model.classes_).tolist(), default=str)

@@ -1,0 +1,559 @@
+"""One folder a run: plain files, each written whole or not at all.
+
+No round is ever overwritten.
+
+::
+
+    run/
+      config.json                       configuration, data fingerprint, versions,
+      classes of the pool splits.npz                        train_0, test_0, initial_0,
+      train_1, … first/seed_000/round_000.json     the first model of a seed, which all
+      its strategies share rounds/margin/seed_000/round_001.json thumbnails.npz
+      images that were bought, for the report metrics.jsonl                     a
+      finished run's metrics, one line a round, so that it is read at once retrained/…
+      what models trained again on the sets that were bought reach
+
+A round counts once its file is there; its model, where ``checkpoints=True``, is written
+before.
+
+Format 1 had the positions and scores of each round beside its metrics, as
+``round_001.npz``. Such rounds are read, and rounds of both formats may lie in one run:
+one that is gone on with becomes format 2.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache, cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import numpy as np
+
+from al_sklearn._core.files import replacing
+from al_sklearn.experiments.store._checkpoints import write_checkpoint
+from al_sklearn.loop import Round
+from al_sklearn.rows import differences, read_numpy, read_splits
+
+try:
+    import fcntl
+except (
+    ImportError
+):  # Windows has no flock: there, two processes on one run are not refused.
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT: Final = 2
+# Formats that are read, and gone on with.
+_READ: Final = (1, 2)
+FIRST: Final = "first"
+_FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+
+
+class RunStore:
+    """The files of one run.
+
+    Parameters
+    ----------
+    folder : path
+        Made when it is not there.
+    durable : bool, default=True
+        Wait until the disk has each file, so that a power cut takes nothing either. A
+        kill never does.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], durable: bool = True):
+        self.folder = Path(folder)
+        self.durable = durable
+
+    def open(
+        self,
+        config: Mapping[str, Any],
+        splits: Mapping[str, np.ndarray],
+        resume: bool = True,
+    ) -> None:
+        """Begin a run in this folder, or go on with the same one.
+
+        Parameters
+        ----------
+        config : dict
+            ``configuration`` and ``data``, which must be what the folder holds,
+            ``versions``, which should, and whatever else is to be kept.
+        splits : dict of arrays
+            The index sets of each seed.
+        resume : bool, default=True
+            False refuses a folder that holds a run.
+
+        Raises
+        ------
+        ValueError
+            When the folder holds another run; the message names what differs.
+        FileExistsError
+            When it holds a run and ``resume`` is False, or holds something else.
+        """
+        path = self.folder / "config.json"
+        if self.exists():
+            if not resume:
+                raise FileExistsError(
+                    f"{self.folder} holds a run already; resume it, or name another "
+                    "folder."
+                )
+            stored, now = self.config(), json.loads(_to_json(config))
+            self._check_same(stored, now)
+            # An older version's run: from here on only versions that know the format
+            # read it.
+            kept = (
+                stored
+                | {key: now[key] for key in now if key not in stored}
+                | {"format": FORMAT}
+            )
+            if kept != stored:
+                self._write(path, _to_json(kept, indent=1).encode())
+        else:
+            if self.folder.exists() and any(
+                p for p in self.folder.iterdir() if not p.name.startswith(".")
+            ):
+                raise FileExistsError(
+                    f"{self.folder} is not empty and holds no run; name another folder."
+                )
+            with self._room():
+                self.folder.mkdir(parents=True, exist_ok=True)
+            self._write(path, _to_json({"format": FORMAT, **config}, indent=1).encode())
+        # What a kill left half-written.
+        for leftover in self.folder.rglob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+        target = self.folder / "splits.npz"
+        if not target.exists():
+            self._write_arrays(target, splits)
+        stored = self.splits()
+        if stored.keys() != splits.keys() or any(
+            not np.array_equal(stored[key], splits[key]) for key in splits
+        ):
+            raise ValueError(
+                f"{target} holds other index sets than this run would draw."
+            )
+
+    def exists(self) -> bool:
+        """Whether the folder holds a run."""
+        return (self.folder / "config.json").exists()
+
+    def config(self) -> dict[str, Any]:
+        """Read the configuration."""
+        path = self.folder / "config.json"
+        if not self.exists():
+            raise FileNotFoundError(
+                f"{self.folder} holds no run: there is no config.json in it."
+            )
+        try:
+            config = json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(
+                f"{path} is damaged ({error}); begin the run anew in another folder."
+            ) from error
+        found = config.get("format") if isinstance(config, dict) else None
+        if found not in _READ:
+            writer = _writer(config)
+            raise ValueError(
+                f"{path} has format {found!r}; this version reads formats "
+                f"{' and '.join(map(str, _READ))}. "
+                + (
+                    f"It was written by {writer}: read it with that."
+                    if writer
+                    else "It names no version."
+                )
+            )
+        missing = [
+            part
+            for part in ("configuration", "data", "versions")
+            if not isinstance(config.get(part), dict)
+        ]
+        if missing:
+            raise ValueError(
+                f"{path} is damaged (no {missing[0]!r}); begin the run anew in "
+                "another folder."
+            )
+        return config
+
+    def splits(self) -> dict[str, np.ndarray]:
+        """Read the index sets.
+
+        Raises
+        ------
+        ValueError
+            When an image is in training and test set at once, or an initial set is not
+            part of its training set.
+        """
+        splits = read_splits(self.folder / "splits.npz")
+        return {
+            f"{part}_{seed}": positions
+            for seed, sets in splits.items()
+            for part, positions in sets.items()
+        }
+
+    def write(self, strategy: str, seed: int, record: Round, model: Any = None) -> None:
+        """Write one round, and its model where one is given.
+
+        One that is there already stays as it is.
+        """
+        path = self._round_file(strategy, seed, record.round)
+        if path.exists():
+            return
+        content = {
+            **record.metrics,
+            "indices": record.indices.tolist(),
+            "scores": record.scores.tolist(),
+        }
+        with self._room():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if model is not None:
+                write_checkpoint(path.with_suffix(""), model, self.durable)
+        self._write(path, _to_json(content).encode())
+
+    @contextmanager
+    def writer(self) -> Iterator[Callable[[str, int, Round], None]]:
+        """Give a :meth:`write` that does not wait for the disk.
+
+        That is done while the next round is trained.
+
+        No round is written before the one before it is there, and all are there behind
+        the block. A kill or a power cut takes the round that is being written; what an
+        error of the disk was is said at the next round.
+        """
+        if not self.durable:
+            yield self.write
+            return
+        with ThreadPoolExecutor(1, "al_sklearn-store") as thread:
+            last: Future[None] | None = None
+
+            def write(strategy: str, seed: int, record: Round) -> None:
+                nonlocal last
+                if last is not None:
+                    last.result()
+                last = thread.submit(self.write, strategy, seed, record)
+
+            try:
+                yield write
+            finally:
+                if last is not None:
+                    last.result()
+
+    def read(self, strategy: str, seed: int) -> list[Round]:
+        """Read the finished rounds of a run, in order, up to the first that is missing.
+
+        See :meth:`metrics`.
+        """
+        records = []
+        for number, path, metrics in self._rounds(strategy, seed):
+            if "indices" in metrics:
+                indices, scores = metrics.pop("indices"), metrics.pop("scores")
+            else:
+                indices, scores = _read_format_1(path)
+            found = (
+                np.asarray(indices, dtype=np.int64),
+                np.asarray(scores, dtype=np.float64),
+            )
+            records.append(Round(number, *found, metrics))
+        return records
+
+    def finish(self, runs: Mapping[tuple[str, int], Sequence[Round]]) -> None:
+        """Join the metrics of a run that is over in one file; see :meth:`metrics`.
+
+        Parameters
+        ----------
+        runs : dict of (str, int) to list of Round
+            All rounds, by strategy and seed; the first ones, which strategies share,
+            under ``FIRST``.
+        """
+        path = self.folder / "metrics.jsonl"
+        if path.exists():
+            return
+        lines = [
+            _to_json({"strategy": name, "seed": seed, "metrics": record.metrics})
+            for (name, seed), records in runs.items()
+            for record in records
+        ]
+        self._write(path, "".join(f"{line}\n" for line in lines).encode())
+
+    def metrics(self, strategy: str, seed: int) -> list[dict[str, Any]]:
+        """Read the metrics of the finished rounds alone.
+
+        Where the run is over, they come from one file.
+        """
+        if self._joined:
+            return self._joined.get((strategy, seed), [])
+        found = [metrics for _, _, metrics in self._rounds(strategy, seed)]
+        for metrics in found:
+            for name in ("indices", "scores"):
+                metrics.pop(name, None)
+        return found
+
+    @cached_property
+    def _joined(self) -> dict[tuple[str, int], list[dict[str, Any]]]:
+        found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        path = self.folder / "metrics.jsonl"
+        try:
+            lines = path.read_text().splitlines()
+            # One call for all lines: a thousand runs have hundreds of thousands.
+            items = json.loads(f"[{','.join(lines)}]")
+        except FileNotFoundError:
+            return found
+        except ValueError as error:
+            raise ValueError(
+                f"{path} is damaged ({error}); remove it: the rounds are read instead."
+            ) from error
+        for line, item in zip(lines, items, strict=True):
+            metrics = _with_nan(item["metrics"]) if "null" in line else item["metrics"]
+            found.setdefault((item["strategy"], item["seed"]), []).append(metrics)
+        return found
+
+    def last(self, strategy: str, seed: int) -> dict[str, Any] | None:
+        """Read the metrics of the last round that is there.
+
+        None where there is none.
+        """
+        folder = self._run_folder(strategy, seed)
+        names = [entry.name for entry in _scan(folder) if _is_round(entry.name)]
+        return _from_json((folder / max(names)).read_text()) if names else None
+
+    def count(self, runs: Iterable[tuple[str, int]]) -> int:
+        """Count the finished rounds of several runs."""
+        return sum(
+            _is_round(entry.name)
+            for strategy, seed in runs
+            for entry in _scan(self._run_folder(strategy, seed))
+        )
+
+    def write_thumbnails(self, thumbnails: Mapping[str, np.ndarray]) -> None:
+        """Keep small images for the report."""
+        path = self.folder / "thumbnails.npz"
+        if not path.exists():
+            self._write_arrays(path, thumbnails)
+
+    def thumbnails(self) -> dict[str, np.ndarray]:
+        """Read the small images; empty where there are none."""
+        path = self.folder / "thumbnails.npz"
+        if not path.exists():
+            return {}
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+
+    def read_json(self, *parts: str) -> dict[str, Any] | None:
+        """Read a file of metrics beside the rounds; None where it is not there."""
+        path = self.folder.joinpath(*parts)
+        return _from_json(path.read_text()) if path.exists() else None
+
+    def write_json(self, metrics: Mapping[str, Any], *parts: str) -> None:
+        """Write a file of metrics beside the rounds.
+
+        One that is there stays as it is.
+        """
+        path = self.folder.joinpath(*parts)
+        if not path.exists():
+            with self._room():
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._write(path, _to_json(metrics).encode())
+
+    def lock(self) -> _Lock:
+        """Context manager that lets only one process at a time write to the run.
+
+        The system frees it at a kill.
+        """
+        return _Lock(self.folder)
+
+    def _check_same(self, stored: dict[str, Any], now: dict[str, Any]) -> None:
+        for part, what in (
+            ("configuration", "with another configuration"),
+            ("data", "on other data"),
+        ):
+            found = differences(stored[part], now[part])
+            if found:
+                raise ValueError(
+                    f"{self.folder} holds a run {what}: {'; '.join(found)}. Name "
+                    "another folder, or go on as it was "
+                    "begun (by "
+                    f"{_writer(stored) or 'a version that it does not name'})."
+                )
+        found = differences(stored["versions"], now["versions"])
+        if found:
+            warnings.warn(
+                f"The run in {self.folder} was begun with other versions: "
+                f"{'; '.join(found)}. What is resumed may "
+                "differ in the last bits from an unbroken run.",
+                stacklevel=5,
+            )
+
+    def _run_folder(self, strategy: str, seed: int) -> Path:
+        parent = (
+            self.folder / FIRST
+            if strategy == FIRST
+            else self.folder / "rounds" / slug(strategy)
+        )
+        return parent / f"seed_{seed:03d}"
+
+    def _round_file(self, strategy: str, seed: int, number: int) -> Path:
+        return self._run_folder(strategy, seed) / f"round_{number:03d}.json"
+
+    def _rounds(
+        self, strategy: str, seed: int
+    ) -> Iterator[tuple[int, Path, dict[str, Any]]]:
+        """Yield number, file and content of each finished round.
+
+        It ends before the first that is missing.
+        """
+        number = 0 if strategy == FIRST else 1
+        while True:
+            path = self._round_file(strategy, seed, number)
+            try:
+                yield number, path, _from_json(path.read_text())
+            except FileNotFoundError:
+                return
+            except ValueError as error:
+                raise ValueError(
+                    f"{path} is damaged ({error}); remove it and run the same again: "
+                    "that round is made anew."
+                ) from error
+            number += 1
+
+    def _write_arrays(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+        with self._room(), replacing(path, durable=self.durable) as file:
+            np.savez(file, **dict[str, Any](arrays))
+
+    def _write(self, path: Path, data: bytes) -> None:
+        with self._room(), replacing(path, durable=self.durable) as file:
+            file.write(data)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Say of a full disk what to do; what was written before it is whole."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise OSError(
+                error.errno,
+                f"{error.strerror}. All finished rounds are kept in {self.folder}: "
+                "make room and run the same again, "
+                "it goes on from them",
+                error.filename,
+            ) from error
+
+
+class _Lock:
+    def __init__(self, folder: Path):
+        self._path = folder / ".lock"
+        self._handle: int | None = None
+
+    def __enter__(self) -> _Lock:
+        if fcntl is None:
+            return self
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            raise RuntimeError(
+                f"Another process is writing to the run in {self._path.parent}."
+            ) from None
+        self._handle = handle
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+@cache
+def slug(name: str) -> str:
+    """Turn a strategy's name into a folder's.
+
+    Different names give different folders.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_.=+-]+", "_", name).strip("._")[:80]
+    return (
+        plain
+        if plain == name
+        else f"{plain}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
+    )
+
+
+def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except FileNotFoundError:
+        return
+
+
+def _is_round(name: str) -> bool:
+    return name.startswith("round_") and name.endswith(".json")
+
+
+def _read_format_1(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    arrays = path.with_suffix(".npz")
+    try:
+        content: Any = read_numpy(arrays)
+        return content["indices"], content["scores"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{arrays} is missing or damaged ({error}); remove {path.name} beside it "
+            "and run the same again: that "
+            "round is made anew."
+        ) from error
+
+
+def _writer(config: Any) -> str:
+    """Say which version wrote a configuration; empty where it does not say."""
+    versions = config.get("versions") if isinstance(config, dict) else None
+    made = versions.get("al-sklearn") if isinstance(versions, dict) else None
+    return f"al-sklearn {made}" if made else ""
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    """JSON with null for NaN, which is not JSON.
+
+    ``repr`` of a float keeps every bit.
+    """
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, Mapping):
+            return {key: plain(part) for key, part in item.items()}
+        if isinstance(item, (list, tuple)):
+            return [plain(part) for part in item]
+        return None if isinstance(item, float) and math.isnan(item) else item
+
+    text = json.dumps(value, indent=indent)
+    # Most have none; walking through everything takes longer than writing it.
+    return json.dumps(plain(value), indent=indent) if "NaN" in text else text
+
+
+def _from_json(text: str) -> dict[str, Any]:
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds {type(content).__name__}, not an object")
+    return _with_nan(content) if "null" in text else content
+
+
+def _with_nan(metrics: dict[str, Any]) -> dict[str, Any]:
+    def numbers(item: Any) -> Any:
+        if isinstance(item, list):
+            return [numbers(part) for part in item]
+        return math.nan if item is None else item
+
+    return {key: numbers(item) for key, item in metrics.items()}

@@ -1,0 +1,254 @@
+"""What a run was made of, as plain JSON.
+
+Its configuration, its data, the versions it ran on.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import types
+from collections.abc import Mapping
+from typing import Any, Final
+
+import joblib
+import numpy as np
+import scipy.sparse as sp
+import torch
+from joblib.hashing import NumpyHasher
+from sklearn.base import BaseEstimator
+
+from al_sklearn.rows._rows import RowView, iter_chunks, n_rows, take_rows
+
+_PACKAGES: Final = (
+    "al-sklearn",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "skorch",
+    "modAL-python",
+    "joblib",
+)
+# Above this, data that is not in memory is known by a sample of its rows: reading 100
+# GB to resume a run is absurd.
+WHOLE_BYTES: Final = 2**30
+_SAMPLE_ROWS: Final = 256
+_CHUNK_ROWS: Final = 4096
+
+
+def describe(value: Any) -> Any:
+    """Say what a parameter is in plain JSON, the same in every process.
+
+    Estimators are said by class and parameters, functions by name (those without an
+    importable name by their code), arrays by shape, type and hash.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return [describe(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, functools.partial):
+        return {
+            "partial": describe(value.func),
+            "args": describe(value.args),
+            "keywords": describe(value.keywords),
+        }
+    if isinstance(value, (types.FunctionType, types.MethodType)):
+        return _describe_function(value)
+    if isinstance(value, (type, types.BuiltinFunctionType, np.ufunc)):
+        name = getattr(value, "__qualname__", value)
+        return f"{getattr(value, '__module__', '')}.{name}"
+    if isinstance(value, BaseEstimator) or (
+        hasattr(value, "get_params") and not isinstance(value, type)
+    ):
+        return {
+            "class": describe(type(value)),
+            **describe(value.get_params(deep=False)),
+        }
+    if isinstance(value, torch.nn.Module):
+        state = {name: _hash(tensor) for name, tensor in value.state_dict().items()}
+        return {"class": describe(type(value)), "module": repr(value), "state": state}
+    if isinstance(value, (np.ndarray, torch.Tensor)) or sp.issparse(value):
+        return fingerprint(value)
+    if isinstance(value, (torch.dtype, torch.device, np.dtype)):
+        return str(value)
+    if isinstance(value, (np.random.Generator, np.random.RandomState)):
+        return joblib.hash(value)
+    attributes = vars(value) if hasattr(value, "__dict__") else repr(value)
+    return {"class": describe(type(value)), "attributes": describe(attributes)}
+
+
+def fingerprint(X: Any) -> dict[str, Any]:
+    """Know data again: kind, shape, type and a hash.
+
+    Everything in memory is hashed whole, and so are files mapped into memory up to 1
+    GiB; larger ones, and torch data sets, by up to 256 rows spread evenly.
+    """
+    if isinstance(X, Mapping):
+        return {str(key): fingerprint(part) for key, part in X.items()}
+    n = n_rows(X)
+    known: dict[str, Any] = {"rows": n}
+    if hasattr(X, "shape"):
+        known["shape"] = [int(size) for size in X.shape]
+    if hasattr(X, "dtype"):
+        known["dtype"] = str(X.dtype)
+    digest = hashlib.blake2b(digest_size=16)
+    if sp.issparse(X):
+        matrix = sp.csr_array(X)
+        for part in (matrix.indptr, matrix.indices, matrix.data):
+            digest.update(_bytes_of(part))
+    elif isinstance(X, (list, tuple)) or hasattr(X, "iloc") or _holds_objects(X):
+        digest.update(_hash_object(list(X) if isinstance(X, tuple) else X).encode())
+    elif isinstance(X, torch.utils.data.Dataset) or type(X).__name__ == "SliceDataset":
+        for i in _spread(n):
+            digest.update(_hash_object(X[int(i)]).encode())
+    elif _bytes(X) > WHOLE_BYTES and not _in_memory(X):
+        digest.update(_bytes_of(take_rows(X, _spread(n))))
+    else:
+        for _, rows in iter_chunks(X, _CHUNK_ROWS):
+            digest.update(_bytes_of(rows))
+    return known | {"hash": digest.hexdigest()}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def differences(stored: Any, now: Any, where: str = "") -> list[str]:
+    """Name what differs between two plain JSON values, one short sentence each."""
+    if isinstance(stored, dict) and isinstance(now, dict):
+        found = []
+        for key in [*stored, *(key for key in now if key not in stored)]:
+            inside = f"{where}.{key}" if where else str(key)
+            if key not in stored or key not in now:
+                was, is_now = (
+                    _short(known[key]) if key in known else "not there"
+                    for known in (stored, now)
+                )
+                found.append(f"{inside} was {was}, is {is_now}")
+            else:
+                found += differences(stored[key], now[key], inside)
+        return found
+    if stored != now:
+        return [f"{where} was {_short(stored)}, is {_short(now)}"]
+    return []
+
+
+def _describe_function(function: Any, outer: tuple[Any, ...] = ()) -> Any:
+    name = f"{function.__module__}.{function.__qualname__}"
+    if function.__module__ != "__main__" and "<" not in function.__qualname__:
+        return name
+    # No importable name: a lambda, a function inside another, a script's own. Its code
+    # says what it does.
+    described = {
+        "function": function.__qualname__,
+        "code": _code_hash(function.__code__),
+    }
+    # What it was made with decides what it does as well.
+    if function.__defaults__ or function.__kwdefaults__:
+        described["defaults"] = [
+            describe(function.__defaults__),
+            describe(function.__kwdefaults__),
+        ]
+    inside = (*outer, function)
+    enclosed = {}
+    for key, cell in zip(
+        function.__code__.co_freevars, function.__closure__ or (), strict=True
+    ):
+        value = cell.cell_contents
+        if isinstance(value, types.FunctionType):
+            # A function that calls itself, or one that calls it, is described once.
+            enclosed[key] = (
+                value.__qualname__
+                if value in inside
+                else _describe_function(value, inside)
+            )
+        else:
+            enclosed[key] = describe(value)
+    return described | ({"encloses": enclosed} if enclosed else {})
+
+
+def _code_hash(code: types.CodeType) -> str:
+    constants = [
+        _code_hash(c) if isinstance(c, types.CodeType) else c for c in code.co_consts
+    ]
+    text = repr((code.co_code, constants, code.co_names))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _hash(array: np.ndarray | torch.Tensor) -> str:
+    return hashlib.blake2b(_bytes_of(array), digest_size=8).hexdigest()
+
+
+class ObjectHasher(NumpyHasher):
+    """joblib's hash, with tensors known by their values.
+
+    Torch pickles them differently in every process.
+    """
+
+    def save(self, obj: Any) -> None:
+        """Take in an object, and whatever it holds."""
+        if isinstance(obj, torch.Tensor):
+            obj = "tensor", str(obj.dtype), tuple(obj.shape), _hash(obj)
+        super().save(obj)
+
+
+def _hash_object(value: Any) -> str:
+    return ObjectHasher("md5").hash(value)
+
+
+def _bytes_of(rows: Any) -> memoryview:
+    """Look at an array's bytes without copying them, where they lie in order."""
+    if isinstance(rows, torch.Tensor):
+        rows = rows.detach().cpu()
+        # numpy has no bfloat16.
+        rows = (
+            rows.contiguous().view(torch.int16)
+            if rows.dtype == torch.bfloat16
+            else rows
+        ).numpy()
+    return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
+
+
+def _holds_objects(X: Any) -> bool:
+    return isinstance(X, np.ndarray) and X.dtype.kind in "OUS"
+
+
+def _spread(n: int) -> np.ndarray:
+    return np.unique(np.linspace(0, n - 1, min(n, _SAMPLE_ROWS)).astype(np.int64))
+
+
+def _bytes(X: Any) -> int:
+    return int(np.prod(X.shape, dtype=np.int64)) * getattr(
+        getattr(X, "dtype", None), "itemsize", 8
+    )
+
+
+def _in_memory(X: Any) -> bool:
+    base = X.base if isinstance(X, RowView) else X
+    return isinstance(base, torch.Tensor) or (
+        isinstance(base, np.ndarray) and not isinstance(base, np.memmap)
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"

@@ -1,0 +1,385 @@
+"""Index sets as files: which positions are labelled and which are not.
+
+Further sets are those for validation and for testing.
+
+The one place that reads, writes and checks them, for data sets and for experiments.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from al_sklearn._core.files import replacing
+from al_sklearn.rows._numpy_files import read_numpy
+
+# How TorchAL and those that follow it name their files.
+TORCHAL_FILES: Final = {
+    "lSet": "labelled",
+    "uSet": "unlabelled",
+    "valSet": "validation",
+    "testSet": "test",
+}
+_SPLIT_PARTS = ("train", "test", "initial")
+_SUFFIXES = (".npz", ".json", ".txt", ".csv", ".npy")
+
+
+def check_index_sets(
+    sets: Mapping[str, Any],
+    n: int | None = None,
+    *,
+    nested: Mapping[str, str] | None = None,
+    where: str = "The index sets",
+) -> dict[str, np.ndarray]:
+    """Check that index sets are sets, and share no position.
+
+    Parameters
+    ----------
+    sets : dict of int sequences
+        Positions by name.
+    n : int, optional
+        Number of images, to check the positions against.
+    nested : dict, optional
+        ``{"initial": "train"}`` says that one set is part of another instead.
+    where : str
+        What the messages begin with.
+
+    Returns
+    -------
+    dict of int64 arrays
+        In the order that they were given.
+
+    Raises
+    ------
+    ValueError
+        When a position is no integer, negative, not below ``n``, twice in a set, or in
+        two sets.
+    """
+    nested = nested or {}
+    arrays = {
+        str(name): _positions(values, f"{where}: {name!r}", n)
+        for name, values in sets.items()
+    }
+    for inner, outer in nested.items():
+        strange = np.setdiff1d(arrays[inner], arrays[outer])
+        if strange.size:
+            raise ValueError(
+                f"{where}: {inner!r} is no part of {outer!r}; position {strange[0]} "
+                "is not in it."
+            )
+    free = [name for name in arrays if name not in nested]
+    together = (
+        np.concatenate([arrays[name] for name in free])
+        if free
+        else np.empty(0, np.int64)
+    )
+    values, counts = np.unique(together, return_counts=True)
+    if (counts > 1).any():
+        shared = values[counts > 1]
+        names = [name for name in free if np.isin(shared[0], arrays[name])]
+        raise ValueError(
+            f"{where}: {' and '.join(map(repr, names))} share positions "
+            f"({shared.size} in all, {shared[0]} is the "
+            "first); each position belongs to one of them."
+        )
+    return arrays
+
+
+def read_index_sets(
+    path: str | os.PathLike[str], n: int | None = None
+) -> dict[str, np.ndarray]:
+    """Read index sets.
+
+    Parameters
+    ----------
+    path : path
+        ``.npz`` (an array a set), ``.json`` (a list a set), ``.csv`` (columns ``index``
+        and ``set``), ``.txt`` (a position a line, below lines ``# name``; without
+        these, one set with the file's name), ``.npy`` (one set with the file's name),
+        or a folder of ``.npy`` files. TorchAL's ``lSet``, ``uSet``, ``valSet`` and
+        ``testSet`` become ``labelled``, ``unlabelled``, ``validation`` and ``test``.
+    n : int, optional
+        Number of images, to check the positions against.
+
+    Returns
+    -------
+    dict of int64 arrays
+        In the order of the file: that of labelled positions is the order they came in.
+
+    Raises
+    ------
+    ValueError
+        When sets share a position, or one is no set of positions; when a file is
+        damaged, or needs pickle (it is said how to convert it).
+    FileNotFoundError
+        When there is no such file, or a folder has none of TorchAL's.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> sets = {"labelled": [4, 1], "test": [0]}
+    >>> path = write_index_sets(tempfile.mkdtemp() + "/sets.json", sets)
+    >>> read_index_sets(path)
+    {'labelled': array([4, 1]), 'test': array([0])}
+    """
+    path = Path(path)
+    if path.is_dir():
+        sets = {
+            name: read_numpy(path / f"{file}.npy")
+            for file, name in TORCHAL_FILES.items()
+            if _there(path, file)
+        }
+        if not sets:
+            raise FileNotFoundError(
+                f"{path} has none of "
+                f"{', '.join(f'{file}.npy' for file in TORCHAL_FILES)}."
+            )
+    else:
+        if path.suffix not in _SUFFIXES:
+            raise ValueError(
+                f"{path}: index sets are read from {', '.join(_SUFFIXES)} or a folder "
+                "of .npy files."
+            )
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no file of index sets {path}.")
+        sets = _READERS[path.suffix](path)
+    return check_index_sets(sets, n, where=str(path))
+
+
+def read_splits(path: str | os.PathLike[str]) -> dict[int, dict[str, np.ndarray]]:
+    """Read the ``splits.npz`` of a run.
+
+    What each seed trained on, began with and was tested on.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict of dicts
+        By seed: ``train``, ``test`` (empty where the run had a test set of its own),
+        ``initial``, part of ``train``, and ``validation`` where there was one.
+
+    Raises
+    ------
+    ValueError
+        When an image is in training and test set at once, an initial set is not part of
+        its training set, or the file is damaged or no run's.
+    """
+    content = _from_npz(Path(path))
+    seeds = sorted(
+        {
+            int(key.rpartition("_")[2])
+            for key in content
+            if key.rpartition("_")[2].isdecimal()
+        }
+    )
+    splits = {}
+    for seed in seeds:
+        missing = [part for part in _SPLIT_PARTS if f"{part}_{seed}" not in content]
+        if missing:
+            raise ValueError(
+                f"{path} has no {missing[0]}_{seed}: it is no whole splits.npz of a "
+                "run."
+            )
+        sets = {part: content[f"{part}_{seed}"] for part in _SPLIT_PARTS}
+        if f"validation_{seed}" in content:
+            sets["validation"] = content[f"validation_{seed}"]
+        splits[seed] = check_index_sets(
+            sets, nested={"initial": "train"}, where=f"{path}, seed {seed}"
+        )
+    if not splits:
+        raise ValueError(
+            f"{path} is no splits.npz of a run; it has {', '.join(content)}."
+        )
+    return splits
+
+
+def write_index_sets(
+    path: str | os.PathLike[str], sets: Mapping[str, Any], n: int | None = None
+) -> Path:
+    """Write index sets, whole or not at all; :func:`read_index_sets` reads them.
+
+    Parameters
+    ----------
+    path : path
+        ``.npz``, ``.json``, ``.csv`` or ``.txt``; a name without suffix is a folder in
+        TorchAL's layout.
+    sets : dict of int sequences
+    n : int, optional
+        Number of images, to check the positions against.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        When sets share a position, or TorchAL has no name for one.
+    """
+    path = Path(path)
+    arrays = check_index_sets(sets, n)
+    if not path.suffix:
+        return _write_torchal(path, arrays)
+    if path.suffix not in _SUFFIXES or path.suffix == ".npy":
+        raise ValueError(
+            f"{path}: index sets are written as .npz, .json, .csv, .txt, or a folder "
+            "without suffix."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npz":
+        with replacing(path) as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        return path
+    if path.suffix == ".json":
+        text = json.dumps(
+            {name: positions.tolist() for name, positions in arrays.items()}
+        )
+    elif path.suffix == ".txt":
+        text = "".join(
+            f"# {name}\n" + "".join(f"{i}\n" for i in values.tolist())
+            for name, values in arrays.items()
+        )
+    else:
+        buffer = io.StringIO(newline="")
+        writer = csv.writer(buffer)
+        writer.writerow(("index", "set"))
+        writer.writerows(
+            (i, name) for name, values in arrays.items() for i in values.tolist()
+        )
+        text = buffer.getvalue()
+    with replacing(path) as file:
+        file.write(text.encode())
+    return path
+
+
+def _write_torchal(folder: Path, arrays: Mapping[str, np.ndarray]) -> Path:
+    names = {name: file for file, name in TORCHAL_FILES.items()}
+    unknown = sorted(set(arrays) - set(names))
+    if unknown:
+        raise ValueError(
+            f"TorchAL's layout has {', '.join(names)}; it has no file for "
+            f"{unknown[0]!r}."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, positions in arrays.items():
+        with replacing(folder / f"{names[name]}.npy") as file:
+            np.save(file, positions, allow_pickle=False)
+    return folder
+
+
+def _there(folder: Path, file: str) -> bool:
+    return (folder / f"{file}.npy").is_file()
+
+
+def _from_npz(path: Path) -> dict[str, Any]:
+    content = read_numpy(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds one array: name it .npy.")
+    return content
+
+
+def _from_npy(path: Path) -> dict[str, Any]:
+    return {TORCHAL_FILES.get(path.stem, path.stem): read_numpy(path)}
+
+
+def _from_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no whole JSON file ({error}).") from error
+    if isinstance(content, list):
+        return {path.stem: content}
+    if not isinstance(content, dict) or not all(
+        isinstance(value, list) for value in content.values()
+    ):
+        raise ValueError(
+            f'{path} must hold a list of positions for each name, as {{"labelled": '
+            "[4, 1]}."
+        )
+    return content
+
+
+def _from_text(path: Path) -> dict[str, Any]:
+    sets: dict[str, list[int]] = {}
+    name = path.stem
+    for number, line in enumerate(
+        path.read_text(encoding="utf-8-sig").splitlines(), start=1
+    ):
+        if line.lstrip().startswith("#"):
+            name = line.lstrip("# \t").strip()
+            if name in sets:
+                raise ValueError(
+                    f"{path}, line {number}: the set {name!r} comes twice."
+                )
+            sets[name] = []
+            continue
+        for word in line.replace(",", " ").split():
+            sets.setdefault(name, []).append(_integer(word, path, number))
+    return sets
+
+
+def _from_csv(path: Path) -> dict[str, Any]:
+    sets: dict[str, list[int]] = {}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        missing = {"index", "set"} - set(rows.fieldnames or ())
+        if missing:
+            raise ValueError(
+                f"{path} lacks the column {min(missing)!r}; it has "
+                f"{', '.join(rows.fieldnames or ())}."
+            )
+        for row in rows:
+            sets.setdefault(row["set"] or "", []).append(
+                _integer(row["index"] or "", path, rows.line_num)
+            )
+    return sets
+
+
+_READERS = {
+    ".npz": _from_npz,
+    ".npy": _from_npy,
+    ".json": _from_json,
+    ".txt": _from_text,
+    ".csv": _from_csv,
+}
+
+
+def _integer(word: str, path: Path, line: int) -> int:
+    if not word.strip().isdecimal():
+        raise ValueError(
+            f"{path}, line {line}: {word!r} is no position; they are whole numbers "
+            "from 0."
+        )
+    return int(word)
+
+
+def _positions(values: Any, what: str, n: int | None) -> np.ndarray:
+    array = np.asarray(values)
+    if array.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"{what} must be a list of positions, it is {array.dtype} of shape "
+            f"{array.shape}."
+        )
+    array = array.astype(np.int64)
+    if array.min() < 0 or (n is not None and array.max() >= n):
+        limit = "0 on" if n is None else f"0 to {n - 1}"
+        raise ValueError(
+            f"{what} has positions from {array.min()} to {array.max()}; allowed is "
+            f"{limit}."
+        )
+    unique, counts = np.unique(array, return_counts=True)
+    if len(unique) != len(array):
+        raise ValueError(f"{what} has position {unique[counts > 1][0]} twice.")
+    return array

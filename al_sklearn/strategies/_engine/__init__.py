@@ -1,0 +1,4 @@
+"""What measures and selectors are made of.
+
+Arrays, distances, products, greedy choices.
+"""

@@ -1,0 +1,294 @@
+"""Measures: arrays in, one utility per candidate out, higher = ask first.
+
+Most take class probabilities ``(n, C)``, or posterior samples ``(T, n, C)``, as an
+ndarray or a torch tensor on any device, and give ``(n,)`` of the same kind; others take
+activations or embeddings. Values are read in blocks that stay in cache, sums are made
+in float64 where they decide, and ``0 · log 0 = 0``. The caller's array is never written
+to.
+
+Examples
+--------
+>>> import numpy as np
+>>> proba = np.array([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.4, 0.3, 0.3]])
+>>> least_confidence(proba)
+array([0. , 0.5, 0.6])
+>>> margin(proba)
+array([0. , 1. , 0.9])
+>>> entropy(proba).round(3)
+array([0.   , 0.693, 1.089])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from al_sklearn._core.checks import unknown_name
+from al_sklearn.strategies._engine import arrays as blocks
+from al_sklearn.strategies._engine import kernels as _kernels
+from al_sklearn.strategies._engine.density_clusters import glosh
+from al_sklearn.strategies.measures._activation_ranks import outliers_max, outliers_mean
+from al_sklearn.strategies.measures._density import (
+    density_weighted,
+    information_density,
+)
+from al_sklearn.strategies.measures._disagreement import disagreement
+from al_sklearn.strategies.measures._distance_to_mean import (
+    distance_to_mean,
+    least_distance,
+)
+from al_sklearn.strategies.measures._flips import class_means, flip_distance, flipped
+from al_sklearn.strategies.measures._losses import input_gradient, true_loss
+from al_sklearn.strategies.measures._samples import (
+    bald,
+    consensus_entropy,
+    epig,
+    kl_disagreement,
+    max_entropy,
+    mean_std,
+    variation_ratio,
+    vote_entropy,
+    vote_shares,
+)
+from al_sklearn.strategies.measures._temperature import (
+    at_temperature,
+    calibrated_temperature,
+)
+
+__all__ = [
+    "MEASURES",
+    "at_temperature",
+    "bald",
+    "calibrated_temperature",
+    "class_means",
+    "consensus_entropy",
+    "density_weighted",
+    "disagreement",
+    "distance_to_mean",
+    "entropy",
+    "entropy_pt",
+    "epig",
+    "flip_distance",
+    "flipped",
+    "get_measure",
+    "glosh",
+    "information_density",
+    "input_gradient",
+    "kl_disagreement",
+    "least_confidence",
+    "least_confidence_pt",
+    "least_distance",
+    "margin",
+    "margin_pt",
+    "max_entropy",
+    "mean_std",
+    "outliers_max",
+    "outliers_mean",
+    "ratio",
+    "ratio_pt",
+    "true_loss",
+    "variation_ratio",
+    "vote_entropy",
+    "vote_shares",
+]
+
+
+def _two_largest(proba: Any) -> tuple[Any, Any]:
+    """Largest and second largest of every row of a tensor.
+
+    With one class the second is 0.
+    """
+    if proba.shape[1] == 1:
+        return proba[:, 0], proba[:, 0] * 0
+    top = proba.topk(2, dim=1).values
+    return top[:, 0], top[:, 1]
+
+
+def least_confidence(proba: Any, *, normalize: bool = False) -> Any:
+    """One minus the largest probability (Lewis & Gale, SIGIR 1994).
+
+    Parameters
+    ----------
+    proba : array or tensor of shape (n, C)
+        Class probabilities.
+    normalize : bool, default=False
+        Scale by C / (C - 1), so that the uniform distribution gives 1.
+
+    Returns
+    -------
+    utilities : array or tensor of shape (n,)
+        From 0 to 1 - 1/C (to 1 when normalised).
+
+    Raises
+    ------
+    ValueError
+        For another shape, or NaN.
+    """
+    proba = blocks.check(proba, 2, "proba")
+    n_classes = proba.shape[1]
+    scale = n_classes / (n_classes - 1) if normalize and n_classes > 1 else 1
+
+    def change(largest: Any) -> Any:
+        largest *= -1
+        largest += 1
+        if scale != 1:
+            largest *= scale
+        return largest
+
+    return blocks.per_row(
+        proba, lambda p: _kernels.of_largest(p, change), lambda p: change(p.amax(1))
+    )
+
+
+def margin(proba: Any) -> Any:
+    """One minus the difference of the two largest probabilities.
+
+    The measure is that of Scheffer et al., IDA 2001.
+
+    Parameters
+    ----------
+    proba : array or tensor of shape (n, C)
+        Class probabilities.
+
+    Returns
+    -------
+    utilities : array or tensor of shape (n,)
+        From 0 (one class has all) to 1 (two classes tie).
+
+    Raises
+    ------
+    ValueError
+        For another shape, or NaN.
+    """
+    proba = blocks.check(proba, 2, "proba")
+
+    def of(first: Any, second: Any) -> Any:
+        return 1 - (first - second)
+
+    return blocks.per_row(
+        proba, lambda p: _kernels.of_two_largest(p, of), lambda p: of(*_two_largest(p))
+    )
+
+
+def ratio(proba: Any) -> Any:
+    """Second largest probability divided by the largest.
+
+    Parameters
+    ----------
+    proba : array or tensor of shape (n, C)
+        Class probabilities.
+
+    Returns
+    -------
+    utilities : array or tensor of shape (n,)
+        From 0 to 1; a row of zeros, which is no distribution, counts as a tie: 1.
+
+    Raises
+    ------
+    ValueError
+        For another shape, or NaN.
+    """
+    proba = blocks.check(proba, 2, "proba")
+
+    def of(first: Any, second: Any) -> Any:
+        safe = first + (first == 0)
+        return second / safe + (first == 0)
+
+    return blocks.per_row(
+        proba, lambda p: _kernels.of_two_largest(p, of), lambda p: of(*_two_largest(p))
+    )
+
+
+def entropy(proba: Any, *, normalize: bool = False) -> Any:
+    """Shannon entropy -Σ p ln p, in nats (Shannon 1948; Dagan & Engelson, ICML 1995).
+
+    Parameters
+    ----------
+    proba : array or tensor of shape (n, C)
+        Class probabilities; exact zeros add nothing.
+    normalize : bool, default=False
+        Divide by ln C, so that the uniform distribution gives 1.
+
+    Returns
+    -------
+    utilities : array or tensor of shape (n,)
+        From 0 to ln C (to 1 when normalised).
+
+    Raises
+    ------
+    ValueError
+        For another shape, or NaN.
+    """
+    proba = blocks.check(proba, 2, "proba")
+    n_classes = proba.shape[1]
+    scale = 1 / float(np.log(n_classes)) if normalize and n_classes > 1 else 1
+
+    def on_host(p: Any) -> Any:
+        entropies = _kernels.row_entropy(p)
+        if scale != 1:
+            entropies *= p.dtype.type(scale)
+        return entropies
+
+    def on_tensor(p: Any) -> Any:
+        return (blocks.tensor_entropy(p) * scale).to(p.dtype)
+
+    return blocks.per_row(proba, on_host, on_tensor)
+
+
+# The names that measures of tensors have elsewhere: every measure takes both, and
+# answers on the tensor's device.
+least_confidence_pt, margin_pt, ratio_pt, entropy_pt = (
+    least_confidence,
+    margin,
+    ratio,
+    entropy,
+)
+
+
+def get_measure(name: str, of: str | None = "proba") -> Callable[..., Any]:
+    """Find a measure by its name.
+
+    Parameters
+    ----------
+    name : str
+        As it is called here.
+    of : {"proba", "samples"} or None, default="proba"
+        Whether of class probabilities (n, C) or of posterior samples (T, n, C); either
+        with None.
+
+    Raises
+    ------
+    ValueError
+        When there is none of that name; those that exist are listed.
+    """
+    if of is not None and of not in MEASURES:
+        raise unknown_name("kind of input", of, MEASURES)
+    known = {
+        key: measure
+        for kind in MEASURES
+        if of in (None, kind)
+        for key, measure in MEASURES[kind].items()
+    }
+    if name not in known:
+        raise unknown_name("measure", name, known)
+    return known[name]
+
+
+# By what they take: class probabilities (n, C), or posterior samples (T, n, C).
+MEASURES: dict[str, dict[str, Callable[..., Any]]] = {
+    "proba": {m.__name__: m for m in (least_confidence, margin, ratio, entropy)},
+    "samples": {
+        m.__name__: m
+        for m in (
+            max_entropy,
+            bald,
+            mean_std,
+            variation_ratio,
+            vote_entropy,
+            consensus_entropy,
+            kl_disagreement,
+        )
+    },
+}

@@ -1,0 +1,555 @@
+"""Strategies on embeddings; they work without a single label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+
+from al_sklearn import inference
+from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.random import RandomState, as_generator, as_seed
+from al_sklearn.rows import n_rows, take_rows, with_labels
+from al_sklearn.strategies import measures, selectors
+from al_sklearn.strategies._engine.top_k import top_k
+from al_sklearn.strategies._registry import Chosen, query_strategy
+
+# Balls of ProbCover need a number of clusters where no classifier says how many classes
+# there are.
+_N_CLUSTERS = 10
+
+
+def _embed_labelled(
+    classifier: Any, X_labelled: Any, layer: str | None
+) -> np.ndarray | None:
+    """Embeddings of what is labelled, or None."""
+    rows, _ = inference.labelled_data(classifier, X_labelled)
+    return (
+        None
+        if rows is None or n_rows(rows) == 0
+        else inference.embed(classifier, rows, layer)
+    )
+
+
+@query_strategy(
+    family="geometric",
+    needs=("embeddings", "labelled"),
+    reference="Sener & Savarese, ICLR 2018",
+    cost="O(n (l + b) d) at most; lazily O(n l d)",
+    aliases=("k_center_greedy",),
+)
+def coreset(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    metric: str = "euclidean",
+    weight_by: str | None = None,
+    layer: str | None = None,
+    X_labelled: Any = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates that cover the pool.
+
+    K-center greedy on embeddings, from what is labelled.
+
+    Parameters
+    ----------
+    metric : {"euclidean", "manhattan", "cosine"}
+        Distance between embeddings.
+    weight_by : str, optional
+        Name of a measure of probabilities (``"margin"``, ``"entropy"``, …) that
+        multiplies the distances.
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+    X_labelled : rows, optional
+        What is labelled already; ``classifier.X_training`` by default. Without any, the
+        first pick is the candidate nearest the mean.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.k_center : the selector.
+    """
+    # The measure is looked up first: a wrong name should not cost a pass over the pool.
+    measure = None if weight_by is None else measures.get_measure(weight_by)
+    weights = (
+        None if measure is None else measure(inference.predict_proba(classifier, X))
+    )
+    return selectors.k_center(
+        inference.embed(classifier, X, layer),
+        n_instances,
+        labelled=_embed_labelled(classifier, X_labelled, layer),
+        metric=metric,
+        weights=weights,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+
+
+@query_strategy(
+    family="geometric",
+    needs=("proba", "embeddings", "labelled"),
+    reference="-",
+    cost="O(n d b / n_neighbors + l C)",
+)
+def k_nearest(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    n_neighbors: int = 5,
+    uncertainty: str = "margin",
+    metric: str = "euclidean",
+    layer: str | None = None,
+    X_labelled: Any = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Nearest neighbours of the labelled rows of which the classifier is least sure.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=5
+        How many each labelled row gives in its turn.
+    uncertainty : str, default="margin"
+        Name of the measure of probabilities that orders the labelled rows.
+    metric : {"euclidean", "manhattan", "cosine"}
+        Distance between embeddings.
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+    X_labelled : rows, optional
+        What is labelled already; ``classifier.X_training`` by default. Without any, the
+        neighbours are those of the mean embedding.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.k_nearest : the selector.
+    """
+    measure = measures.get_measure(uncertainty)
+    rows, _ = inference.labelled_data(classifier, X_labelled)
+    embeddings = inference.embed(classifier, X, layer)
+    if rows is None or n_rows(rows) == 0:
+        seeds, utilities = embeddings.mean(axis=0, dtype=np.float64)[None], None
+    else:
+        seeds = inference.embed(classifier, rows, layer)
+        utilities = measure(inference.predict_proba(classifier, rows))
+    return selectors.k_nearest(
+        embeddings,
+        n_instances,
+        labelled=seeds,
+        utilities=utilities,
+        n_neighbors=n_neighbors,
+        metric=metric,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+
+
+@query_strategy(family="geometric", needs=("embeddings",), reference="-", cost="O(n d)")
+def centre_of_gravity(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    metric: str = "euclidean",
+    order: str = "farthest",
+    layer: str | None = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates farthest from (or nearest to) the mean embedding of the pool.
+
+    Parameters
+    ----------
+    metric : {"euclidean", "manhattan", "cosine"}
+        Distance between embeddings.
+    order : {"farthest", "nearest"}
+        Which come first; for the nearest the scores are negative distances.
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+
+    See Also
+    --------
+    al_sklearn.strategies.measures.distance_to_mean : the scores.
+    """
+    if order not in ("farthest", "nearest"):
+        raise unknown_name("order", order, ("farthest", "nearest"))
+    distances = measures.distance_to_mean(
+        inference.embed(classifier, X, layer), metric=metric
+    )
+    scores = distances if order == "farthest" else -distances
+    return top_k(
+        scores,
+        n_instances,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+
+
+@query_strategy(
+    family="geometric",
+    needs=("embeddings",),
+    reference="Zhdanov, 2019, without its weights",
+    cost="O(n b d) an iteration of k-means",
+)
+def kmeans_sampling(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    layer: str | None = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidate nearest the centre of each k-means cluster.
+
+    There are as many clusters as candidates asked for.
+
+    Parameters
+    ----------
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.kmeans_sampling : the selector.
+    """
+    return selectors.kmeans_sampling(
+        inference.embed(classifier, X, layer),
+        n_instances,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+
+
+@query_strategy(
+    family="geometric",
+    needs=("embeddings", "labelled"),
+    reference="Hacohen, Dekel & Weinshall, ICML 2022",
+    cost="O((n + l) min(l + b, 500) d) an iteration of k-means",
+)
+def typiclust(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    max_clusters: int = 500,
+    layer: str | None = None,
+    X_labelled: Any = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Most typical candidate of each cluster, the least labelled first (TypiClust).
+
+    The clusters in which least is labelled come first.
+
+    Parameters
+    ----------
+    max_clusters : int, default=500
+        At most so many clusters; there are ``min(l + n_instances, max_clusters)``.
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+    X_labelled : rows, optional
+        What is labelled already; ``classifier.X_training`` by default.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.typiclust : the selector.
+    """
+    return selectors.typiclust(
+        inference.embed(classifier, X, layer),
+        n_instances,
+        labelled=_embed_labelled(classifier, X_labelled, layer),
+        max_clusters=max_clusters,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+
+
+@query_strategy(
+    family="geometric",
+    needs=("embeddings", "labelled"),
+    reference="Yehuda, Dekel, Hacohen & Weinshall, NeurIPS 2022",
+    cost="O(n min(n, 50,000) d)",
+)
+def probcover(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    radius: float | None = None,
+    purity: float = 0.95,
+    n_clusters: int | None = None,
+    layer: str | None = None,
+    X_labelled: Any = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates whose balls of one radius cover most of the pool (ProbCover).
+
+    Parameters
+    ----------
+    radius : float, optional
+        Of the balls, in distance of normalised embeddings (0 to 2); by default the
+        largest at which ``purity`` of the balls hold points of one k-means cluster
+        alone.
+    purity : float, default=0.95
+        See ``radius``.
+    n_clusters : int, optional
+        Number of those clusters; by default as many as there are classes, or 10 without
+        a classifier.
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+    X_labelled : rows, optional
+        What is labelled already; ``classifier.X_training`` by default.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.probcover : the selector.
+    al_sklearn.strategies.selectors.purity_radius : the radius.
+    """
+    if n_clusters is None:
+        n_clusters = (
+            _N_CLUSTERS
+            if classifier is None
+            else max(2, len(inference.classes_of(classifier)))
+        )
+    return selectors.probcover(
+        inference.embed(classifier, X, layer),
+        n_instances,
+        labelled=_embed_labelled(classifier, X_labelled, layer),
+        radius=radius,
+        purity=purity,
+        n_clusters=n_clusters,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+
+
+@query_strategy(
+    family="geometric",
+    needs=("embeddings", "labelled"),
+    reference="Bae, Noh & Sutherland, ECCV 2024",
+    cost="O(n m d log b), m = max(2,000, 4 b) reference points",
+)
+def max_herding(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    bandwidth: float = 1.0,
+    n_reference: int | None = None,
+    layer: str | None = None,
+    X_labelled: Any = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates that add most to the kernel coverage of the pool (MaxHerding).
+
+    Parameters
+    ----------
+    bandwidth : float, default=1.0
+        Width of the kernel, in distance of normalised embeddings.
+    n_reference : int, optional
+        Coverage is averaged over a random sample of so many candidates; by default
+        2,000, or four times ``n_instances`` where that is more.
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+    X_labelled : rows, optional
+        What is labelled already; ``classifier.X_training`` by default.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.max_herding : the selector.
+    """
+    return selectors.max_herding(
+        inference.embed(classifier, X, layer),
+        n_instances,
+        labelled=_embed_labelled(classifier, X_labelled, layer),
+        bandwidth=bandwidth,
+        n_reference=n_reference,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+
+
+@query_strategy(
+    family="geometric",
+    needs=("proba", "embeddings", "labelled"),
+    reference="Bae, Oliveira & Sutherland, ICLR 2025",
+    cost="O(n m d log b + l^2 d), m = max(2,000, 4 b) reference points, and 3 "
+    "trainings on 2/3 of what is labelled",
+)
+def u_herding(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    temperature: float | None = None,
+    bandwidth: float | None = None,
+    n_reference: int | None = None,
+    n_folds: int = 3,
+    layer: str | None = None,
+    X_labelled: Any = None,
+    y_labelled: Any = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates that best cover what the classifier is unsure of (UHerding).
+
+    Each is the one that adds most to the coverage.
+
+    MaxHerding in which each reference point counts by 1 - margin at a calibrated
+    temperature, and the kernel is as wide as the least positive distance between
+    labelled embeddings. With few labels that is a covering of the pool, with many it
+    becomes uncertainty sampling.
+
+    Parameters
+    ----------
+    temperature : float, optional
+        Probabilities are raised to the power of one over it. By default the one that
+        explains held-out labels best: clones of the classifier are trained on
+        ``n_folds`` folds of what is labelled. Give a number (1 leaves the probabilities
+        as they are) where training is dear.
+    bandwidth : float, optional
+        Width of the kernel, in distance of normalised embeddings; by default as said
+        above, 1 with fewer than two labelled rows.
+    n_reference : int, optional
+        Coverage is averaged over a sample of so many candidates, drawn by their weight;
+        by default 2,000, or four times ``n_instances`` where that is more.
+    n_folds : int, default=3
+        The temperature is 1 where less than two rows a fold are labelled, or the
+        classifier cannot be cloned.
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+    X_labelled, y_labelled : rows, labels, optional
+        What is labelled already; ``classifier.X_training`` and ``y_training`` by
+        default.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.max_herding : the selector.
+    al_sklearn.strategies.measures.calibrated_temperature : the temperature.
+    al_sklearn.strategies.measures.least_distance : the bandwidth.
+    """
+    rng = as_generator(random_state)
+    rows, labels = inference.labelled_data(classifier, X_labelled, y_labelled)
+    embedded = _embed_labelled(classifier, X_labelled, layer)
+    proba = inference.predict_proba(classifier, X)
+    if temperature is None:
+        temperature = _held_out_temperature(
+            classifier, rows, labels, n_folds, as_seed(rng)
+        )
+    if bandwidth is None:
+        bandwidth = 1.0 if embedded is None else measures.least_distance(embedded)
+    return selectors.max_herding(
+        inference.embed(classifier, X, layer),
+        n_instances,
+        labelled=embedded,
+        weights=np.maximum(
+            measures.margin(measures.at_temperature(proba, temperature)), 0
+        ),
+        bandwidth=bandwidth,
+        n_reference=n_reference,
+        random_tie_break=random_tie_break,
+        random_state=rng,
+    )
+
+
+def _held_out_temperature(
+    classifier: Any, rows: Any, labels: Any, n_folds: int, seed: int
+) -> float:
+    """Temperature that best explains each labelled row by a clone without it.
+
+    The clone was trained without that row.
+    """
+    estimator = inference._unwrap(classifier)
+    if rows is None or labels is None or n_rows(rows) < 2 * n_folds:
+        return 1.0
+    if not (hasattr(estimator, "get_params") and hasattr(estimator, "fit")):
+        return 1.0
+    y = np.asarray(labels)
+    positions = np.unique(y, return_inverse=True)[1]
+    if positions.max() == 0:
+        return 1.0
+    # Trained without a random_state of their own, clones draw from the global
+    # generators, which the contract puts back.
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)
+    known = np.zeros(len(y), dtype=bool)
+    parts = []
+    for train, held_out in _folds(positions, n_folds, seed):
+        if len(np.unique(positions[train])) < 2:
+            continue  # there is no classifier of one class
+        known[held_out] = True
+        member = clone(estimator).fit(
+            *with_labels(estimator, take_rows(rows, train), y[train])
+        )
+        proba = inference.predict_proba(member, take_rows(rows, held_out))
+        parts.append((held_out, inference.columns_of(member, proba.shape[1]), proba))
+    # A clone may know classes that are not among the labels, where it was told all that
+    # there are.
+    classes = np.unique(np.concatenate([y, *(seen for _, seen, _ in parts)]))
+    joined = np.zeros((len(y), len(classes)))
+    for held_out, seen, proba in parts:
+        joined[np.ix_(held_out, np.searchsorted(classes, seen))] = proba
+    return measures.calibrated_temperature(
+        joined, np.where(known, np.searchsorted(classes, y), -1)
+    )
+
+
+def _folds(
+    positions: np.ndarray, n_folds: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Folds with about the same share of each class, whatever the classes' sizes."""
+    rng = np.random.default_rng(seed)
+    order = np.lexsort((rng.random(len(positions)), positions))
+    fold = np.empty(len(positions), dtype=np.int64)
+    fold[order] = np.arange(len(positions)) % n_folds
+    return [
+        (np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(n_folds)
+    ]
+
+
+@query_strategy(
+    family="geometric",
+    needs=("embeddings", "labelled"),
+    reference="Holzmüller, Zaverkin, Kästner & Steinwart, JMLR 2023",
+    cost="O(n (l + b) d)",
+)
+def lcmd(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    layer: str | None = None,
+    X_labelled: Any = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Farthest candidate of the largest cluster (LCMD).
+
+    The largest has the largest sum of squared distances.
+
+    Parameters
+    ----------
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+    X_labelled : rows, optional
+        What is labelled already, the first centres; ``classifier.X_training`` by
+        default. Without any, the first pick is the candidate nearest the mean.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.lcmd : the selector.
+    """
+    return selectors.lcmd(
+        inference.embed(classifier, X, layer),
+        n_instances,
+        labelled=_embed_labelled(classifier, X_labelled, layer),
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )

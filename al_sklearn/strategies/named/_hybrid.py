@@ -1,0 +1,490 @@
+"""Strategies that join uncertainty and diversity in one selection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from al_sklearn import inference
+from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn.rows import n_rows
+from al_sklearn.strategies import measures, selectors
+from al_sklearn.strategies._registry import Chosen, query_strategy
+from al_sklearn.strategies.measures._flips import class_means, flipped
+from al_sklearn.strategies.selectors._candidates import candidates_kmeans
+
+# How far the softmax of the last linear layer may be from the probabilities: reduced
+# precision, no other model.
+_SAME_PROBA = 0.05
+
+
+@query_strategy(
+    family="hybrid",
+    needs=("gradients",),
+    reference="Ash et al., ICLR 2020",
+    cost="O(n (C + d) b) at most; lazily far less",
+)
+def badge(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    layer: str | None = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates with large and different gradients of the last layer.
+
+    K-means++ on gradient embeddings.
+
+    The first is the largest gradient, the others are drawn in proportion to the squared
+    distance to those chosen, so that ``random_tie_break`` has nothing to break.
+
+    Parameters
+    ----------
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.gradient_kmeans_plusplus : the selector.
+    """
+    residuals, embeddings = inference.gradient_factors(classifier, X, layer)
+    return selectors.gradient_kmeans_plusplus(
+        residuals, embeddings, n_instances, random_state=random_state
+    )
+
+
+def _labelled_rows(classifier: Any, X_labelled: Any) -> Any:
+    """Labelled rows, or None where there are none."""
+    rows, _ = inference.labelled_data(classifier, X_labelled)
+    return None if rows is None or n_rows(rows) == 0 else rows
+
+
+@query_strategy(
+    family="hybrid",
+    needs=("proba", "embeddings", "labelled"),
+    reference="Ash et al., NeurIPS 2021; Huseljic et al., ECML PKDD 2024",
+    cost="O((n + l) d² + n d b); categorical O((n + l) d² C² + n b (d C² + C³))",
+)
+def bait(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    likelihood: str = "binary",
+    regularization: float = 1.0,
+    oversample: float = 2.0,
+    layer: str | None = None,
+    X_labelled: Any = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates that leave least of the pool's Fisher information unexplained.
+
+    BAIT, forward and backward greedy.
+
+    Parameters
+    ----------
+    likelihood : {"binary", "categorical"}
+        Whether the model is asked only if its predicted class is right, or for the
+        class. The second is for small C·d.
+    regularization : float, default=1
+        Added to the diagonal of the Fisher information.
+    oversample : float, default=2
+        How many times the batch is chosen before the backward pass drops the rest.
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+    X_labelled : rows, optional
+        What is labelled already; ``classifier.X_training`` by default.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.fisher_trace : the selector.
+    """
+    proba, embeddings = inference.proba_and_embed(classifier, X, layer)
+    rows = _labelled_rows(classifier, X_labelled)
+    labelled = (
+        (None, None)
+        if rows is None
+        else inference.proba_and_embed(classifier, rows, layer)
+    )
+    return selectors.fisher_trace(
+        embeddings,
+        proba,
+        n_instances,
+        labelled_embeddings=labelled[1],
+        labelled_proba=labelled[0],
+        likelihood=likelihood,
+        regularization=regularization,
+        oversample=oversample,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+
+
+@query_strategy(
+    family="hybrid",
+    needs=("proba", "embeddings"),
+    reference="Prabhu et al., ICCV 2021",
+    cost="O(n d b) an iteration",
+)
+def clue(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    layer: str | None = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates nearest the centres of k-means weighted by entropy: CLUE.
+
+    Parameters
+    ----------
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.weighted_kmeans : the selector.
+    """
+    proba, embeddings = inference.proba_and_embed(classifier, X, layer)
+    weights = np.maximum(measures.entropy(proba), 0)
+    return selectors.weighted_kmeans(
+        embeddings,
+        n_instances,
+        weights=weights,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+
+
+@query_strategy(
+    family="hybrid",
+    needs=("proba",),
+    reference="Gilhuber et al., ECML PKDD 2024",
+    cost="O(n C b) at most; lazily less",
+)
+def falcun(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    gamma: float = 10.0,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Uncertain candidates drawn at random, away from those drawn: FALCUN.
+
+    The distance to what is drawn already is one of probabilities.
+
+    Parameters
+    ----------
+    gamma : float, default=10
+        Power of what is left of the uncertainty: 0 draws uniformly, a very large one
+        always takes the largest.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.falcun : the selector.
+    """
+    proba = inference.predict_proba(classifier, X)
+    return selectors.falcun(
+        proba,
+        n_instances,
+        gamma=gamma,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+
+
+@query_strategy(
+    family="hybrid",
+    needs=("proba", "embeddings"),
+    reference="Citovsky et al., NeurIPS 2021",
+    cost="O(n C + m² d), m = min(n, max_points)",
+)
+def cluster_margin(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    clusters: Any = None,
+    n_clusters: int | None = None,
+    factor: float = 10,
+    max_points: int = 4096,
+    layer: str | None = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates of small margin from as many clusters as possible.
+
+    The clusters are by average linkage, and the smallest come first.
+
+    Parameters
+    ----------
+    clusters : int array of shape (n,), optional
+        Cluster of every candidate, made once by
+        :func:`~al_sklearn.strategies.selectors.average_linkage`; made anew by default.
+    n_clusters : int, optional
+        How many to make; ``n_instances`` by default.
+    factor : float, default=10
+        Candidates of smallest margin that are kept for each instance asked for.
+    max_points : int, default=4096
+        Above so many candidates that many are drawn at random and clustered, and the
+        others join the nearest.
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.cluster_margin : the selector.
+    """
+    if clusters is None:
+        proba, embeddings = inference.proba_and_embed(classifier, X, layer)
+    else:
+        proba, embeddings = inference.predict_proba(classifier, X), None
+    return selectors.cluster_margin(
+        measures.margin(proba),
+        embeddings,
+        n_instances,
+        clusters=clusters,
+        n_clusters=n_clusters,
+        factor=factor,
+        max_points=max_points,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+
+
+@query_strategy(
+    family="hybrid",
+    needs=("proba", "embeddings", "feature_dropout"),
+    reference="Gupte et al., TMLR 2024",
+    cost="O(T n d C + m d b)",
+)
+def drop_query(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    n_samples: int = 3,
+    p: float = 0.75,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates that change class without some features, and k-means among them.
+
+    They are those of which most passes with dropped features change the prediction.
+
+    Where there are too few of them, those follow on which most passes disagree, and of
+    those the smallest margins. The scores are the share of passes that disagree, plus
+    so little of 1 - margin that it only breaks ties.
+
+    Parameters
+    ----------
+    n_samples : int, default=3
+        Passes with dropout on the embedding.
+    p : float, default=0.75
+        Share of the features that is dropped.
+
+    See Also
+    --------
+    al_sklearn.strategies.measures.disagreement : the scores.
+    al_sklearn.strategies.selectors.candidates_kmeans : the selector.
+    """
+    rng = as_generator(random_state)
+    proba, embeddings = inference.proba_and_embed(classifier, X)
+    samples = inference.feature_dropout(classifier, X, n_samples, p, rng)
+    share = measures.disagreement(samples, proba)
+    scores = share + measures.margin(proba) / (4 * n_samples)
+    return candidates_kmeans(
+        embeddings,
+        share > 0.5,
+        scores,
+        n_instances,
+        random_tie_break=random_tie_break,
+        random_state=rng,
+    )
+
+
+@query_strategy(
+    family="hybrid",
+    needs=("proba", "embeddings", "labelled", "last_layer"),
+    reference="Parvaneh et al., CVPR 2022",
+    cost="O(n d C + m d b)",
+)
+def alfa_mix(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    alpha_cap: float | None = None,
+    X_labelled: Any = None,
+    y_labelled: Any = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates whose prediction a little mixing flips, and k-means among them.
+
+    What is mixed in is a little of a class's mean features.
+
+    Where there are too few of them, those follow that flip at the least mixing. The
+    scores are the mixing at which the prediction flips, negative; minus infinity where
+    it never does.
+
+    Parameters
+    ----------
+    alpha_cap : float, optional
+        Bound on the mixing; the least of 1/32, 2/32 … 1 that gives enough candidates by
+        default.
+    X_labelled, y_labelled : rows and labels, optional
+        Whose means are mixed in; ``classifier.X_training`` and ``y_training`` by
+        default.
+
+    See Also
+    --------
+    al_sklearn.strategies.measures.flip_distance : the scores, positive.
+    al_sklearn.strategies.selectors.candidates_kmeans : the selector.
+    """
+    rows, labels = inference.labelled_data(classifier, X_labelled, y_labelled)
+    if rows is None or n_rows(rows) == 0 or labels is None:
+        raise ValueError(
+            "alfa_mix mixes in labelled features: it needs a learner that was taught, "
+            "or X_labelled= and y_labelled=."
+        )
+    weights, bias = inference.last_layer(classifier, X)
+    proba, embeddings = inference.proba_and_embed(classifier, X)
+    _check_is_last_layer(classifier, proba, embeddings, weights, bias)
+    anchors = class_means(inference.embed(classifier, rows), np.asarray(labels))
+    distances = measures.flip_distance(embeddings, weights, bias, anchors)
+    return candidates_kmeans(
+        embeddings,
+        flipped(distances, n_instances, alpha_cap),
+        -distances,
+        n_instances,
+        normalize=True,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+
+
+def _check_is_last_layer(
+    classifier: Any, proba: Any, embeddings: Any, weights: Any, bias: Any
+) -> None:
+    """Refuse a net that does more than softmax after its last linear layer."""
+    some = slice(0, 256)
+    if weights.shape == (proba.shape[1], embeddings.shape[1]):
+        logits = np.asarray(embeddings[some], dtype=np.float64) @ weights.T + bias
+        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+        if (
+            np.abs(exp / exp.sum(axis=1, keepdims=True) - proba[some]).max()
+            < _SAME_PROBA
+        ):
+            return
+    raise TypeError(
+        f"{type(classifier).__name__} cannot give last-layer weights: its "
+        "probabilities are not the softmax of its "
+        "last linear layer."
+    )
+
+
+@query_strategy(
+    family="hybrid",
+    needs=("proba", "embeddings"),
+    reference="Settles & Craven, EMNLP 2008",
+    cost="O(n d); euclidean O(n² d)",
+)
+def density_weighted(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    measure: str = "entropy",
+    beta: float = 1.0,
+    metric: str = "cosine",
+    n_reference: int | None = None,
+    layer: str | None = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Uncertain candidates in dense parts of the pool.
+
+    Uncertainty times mean similarity.
+
+    Parameters
+    ----------
+    measure : str, default="entropy"
+        Name of a measure of probabilities.
+    beta : float, default=1
+        Power of the mean similarity.
+    metric : {"cosine", "dot", "euclidean"}
+        Similarity; the last is 1 / (1 + distance).
+    n_reference : int, optional
+        For ``"euclidean"``: points of the pool to compare with, instead of all.
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+
+    See Also
+    --------
+    al_sklearn.strategies.measures.information_density : the mean similarity.
+    """
+    uncertainty = measures.get_measure(measure)
+    rng = as_generator(random_state)
+    proba, embeddings = inference.proba_and_embed(classifier, X, layer)
+    density = measures.information_density(
+        embeddings, metric=metric, n_reference=n_reference, random_state=rng
+    )
+    scores = measures.density_weighted(uncertainty(proba), density, beta=beta)
+    return selectors.top_k(
+        scores, n_instances, random_tie_break=random_tie_break, random_state=rng
+    )
+
+
+@query_strategy(
+    family="hybrid",
+    needs=("proba", "embeddings", "labelled"),
+    reference="Cardoso et al., Information Sciences 2017",
+    cost="O(n (l + b) d) at most; lazily O(n l d)",
+)
+def ranked_batch(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    metric: str = "euclidean",
+    layer: str | None = None,
+    X_labelled: Any = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
+) -> Chosen:
+    """Candidates far from the labelled at first, and uncertain ones later.
+
+    They are far from what is labelled and chosen while little is labelled.
+
+    Parameters
+    ----------
+    metric : {"euclidean", "manhattan", "cosine"}
+        Distance between embeddings.
+    layer : str, optional
+        Layer of a net to embed by; the input of its last linear layer by default.
+    X_labelled : rows, optional
+        What is labelled already; ``classifier.X_training`` by default.
+
+    See Also
+    --------
+    al_sklearn.strategies.selectors.ranked_batch : the selector.
+    """
+    proba, embeddings = inference.proba_and_embed(classifier, X, layer)
+    rows = _labelled_rows(classifier, X_labelled)
+    return selectors.ranked_batch(
+        embeddings,
+        measures.least_confidence(proba),
+        n_instances,
+        labelled=None if rows is None else inference.embed(classifier, rows, layer),
+        metric=metric,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )

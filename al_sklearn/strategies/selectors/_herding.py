@@ -1,0 +1,368 @@
+"""MaxHerding and UHerding: greedy maximisation of a smooth coverage.
+
+The coverage is that of the pool, and weighted in UHerding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.random import as_generator
+from al_sklearn.strategies._engine.distances import as_rows, exact_float32, tiles
+from al_sklearn.strategies._engine.host_rows import host_rows
+from al_sklearn.strategies._engine.products import inner_products
+from al_sklearn.strategies._engine.top_k import highest
+
+_TILE = 512  # rows and columns of a tile of the kernel: 2 MiB of float64
+_STALE, _BOUND, _EXACT = (
+    0,
+    1,
+    2,
+)  # what is known of a gain: what it once was; a bound from float32; all
+# bounds from float32 that are higher than this by their slack alone tell too little
+_USEFUL = 1.05
+_FEW = 4  # gains made exact together
+_BLOCK = 16  # candidates brought up to date together, at first
+_LEAST_SAMPLE = 2000
+_TIE = 1e-9  # gains that differ by so small a share tie
+_ROUNDING = 1e-12  # gains below this share of the largest possible are 0
+
+
+def max_herding(
+    features: Any,
+    n_instances: int,
+    *,
+    labelled: Any = None,
+    weights: Any = None,
+    bandwidth: float = 1.0,
+    n_reference: int | None = None,
+    random_tie_break: bool = False,
+    random_state: Any = None,
+    chunk_rows: int | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Choose points one by one, each adding most to the kernel coverage of the pool.
+
+    The coverage of a point x' is its largest kernel value ``exp(-|x - x'|² /
+    bandwidth²)`` to a labelled or chosen point x; that of the pool is the (weighted)
+    mean over its points.
+
+    Parameters
+    ----------
+    features : ndarray or torch.Tensor of shape (n, d)
+        The candidates, any real dtype, any device, any strides; a memory map is read
+        tile by tile. Rows are normalised to length 1.
+    n_instances : int
+        How many to choose, 1 … n.
+    labelled : ndarray or torch.Tensor of shape (l, d), optional
+        What is labelled already.
+    weights : array-like of shape (n,), optional
+        How much each candidate's coverage counts (>= 0): UHerding's uncertainty. Where
+        all are 0, equally.
+    bandwidth : float, default=1.0
+        Width of the kernel, in distance of normalised rows. See :func:`least_distance`
+        for UHerding's.
+    n_reference : int, optional
+        The mean is taken over a random sample of so many candidates, drawn by weight
+        where there are weights; all can be chosen. By default all of them up to 2,000,
+        or to four times `n_instances`.
+    random_tie_break : bool, default=False
+        Points of equal gain are taken by weight and then by position; with True at
+        random.
+    random_state : int, Generator, RandomState or None, default=None
+        Of the sample, and of ties.
+    chunk_rows : int, optional
+        Rows looked at together. It changes memory and speed, never the result beyond
+        rounding in float64.
+
+    Returns
+    -------
+    indices : ndarray of int64, shape (n_instances,)
+        Positions in `features` in the order chosen, unique.
+    scores : ndarray of float64, shape (n_instances,)
+        Gain in (weighted) mean coverage of each; they never increase.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinite values, negative weights, a bandwidth that is not positive,
+        or shapes that do not fit.
+
+    Notes
+    -----
+    The greedy choice of [1]_ (and, with weights and bandwidth, of [2]_), in float64,
+    and lazy: coverage only grows, so that the gain of a candidate when it was last
+    looked at is an upper bound, and after the first choices few are looked at again. No
+    kernel matrix is held. The weighted sample is drawn with probabilities in proportion
+    to the weights (certain ones included) and weighted by their inverse, so that its
+    sums are unbiased.
+
+    References
+    ----------
+    .. [1] W. Bae, J. Noh and D. J. Sutherland. Generalized coverage for more robust
+           low-budget active learning.
+       ECCV 2024.
+    .. [2] W. Bae, G. L. Oliveira and D. J. Sutherland. Uncertainty herding: one active
+           learning method for all label
+       budgets. ICLR 2025.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from al_sklearn.strategies.selectors import max_herding
+    >>> angles = np.array([0.0, 0.1, 0.2, 1.5, 3.0, 3.1])
+    >>> max_herding(np.c_[np.cos(angles), np.sin(angles)], 3)[0].tolist()
+    [2, 4, 3]
+    """
+    X = as_rows(features, "features")
+    n_instances = check_n_instances(n_instances, len(X))
+    L = (
+        None
+        if labelled is None or len(labelled) == 0
+        else as_rows(labelled, "labelled")
+    )
+    if not (bandwidth > 0 and np.isfinite(bandwidth)):
+        raise ValueError(f"bandwidth must be a positive number, got {bandwidth!r}")
+    for name, value in (("n_reference", n_reference), ("chunk_rows", chunk_rows)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    w = _as_weights(weights, len(X))
+    rng = as_generator(random_state)
+    reference, shares = draw_reference(
+        w, n_reference or max(_LEAST_SAMPLE, 4 * n_instances), rng
+    )
+    # Ties go to the larger weight: it decides alone once nothing that is left adds any
+    # coverage.
+    second = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
+    rank = np.empty(len(X), dtype=np.int64)
+    rank[np.lexsort((second, -w))] = np.arange(len(X))
+    rows = host_rows(*([X] if L is None else [X, L]), normalize=True)
+    device = X.device if isinstance(X, torch.Tensor) else torch.device("cpu")
+    with exact_float32():
+        coverage = _Coverage(
+            rows, len(X), reference, shares, bandwidth, device, chunk_rows or _TILE
+        )
+        return coverage.choose(n_instances, rank)
+
+
+def _as_weights(weights: Any, n: int) -> NDArray[np.float64]:
+    if weights is None:
+        return np.ones(n)
+    if isinstance(weights, torch.Tensor):
+        weights = weights.detach().cpu()
+    w = np.asarray(weights, dtype=np.float64)
+    if w.shape != (n,):
+        raise ValueError(
+            f"weights must have shape ({n},), one per row of features; got {w.shape}"
+        )
+    if not (np.isfinite(w).all() and w.min() >= 0):
+        raise ValueError("weights must be finite and not negative")
+    return w if w.any() else np.ones(n)
+
+
+def draw_reference(
+    weights: NDArray[np.float64], size: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Positions of a sample by weight, and what each stands for in a mean.
+
+    The sample is without replacement, and the mean is one over all.
+
+    Systematic sampling: position i is drawn with probability min(1, c · weight), c such
+    that `size` are drawn, and counts weight / probability / n. All are drawn, with
+    their own weight, where there are no more than `size`.
+    """
+    n = len(weights)
+    if n <= size:
+        return np.arange(n), weights / n
+    probability = np.zeros(n)
+    is_certain = np.zeros(n, dtype=bool)
+    while True:
+        rest = np.where(is_certain, 0, weights)
+        n_left = size - is_certain.sum()
+        probability = np.where(
+            is_certain, 1, rest * (n_left / rest.sum()) if rest.any() else 0
+        )
+        is_more = (probability >= 1) & ~is_certain
+        if not is_more.any():
+            break
+        is_certain |= is_more
+    order = rng.permutation(n)
+    cumulated = np.cumsum(probability[order])
+    ticks = rng.random() + np.arange(size)
+    drawn = np.searchsorted(
+        cumulated, np.minimum(ticks, np.nextafter(cumulated[-1], 0)), side="right"
+    )
+    positions = np.unique(order[drawn])
+    return positions, weights[positions] / probability[positions] / n
+
+
+class _Coverage:
+    """How well each reference point is covered, and what each candidate would add."""
+
+    def __init__(
+        self,
+        rows: NDArray[np.float32],
+        n: int,
+        reference: NDArray[np.int64],
+        shares: NDArray[np.float64],
+        bandwidth: float,
+        device: torch.device,
+        step: int,
+    ) -> None:
+        self.rows = torch.from_numpy(rows).to(device)
+        self.n, self.step = n, step
+        self.scale = 2 / bandwidth**2
+        self.inverse_norms = torch.cat(
+            [
+                1 / self.rows[tile].double().square_().sum(dim=1, keepdim=True).sqrt_()
+                for tile in tiles(len(rows), step)
+            ]
+        )
+        positions = torch.from_numpy(reference).to(device)
+        self.reference = self.rows[positions] * (
+            self.inverse_norms[positions] * self.scale
+        )
+        self.shares = torch.from_numpy(shares).to(device)
+        self.least = _ROUNDING * float(shares.sum())
+        # For bounds in float32: the exponent may be off by so much, and the kernel by
+        # that factor. Sums of a tile are off by less than 2^-15 of them.
+        error = self.scale * (rows.shape[1] + 16) * 2.0**-23 + 2.0**-20
+        self.inflation = float(np.exp(min(error, 1.0)) * (1 + 2.0**-20))
+        # Of their sum: weights themselves may be too small or too large for float32.
+        self.total = float(shares.sum())
+        self.reference32, self.shares32 = (
+            self.reference.float(),
+            (self.shares / self.total).float(),
+        )
+        self.offset32 = self.shares32.new_tensor([error - self.scale])
+        self.best = torch.zeros(len(reference), dtype=torch.float64, device=device)
+        for tile in tiles(len(rows) - n, step):
+            for part in tiles(len(reference), _TILE):
+                kernel = self._kernel(
+                    slice(n + tile.start, n + tile.stop), self.reference[part]
+                )
+                torch.maximum(self.best[part], kernel.amax(dim=0), out=self.best[part])
+
+    def _kernel(
+        self, rows: slice | torch.Tensor, reference: torch.Tensor
+    ) -> torch.Tensor:
+        # |a - b|² = 2 - 2 a·b for rows of length 1. Those of float32 are not to its
+        # last digits, which a narrow kernel would see; the reference is, and scaled.
+        products = torch.mm(self.rows[rows].double(), reference.T)
+        return products.mul_(self.inverse_norms[rows]).sub_(self.scale).exp_()
+
+    def choose(
+        self, n_instances: int, rank: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Greedy choices, then by `rank` what adds nothing."""
+        gains, state = np.full(self.n, np.inf), np.full(self.n, _STALE, dtype=np.int8)
+        is_free = np.ones(self.n, dtype=bool)
+        chosen: list[int] = []
+        scores: list[float] = []
+        while len(chosen) < n_instances:
+            top = self._refresh(gains, state)
+            if top <= self.least:
+                break
+            # What differs by rounding alone ties.
+            index = int(
+                highest((gains >= self._tied(top)).astype(np.float64), 1, rank=rank)[0]
+            )
+            chosen.append(index)
+            scores.append(float(gains[index]))
+            is_free[index] = False
+            kernel = self._kernel(slice(index, index + 1), self.reference)[0]
+            if bool((kernel > self.best).any()):
+                torch.maximum(self.best, kernel, out=self.best)
+                state[:] = _STALE
+            gains[index], state[index] = -1.0, _EXACT
+        free = np.flatnonzero(is_free)
+        rest = free[np.argsort(rank[free])][: n_instances - len(chosen)]
+        indices = np.concatenate([np.array(chosen, dtype=np.int64), rest])
+        # Rounding must not let a gain rise above the one before it.
+        return indices, np.minimum.accumulate(
+            np.concatenate([scores, np.zeros(len(rest))])
+        )
+
+    def _refresh(self, gains: NDArray[np.float64], state: NDArray[np.int8]) -> float:
+        """Make exact, in place, what is or ties with the highest gain; return it.
+
+        Coverage only grows, so that an old gain is an upper bound, and so is one from
+        float32: what is below the highest exact one can wait.
+        """
+        by_bounds = self.inflation < _USEFUL
+        size, few = self.n if np.isinf(gains).all() else _BLOCK, _FEW
+        while True:
+            top = gains.max(where=state == _EXACT, initial=-1.0)
+            open_ = np.flatnonzero((state != _EXACT) & (gains >= self._tied(top)))
+            if len(open_) == 0:
+                return float(top)
+            # After the first choices nearly all are stale, and where gains are flat
+            # many bounds are on top: in larger and larger blocks they are soon seen to.
+            if by_bounds and state[open_[gains[open_].argmax()]] == _STALE:
+                some = _highest(open_[state[open_] == _STALE], gains, size)
+                gains[some], state[some] = (
+                    np.minimum(self._upper(some), gains[some]),
+                    _BOUND,
+                )
+                size *= 2
+            else:
+                some = _highest(open_, gains, few if by_bounds else size)
+                gains[some], state[some] = self._gains(some), _EXACT
+                few, size = 2 * few, size if by_bounds else 2 * size
+
+    def _tied(self, top: float) -> float:
+        """From where on gains tie with the highest.
+
+        Rounding could be all there is between them.
+        """
+        return top - max(_TIE * top, self.least)
+
+    def _gains(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What each of some candidates would add to the weighted coverage."""
+        out = np.empty(len(candidates))
+        positions = torch.from_numpy(candidates).to(self.rows.device)
+        for tile in tiles(len(candidates), self.step):
+            total = self.shares.new_zeros(tile.stop - tile.start)
+            for part in tiles(len(self.reference), _TILE):
+                kernel = self._kernel(positions[tile], self.reference[part])
+                total += (
+                    kernel.sub_(self.best[part]).clamp_(min=0).mv(self.shares[part])
+                )
+            out[tile] = total.cpu().numpy()
+        return out
+
+    def _upper(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Bounds that no gain is above, from float32."""
+        out = np.empty(len(candidates))
+        low = (self.best * (1 - 2.0**-20)).float()
+        everything = len(candidates) == self.n
+        positions = torch.from_numpy(candidates).to(self.rows.device)
+        for tile in tiles(len(candidates), self.step):
+            rows = self.rows[tile] if everything else self.rows[positions[tile]]
+            total = self.shares.new_zeros(tile.stop - tile.start)
+            for part in tiles(len(self.reference), _TILE):
+                exponents = inner_products(rows, self.reference32[part], self.offset32)
+                kernel = exponents.exp_().clamp_(max=self.inflation)
+                total += (
+                    kernel.sub_(low[part])
+                    .clamp_(min=0)
+                    .mv(self.shares32[part])
+                    .double()
+                )
+            out[tile] = total.cpu().numpy()
+        return out * (self.total * (1 + 2.0**-14))
+
+
+def _highest(
+    candidates: NDArray[np.int64], gains: NDArray[np.float64], size: int
+) -> NDArray[np.int64]:
+    """Those of the highest gains, at most `size` of them, in order of position."""
+    if len(candidates) <= size:
+        return candidates
+    return np.sort(
+        candidates[np.argpartition(gains[candidates], len(candidates) - size)[-size:]]
+    )

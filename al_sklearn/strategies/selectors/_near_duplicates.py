@@ -1,0 +1,326 @@
+"""Rows that say what an earlier row says already.
+
+Found block by block, exactly or through faiss.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from al_sklearn._core.checks import unknown_name
+from al_sklearn.rows import are_files, by_chunks, decode_all
+from al_sklearn.strategies._engine.distances import Array, as_rows, exact_float32, tiles
+from al_sklearn.strategies._engine.products import inner_products
+
+_BLOCK: Final = 2048  # candidates that meet the rows kept together
+_TILE: Final = 8192  # rows kept that they meet at a time
+NEIGHBORS: Final = ("auto", "exact", "faiss")
+_FEW: Final = (
+    50_000  # rows below which "auto" never approximates: exact is a matter of seconds
+)
+_HASH_SHAPE: Final = (8, 9)
+
+
+def near_duplicates(
+    features: Any, threshold: float, *, known: Any = None, neighbors: str = "auto"
+) -> NDArray[np.bool_]:
+    """Find the rows that are near an earlier row: everything but one of each group.
+
+    From the first row to the last, a row is kept unless its cosine similarity to a row
+    kept before it, or to a known row, reaches the threshold.
+
+    Parameters
+    ----------
+    features : ndarray or torch.Tensor of shape (n, d)
+        Embeddings; a memory map is read block by block.
+    threshold : float
+        Least cosine similarity of near-duplicates, above 0 and at most 1.
+    known : ndarray or torch.Tensor of shape (l, d), optional
+        Rows that are there already, such as labelled ones.
+    neighbors : {"auto", "exact", "faiss"}, default="auto"
+        ``exact`` compares each row with all that are kept: O(n² d) time, O(n + blocks)
+        memory. ``faiss`` looks for the nearest kept row in an inverted file: much
+        faster, it may overlook some near-duplicates, and holds the rows that are kept
+        in memory; what it finds is checked, so that nothing else is dropped. ``auto``
+        takes faiss where it is installed and there are more than 50,000 rows.
+
+    Returns
+    -------
+    is_near : bool ndarray of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        For a threshold outside (0, 1], an unknown ``neighbors``, another number of
+        columns, NaN or infinite values.
+    ImportError
+        For ``neighbors="faiss"`` where faiss is not installed.
+
+    Notes
+    -----
+    Float32 finds the pairs that may reach the threshold, float64 decides; blocks change
+    nothing. Rows of zeros are near one another and nothing else.
+
+    Examples
+    --------
+    >>> points = np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.1], [1.0, 1.0]])
+    >>> near_duplicates(points, 0.9).tolist()
+    [False, False, True, False]
+    """
+    X = as_rows(features, "features")
+    if not 0 < threshold <= 1:
+        raise ValueError(
+            "threshold must be a cosine similarity above 0 and at most 1, got "
+            f"{threshold!r}."
+        )
+    if neighbors not in NEIGHBORS:
+        raise unknown_name("neighbors", neighbors, NEIGHBORS)
+    L = None if known is None or len(known) == 0 else as_rows(known, "known")
+    if L is not None and L.shape[1] != X.shape[1]:
+        raise ValueError(
+            f"known has {L.shape[1]} columns and features {X.shape[1]}: they must be "
+            "the same."
+        )
+    if neighbors == "faiss" or (
+        neighbors == "auto" and len(X) > _FEW and importlib.util.find_spec("faiss")
+    ):
+        kept: _Exact = _Faiss(X, L, threshold)
+    else:
+        kept = _Exact(X, L, threshold)
+    with exact_float32():
+        return kept.run()
+
+
+class _Exact:
+    """The rows kept so far, compared with every new one."""
+
+    def __init__(self, X: Array, L: Array | None, threshold: float):
+        self.X, self.L, self.threshold = X, L, threshold
+        # What rounding may do to a product of two float32 rows of length 1.
+        self.slack = (X.shape[1] + 16) * 2.0**-23
+        self.seen_zero = False
+
+    def run(self) -> NDArray[np.bool_]:
+        is_near = np.zeros(len(self.X), dtype=bool)
+        if self.L is not None:
+            self.seen_zero = any(
+                bool((_unit(self.L, tile).norm(dim=1) == 0).any())
+                for tile in tiles(len(self.L), _TILE)
+            )
+        for block in tiles(len(self.X), _BLOCK):
+            rows = _unit(self.X, block)
+            near = self.near_kept(rows, block, np.flatnonzero(~is_near[: block.start]))
+            self._among(rows, block.start, near)
+            is_near[block] = near
+        return is_near
+
+    def near_kept(
+        self, rows: torch.Tensor, block: slice, kept: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Which rows of a block are near a known row or one kept before the block."""
+        near = np.zeros(len(rows), dtype=bool)
+        for tile in tiles(0 if self.L is None else len(self.L), _TILE):
+            assert self.L is not None
+            self._mark(
+                rows,
+                block,
+                _unit(self.L, tile),
+                self.L,
+                np.arange(tile.start, tile.stop),
+                near,
+            )
+        for tile in tiles(len(kept), _TILE):
+            self._mark(rows, block, _unit(self.X, kept[tile]), self.X, kept[tile], near)
+        return near
+
+    def _mark(
+        self,
+        rows: torch.Tensor,
+        block: slice,
+        others: torch.Tensor,
+        source: Array,
+        positions: NDArray[np.int64],
+        near: NDArray[np.bool_],
+    ) -> None:
+        todo = np.flatnonzero(~near)
+        if not len(todo):
+            return
+        similarity = inner_products(
+            rows[torch.from_numpy(todo).to(rows.device)], others
+        )
+        near[
+            todo[(similarity.amax(dim=1) >= self.threshold + self.slack).cpu().numpy()]
+        ] = True
+        maybe, where = np.nonzero(
+            (similarity >= self.threshold - self.slack).cpu().numpy()
+        )
+        open_ = ~near[todo[maybe]]
+        for i, j in zip(todo[maybe[open_]], positions[where[open_]], strict=True):
+            if not near[i]:
+                near[i] = self.is_pair(self.X, block.start + int(i), source, int(j))
+
+    def _among(self, rows: torch.Tensor, start: int, near: NDArray[np.bool_]) -> None:
+        """Mark the rows of a block that are near an earlier one of it that is kept."""
+        is_zero = (rows.norm(dim=1) == 0).cpu().numpy()
+        similar = (
+            (inner_products(rows, rows) >= self.threshold - self.slack).cpu().numpy()
+        )
+        for i in range(len(rows)):
+            if is_zero[i]:
+                near[i], self.seen_zero = self.seen_zero, True
+            elif not near[i]:
+                earlier = np.flatnonzero(similar[i, :i] & ~near[:i])
+                near[i] = any(
+                    self.is_pair(self.X, start + i, self.X, start + int(j))
+                    for j in earlier
+                )
+
+    def is_pair(self, a: Array, i: int, b: Array, j: int) -> bool:
+        """Whether two rows reach the threshold, in float64."""
+        first, second = (_tensor(x[k]).double().cpu() for x, k in ((a, i), (b, j)))
+        # Scaled first: squares of large values overflow.
+        first, second = (
+            first / first.abs().max().clamp(min=1e-300),
+            second / second.abs().max().clamp(min=1e-300),
+        )
+        cosine = float(
+            first @ second / (first.norm() * second.norm()).clamp(min=1e-300)
+        )
+        return cosine >= self.threshold - 4e-15
+
+
+class _Faiss(_Exact):
+    """The same with the nearest kept row looked for in an inverted file."""
+
+    def __init__(self, X: Array, L: Array | None, threshold: float):
+        super().__init__(X, L, threshold)
+        try:
+            faiss = importlib.import_module("faiss")
+        except ImportError as error:
+            raise ImportError(
+                "neighbors='faiss' needs faiss: pip install faiss-cpu, or take "
+                "neighbors='exact'."
+            ) from error
+        n, d = X.shape
+        n_lists = max(1, int(min(4 * n**0.5, n / 40)))
+        self.index = faiss.IndexIVFFlat(
+            faiss.IndexFlatIP(d), d, n_lists, faiss.METRIC_INNER_PRODUCT
+        )
+        self.index.nprobe = min(n_lists, 16)
+        step = max(1, n // (40 * n_lists))
+        self.index.train(_unit(X, np.arange(0, n, step)).cpu().numpy())
+        self.origin: list[tuple[Array, int]] = []
+        self.added = 0
+        if L is not None:
+            for tile in tiles(len(L), _TILE):
+                self._add(_unit(L, tile), L, np.arange(tile.start, tile.stop))
+
+    def _add(
+        self, rows: torch.Tensor, source: Array, positions: NDArray[np.int64]
+    ) -> None:
+        self.index.add(rows.cpu().numpy())
+        self.origin += [(source, int(j)) for j in positions]
+
+    def near_kept(
+        self, rows: torch.Tensor, block: slice, kept: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        new = kept[kept >= self.added]
+        if len(new):
+            self._add(_unit(self.X, new), self.X, new)
+        self.added = block.start
+        near = np.zeros(len(rows), dtype=bool)
+        if self.origin:
+            similarity, nearest = (
+                part[:, 0] for part in self.index.search(rows.cpu().numpy(), 1)
+            )
+            near = (nearest >= 0) & (similarity >= self.threshold + self.slack)
+            for i in np.flatnonzero(
+                (nearest >= 0) & ~near & (similarity >= self.threshold - self.slack)
+            ):
+                source, j = self.origin[nearest[i]]
+                near[i] = self.is_pair(self.X, block.start + int(i), source, j)
+        return near
+
+
+def _tensor(rows: Any) -> torch.Tensor:
+    # A copy: torch warns about read-only memory.
+    return rows if isinstance(rows, torch.Tensor) else torch.from_numpy(np.array(rows))
+
+
+def _unit(X: Array, key: slice | NDArray[np.int64]) -> torch.Tensor:
+    """Some rows scaled to length 1, float32; rows of zeros stay."""
+    rows = (
+        X[torch.from_numpy(key).to(X.device)]
+        if isinstance(X, torch.Tensor) and not isinstance(key, slice)
+        else X[key]
+    )
+    values = _tensor(rows).double()
+    largest = values.abs().amax(dim=1, keepdim=True)
+    if not bool(torch.isfinite(largest).all()):
+        raise ValueError("the features contain NaN or infinity")
+    values = values / torch.where(largest == 0, 1.0, largest)
+    norms = values.norm(dim=1, keepdim=True)
+    return (values / torch.where(norms == 0, 1.0, norms)).float()
+
+
+def perceptual_hash(X: Any) -> NDArray[np.int8]:
+    """Hash images so that images that look the same have few bits that differ.
+
+    The difference hash: the image in grey, averaged to 9 x 8 fields, and for each field
+    whether its right neighbour is brighter. Resizing, compression and a change of
+    brightness or contrast hardly matter; crops and turns do.
+
+    Parameters
+    ----------
+    X : images
+        Arrays, memmaps, HDF5 or tensors (n, H, W), (n, H, W, C) uint8 or (n, C, H, W)
+        float, or image files. Read in pieces.
+
+    Returns
+    -------
+    bits : int8 ndarray of shape (n, 64)
+        -1 and 1: the cosine similarity of two rows is 1 - (bits that differ) / 32.
+
+    Raises
+    ------
+    ValueError
+        For anything else than images.
+
+    References
+    ----------
+    N. Krawetz, "Kind of Like That", The Hacker Factor Blog, 2013.
+    """
+    return by_chunks(_hash_rows, X)
+
+
+def _hash_rows(rows: Any) -> NDArray[np.int8]:
+    if are_files(rows):
+        # Eight times as large as the fields: the average is then the same as of the
+        # whole image.
+        rows = np.stack(decode_all(rows, (8 * _HASH_SHAPE[0], 8 * _HASH_SHAPE[1]), "L"))
+    if not hasattr(rows, "dtype") or not hasattr(rows, "shape"):
+        raise ValueError(
+            "A perceptual hash needs arrays of images or image files, got "
+            f"{type(rows).__name__}."
+        )
+    images = _tensor(rows)
+    if images.ndim not in (3, 4):
+        raise ValueError(
+            "A perceptual hash needs images (n, H, W[, C]) or (n, C, H, W), got "
+            f"{tuple(images.shape)}."
+        )
+    if images.ndim == 4:
+        # The rule of the package: uint8 has its channels last, float has them first.
+        axis = 3 if images.dtype == torch.uint8 else 1
+        images = images.float().mean(dim=axis)
+    fields = torch.nn.functional.adaptive_avg_pool2d(
+        images.float()[:, None], _HASH_SHAPE
+    )[:, 0]
+    brighter = fields[:, :, 1:] > fields[:, :, :-1]
+    return (2 * brighter.flatten(1).to(torch.int8) - 1).cpu().numpy()

@@ -1,0 +1,451 @@
+"""ProbCover: balls of one radius that cover as many points as they can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.random import as_generator
+from al_sklearn.strategies._engine.distances import as_rows, exact_float32, tiles
+from al_sklearn.strategies._engine.host_rows import host_rows
+from al_sklearn.strategies._engine.products import inner_products
+from al_sklearn.strategies._engine.top_k import highest
+from al_sklearn.strategies.selectors._k_center import k_center
+from al_sklearn.strategies.selectors._kmeans import kmeans
+
+_TILE = 512  # rows and columns of a tile of distances: 1 MiB of float32
+_EDGES = (
+    2**25
+)  # pairs within the radius that are remembered: at most 400 MB while they are sorted
+_SAMPLE = 1000  # points that the purity of balls is estimated from
+
+
+def probcover(
+    features: Any,
+    n_instances: int,
+    *,
+    labelled: Any = None,
+    radius: float | None = None,
+    purity: float = 0.95,
+    n_clusters: int = 10,
+    n_reference: int = 50_000,
+    random_tie_break: bool = False,
+    random_state: Any = None,
+    chunk_rows: int | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Choose points one by one, each with the most uncovered points in its ball.
+
+    A point is uncovered while it is in no ball yet.
+
+    Parameters
+    ----------
+    features : ndarray or torch.Tensor of shape (n, d)
+        The candidates, any real dtype, any device, any strides; a memory map is read
+        tile by tile. Rows are normalised to length 1.
+    n_instances : int
+        How many to choose, 1 … n.
+    labelled : ndarray or torch.Tensor of shape (l, d), optional
+        What is labelled already: what lies in their balls is covered.
+    radius : float, optional
+        Of the (closed) balls, in Euclidean distance of normalised rows, so from 0 to 2.
+        By default that of :func:`purity_radius`.
+    purity, n_clusters : float, int
+        See :func:`purity_radius`; not used where `radius` is given.
+    n_reference : int, default=50000
+        Where there are more candidates, a random sample of so many stands for what is
+        to be covered; any can be chosen.
+    random_tie_break : bool, default=False
+        Points that cover equally many are taken by position; with True at random.
+    random_state : int, Generator, RandomState or None, default=None
+        Of the clusters and the samples, and of ties.
+    chunk_rows : int, optional
+        Rows looked at together. It changes memory and speed, never the result.
+
+    Returns
+    -------
+    indices : ndarray of int64, shape (n_instances,)
+        Positions in `features` in the order chosen, unique.
+    scores : ndarray of float64, shape (n_instances,)
+        Share of the candidates that each newly covers; they never increase. 0 once all
+        is covered: from there on each is the farthest from all labelled and chosen ones
+        (k-center).
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinite values, shapes that do not fit, a negative radius, or
+        `n_instances` outside 1 … n.
+
+    See Also
+    --------
+    purity_radius : how the radius is chosen.
+    k_center : what goes on once all is covered.
+
+    Notes
+    -----
+    The greedy choice of [1]_. One pass of tiles, n² d / 2 multiplications, counts how
+    many uncovered points each ball holds and remembers who lies in whose, as long as
+    these pairs are no more than 33 millions: then a choice costs what it newly covers.
+    Where the radius is so large that they are more (n² at worst), nothing is
+    remembered, and one more pass over what each choice newly covers (or over what is
+    left, where that is less) brings the counts up to date. Float32 decides all pairs
+    but those within its rounding of the radius, which float64 decides.
+
+    References
+    ----------
+    .. [1] O. Yehuda, A. Dekel, G. Hacohen and D. Weinshall. Active learning through a
+           covering lens. NeurIPS 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from al_sklearn.strategies.selectors import probcover
+    >>> angles = np.array([0.0, 0.1, 0.2, 1.0, 2.0, 2.1])
+    >>> points = np.c_[np.cos(angles), np.sin(angles)]
+    >>> indices, scores = probcover(points, 3, radius=0.11)
+    >>> indices.tolist(), scores.round(2).tolist()
+    ([1, 4, 3], [0.5, 0.33, 0.17])
+    """
+    X = as_rows(features, "features")
+    n_instances = check_n_instances(n_instances, len(X))
+    L = (
+        None
+        if labelled is None or len(labelled) == 0
+        else as_rows(labelled, "labelled")
+    )
+    if radius is not None and not radius >= 0:
+        raise ValueError(f"radius must be a number of at least 0, got {radius!r}")
+    if n_reference < 1:
+        raise ValueError(f"n_reference must be at least 1, got {n_reference}")
+    if chunk_rows is not None and chunk_rows < 1:
+        raise ValueError(f"chunk_rows must be at least 1; got {chunk_rows}")
+    rng = as_generator(random_state)
+    rank = rng.permutation(len(X)) if random_tie_break else None
+    rows = host_rows(*([X] if L is None else [X, L]), normalize=True)
+    if radius is None:
+        radius = _purity_radius(rows[: len(X)], n_clusters, purity, rng)
+    reference = np.arange(len(X))
+    if len(X) > n_reference:
+        reference = np.sort(rng.choice(len(X), n_reference, replace=False))
+    device = X.device if isinstance(X, torch.Tensor) else torch.device("cpu")
+    with exact_float32():
+        balls = _Balls(rows, radius, device, chunk_rows or _TILE)
+        chosen, scores = balls.choose(len(X), n_instances, reference, rank)
+    if len(chosen) == n_instances:
+        return chosen, scores
+    # All is covered: k-center goes on among the rest.
+    is_free = np.ones(len(X), dtype=bool)
+    is_free[chosen] = False
+    free = np.flatnonzero(is_free)
+    covering = np.concatenate([rows[len(X) :], rows[chosen]])
+    rest, _ = k_center(
+        rows[free],
+        n_instances - len(chosen),
+        labelled=covering,
+        random_tie_break=random_tie_break,
+        random_state=rng,
+    )
+    return np.concatenate([chosen, free[rest]]), np.concatenate(
+        [scores, np.zeros(len(rest))]
+    )
+
+
+def purity_radius(
+    features: Any,
+    *,
+    n_clusters: int = 10,
+    purity: float = 0.95,
+    random_state: Any = None,
+) -> float:
+    """Largest radius at which so many balls are pure.
+
+    All points of one k-means cluster.
+
+    Parameters
+    ----------
+    features : ndarray or torch.Tensor of shape (n, d)
+        Rows are normalised to length 1.
+    n_clusters : int, default=10
+        Number of k-means clusters, which stand in for the classes: as many as there are
+        classes.
+    purity : float, default=0.95
+        Share of the balls that must be pure.
+    random_state : int, Generator, RandomState or None, default=None
+        Of the clusters, and of the 1,000 points whose balls are looked at where there
+        are more.
+
+    Returns
+    -------
+    radius : float
+        From 0 to 2, which is the whole sphere.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinite values, a purity outside (0, 1], or no cluster.
+    """
+    rows = host_rows(as_rows(features, "features"), normalize=True)
+    return _purity_radius(rows, n_clusters, purity, as_generator(random_state))
+
+
+def _purity_radius(
+    rows: NDArray[np.float32], n_clusters: int, purity: float, rng: np.random.Generator
+) -> float:
+    if not 0 < purity <= 1:
+        raise ValueError(f"purity must be above 0 and at most 1, got {purity!r}")
+    n_clusters = check_n_instances(n_clusters, max(len(rows), n_clusters))
+    labels, _ = kmeans(rows, n_clusters, random_state=rng)
+    sample = np.sort(rng.choice(len(rows), min(len(rows), _SAMPLE), replace=False))
+    centres = torch.from_numpy(rows[sample]).double()
+    labels_of_sample = torch.from_numpy(labels[sample])
+    nearest = torch.full((len(sample),), np.inf, dtype=torch.float64)
+    for tile in tiles(len(rows), _TILE):
+        some = torch.from_numpy(rows[tile]).double()
+        distances = (
+            torch.mm(some, centres.T).mul_(-2).add_(some.square().sum(dim=1)[:, None])
+        )
+        is_same = torch.from_numpy(labels[tile])[:, None] == labels_of_sample
+        torch.minimum(
+            nearest, distances.masked_fill_(is_same, np.inf).amin(dim=0), out=nearest
+        )
+    stranger = np.sqrt(
+        np.maximum(nearest.numpy() + centres.square().sum(dim=1).numpy(), 0)
+    )
+    # A ball is pure below the distance to the nearest stranger; so many of the least of
+    # these may be exceeded.
+    n_impure = int((1 - purity) * len(sample) + 1e-9)
+    limit = np.sort(stranger)[min(n_impure, len(sample) - 1)]
+    return float(min(limit * (1 - 1e-6), 2.0))
+
+
+class _Balls:
+    """Balls of one radius around all rows, and what of the reference is uncovered."""
+
+    def __init__(
+        self, rows: NDArray[np.float32], radius: float, device: torch.device, step: int
+    ) -> None:
+        self.rows = torch.from_numpy(rows).to(device)
+        self.radius2 = radius**2
+        # Rows of length 1 are within the radius where their product is at least this;
+        # so much may float32 be off. No two are more than 2 apart, whatever rounding
+        # says.
+        self.least_product = 1 - self.radius2 / 2 if radius < 2 else -2.0
+        self.slack = (rows.shape[1] + 16) * 2.0**-24
+        self.device, self.step = device, step
+        self.pairs = (
+            np.empty(0, np.int32),
+            np.empty(0, np.int32),
+        )  # memory that every tile uses again
+
+    def choose(
+        self,
+        n: int,
+        n_instances: int,
+        reference: NDArray[np.int64],
+        rank: NDArray[np.int64] | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Greedy covering by the first `n` rows; the others are labelled."""
+        is_covered = self.count(reference, np.arange(n, len(self.rows))) > 0
+        left = reference[~is_covered]
+        graph = _Graph(len(self.rows))
+        counts = self.count_all(n, left, graph)
+        chosen: list[int] = []
+        scores: list[float] = []
+        while len(chosen) < n_instances:
+            best = int(highest(counts.astype(np.float64), 1, rank=rank)[0])
+            if counts[best] <= 0:
+                break
+            chosen.append(best)
+            scores.append(counts[best] / len(reference))
+            is_new = self.count(left, np.array([best])) > 0
+            new, left = left[is_new], left[~is_new]
+            counts[best] = 0
+            if graph.is_whole:
+                graph.forget(new, counts)
+            else:
+                self._recount(counts, new, left)
+            counts[chosen] = 0
+        return np.array(chosen, dtype=np.int64), np.array(scores)
+
+    def _recount(
+        self, counts: NDArray[np.int64], new: NDArray[np.int64], left: NDArray[np.int64]
+    ) -> None:
+        """Bring the counts up to date by distances.
+
+        To what is newly covered, or to what is left.
+        """
+        live = np.flatnonzero(counts)
+        if 2 * len(live) > len(counts):
+            live = np.arange(len(counts))  # contiguous rows need not be gathered
+        if len(new) <= len(left):
+            counts[live] -= self.count(live, new)
+        else:
+            counts[live] = self.count(live, left)
+
+    def count_all(
+        self, n: int, left: NDArray[np.int64], graph: _Graph
+    ) -> NDArray[np.int64]:
+        """How many of `left` each of the first `n` rows has in its ball.
+
+        Pairs within `left` are met once.
+        """
+        counts = np.zeros(n, dtype=np.int64)
+        for i, tile in enumerate(tiles(len(left), self.step)):
+            some = left[tile]
+            for other in tiles(len(left), self.step)[i:]:
+                of_rows, of_columns = self.near(
+                    some, left[other], graph, both=other != tile
+                )
+                counts[some] += of_rows
+                if other != tile:
+                    counts[left[other]] += of_columns
+        is_other = np.ones(n, dtype=bool)
+        is_other[left] = False
+        others = np.flatnonzero(is_other)
+        counts[others] = self.count(others, left, graph)
+        graph.finish()
+        return counts
+
+    def count(
+        self,
+        rows: NDArray[np.int64],
+        columns: NDArray[np.int64],
+        graph: _Graph | None = None,
+    ) -> NDArray[np.int64]:
+        """How many of `columns` each of `rows` has in its ball."""
+        counts = np.zeros(len(rows), dtype=np.int64)
+        # Tiles of about the same number of values, however few the columns are.
+        step = self.step * max(1, self.step // max(1, len(columns)))
+        for tile in tiles(len(rows), step):
+            for other in tiles(len(columns), self.step):
+                counts[tile] += self.near(rows[tile], columns[other], graph)[0]
+        return counts
+
+    def near(
+        self,
+        rows: NDArray[np.int64],
+        columns: NDArray[np.int64],
+        graph: _Graph | None = None,
+        both: bool = False,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many columns each row has within the radius, and vice versa.
+
+        The second count is how many of the rows each column has within it.
+
+        The pairs go into the graph, each row as a neighbour of the column and, with
+        `both`, the other way round.
+        """
+        a, b = self.rows[self._take(rows)], self.rows[self._take(columns)]
+        products = inner_products(a, b)
+        if self.device.type != "cpu":
+            hits = self._hits(a, b, products)
+            if graph is not None:
+                graph.drop()
+            return hits.sum(dim=1).cpu().numpy(), hits.sum(dim=0).cpu().numpy()
+        from al_sklearn.strategies._engine import compiled as _compiled
+
+        of_rows, of_columns = (
+            np.zeros(len(rows), dtype=np.int64),
+            np.zeros(len(columns), dtype=np.int32),
+        )
+        size = (
+            products.numel() + len(columns)
+            if graph is not None and graph.is_whole
+            else 0
+        )
+        if size > len(self.pairs[0]):
+            self.pairs = np.empty(size, np.int32), np.empty(size, np.int32)
+        first, second = self.pairs[0][:size], self.pairs[1][:size]
+        sure, perhaps = (
+            np.float32(self.least_product + self.slack),
+            np.float32(self.least_product - self.slack),
+        )
+        n_pairs = _compiled.count_near(
+            products.numpy(),
+            a.numpy(),
+            b.numpy(),
+            sure,
+            perhaps,
+            self.radius2,
+            of_rows,
+            of_columns,
+            first,
+            second,
+        )
+        if graph is not None and graph.is_whole:
+            u, v = (
+                rows[first[:n_pairs]].astype(np.int32),
+                columns[second[:n_pairs]].astype(np.int32),
+            )
+            graph.add(v, u)
+            if both:
+                graph.add(u, v)
+        return of_rows, of_columns.astype(np.int64)
+
+    def _hits(
+        self, a: torch.Tensor, b: torch.Tensor, products: torch.Tensor
+    ) -> torch.Tensor:
+        """Which pairs are within the radius of each other, on any device."""
+        hits = products >= self.least_product + self.slack
+        p, q = (hits != (products >= self.least_product - self.slack)).nonzero().T
+        for pairs in torch.arange(len(p), device=self.device).split(_TILE):
+            distances = (
+                (a[p[pairs]].double() - b[q[pairs]].double()).square_().sum(dim=1)
+            )
+            hits[p[pairs], q[pairs]] = distances <= self.radius2
+        return hits
+
+    def _take(self, indices: NDArray[np.int64]) -> Any:
+        # A slice is a view of the rows and saves a copy.
+        if len(indices) and indices[-1] - indices[0] == len(indices) - 1:
+            return slice(int(indices[0]), int(indices[-1]) + 1)
+        return torch.from_numpy(indices).to(self.device)
+
+
+class _Graph:
+    """In whose balls each row lies, as long as that fits into a fixed share of memory.
+
+    Else nothing.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.is_whole = True
+        self.n_edges = 0
+        self._parts: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
+        self._degrees = np.zeros(n, dtype=np.int64)
+
+    def add(self, sources: NDArray[np.int32], targets: NDArray[np.int32]) -> None:
+        """More edges, while there is room."""
+        self.n_edges += len(sources)
+        if self.n_edges > _EDGES:
+            self.drop()
+        else:
+            self._parts.append((sources, targets))
+            self._degrees += np.bincount(sources, minlength=len(self._degrees))
+
+    def drop(self) -> None:
+        """Give up: the graph is not held."""
+        self.is_whole = False
+        self._parts = []
+
+    def finish(self) -> None:
+        """Join the edges: neighbours of one row lie side by side."""
+        if not self.is_whole:
+            return
+        from al_sklearn.strategies._engine import compiled as _compiled
+
+        self.starts = np.concatenate([[0], np.cumsum(self._degrees)])
+        self.neighbours = np.empty(self.n_edges, dtype=np.int32)
+        filled = self.starts[:-1].copy()
+        while self._parts:
+            _compiled.add_edges(*self._parts.pop(), filled, self.neighbours)
+
+    def forget(self, points: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+        """Lower the counts of all in whose balls the points lie."""
+        from al_sklearn.strategies._engine import compiled as _compiled
+
+        _compiled.forget(points, self.starts, self.neighbours, counts)

@@ -1,0 +1,102 @@
+"""The top of the utilities after Gumbel noise.
+
+It costs no more than the top of the utilities.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn.strategies._engine.arrays import is_tensor
+from al_sklearn.strategies._engine.top_k import top_k
+
+KINDS = ("power", "softmax", "softrank")
+
+
+def stochastic_top_k(
+    scores: Any,
+    k: int,
+    *,
+    kind: str = "power",
+    beta: float = 1.0,
+    random_state: RandomState = None,
+) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
+    """Draw a batch without replacement, higher scores more often.
+
+    The method is that of Kirsch et al., TMLR 2023.
+
+    Parameters
+    ----------
+    scores : array-like or tensor of shape (n,)
+        Utilities, higher = ask first.
+    k : int
+        How many, 1 … n.
+    kind : {"power", "softmax", "softrank"}, default="power"
+        What is drawn in proportion to: score^beta (scores must not be negative),
+        exp(beta · score), or rank^-beta with rank 1 for the highest.
+    beta : float, default=1
+        How sharply higher scores are preferred; Gumbel noise of scale 1/beta is added.
+        Infinity adds none.
+    random_state : int, Generator or None
+
+    Returns
+    -------
+    indices : int64 array of shape (k,)
+        Unique, in the order in which they were drawn.
+    scores : float64 array of shape (k,)
+        What was added to noise, with the noise: ln score, score or -ln rank. -inf for a
+        score of 0 under ``"power"``, which is drawn, in random order, only when nothing
+        else is left.
+
+    Raises
+    ------
+    ValueError
+        For NaN, an unknown kind, a beta that is not positive, negative scores with
+        ``"power"``, or k outside 1 … n.
+
+    Examples
+    --------
+    >>> stochastic_top_k([0.0, 1.0, 5.0], 2, beta=1000, random_state=0)[0].tolist()
+    [2, 1]
+    """
+    _check(kind, beta)
+    generator = as_generator(random_state)
+    values = np.asarray(
+        scores.detach().cpu() if is_tensor(scores) else scores, dtype=np.float64
+    )
+    if values.ndim == 1 and np.isnan(values).any():
+        raise ValueError(
+            f"scores contain {np.count_nonzero(np.isnan(values))} NaN of {len(values)}"
+        )
+    if kind == "power":
+        if values.size and values.min() < 0:
+            raise ValueError(
+                "kind='power' needs scores that are not negative, got "
+                f"{values.min():.4g}; use 'softmax' or 'softrank'."
+            )
+        with np.errstate(divide="ignore"):
+            noisy = np.log(values)
+    elif kind == "softrank":
+        noisy = np.empty(len(values))
+        # Equal scores are ranked at random: by position the first would always be
+        # preferred.
+        order, _ = top_k(
+            values, len(values), random_tie_break=True, random_state=generator
+        )
+        noisy[order] = -np.log(np.arange(1, len(values) + 1))
+    else:
+        noisy = values.copy()
+    noisy += generator.gumbel(size=noisy.shape) / beta
+    return top_k(noisy, k, random_tie_break=True, random_state=generator)
+
+
+def _check(kind: str, beta: float) -> None:
+    if kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS)
+    if not beta > 0:
+        raise ValueError(f"beta must be positive, got {beta!r}.")
