@@ -32,6 +32,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn._core.random import RandomState, as_generator, as_seed
+from al_sklearn.exceptions import CapabilityError
 from al_sklearn.rows import RowView, by_chunks, kept, n_rows, stays_mapped, take_rows
 
 __all__ = [
@@ -186,8 +187,9 @@ def _check_fitted(estimator: Any) -> None:
         check_is_fitted(estimator)
 
 
-def _cannot(capability: str, estimator: Any, instead: str) -> TypeError:
-    return TypeError(f"{type(estimator).__name__} cannot give {capability}: {instead}")
+def _cannot(capability: str, estimator: Any, instead: str) -> CapabilityError:
+    name = type(estimator).__name__
+    return CapabilityError(f"{name} cannot give {capability}: {instead}")
 
 
 def _check_proba(proba: np.ndarray, n: int, estimator: Any) -> np.ndarray:

@@ -26,6 +26,7 @@ from torch.overrides import TorchFunctionMode
 from al_sklearn._core.prefetch import read_ahead
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.config import current
+from al_sklearn.exceptions import CapabilityError
 from al_sklearn.rows import are_files
 
 # torch's own constants of AlphaDropout: the saturation value of SELU, -lambda * alpha.
@@ -221,7 +222,7 @@ def _tap(module: nn.Module, layer: str | None) -> Iterator[list[torch.Tensor]]:
 def _linears(module: nn.Module) -> list[nn.Linear]:
     linears = [part for part in module.modules() if isinstance(part, nn.Linear)]
     if not linears:
-        raise TypeError(
+        raise CapabilityError(
             "embed: the network has no nn.Linear whose input could serve as the "
             "embedding; name a layer with "
             f"layer=…: {_layer_names(module)}."
@@ -555,7 +556,7 @@ def sample_proba(net: Any, X: Any, n: int, n_samples: int, seed: int) -> np.ndar
                 stacklevel=2,
             )
         if not masks._masks:
-            raise TypeError(
+            raise CapabilityError(
                 "sample_proba: the network's dropout modules are never called in its "
                 "forward pass, so all samples "
                 "would be the same; call them, or use DeepEnsemble or a Committee."
@@ -576,7 +577,7 @@ def _last_linear(net: Any, module: nn.Module, X: Any) -> nn.Linear:
         for handle in handles:
             handle.remove()
     if not ran:
-        raise TypeError(
+        raise CapabilityError(
             "embed: no nn.Linear of the network is called in its forward pass; name a "
             "layer with layer=…."
         )
@@ -659,7 +660,7 @@ def input_gradient(net: Any, X: Any, n: int) -> np.ndarray:
             or not isinstance(args[0], torch.Tensor)
             or not args[0].is_floating_point()
         ):
-            raise TypeError(
+            raise CapabilityError(
                 f"{type(net).__name__} cannot give input gradients: its network takes "
                 "no float images."
             )

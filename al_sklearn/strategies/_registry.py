@@ -13,6 +13,7 @@ import numpy as np
 from al_sklearn import inference
 from al_sklearn._core.checks import check_n_instances, unknown_name
 from al_sklearn._core.random import preserve_global_rng
+from al_sklearn.exceptions import CapabilityError
 from al_sklearn.rows import n_rows
 
 P = ParamSpec("P")
@@ -123,9 +124,9 @@ def run_strategy(
     with inference.shared(), preserve_global_rng():
         try:
             indices, scores = function(classifier, X, n_instances, **options)
-        except TypeError as error:
-            if "cannot give" in str(error) and not str(error).startswith("strategy "):
-                raise TypeError(f"strategy {name!r}: {error}") from error
+        except CapabilityError as error:
+            # The innermost strategy asked: one that calls it keeps its name off.
+            error.strategy = error.strategy or name
             raise
     indices, scores = np.asarray(indices, dtype=np.int64), np.asarray(scores)
     if indices.shape != (n_instances,) or scores.shape != (n_instances,):
@@ -167,8 +168,8 @@ ValueError
     gives.
 NotFittedError
     When the classifier is not fitted.
-TypeError
-    When the classifier cannot give what the strategy needs.
+CapabilityError
+    When the classifier cannot give what the strategy needs; a TypeError.
 
 References
 ----------

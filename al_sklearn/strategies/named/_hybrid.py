@@ -8,6 +8,7 @@ import numpy as np
 
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn.exceptions import CapabilityError
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._registry import Chosen, query_strategy
@@ -384,7 +385,7 @@ def _check_is_last_layer(
             < _SAME_PROBA
         ):
             return
-    raise TypeError(
+    raise CapabilityError(
         f"{type(classifier).__name__} cannot give last-layer weights: its "
         "probabilities are not the softmax of its "
         "last linear layer."
