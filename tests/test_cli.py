@@ -430,7 +430,7 @@ def test_ctrl_c_says_how_to_go_on(grid, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(
-        "al_sklearn.experiments.configuration._runs.run_experiment", interrupted
+        "al_sklearn.experiments.configuration.run_experiment", interrupted
     )
     result = run("resume", grid)
     assert (

@@ -12,6 +12,7 @@ from al_sklearn.loop._loop import (
 )
 from al_sklearn.loop._streams import Streams, entropy_of, seeded_clone
 from al_sklearn.loop._training import check_training, fit, name_classes
+from al_sklearn.loop._without_labels import without_labels
 
 __all__ = [
     "TRAINING",
@@ -28,4 +29,5 @@ __all__ = [
     "name_classes",
     "seed_global",
     "seeded_clone",
+    "without_labels",
 ]

@@ -1,39 +1,82 @@
-"""Any kind of X by positions.
+"""Any kind of X by positions: rows, chunks, files, one cache, index sets, fingerprints.
 
-Rows, chunks, image files, one cache, index sets, fingerprints.
+The names below are imported when they are first used: some of their modules need torch.
 """
 
-from al_sklearn.rows._chunks import by_chunks, kept, stays_mapped
-from al_sklearn.rows._decode import DAMAGED, Size, check_mode, decode_all, to_pixels
-from al_sklearn.rows._fingerprint import (
-    WHOLE_BYTES,
-    ObjectHasher,
-    describe,
-    differences,
-    fingerprint,
-    versions,
-)
-from al_sklearn.rows._image_files import ImageFiles
-from al_sklearn.rows._index_sets import (
-    check_index_sets,
-    read_index_sets,
-    read_splits,
-    write_index_sets,
-)
-from al_sklearn.rows._keyed_rows import KeyedRows, hashes
-from al_sklearn.rows._labelled_dataset import with_labels
-from al_sklearn.rows._numpy_files import read_numpy
-from al_sklearn.rows._row_cache import cache_key, open_or_compute
-from al_sklearn.rows._rows import (
-    RowView,
-    are_files,
-    as_positions,
-    concat_rows,
-    iter_chunks,
-    n_rows,
-    take_rows,
-    view_rows,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from al_sklearn._core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from al_sklearn.rows._chunks import by_chunks, kept, stays_mapped
+    from al_sklearn.rows._decode import DAMAGED, Size, check_mode, decode_all, to_pixels
+    from al_sklearn.rows._fingerprint import (
+        WHOLE_BYTES,
+        ObjectHasher,
+        describe,
+        differences,
+        fingerprint,
+        versions,
+    )
+    from al_sklearn.rows._image_files import ImageFiles
+    from al_sklearn.rows._index_sets import (
+        check_index_sets,
+        read_index_sets,
+        read_splits,
+        write_index_sets,
+    )
+    from al_sklearn.rows._keyed_rows import KeyedRows, hashes
+    from al_sklearn.rows._labelled_dataset import with_labels
+    from al_sklearn.rows._numpy_files import read_numpy
+    from al_sklearn.rows._row_cache import cache_key, open_or_compute
+    from al_sklearn.rows._rows import (
+        RowView,
+        are_files,
+        as_positions,
+        concat_rows,
+        iter_chunks,
+        n_rows,
+        take_rows,
+        view_rows,
+    )
+
+_HOMES = {
+    "DAMAGED": "_decode",
+    "ImageFiles": "_image_files",
+    "KeyedRows": "_keyed_rows",
+    "ObjectHasher": "_fingerprint",
+    "RowView": "_rows",
+    "Size": "_decode",
+    "WHOLE_BYTES": "_fingerprint",
+    "are_files": "_rows",
+    "as_positions": "_rows",
+    "by_chunks": "_chunks",
+    "cache_key": "_row_cache",
+    "check_index_sets": "_index_sets",
+    "check_mode": "_decode",
+    "concat_rows": "_rows",
+    "decode_all": "_decode",
+    "describe": "_fingerprint",
+    "differences": "_fingerprint",
+    "fingerprint": "_fingerprint",
+    "hashes": "_keyed_rows",
+    "iter_chunks": "_rows",
+    "kept": "_chunks",
+    "n_rows": "_rows",
+    "open_or_compute": "_row_cache",
+    "read_index_sets": "_index_sets",
+    "read_numpy": "_numpy_files",
+    "read_splits": "_index_sets",
+    "stays_mapped": "_chunks",
+    "take_rows": "_rows",
+    "to_pixels": "_decode",
+    "versions": "_fingerprint",
+    "view_rows": "_rows",
+    "with_labels": "_labelled_dataset",
+    "write_index_sets": "_index_sets",
+}
 
 __all__ = [
     "DAMAGED",
@@ -70,3 +113,5 @@ __all__ = [
     "with_labels",
     "write_index_sets",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -17,7 +17,14 @@ from al_sklearn.experiments.hard_pools import HardPool, as_transforms, outside_c
 from al_sklearn.experiments.protocol import _data
 from al_sklearn.experiments.protocol._splits import INITIAL, initial_set
 from al_sklearn.learners._query import split_answer
-from al_sklearn.loop import Problem, Streams, check_choice, seed_global, seeded_clone
+from al_sklearn.loop import (
+    Problem,
+    Streams,
+    check_choice,
+    seed_global,
+    seeded_clone,
+    without_labels,
+)
 from al_sklearn.rows import read_splits, take_rows, view_rows
 from al_sklearn.strategies import (
     follows_contract,
@@ -321,7 +328,7 @@ def _cold_start(
             rows = (
                 view_rows(X, free)
                 if follows_contract(strategy)
-                else _data.without_labels(take_rows(X, free))
+                else without_labels(take_rows(X, free))
             )
         try:
             answer = strategy(None, rows, n_instances=n_initial, **options)
