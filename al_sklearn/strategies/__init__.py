@@ -31,6 +31,7 @@ from al_sklearn.strategies.compose import (
     weighted,
     without_near_duplicates,
 )
+from al_sklearn.strategies.measures import get_measure, register_measure
 from al_sklearn.strategies.named import (
     active_transfer_learning,
     alfa_mix,
@@ -92,7 +93,12 @@ from al_sklearn.strategies.named import (
     variation_ratio,
     vote_entropy,
 )
-from al_sklearn.strategies.selectors import near_duplicates, perceptual_hash
+from al_sklearn.strategies.selectors import (
+    get_selector,
+    near_duplicates,
+    perceptual_hash,
+    register_selector,
+)
 
 __all__ = [
     "Mix",
@@ -128,6 +134,8 @@ __all__ = [
     "epig",
     "falcun",
     "follows_contract",
+    "get_measure",
+    "get_selector",
     "get_strategy",
     "input_gradient",
     "k_nearest",
@@ -161,6 +169,8 @@ __all__ = [
     "ratio",
     "ratio_mc",
     "refine",
+    "register_measure",
+    "register_selector",
     "selectors",
     "stochastic",
     "strategy_name",

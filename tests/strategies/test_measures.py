@@ -1,5 +1,6 @@
 """Every measure against its definition, on random and on adversarial probabilities."""
 
+import copy
 import math
 from unittest.mock import patch
 
@@ -151,3 +152,40 @@ def test_bad_input(name):
     ):
         measures.get_measure("entrop")
     assert measures.get_measure("margin") is measures.margin
+    with pytest.raises(TypeError, match="measure is a name or a function, got int"):
+        measures.get_measure(3)
+
+
+def test_measures_of_ones_own_are_found_by_name(monkeypatch):
+    monkeypatch.setattr(measures, "MEASURES", copy.deepcopy(measures.MEASURES))
+
+    def gini(proba):
+        return 1 - (proba**2).sum(axis=1)
+
+    def spread(samples):
+        return np.ptp(samples, axis=0).sum(axis=1)
+
+    for _ in range(2):  # a notebook's cell run twice
+        assert measures.register_measure()(gini) is gini
+        assert measures.register_measure("samples")(spread) is spread
+    assert measures.get_measure("gini") is gini
+    assert measures.get_measure("spread", of=None) is spread
+    assert measures.get_measure(spread) is spread
+    kinds = [measures.kind_of(m) for m in ("gini", "spread", "margin", "bald")]
+    assert kinds == ["proba", "samples", "proba", "samples"]
+    assert measures.kind_of(lambda samples: samples) == "samples"
+    assert measures.kind_of(lambda p: p) == "proba"
+    with pytest.raises(ValueError, match="measure name 'bald' is taken"):
+        measures.register_measure("samples")(_named("bald"))
+    with pytest.raises(ValueError, match="'bald' is taken by a measure of samples"):
+        measures.register_measure("proba")(_named("bald"))
+    with pytest.raises(ValueError, match="Unknown kind of input 'votes'"):
+        measures.register_measure("votes")
+
+
+def _named(name):
+    def function(values):
+        return values
+
+    function.__name__ = name
+    return function

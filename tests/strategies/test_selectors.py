@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 
+from al_sklearn.strategies import selectors
 from al_sklearn.strategies._engine import distances as _blocks
 from al_sklearn.strategies._engine import greedy as _greedy
 from al_sklearn.strategies._engine import labelled_bounds as _labelled_bounds
@@ -778,3 +781,19 @@ def test_matrix_products_keep_their_precision_and_settings():
     finally:
         torch.set_float32_matmul_precision(before)
     np.testing.assert_array_equal(got[0], expected[0])
+
+
+def test_selectors_of_ones_own_are_found_by_name(monkeypatch):
+    monkeypatch.setattr(selectors, "SELECTORS", copy.deepcopy(selectors.SELECTORS))
+
+    def far_out(features, n_instances, *, random_state=None):
+        return selectors.top_k(np.linalg.norm(features, axis=1), n_instances)
+
+    for _ in range(2):  # a notebook's cell run twice
+        assert selectors.register_selector(far_out) is far_out
+    assert selectors.get_selector("far_out") is far_out
+    assert selectors.get_selector("k_center") is selectors.k_center
+    with pytest.raises(ValueError, match=r"Did you mean 'k_center'"):
+        selectors.get_selector("k_centre")
+    with pytest.raises(ValueError, match="selector that takes labelled= 'top_k'"):
+        selectors.get_selector("top_k", takes="labelled")

@@ -20,12 +20,14 @@ array([0.   , 0.693, 1.089])
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.registry import Registry
 from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine import kernels as _kernels
 from al_sklearn.strategies._engine.density_clusters import glosh
@@ -76,6 +78,7 @@ __all__ = [
     "glosh",
     "information_density",
     "input_gradient",
+    "kind_of",
     "kl_disagreement",
     "least_confidence",
     "least_confidence_pt",
@@ -88,11 +91,14 @@ __all__ = [
     "outliers_mean",
     "ratio",
     "ratio_pt",
+    "register_measure",
     "true_loss",
     "variation_ratio",
     "vote_entropy",
     "vote_shares",
 ]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _two_largest(proba: Any) -> tuple[Any, Any]:
@@ -247,13 +253,64 @@ least_confidence_pt, margin_pt, ratio_pt, entropy_pt = (
 )
 
 
-def get_measure(name: str, of: str | None = "proba") -> Callable[..., Any]:
-    """Find a measure by its name.
+# By what they take: class probabilities (n, C), or posterior samples (T, n, C).
+MEASURES: dict[str, Registry] = {
+    "proba": Registry("measure"),
+    "samples": Registry("measure"),
+}
+
+
+def register_measure(of: str = "proba") -> Callable[[F], F]:
+    """Let a measure of one's own be found by its name; a decorator.
+
+    Everything that takes ``measure=`` then takes the name. The same function again, as
+    a notebook's cell that is run twice gives it, replaces itself.
 
     Parameters
     ----------
-    name : str
-        As it is called here.
+    of : {"proba", "samples"}, default="proba"
+        What it takes: class probabilities (n, C) or posterior samples (T, n, C). It
+        gives one utility per candidate, (n,), higher = ask first.
+
+    Raises
+    ------
+    ValueError
+        When another measure has the name, or ``of`` is unknown.
+
+    Examples
+    --------
+    >>> @register_measure("proba")
+    ... def gini(proba):
+    ...     return 1 - (proba**2).sum(axis=1)
+    >>> get_measure("gini") is gini
+    True
+    """
+    _check_kind(of)
+
+    def register(function: F) -> F:
+        for kind, known in MEASURES.items():
+            # One name, one meaning: get_measure(name, of=None) asks all kinds.
+            if kind != of and function.__name__ in known:
+                raise ValueError(
+                    f"The measure name {function.__name__!r} is taken by a measure of "
+                    f"{kind}."
+                )
+        MEASURES[of].add(function)
+        return function
+
+    return register
+
+
+def get_measure(
+    measure: str | Callable[..., Any], of: str | None = "proba"
+) -> Callable[..., Any]:
+    """Find a measure by its name; a function is returned as it is.
+
+    Parameters
+    ----------
+    measure : str or callable
+        As it is called here, or registered with :func:`register_measure`; or any
+        function of an array to one utility per candidate.
     of : {"proba", "samples"} or None, default="proba"
         Whether of class probabilities (n, C) or of posterior samples (T, n, C); either
         with None.
@@ -262,33 +319,58 @@ def get_measure(name: str, of: str | None = "proba") -> Callable[..., Any]:
     ------
     ValueError
         When there is none of that name; those that exist are listed.
+    TypeError
+        When it is neither a name nor callable.
     """
-    if of is not None and of not in MEASURES:
+    if of is not None:
+        _check_kind(of)
+        return MEASURES[of].find(measure)
+    known = Registry("measure")
+    for measures in MEASURES.values():
+        known.update(measures)
+    return known.find(measure)
+
+
+def kind_of(measure: str | Callable[..., Any]) -> str:
+    """What a measure takes: ``"proba"`` or ``"samples"``.
+
+    Parameters
+    ----------
+    measure : str or callable
+        A name or a function. A function that is not registered takes posterior samples
+        if its first parameter is called ``samples``.
+
+    Raises
+    ------
+    ValueError
+        When there is none of that name.
+    """
+    measure = get_measure(measure, of=None)
+    for kind, known in MEASURES.items():
+        if measure in known.values():
+            return kind
+    try:
+        first = next(iter(inspect.signature(measure).parameters), "")
+    except (TypeError, ValueError):
+        # A function written in C says nothing about its parameters.
+        return "proba"
+    return "samples" if first == "samples" else "proba"
+
+
+def _check_kind(of: str) -> None:
+    if of not in MEASURES:
         raise unknown_name("kind of input", of, MEASURES)
-    known = {
-        key: measure
-        for kind in MEASURES
-        if of in (None, kind)
-        for key, measure in MEASURES[kind].items()
-    }
-    if name not in known:
-        raise unknown_name("measure", name, known)
-    return known[name]
 
 
-# By what they take: class probabilities (n, C), or posterior samples (T, n, C).
-MEASURES: dict[str, dict[str, Callable[..., Any]]] = {
-    "proba": {m.__name__: m for m in (least_confidence, margin, ratio, entropy)},
-    "samples": {
-        m.__name__: m
-        for m in (
-            max_entropy,
-            bald,
-            mean_std,
-            variation_ratio,
-            vote_entropy,
-            consensus_entropy,
-            kl_disagreement,
-        )
-    },
-}
+for _measure in (least_confidence, margin, ratio, entropy):
+    MEASURES["proba"].add(_measure)
+for _measure in (
+    max_entropy,
+    bald,
+    mean_std,
+    variation_ratio,
+    vote_entropy,
+    consensus_entropy,
+    kl_disagreement,
+):
+    MEASURES["samples"].add(_measure)

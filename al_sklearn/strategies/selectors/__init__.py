@@ -4,6 +4,14 @@ Each returns positions and scores, most useful (or first chosen) first, and need
 classifier.
 """
 
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.registry import Registry
 from al_sklearn.strategies._engine.density_clusters import density_clusters
 from al_sklearn.strategies._engine.top_k import top_k
 from al_sklearn.strategies.selectors._bait import fisher_trace
@@ -37,6 +45,7 @@ from al_sklearn.strategies.selectors._stochastic import stochastic_top_k
 from al_sklearn.strategies.selectors._typiclust import typiclust
 
 __all__ = [
+    "SELECTORS",
     "average_linkage",
     "batch_bald",
     "binned",
@@ -49,6 +58,7 @@ __all__ = [
     "density_clusters",
     "falcun",
     "fisher_trace",
+    "get_selector",
     "gradient_kmeans_plusplus",
     "k_center",
     "k_nearest",
@@ -61,8 +71,104 @@ __all__ = [
     "probcover",
     "purity_radius",
     "ranked_batch",
+    "register_selector",
     "stochastic_top_k",
     "top_k",
     "typiclust",
     "weighted_kmeans",
 ]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# What gives a batch, by name; the other public functions help to choose one.
+SELECTORS = Registry("selector")
+
+
+def register_selector(function: F) -> F:
+    """Let a selector of one's own be found by its name; a decorator.
+
+    Everything that takes ``selector=`` then takes the name. The same function again, as
+    a notebook's cell that is run twice gives it, replaces itself.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(features, n_instances, ...)`` or ``function(utilities, n_instances,
+        ...)`` to (indices, scores); what it may be given besides is what its parameters
+        say: ``utilities``, ``labelled``, ``random_state``, ``random_tie_break``.
+
+    Raises
+    ------
+    ValueError
+        When another selector has the name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> @register_selector
+    ... def far_out(features, n_instances, *, random_state=None):
+    ...     sizes = np.linalg.norm(features, axis=1)
+    ...     return top_k(sizes, n_instances)
+    >>> get_selector("far_out") is far_out
+    True
+    """
+    SELECTORS.add(function)
+    return function
+
+
+def get_selector(
+    selector: str | Callable[..., Any], *, takes: str | None = None
+) -> Callable[..., Any]:
+    """Find a selector by its name; a function is returned as it is.
+
+    Parameters
+    ----------
+    selector : str or callable
+        As it is called here, or registered with :func:`register_selector`.
+    takes : str, optional
+        A parameter that it must have.
+
+    Raises
+    ------
+    ValueError
+        When there is none of that name, or it lacks the parameter; those that exist are
+        listed.
+    TypeError
+        When it is neither a name nor callable.
+    """
+    found = SELECTORS.find(selector)
+    if takes is None or takes in inspect.signature(found).parameters:
+        return found
+    able = [
+        name
+        for name, function in SELECTORS.items()
+        if takes in inspect.signature(function).parameters
+    ]
+    raise unknown_name(f"selector that takes {takes}=", selector, able)
+
+
+for _selector in (
+    batch_bald,
+    binned,
+    both_ends,
+    bucketed,
+    candidates_kmeans,
+    cluster_margin,
+    cluster_round_robin,
+    falcun,
+    fisher_trace,
+    gradient_kmeans_plusplus,
+    k_center,
+    k_nearest,
+    kmeans_plusplus,
+    kmeans_sampling,
+    lcmd,
+    max_herding,
+    probcover,
+    ranked_batch,
+    stochastic_top_k,
+    top_k,
+    typiclust,
+    weighted_kmeans,
+):
+    SELECTORS.add(_selector)
