@@ -10,7 +10,6 @@ from typing import Any
 
 import modAL.models
 import numpy as np
-import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import available_if
 
@@ -18,7 +17,7 @@ from al_sklearn._core.random import RandomState
 from al_sklearn.learners._base import LearnerBase
 from al_sklearn.learners._checks import check_labelled
 from al_sklearn.learners._training import Labelled, split_weights, train, training_mode
-from al_sklearn.rows import n_rows
+from al_sklearn.rows import concat_columns, n_rows
 from al_sklearn.strategies import get_strategy, least_confidence
 
 
@@ -182,25 +181,7 @@ class SingleLearner(LearnerBase):
             pipeline[:-1].transform(X) if len(pipeline) > 1 else X
             for pipeline in pipelines
         ]
-        return hstack(parts) if parts else X
-
-
-def hstack(parts: list) -> Any:
-    """Put rows of several transformations side by side; kind of the first."""
-    if len(parts) == 1:
-        return parts[0]
-    if any(sp.issparse(part) for part in parts):
-        return sp.hstack(parts, format="csr")
-    if hasattr(parts[0], "iloc"):
-        import pandas as pd
-
-        return pd.concat(parts, axis=1)
-    if hasattr(parts[0], "detach"):
-        import torch
-
-        return torch.cat(parts, dim=1)
-    joined = np.hstack([np.asarray(part) for part in parts])
-    return joined.tolist() if isinstance(parts[0], list) else joined
+        return concat_columns(parts) if parts else X
 
 
 class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):

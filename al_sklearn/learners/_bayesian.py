@@ -9,9 +9,9 @@ import modAL.models
 import numpy as np
 
 from al_sklearn._core.random import RandomState
-from al_sklearn.learners._acquisition import max_EI
 from al_sklearn.learners._active import ActiveLearner
-from al_sklearn.rows import take_rows
+from al_sklearn.learners.acquisition import max_EI
+from al_sklearn.rows import take_row
 
 
 class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
@@ -181,17 +181,4 @@ class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
         best = int(np.argmax(values))
         if values[best] > self.y_max:
             self.y_max = float(values[best])
-            self.X_max = row(X, best)
-
-
-def row(X: Any, position: int) -> Any:
-    """Return one row without its first axis where X can do so: ``X[i]``, a Series.
-
-    One row of a sparse matrix.
-    """
-    rows = take_rows(X, [position])
-    if isinstance(rows, dict):
-        return {key: row(value, 0) for key, value in rows.items()}
-    if hasattr(rows, "iloc"):
-        return rows.iloc[0]
-    return rows if hasattr(rows, "tocsr") else rows[0]
+            self.X_max = take_row(X, best)

@@ -15,10 +15,9 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.inference import columns_of
-from al_sklearn.learners._active import ActiveLearner, hstack
+from al_sklearn.learners._active import ActiveLearner
 from al_sklearn.learners._base import LearnerBase
 from al_sklearn.learners._checks import check_labelled
-from al_sklearn.learners._disagreement import max_std_sampling, vote_entropy_sampling
 from al_sklearn.learners._training import (
     Labelled,
     extend_each,
@@ -26,7 +25,8 @@ from al_sklearn.learners._training import (
     train,
     training_mode,
 )
-from al_sklearn.rows import concat_rows, n_rows
+from al_sklearn.learners.disagreement import max_std_sampling, vote_entropy_sampling
+from al_sklearn.rows import concat_columns, concat_rows, n_rows
 from al_sklearn.strategies import get_strategy
 
 
@@ -185,7 +185,7 @@ class CommitteeBase(LearnerBase):
             learner.transform_without_estimating(X) for learner in self.learner_list
         ]
         # Without a pipeline every part is X itself: once is enough for any distance.
-        return X if all(part is X for part in parts) else hstack(parts)
+        return X if all(part is X for part in parts) else concat_columns(parts)
 
     def _train(
         self,

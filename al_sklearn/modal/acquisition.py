@@ -1,6 +1,6 @@
 """Acquisition functions for Bayesian optimisation."""
 
-from al_sklearn.learners._acquisition import (
+from al_sklearn.learners.acquisition import (
     EI,
     PI,
     UCB,

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn.learners import _disagreement
-from al_sklearn.learners._disagreement import max_std_sampling
+from al_sklearn.learners import disagreement
+from al_sklearn.learners.disagreement import max_std_sampling
 from al_sklearn.modal._sampling import cold_start, sampling
+from al_sklearn.strategies import measures
 
 __all__ = [
     "KL_max_disagreement",
@@ -38,7 +39,7 @@ def vote_entropy(committee: Any, X: Any, **predict_kwargs: Any) -> np.ndarray:
     array of shape (n,)
         In nats.
     """
-    return _disagreement.vote_entropy(committee, X, **predict_kwargs)
+    return disagreement.vote_entropy(committee, X, **predict_kwargs)
 
 
 @cold_start(0.0)
@@ -60,7 +61,7 @@ def consensus_entropy(
     array of shape (n,)
         In nats.
     """
-    return _disagreement.consensus_entropy(committee, X, **predict_proba_kwargs)
+    return measures.entropy(committee.predict_proba(X, **predict_proba_kwargs))
 
 
 @cold_start(0.0)
@@ -82,7 +83,9 @@ def KL_max_disagreement(
     array of shape (n,)
         In nats.
     """
-    return _disagreement.KL_max_disagreement(committee, X, **predict_proba_kwargs)
+    votes = np.asarray(committee.vote_proba(X, **predict_proba_kwargs))
+    # modAL has the members second, the measure has the samples first.
+    return measures.kl_disagreement(np.moveaxis(votes, 1, 0), reduction="max")
 
 
 vote_entropy_sampling = sampling(

@@ -258,6 +258,37 @@ def concat_rows(a: Any, b: Any) -> Any:
     return np.concatenate([left, right])
 
 
+def concat_columns(parts: list[Any]) -> Any:
+    """Put the columns of several X of as many rows side by side; kind of the first.
+
+    Arrays, sparse matrices, DataFrames, tensors or lists.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    # One sparse part makes all sparse: dense, its zeros would not fit into memory.
+    if any(sp.issparse(part) for part in parts):
+        return sp.hstack(parts, format="csr")
+    if hasattr(parts[0], "iloc"):
+        return sys.modules["pandas"].concat(parts, axis=1)
+    if hasattr(parts[0], "detach"):
+        return sys.modules["torch"].cat(parts, dim=1)
+    joined = np.hstack([np.asarray(part) for part in parts])
+    return joined.tolist() if isinstance(parts[0], list) else joined
+
+
+def take_row(X: Any, position: int) -> Any:
+    """Return one row without its first axis where X can do so: ``X[i]``, a Series.
+
+    One row of a sparse matrix.
+    """
+    rows = take_rows(X, [position])
+    if isinstance(rows, dict):
+        return {key: take_row(value, 0) for key, value in rows.items()}
+    if hasattr(rows, "iloc"):
+        return rows.iloc[0]
+    return rows if sp.issparse(rows) else rows[0]
+
+
 class RowView:
     """Some rows of an array-like X, read only when asked for.
 

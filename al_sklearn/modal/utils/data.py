@@ -12,9 +12,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from al_sklearn.learners._active import hstack
-from al_sklearn.learners._bayesian import row
-from al_sklearn.rows import concat_rows, n_rows, take_rows
+from al_sklearn.rows import (
+    concat_columns,
+    concat_rows,
+    n_rows,
+    take_row,
+    take_rows,
+)
 
 # What modAL calls its kinds of data.
 modALinput = Any
@@ -82,7 +86,7 @@ def data_hstack(blocks: Sequence[Any]) -> Any:
             raise TypeError(
                 f"{type(block).__name__} has no columns that could be joined."
             )
-    return hstack(list(blocks))
+    return concat_columns(list(blocks))
 
 
 def add_row(X: Any, row: Any) -> Any:
@@ -127,7 +131,7 @@ def retrieve_rows(X: Any, I: Any) -> Any:  # noqa: E741 - modAL's name
         DataFrame; a matrix of one row if sparse.
     """
     return (
-        row(X, int(I))
+        take_row(X, int(I))
         if np.ndim(I) == 0 and not isinstance(I, slice)
         else take_rows(X, I)
     )
@@ -164,7 +168,7 @@ def enumerate_data(X: Any) -> Iterator[tuple[int, Any]]:
         As :func:`retrieve_rows` gives it.
     """
     for position in range(n_rows(X)):
-        yield position, row(X, position)
+        yield position, take_row(X, position)
 
 
 def data_shape(X: Any) -> tuple[int, ...]:

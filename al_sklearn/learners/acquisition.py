@@ -13,6 +13,18 @@ from al_sklearn._core.random import RandomState
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies.selectors import top_k
 
+__all__ = [
+    "EI",
+    "PI",
+    "UCB",
+    "max_EI",
+    "max_PI",
+    "max_UCB",
+    "optimizer_EI",
+    "optimizer_PI",
+    "optimizer_UCB",
+]
+
 
 def PI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.ndarray:
     """Probability of improvement (Kushner 1964).
@@ -33,6 +45,7 @@ def PI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.n
     """
     gain, std = _gain(mean, std, max_val, tradeoff)
     certain = std == 0
+    # Divided by 1 where nothing is uncertain: what is known already gives no NaN.
     return np.where(
         certain, (gain > 0).astype(np.float64), ndtr(gain / np.where(certain, 1, std))
     )

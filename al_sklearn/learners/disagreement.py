@@ -1,4 +1,4 @@
-"""Measures of disagreement in a committee, and the query strategies made of them."""
+"""What committees ask for unless they are told otherwise."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from al_sklearn._core.random import RandomState
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures
 from al_sklearn.strategies.selectors import top_k
+
+__all__ = ["max_std_sampling", "vote_entropy", "vote_entropy_sampling"]
 
 
 def vote_entropy(committee: Any, X: Any, **predict_kwargs: Any) -> np.ndarray:
@@ -31,51 +33,6 @@ def vote_entropy(committee: Any, X: Any, **predict_kwargs: Any) -> np.ndarray:
     return measures.entropy(
         measures.vote_shares(committee.vote(X, **predict_kwargs), committee.classes_)
     )
-
-
-def consensus_entropy(
-    committee: Any, X: Any, **predict_proba_kwargs: Any
-) -> np.ndarray:
-    """Entropy of the mean of the members' probabilities.
-
-    Parameters
-    ----------
-    committee : Committee
-        Fitted.
-    X : any kind of rows
-    **predict_proba_kwargs
-        Passed on to the ``predict_proba`` of the members.
-
-    Returns
-    -------
-    array of shape (n,)
-        In nats.
-    """
-    return measures.entropy(committee.predict_proba(X, **predict_proba_kwargs))
-
-
-def KL_max_disagreement(
-    committee: Any, X: Any, **predict_proba_kwargs: Any
-) -> np.ndarray:
-    """Largest Kullback-Leibler divergence of a member from the members' mean.
-
-    See McCallum & Nigam 1998.
-
-    Parameters
-    ----------
-    committee : Committee
-        Fitted.
-    X : any kind of rows
-    **predict_proba_kwargs
-        Passed on to the ``predict_proba`` of the members.
-
-    Returns
-    -------
-    array of shape (n,)
-        In nats, 0 where all agree.
-    """
-    votes = np.asarray(committee.vote_proba(X, **predict_proba_kwargs))
-    return measures.kl_disagreement(np.moveaxis(votes, 1, 0), reduction="max")
 
 
 def vote_entropy_sampling(
