@@ -139,7 +139,7 @@ def show_summary(
     """Print the table of a comparison and the sentences that matter."""
     import numpy as np
 
-    from al_sklearn.experiments.plots._style import metric_name
+    from al_sklearn.experiments.plots._names import metric_name
     from al_sklearn.experiments.report import headline
 
     shares = "accuracy" in metric or metric == "macro_f1"

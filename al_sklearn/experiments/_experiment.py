@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,9 +14,8 @@ from sklearn.base import (
     MetaEstimatorMixin,
     _fit_context,
 )
-from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.metrics import get_scorer
 from sklearn.utils import get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_feature_names,
@@ -29,10 +27,14 @@ from tqdm.auto import tqdm
 from al_sklearn._core.random import RandomState
 from al_sklearn.experiments.hard_pools import PoolTransform
 from al_sklearn.experiments.protocol import (
-    _data,
+    PROTOCOL_CONSTRAINTS,
+    check_labels,
     check_protocol,
+    check_rows,
+    check_test_set,
     known_classes,
     make_problem,
+    reads_lazily,
 )
 from al_sklearn.experiments.store import tidy_columns
 from al_sklearn.experiments.tracking import (
@@ -43,50 +45,12 @@ from al_sklearn.experiments.tracking import (
     new_run_id,
 )
 from al_sklearn.inference import classes_of
-from al_sklearn.loop import TRAINING, Loop, Round, Streams, check_training, entropy_of
+from al_sklearn.loop import Loop, Round, Streams, check_training, entropy_of
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
 from al_sklearn.rows import describe, n_rows
 from al_sklearn.strategies import get_strategy, strategy_name
 from al_sklearn.tasks import align_columns
-
-# The parameters that an experiment and a comparison share.
-PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
-    "estimator": [HasMethods(["fit", "predict"])],
-    "n_initial": [
-        Interval(Integral, 1, None, closed="left"),
-        Interval(Real, 0, 1, closed="neither"),
-    ],
-    "n_instances": [
-        Interval(Integral, 1, None, closed="left"),
-        Interval(Real, 0, 1, closed="neither"),
-        LabellingRate,
-    ],
-    "n_rounds": [Interval(Integral, 0, None, closed="left"), None],
-    "initial": [str, callable],
-    "test_size": [
-        Interval(Integral, 1, None, closed="left"),
-        Interval(Real, 0, 1, closed="neither"),
-    ],
-    "training": [StrOptions(set(TRAINING))],
-    "scoring": [StrOptions(set(get_scorer_names())), callable, None],
-    "stopping": [StoppingCriterion, None],
-    "callbacks": [list, tuple, None],
-    "splits": [str, os.PathLike, None],
-    "budget": [
-        Interval(Integral, 1, None, closed="left"),
-        Interval(Real, 0, 1, closed="neither"),
-        None,
-    ],
-    "validation_size": [
-        Interval(Integral, 1, None, closed="left"),
-        Interval(Real, 0, 1, closed="neither"),
-        None,
-    ],
-    "first_params": [Mapping, None],
-    "later_params": [Mapping, None],
-    "pool": [PoolTransform, list, tuple, None],
-}
 
 
 def _has_predict_proba(experiment: ActiveLearningExperiment) -> bool:
@@ -316,7 +280,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         streams = Streams(entropy_of(self.random_state))
         has_test = X_test is not None or y_test is not None
         if has_test:
-            X_test, y_test = _data.check_test_set(
+            X_test, y_test = check_test_set(
                 X_test, y_test, self.classes_, self.estimator
             )
         problem = make_problem(self, X, y, self.classes_, X_test, y_test, streams)
@@ -406,9 +370,9 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None: it hides the labels itself."
             )
-        if not _data.reads_lazily(X):
+        if not reads_lazily(X):
             _check_feature_names(self, X, reset=True)
-            X = _data.check_rows(X, self.estimator)
+            X = check_rows(X, self.estimator)
             _check_n_features(self, X, reset=True)
             if X.ndim > 2:
                 self.n_features_in_ = int(np.prod(X.shape[1:]))
@@ -416,11 +380,11 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             self.n_features_in_ = int(np.prod(X.shape[1:]))
         if n_rows(X) == 0:
             raise ValueError("X is empty: there are no images to learn from.")
-        return X, _data.check_labels(y, n_rows(X))
+        return X, check_labels(y, n_rows(X))
 
     def _check_rows(self, X: Any) -> Any:
         check_is_fitted(self)
-        if not _data.reads_lazily(X):
+        if not reads_lazily(X):
             _check_feature_names(self, X, reset=False)
             if len(getattr(X, "shape", ())) == 2:
                 _check_n_features(self, X, reset=False)

@@ -24,8 +24,9 @@ from sklearn.linear_model import LogisticRegression
 
 from al_sklearn._core.threads import limit_threads
 from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
-from al_sklearn.experiments.comparison import _comparison as module
-from al_sklearn.experiments.protocol._protocol import make_problem
+from al_sklearn.experiments.comparison import _workers
+from al_sklearn.experiments.comparison._order import longest_first
+from al_sklearn.experiments.protocol._problem import make_problem
 from al_sklearn.experiments.statistics import gap_closed
 from al_sklearn.loop._streams import Streams
 from al_sklearn.rows._fingerprint import describe, fingerprint
@@ -333,7 +334,7 @@ def test_workers_stop_when_the_main_process_is_killed(tmp_path):
 
 def test_the_main_process_is_not_taken_for_an_orphan(flat, monkeypatch):
     parents = iter(range(100, 10_000))
-    monkeypatch.setattr(module.os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(_workers.os, "getppid", lambda: next(parents))
     assert len(make(n_rounds=2).fit(*flat).results_) == 2 * 5 * 3
     assert threading.active_count() < 20
 
@@ -443,7 +444,7 @@ def test_long_runs_begin_first_and_short_ones_fill_the_end():
 
     names, store = ["random", "quick", "slow", "late"], Store()
     runs = [(name, seed) for seed in range(3) for name in names]
-    for run in module._longest_first(runs, store):
+    for run in longest_first(runs, store):
         store.begun.append(run)
     assert store.begun[:4] == [(name, 0) for name in names]
     assert store.begun[4:] == [

@@ -16,14 +16,8 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from al_sklearn.experiments import plots
 from al_sklearn.experiments import statistics as s
 from al_sklearn.experiments.comparison._results import ComparisonResults
-from al_sklearn.experiments.plots._style import (
-    COLOURS,
-    GREY,
-    cut,
-    short_names,
-    shorten,
-    text_colour,
-)
+from al_sklearn.experiments.plots._colours import COLOURS, GREY, text_colour
+from al_sklearn.experiments.plots._names import cut, short_names, shorten
 from tests.experiments.test_statistics import CURVES, table
 from tests.experiments.test_statistics_edges import STOPPED, ragged
 

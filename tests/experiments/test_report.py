@@ -25,10 +25,10 @@ from al_sklearn.experiments import (
 from al_sklearn.experiments.plots._images import thumbnails
 from al_sklearn.experiments.report import (
     ReportData,
-    _unfinished,
     headline,
     write_report,
 )
+from al_sklearn.experiments.report._page import unfinished_note
 from al_sklearn.experiments.statistics import summarize
 
 mpl.use("Agg")
@@ -431,7 +431,7 @@ def test_a_run_that_is_not_finished_says_so_first(tmp_path):
             )[~margin | (whole["round"] < 2)]
         ),
     ):
-        assert _unfinished(finished) == []
+        assert unfinished_note(finished) == []
 
 
 def test_the_store_knows_the_classes_of_the_pool(tmp_path):

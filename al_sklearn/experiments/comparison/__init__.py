@@ -1,9 +1,7 @@
 """Several strategies against random sampling, and what was found."""
 
-from al_sklearn.experiments.comparison._comparison import (
-    StrategyComparison,
-    name_strategies,
-)
+from al_sklearn.experiments.comparison._comparison import StrategyComparison
+from al_sklearn.experiments.comparison._names import name_strategies
 from al_sklearn.experiments.comparison._progress_lines import ProgressLines
 from al_sklearn.experiments.comparison._results import (
     ComparisonResults,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-import math
 import os
 import tempfile
-import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
-from functools import partial
 from numbers import Integral
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -24,20 +20,31 @@ from tqdm.auto import tqdm
 
 from al_sklearn._core.random import RandomState
 from al_sklearn._core.threads import limit_threads, threads_per_job
-from al_sklearn.config import config_context, current
-from al_sklearn.experiments._experiment import PROTOCOL_CONSTRAINTS
+from al_sklearn.config import current
+from al_sklearn.experiments.comparison._names import name_strategies
+from al_sklearn.experiments.comparison._order import is_done, longest_first
+from al_sklearn.experiments.comparison._progress_bar import ProgressBar
 from al_sklearn.experiments.comparison._results import (
-    BASELINE,
     ComparisonResults,
     few_seeds,
 )
 from al_sklearn.experiments.comparison._retraining import Retraining
+from al_sklearn.experiments.comparison._workers import (
+    Settings,
+    Told,
+    retrain_one,
+    run_strategy,
+    train_first,
+)
 from al_sklearn.experiments.hard_pools import PoolTransform
 from al_sklearn.experiments.plots._images import bought_thumbnails
 from al_sklearn.experiments.protocol import (
     LATER_OPTIONS,
-    _data,
+    PROTOCOL_CONSTRAINTS,
+    check_labels,
     check_protocol,
+    check_rows,
+    check_test_set,
     known_classes,
     make_problem,
 )
@@ -45,20 +52,12 @@ from al_sklearn.experiments.report import ReportData
 from al_sklearn.experiments.store import FIRST, RunStore, check_checkpoints, tidy_table
 from al_sklearn.experiments.tracking import (
     Callback,
-    Callbacks,
-    ExperimentState,
     check_callbacks,
-    new_run_id,
-    run_id_of,
 )
-from al_sklearn.loop import Loop, Problem, Round, Streams, check_training, entropy_of
+from al_sklearn.loop import Loop, Problem, Streams, check_training, entropy_of
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
 from al_sklearn.rows import describe, differences, fingerprint, n_rows, versions
-from al_sklearn.strategies import get_strategy, strategy_name
-
-# What has a state that moves on with every draw.
-_GENERATORS: Final = (np.random.Generator, np.random.RandomState)
 
 
 class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
@@ -521,12 +520,12 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                         ).items()
                         for repeat in range(n_repeats)
                     ]
-        settings = _Settings(
+        settings = Settings(
             threads, asdict(current()), checkpoints=False, main=os.getpid()
         )
         with limit_threads(threads):
             answers = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-                delayed(_retrain)(job, store, settings) for job in jobs
+                delayed(retrain_one)(job, store, settings) for job in jobs
             )
             return pd.DataFrame(
                 tqdm(
@@ -537,13 +536,11 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
     def _check_data(
         self, X: Any, y: Any, X_test: Any, y_test: Any
     ) -> tuple[Any, np.ndarray, Any, Any, np.ndarray]:
-        X = _data.check_rows(X, self.estimator)
-        y = _data.check_labels(y, n_rows(X))
+        X = check_rows(X, self.estimator)
+        y = check_labels(y, n_rows(X))
         classes = known_classes(y, self.pool)
         if X_test is not None or y_test is not None:
-            X_test, y_test = _data.check_test_set(
-                X_test, y_test, classes, self.estimator
-            )
+            X_test, y_test = check_test_set(X_test, y_test, classes, self.estimator)
         return X, y, X_test, y_test, classes
 
     def _finished(self) -> ComparisonResults:
@@ -599,13 +596,13 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             (name, seed) for seed in range(len(problems)) for name in self.strategies_
         ]
         n_jobs = effective_n_jobs(self.n_jobs)
-        told = _Told(check_callbacks(self.callbacks), store)
+        told = Told(check_callbacks(self.callbacks), store)
         begun = [store.read(FIRST, seed) for seed in range(len(problems))]
         done = {run: store.read(*run) for run in runs}
         left = [
             run
             for run in runs
-            if not _is_done(problems[run[1]], [*begun[run[1]], *done[run]])
+            if not is_done(problems[run[1]], [*begun[run[1]], *done[run]])
         ]
         needs_model = {
             seed
@@ -619,7 +616,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             1 + len(self.strategies_) * problem.n_batches for problem in problems
         )
         watched = [(FIRST, seed) for seed in range(len(problems))] + runs
-        bar = _Progress(store, watched, total, disable=not self.verbose)
+        bar = ProgressBar(store, watched, total, disable=not self.verbose)
         # Each task is a whole run of rounds: in batches, two long ones could wait for
         # each other.
         with (
@@ -627,16 +624,16 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             limit_threads(threads),
             Parallel(n_jobs=self.n_jobs, batch_size=1, pre_dispatch=n_jobs) as parallel,
         ):
-            settings = _Settings(
+            settings = Settings(
                 threads, asdict(current()), self.checkpoints, main=os.getpid()
             )
             trained = parallel(
-                delayed(_train_first)(problems[seed], store, settings) for seed in first
+                delayed(train_first)(problems[seed], store, settings) for seed in first
             )
             models = dict(zip(first, trained, strict=True))
             begun = [store.read(FIRST, seed) for seed in range(len(problems))]
             parallel(
-                delayed(_run_strategy)(
+                delayed(run_strategy)(
                     problems[seed],
                     self.strategies_[name],
                     name,
@@ -646,7 +643,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                     settings,
                     told,
                 )
-                for name, seed in (left if n_jobs == 1 else _longest_first(left, store))
+                for name, seed in (left if n_jobs == 1 else longest_first(left, store))
             )
         finished = [run for run in runs if run not in left] if told.listeners else []
         for name, seed in finished:
@@ -681,113 +678,6 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         self.results_ = tidy_table(metrics, self.classes_)
 
 
-def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
-    """Resolve strategies and give each its name.
-
-    Random sampling comes first where it is not among them.
-
-    Raises
-    ------
-    ValueError
-        When a name is unknown, comes twice, or would change from one process to the
-        next.
-    """
-    if isinstance(strategies, Mapping):
-        pairs = [
-            (str(name), get_strategy(strategy)) for name, strategy in strategies.items()
-        ]
-    else:
-        pairs = [
-            (strategy_name(strategy), get_strategy(strategy)) for strategy in strategies
-        ]
-    random = get_strategy(BASELINE)
-    if BASELINE not in [name for name, _ in pairs]:
-        pairs.insert(0, (BASELINE, random))
-    named: dict[str, Callable[..., Any]] = {}
-    for name, strategy in pairs:
-        if name in named:
-            raise ValueError(
-                f"Two strategies are called {name!r}; give a dict of names to "
-                "strategies."
-            )
-        bound = (
-            strategy.keywords
-            if isinstance(strategy, partial)
-            else getattr(strategy, "__dict__", {})
-        )
-        if any(isinstance(value, _GENERATORS) for value in bound.values()):
-            raise ValueError(
-                f"The strategy {name!r} has a random generator bound to it, whose "
-                "state would pass from one run to the "
-                "next; leave it out (each round of each run is given a random_state) "
-                "or bind an integer."
-            )
-        if " at 0x" in name:
-            raise ValueError(
-                f"The strategy {name} has no name that lasts; give a dict of names to "
-                "strategies."
-            )
-        named[name] = strategy
-    if FIRST in named:
-        raise ValueError(
-            f"{FIRST!r} is the name of the seeds' first models; call the strategy "
-            "something else."
-        )
-    if named[BASELINE] is not random:
-        raise ValueError(
-            f"{BASELINE!r} is the name of the baseline; call the other strategy "
-            "something else."
-        )
-    return named
-
-
-def _longest_first(
-    runs: list[tuple[str, int]], store: RunStore
-) -> Iterator[tuple[str, int]]:
-    """Yield runs as workers become free.
-
-    One of each strategy, then those whose rounds take the longest.
-
-    A long run that begins last keeps one worker busy while the others have nothing left
-    to do.
-    """
-    left = list(runs)
-    begun: dict[str, tuple[str, int]] = {}
-
-    def seconds(run: tuple[str, int]) -> float:
-        # Nothing yet of a run that has begun: its rounds are long.
-        metrics = store.last(*begun.get(run[0], run))
-        return (
-            math.inf
-            if metrics is None
-            else metrics["query_seconds"] + metrics["training_seconds"]
-        )
-
-    while left:
-        candidates: dict[str, tuple[str, int]] = {}
-        for run in left:
-            candidates.setdefault(run[0], run)
-        # The first of equals.
-        run = max(
-            candidates.values(), key=lambda run: (run[0] not in begun, seconds(run))
-        )
-        left.remove(run)
-        begun.setdefault(run[0], run)
-        yield run
-
-
-def _is_done(problem: Problem, records: list[Round]) -> bool:
-    """Whether these rounds, the first among them, are all there will be."""
-    if not records:
-        return False
-    n_labelled = len(problem.validation) + sum(
-        len(record.indices) for record in records
-    )
-    return bool(records[-1].metrics.get("stopped")) or problem.is_over(
-        len(records) - 1, n_labelled
-    )
-
-
 def _splits(problems: list[Problem]) -> dict[str, np.ndarray]:
     splits: dict[str, np.ndarray] = {}
     for seed, problem in enumerate(problems):
@@ -806,163 +696,3 @@ def _data_of(X: Any, y: Any, X_test: Any, y_test: Any) -> dict[str, Any]:
     return {"X": X, "y": y} | (
         {} if X_test is None else {"X_test": X_test, "y_test": y_test}
     )
-
-
-class _Settings(NamedTuple):
-    """What a worker is told with every task."""
-
-    threads: int
-    config: dict[str, Any]
-    checkpoints: bool
-    # The process that wants the results.
-    main: int
-
-
-@contextmanager
-def _in_worker(settings: _Settings) -> Iterator[None]:
-    """Give a worker its threads and the settings of whoever called ``fit``.
-
-    It inherits neither.
-    """
-    if os.getpid() != settings.main and not gc.get_freeze_count():
-        # Between two tasks loky collects garbage, a fifth of a second through all that
-        # torch has imported.
-        gc.freeze()
-    with limit_threads(settings.threads), config_context(**settings.config):
-        yield
-
-
-def _train_first(problem: Problem, store: RunStore, settings: _Settings) -> Any:
-    with _in_worker(settings):
-        loop = Loop(problem, None, FIRST)
-        record = loop.begin()
-        store.write(
-            FIRST,
-            problem.streams.seed,
-            record,
-            loop.model if settings.checkpoints else None,
-        )
-        return loop.model
-
-
-def _run_strategy(
-    problem: Problem,
-    strategy: Callable[..., Any],
-    name: str,
-    model: Any,
-    records: list[Round],
-    store: RunStore,
-    settings: _Settings,
-    told: _Told,
-) -> None:
-    """Run one strategy on one seed from where it stands.
-
-    Every finished round goes to the store.
-    """
-    parent = os.getppid()
-    with _in_worker(settings):
-        loop = Loop(problem, strategy, name)
-        loop.share(model, records[0])
-        loop.replay(records[1:])
-        fresh = len(records) == 1
-        with (
-            told.about(loop, [] if fresh else records) as listeners,
-            store.writer() as write_behind,
-        ):
-            if fresh:
-                listeners.round_end(records[0])
-            while not loop.finished:
-                record = loop.step()
-                if told.listeners or settings.checkpoints:
-                    # Nobody hears of a round that a kill could still take, and the next
-                    # one changes the model.
-                    store.write(
-                        name,
-                        problem.streams.seed,
-                        record,
-                        loop.model if settings.checkpoints else None,
-                    )
-                else:
-                    write_behind(name, problem.streams.seed, record)
-                listeners.round_end(record)
-                if os.getpid() != settings.main and os.getppid() != parent:
-                    # The process that wanted this was killed: leave the rest to whoever
-                    # resumes it.
-                    return
-
-
-def _retrain(
-    job: Retraining, store: RunStore | None, settings: _Settings
-) -> dict[str, Any]:
-    with _in_worker(settings):
-        return job.run(store)
-
-
-class _Told:
-    """Makes the callbacks of each strategy and seed, in whatever process it runs."""
-
-    def __init__(self, listeners: list[Callback], store: RunStore):
-        self.listeners = listeners
-        self._run_id = (
-            ""
-            if not listeners
-            else run_id_of(store.folder)
-            if store.durable
-            else new_run_id()
-        )
-        self._parameters = store.config()["configuration"] if listeners else {}
-
-    def about(self, loop: Loop, records: list[Round]) -> Callbacks:
-        """Return the callbacks of one strategy and seed, with its rounds so far."""
-        seed = loop.problem.streams.seed
-        name = f"{loop.name}/seed_{seed:03d}"
-        state = ExperimentState(
-            self._run_id, name, loop.name, seed, self._parameters, loop, list(records)
-        )
-        return Callbacks(self.listeners, state)
-
-
-class _Progress:
-    """A bar over the rounds of all workers, read from the store.
-
-    It works whatever backend they run on.
-    """
-
-    def __init__(
-        self, store: RunStore, runs: list[tuple[str, int]], total: int, disable: bool
-    ):
-        self._count = lambda: store.count(runs)
-        self._disable = disable
-        self._total = total
-        self._stop = threading.Event()
-
-    def __enter__(self) -> _Progress:
-        if not self._disable:
-            self._bar = tqdm(
-                total=self._total, initial=self._count(), unit="round", smoothing=0.05
-            )
-            self._thread = threading.Thread(target=self._watch, daemon=True)
-            self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if not self._disable:
-            self._stop.set()
-            self._thread.join()
-            if error[0] is None:
-                # Where criteria stopped, there was less to do than there could have
-                # been.
-                self._bar.total = self._bar.n
-            self._bar.close()
-
-    def _watch(self) -> None:
-        stopped = False
-        while not stopped:
-            stopped = self._stop.wait(0.3)
-            finished = self._count() - self._bar.n
-            # An update by nothing would make tqdm think that the next round took no
-            # time.
-            if finished:
-                self._bar.update(finished)
-            else:
-                self._bar.refresh()

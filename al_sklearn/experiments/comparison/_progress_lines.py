@@ -8,10 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from al_sklearn.experiments.comparison._comparison import (
-    StrategyComparison,
-    name_strategies,
-)
+from al_sklearn.experiments.comparison._comparison import StrategyComparison
+from al_sklearn.experiments.comparison._names import name_strategies
 from al_sklearn.experiments.store import FIRST, RunStore
 
 _SECONDS: Final = 60.0

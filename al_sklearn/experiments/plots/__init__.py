@@ -7,6 +7,7 @@ picture has several axes, ``ax`` takes an array of them, and an array comes back
 """
 
 from al_sklearn.experiments.plots._bought import bought_histogram, bought_images
+from al_sklearn.experiments.plots._colours import strategy_styles
 from al_sklearn.experiments.plots._comparisons import (
     critical_difference,
     pairwise_matrix,
@@ -20,7 +21,6 @@ from al_sklearn.experiments.plots._curves import (
 from al_sklearn.experiments.plots._images import bought_thumbnails
 from al_sklearn.experiments.plots._models import calibration, pr_curves
 from al_sklearn.experiments.plots._pool_map import pool_coordinates, pool_map
-from al_sklearn.experiments.plots._style import strategy_styles
 
 __all__ = [
     "bought_histogram",

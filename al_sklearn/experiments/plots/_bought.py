@@ -7,18 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn.experiments.plots._style import (
-    GREY,
-    INK,
+from al_sklearn.experiments.plots._axes import (
     legend_columns,
     one_axes,
     several_axes,
-    short_names,
-    shorten,
-    strategy_styles,
-    tables,
     undress,
 )
+from al_sklearn.experiments.plots._colours import GREY, INK, strategy_styles
+from al_sklearn.experiments.plots._names import short_names, shorten
+from al_sklearn.experiments.plots._runs import tables
 
 _GAP = 2
 

@@ -8,17 +8,15 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn.experiments import statistics
-from al_sklearn.experiments.plots._style import (
+from al_sklearn.experiments.plots._axes import one_axes, undress
+from al_sklearn.experiments.plots._colours import (
     GREY,
     INK,
-    metric_name,
-    one_axes,
-    short_names,
     strategy_styles,
-    tables,
     text_colour,
-    undress,
 )
+from al_sklearn.experiments.plots._names import metric_name, short_names
+from al_sklearn.experiments.plots._runs import tables
 
 # Strategies whose matrix has numbers in a figure of its own, and inches that a share,
 # and a p-value under it, need.

@@ -14,25 +14,29 @@ from scipy import stats
 from sklearn.isotonic import isotonic_regression
 
 from al_sklearn.experiments import statistics
-from al_sklearn.experiments.plots._style import (
-    DASHES,
-    GREY,
-    baseline_name,
+from al_sklearn.experiments.plots._axes import (
     count_labels,
     dress,
     keep_to_shares,
     legend_columns,
-    metric_label,
-    metric_name,
     one_axes,
     several_axes,
+)
+from al_sklearn.experiments.plots._colours import (
+    DASHES,
+    GREY,
+    strategy_styles,
+    text_colour,
+)
+from al_sklearn.experiments.plots._names import (
+    baseline_name,
+    metric_label,
+    metric_name,
     short_names,
     shorten,
-    strategy_styles,
-    tables,
-    text_colour,
     title,
 )
+from al_sklearn.experiments.plots._runs import tables
 
 
 def learning_curves(

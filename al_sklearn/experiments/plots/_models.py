@@ -9,16 +9,15 @@ import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from al_sklearn.experiments import statistics
-from al_sklearn.experiments.plots._style import (
+from al_sklearn.experiments.plots._axes import one_axes
+from al_sklearn.experiments.plots._colours import (
     COLOURS,
     DASHES,
     GREY,
     INK,
-    one_axes,
-    short_names,
-    shorten,
     strategy_styles,
 )
+from al_sklearn.experiments.plots._names import short_names, shorten
 
 
 def calibration(y_true: Any, proba: Any, *, n_bins: int = 15, ax: Any = None) -> Any:

@@ -10,16 +10,9 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from al_sklearn._core.random import RandomState, as_seed
-from al_sklearn.experiments.plots._style import (
-    COLOURS,
-    GREY,
-    INK,
-    several_axes,
-    short_names,
-    shorten,
-    strategy_styles,
-    undress,
-)
+from al_sklearn.experiments.plots._axes import several_axes, undress
+from al_sklearn.experiments.plots._colours import COLOURS, GREY, INK, strategy_styles
+from al_sklearn.experiments.plots._names import short_names, shorten
 
 _N_COMPONENTS = 50
 

@@ -1,18 +1,29 @@
 """From settings and data to what all strategies of one seed share."""
 
-from al_sklearn.experiments.protocol._protocol import (
+from al_sklearn.experiments.protocol._data import (
+    check_labels,
+    check_rows,
+    check_test_set,
+    reads_lazily,
+)
+from al_sklearn.experiments.protocol._problem import known_classes, make_problem
+from al_sklearn.experiments.protocol._settings import (
     LATER_OPTIONS,
+    PROTOCOL_CONSTRAINTS,
     check_protocol,
-    known_classes,
-    make_problem,
 )
 from al_sklearn.experiments.protocol._splits import INITIAL, initial_set
 
 __all__ = [
     "INITIAL",
     "LATER_OPTIONS",
+    "PROTOCOL_CONSTRAINTS",
+    "check_labels",
     "check_protocol",
+    "check_rows",
+    "check_test_set",
     "initial_set",
     "known_classes",
     "make_problem",
+    "reads_lazily",
 ]

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn.experiments import plots, statistics
-from al_sklearn.experiments.plots._style import legend_columns
+from al_sklearn.experiments.plots._axes import legend_columns
 
 # Beyond these a picture has more in it than anybody reads.
 _MOST_CLASSES: Final = 20

@@ -1,0 +1,78 @@
+"""The strategies of a comparison, each under a name of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from al_sklearn.experiments.comparison._results import (
+    BASELINE,
+)
+from al_sklearn.experiments.store import FIRST
+from al_sklearn.strategies import get_strategy, strategy_name
+
+# What has a state that moves on with every draw.
+_GENERATORS: Final = (np.random.Generator, np.random.RandomState)
+
+
+def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
+    """Resolve strategies and give each its name.
+
+    Random sampling comes first where it is not among them.
+
+    Raises
+    ------
+    ValueError
+        When a name is unknown, comes twice, or would change from one process to the
+        next.
+    """
+    if isinstance(strategies, Mapping):
+        pairs = [
+            (str(name), get_strategy(strategy)) for name, strategy in strategies.items()
+        ]
+    else:
+        pairs = [
+            (strategy_name(strategy), get_strategy(strategy)) for strategy in strategies
+        ]
+    random = get_strategy(BASELINE)
+    if BASELINE not in [name for name, _ in pairs]:
+        pairs.insert(0, (BASELINE, random))
+    named: dict[str, Callable[..., Any]] = {}
+    for name, strategy in pairs:
+        if name in named:
+            raise ValueError(
+                f"Two strategies are called {name!r}; give a dict of names to "
+                "strategies."
+            )
+        bound = (
+            strategy.keywords
+            if isinstance(strategy, partial)
+            else getattr(strategy, "__dict__", {})
+        )
+        if any(isinstance(value, _GENERATORS) for value in bound.values()):
+            raise ValueError(
+                f"The strategy {name!r} has a random generator bound to it, whose "
+                "state would pass from one run to the "
+                "next; leave it out (each round of each run is given a random_state) "
+                "or bind an integer."
+            )
+        if " at 0x" in name:
+            raise ValueError(
+                f"The strategy {name} has no name that lasts; give a dict of names to "
+                "strategies."
+            )
+        named[name] = strategy
+    if FIRST in named:
+        raise ValueError(
+            f"{FIRST!r} is the name of the seeds' first models; call the strategy "
+            "something else."
+        )
+    if named[BASELINE] is not random:
+        raise ValueError(
+            f"{BASELINE!r} is the name of the baseline; call the other strategy "
+            "something else."
+        )
+    return named

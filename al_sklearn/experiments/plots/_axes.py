@@ -1,0 +1,102 @@
+"""Axes of one look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+
+_SHARES: Final = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "batch_accuracy",
+    "validation_accuracy",
+)
+
+
+def pyplot() -> Any:
+    """Import matplotlib, which is only needed for pictures."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "Pictures need matplotlib: pip install al-sklearn[plots]."
+        ) from error
+    return plt
+
+
+def one_axes(ax: Any, size: tuple[float, float] = (7.5, 4.6)) -> Any:
+    """Return the axes, or a new figure's, with light lines behind the data."""
+    if ax is None:
+        _, ax = pyplot().subplots(figsize=size, layout="constrained")
+    return dress(ax)
+
+
+def dress(ax: Any) -> Any:
+    """Take away what is no data."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="y", color="#e3e5e8", linewidth=0.8)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def undress(ax: Any) -> Any:
+    """Take away axes, ticks and grid: for images and maps."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def several_axes(
+    ax: Any, n: int, n_columns: int, cell: tuple[float, float], **options: Any
+) -> np.ndarray:
+    """Return ``n`` axes: those given, or a new figure's, ``n_columns`` in a row.
+
+    A new figure gives each axes a size in inches.
+    """
+    if ax is not None:
+        given = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+        if len(given) < n:
+            raise ValueError(f"{n} axes are needed, got {len(given)}.")
+        return given[:n]
+    n_columns = min(n, n_columns)
+    n_rows = -(-n // n_columns)
+    size = (cell[0] * n_columns + 0.4, cell[1] * n_rows + 0.5)
+    _, axes = pyplot().subplots(
+        n_rows, n_columns, figsize=size, layout="constrained", squeeze=False, **options
+    )
+    for unused in axes.ravel()[n:]:
+        unused.set_visible(False)
+    return axes.ravel()[:n]
+
+
+def legend_columns(names: Iterable[str], width: float, font_size: float = 8) -> int:
+    """Return how many columns of a legend with these names fit a width in inches."""
+    shown = list(names)
+    # A letter is about 0.6 of its size wide; the line before it and the gaps are five
+    # letters.
+    entry = (max(map(len, shown), default=0) + 5) * 0.6 * font_size / 72
+    return int(np.clip(width / entry, 1, max(1, len(shown))))
+
+
+def count_labels(ax: Any) -> None:
+    """Have whole numbers on the horizontal axis: there is no half label."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(
+        MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True)
+    )
+
+
+def keep_to_shares(ax: Any, metric: str) -> None:
+    """End the vertical axis at 0 and 1 for a metric that is a share.
+
+    It does so whatever a wide band says.
+    """
+    if metric in _SHARES or metric.startswith("accuracy_"):
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(low, -0.02), min(high, 1.02))

@@ -1,0 +1,147 @@
+"""What is labelled from the start: the validation set and the initial set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from al_sklearn._core.random import preserve_global_rng
+from al_sklearn.experiments.hard_pools import HardPool
+from al_sklearn.experiments.protocol import _data
+from al_sklearn.experiments.protocol._splits import INITIAL, initial_set
+from al_sklearn.learners._query import split_answer
+from al_sklearn.loop import (
+    Streams,
+    check_choice,
+    seed_global,
+    seeded_clone,
+    without_labels,
+)
+from al_sklearn.rows import take_rows, view_rows
+from al_sklearn.strategies import (
+    follows_contract,
+    get_strategy,
+    strategy_name,
+    takes_random_state,
+)
+
+
+def draw_labelled(
+    settings: Any,
+    pool: HardPool,
+    classes: np.ndarray,
+    given: dict[str, np.ndarray] | None,
+    streams: Streams,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions for validation and those labelled from the start."""
+    inside = pool.inside
+    if given is not None:
+        validation, initial = (
+            given.get("validation", np.empty(0, dtype=np.int64)),
+            given["initial"],
+        )
+        lost = np.setdiff1d(np.concatenate([validation, initial]), inside)
+        if len(lost):
+            raise ValueError(
+                f"splits={str(settings.splits)!r} begins with image {lost[0]}, which "
+                "pool= has taken out."
+            )
+        if settings.validation_size is None or len(validation):
+            return validation, initial
+        free = np.setdiff1d(inside, initial)
+        return _draw_validation(
+            settings.validation_size, len(inside), free, streams
+        ), initial
+    validation = np.empty(0, dtype=np.int64)
+    if settings.validation_size is not None:
+        validation = _draw_validation(
+            settings.validation_size, len(inside), inside, streams
+        )
+    free = np.setdiff1d(inside, validation)
+    codes = np.zeros(len(pool.y), dtype=np.int64)
+    codes[free] = np.searchsorted(classes, pool.y[free])
+    how = settings.initial
+    if isinstance(how, str) and how in INITIAL:
+        n_initial: int | float = settings.n_initial
+        if how != "per_class":
+            n_initial = _data.check_share(n_initial, len(inside))
+        return validation, initial_set(
+            codes, free, n_initial, how, streams.generator("initial")
+        )
+    n_initial = _data.check_share(settings.n_initial, len(inside))
+    if n_initial > len(free):
+        raise ValueError(
+            f"n_initial={n_initial} is more than the {len(free)} images there are to "
+            "learn from."
+        )
+    return validation, _cold_start(
+        how, settings.estimator, pool.X, free, n_initial, streams
+    )
+
+
+def _draw_validation(
+    size: float | int, n_pool: int, free: np.ndarray, streams: Streams
+) -> np.ndarray:
+    """Draw at random: nobody knows the classes of a pool before they pay for them."""
+    n = int(size) if isinstance(size, Integral) else max(1, round(size * n_pool))
+    if n >= len(free):
+        raise ValueError(
+            f"validation_size={size} takes {n} of {len(free)} images and leaves none "
+            "to learn from."
+        )
+    return np.sort(streams.generator("validation").permutation(free)[:n])
+
+
+def _cold_start(
+    how: str | Callable[..., Any],
+    estimator: Any,
+    X: Any,
+    free: np.ndarray,
+    n_initial: int,
+    streams: Streams,
+) -> np.ndarray:
+    """Let a strategy that needs no labels choose the initial set.
+
+    It sees what a pipeline's transformers make of the images (fitted without labels),
+    else the images themselves.
+    """
+    strategy, name = get_strategy(how), strategy_name(how)
+    options = (
+        {"random_state": streams.integer("initial")}
+        if takes_random_state(strategy)
+        else {}
+    )
+    with preserve_global_rng():
+        seed_global(streams.integer("initial", "order"))
+        if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+            steps = seeded_clone(estimator[:-1], streams.integer("initial", "weights"))
+            try:
+                rows = steps.fit_transform(take_rows(X, free))
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"initial={name!r} cannot choose an initial set: the steps of the "
+                    "pipeline before the last must be "
+                    f"fitted without labels ({error})"
+                ) from error
+        else:
+            rows = (
+                view_rows(X, free)
+                if follows_contract(strategy)
+                else without_labels(take_rows(X, free))
+            )
+        try:
+            answer = strategy(None, rows, n_instances=n_initial, **options)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"initial={name!r} cannot choose an initial set: it must be a "
+                "strategy that needs no labels and no "
+                "model, such as 'typiclust', 'probcover' or 'kmeans_sampling' "
+                f"({error})"
+            ) from error
+    chosen, _ = split_answer(answer, len(free))
+    check_choice(name, chosen, n_initial)
+    return free[chosen]

@@ -1,0 +1,87 @@
+"""What an experiment and a comparison are told, and what of it can be checked alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any, Final
+
+from sklearn.metrics import get_scorer_names
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+from al_sklearn.experiments.hard_pools import PoolTransform
+from al_sklearn.loop import TRAINING
+from al_sklearn.loop.labelling_rate import LabellingRate
+from al_sklearn.loop.stopping import StoppingCriterion
+
+# The parameters that an experiment and a comparison share.
+PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
+    "estimator": [HasMethods(["fit", "predict"])],
+    "n_initial": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Real, 0, 1, closed="neither"),
+    ],
+    "n_instances": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Real, 0, 1, closed="neither"),
+        LabellingRate,
+    ],
+    "n_rounds": [Interval(Integral, 0, None, closed="left"), None],
+    "initial": [str, callable],
+    "test_size": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Real, 0, 1, closed="neither"),
+    ],
+    "training": [StrOptions(set(TRAINING))],
+    "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+    "stopping": [StoppingCriterion, None],
+    "callbacks": [list, tuple, None],
+    "splits": [str, os.PathLike, None],
+    "budget": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Real, 0, 1, closed="neither"),
+        None,
+    ],
+    "validation_size": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Real, 0, 1, closed="neither"),
+        None,
+    ],
+    "first_params": [Mapping, None],
+    "later_params": [Mapping, None],
+    "pool": [PoolTransform, list, tuple, None],
+}
+
+# Options that came after the first stores: a run without them is described as it was
+# then.
+LATER_OPTIONS: Final = (
+    "budget",
+    "validation_size",
+    "pool",
+    "splits",
+    "first_params",
+    "later_params",
+)
+
+
+def check_protocol(settings: Any) -> None:
+    """Raise a ``ValueError`` for incomplete or contradictory settings."""
+    if (
+        settings.n_rounds is None
+        and settings.budget is None
+        and settings.stopping is None
+    ):
+        raise ValueError(
+            "n_rounds=None goes on until the budget is spent or a criterion says "
+            "stop; give one of them."
+        )
+    for name in ("first_params", "later_params"):
+        unknown = set(getattr(settings, name) or {}) - set(
+            settings.estimator.get_params(deep=True)
+        )
+        if unknown:
+            raise ValueError(
+                f"{name} names {sorted(unknown)[0]!r}, which is no parameter of "
+                f"{type(settings.estimator).__name__}."
+            )

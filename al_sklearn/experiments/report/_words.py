@@ -1,0 +1,126 @@
+"""Numbers and names as the report writes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from al_sklearn.experiments import statistics
+
+BASELINE = "random_sampling"
+
+
+ALPHA = 0.05
+
+
+# Not shares: shown as they are, not in percent.
+ABSOLUTE = frozenset({"nll", "ece", "score"})
+
+
+WORDS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "nll": "negative log-likelihood",
+    "ece": "calibration error",
+    "score": "score",
+}
+
+
+def plain_name(name: Any) -> str:
+    return "random sampling" if name == BASELINE else str(name)
+
+
+def gain_text(row: pd.Series, metric: str) -> str:
+    sign = -1 if metric in statistics.LOWER_IS_BETTER else 1
+    value = sign * row["difference"]
+    low, high = sorted(
+        sign * row[column] for column in ("difference_low", "difference_high")
+    )
+    between = "–" if low >= 0 else " to "
+    if metric in ABSOLUTE:
+        return f"{value:.3f} ({low:.3f}{between}{high:.3f})"
+    word = WORDS.get(metric, metric)
+    return (
+        f"{value * 100:.1f} points of {word} "
+        f"({low * 100:.1f}{between}{high * 100:.1f})".replace("(-", "(−")
+    )
+
+
+def range_text(values: pd.Series) -> str:
+    low, high = int(values.min()), int(values.max())
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def value_text(value: float, metric: str) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:.3f}" if metric in ABSOLUTE else f"{value * 100:.1f} %"
+
+
+def interval_text(value: float, low: float, high: float, metric: str) -> str:
+    if math.isnan(low):
+        return value_text(value, metric)
+    half = (high - low) / 2
+    if metric in ABSOLUTE:
+        return f"{value:.3f} ± {half:.3f}"
+    return f"{value * 100:.1f} ± {half * 100:.1f} %"
+
+
+def signed_text(value: float, low: float, high: float, metric: str) -> str:
+    scale, digits = (1, 3) if metric in ABSOLUTE else (100, 1)
+    text = f"{value * scale:+.{digits}f}"
+    if not math.isnan(low):
+        text += f" ({low * scale:+.{digits}f} … {high * scale:+.{digits}f})"
+    return text.replace("-", "−")
+
+
+def saving_text(value: float, low: float, high: float) -> str:
+    if math.isinf(value):
+        return "not reached"
+    text = percent(value)
+    return text if math.isnan(low) else f"{text} ({percent_range(low, high)})"
+
+
+def percent(value: float) -> str:
+    return (
+        f"{value * 100:.0f} %".replace("-", "−")
+        if math.isfinite(value)
+        else "not reached"
+    )
+
+
+def percent_range(low: float, high: float) -> str:
+    if math.isinf(low):
+        return (
+            f"not reached … {percent(high)}" if math.isfinite(high) else "not reached"
+        )
+    if low < 0:
+        return f"{percent(low)} … {percent(high)}"
+    return f"{low * 100:.0f}–{high * 100:.0f} %"
+
+
+def p_text(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def seconds_text(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return (
+        f"{value * 1000:.2g} ms"
+        if value < 0.0995
+        else f"{value:.2g} s"
+        if value < 9.95
+        else f"{value:.0f} s"
+    )
+
+
+def listed(names: Iterable[str]) -> str:
+    *before, last = names
+    return f"{', '.join(before)} and {last}" if before else last
