@@ -12,6 +12,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from al_sklearn.strategies import _registry
+
 torch.set_num_threads(1)
 
 
@@ -22,3 +24,10 @@ def digits():
     order = np.random.default_rng(0).permutation(len(bunch.target))
     X = (bunch.images * (255 / 16)).astype(np.uint8)[order]
     return X, bunch.target.astype(np.int64)[order]
+
+
+@pytest.fixture
+def registered_here(monkeypatch):
+    """Strategies that the test registers are gone after it."""
+    known = dict(_registry._registry)
+    monkeypatch.setattr(_registry, "_registry", known)

@@ -52,10 +52,10 @@ def test_a_missing_capability_names_strategy_and_capability():
         two_stage("margin", "random_sampling")(classifier, X)
 
 
-def test_a_users_own_type_error_is_not_renamed():
+def test_a_users_own_type_error_is_not_renamed(registered_here):
     """Its text is nobody's to read: "cannot give" made it a missing capability."""
 
-    @query_strategy(family="uncertainty", reference="-", cost="n")
+    @query_strategy(family="uncertainty", reference="-", cost="O(n)")
     def stubborn(classifier, X, n_instances=1, *, random_state=None):
         """Raise an error of its own."""
         raise TypeError("my table cannot give a row for None")

@@ -13,6 +13,7 @@ import numpy as np
 from al_sklearn import inference
 from al_sklearn._core.checks import check_n_instances, unknown_name
 from al_sklearn._core.random import preserve_global_rng
+from al_sklearn._core.registry import same_function
 from al_sklearn.exceptions import CapabilityError
 from al_sklearn.rows import n_rows
 
@@ -89,7 +90,16 @@ class StrategyInfo:
 
 
 _registry: dict[str, StrategyInfo] = {}
-_aliases: dict[str, str] = {}
+
+# Options that have had another name, for the sentence of the error.
+_RENAMED = {
+    "weight_by": "measure",
+    "uncertainty": "measure",
+    "n_epochs": "max_epochs",
+    "X_validation": "X_val",
+    "y_validation": "y_val",
+    "layers": "layer",
+}
 
 
 def run_strategy(
@@ -149,8 +159,8 @@ X : any kind of rows, n of them
     The candidates.
 n_instances : int, default=1
     How many to choose, 1 … n.
-random_tie_break : bool, default=False
-    Break ties at random instead of by position.
+random_tie_break : bool, default={random_tie_break}
+    Break ties at random instead of by position. Where nothing ties it changes nothing.
 random_state : int, Generator or None
     The same value gives the same answer.
 """
@@ -176,16 +186,17 @@ References
 """
 
 
-def _complete(function: Callable[..., Any], reference: str) -> str:
+def _complete(doc: str, reference: str, signature: inspect.Signature) -> str:
     """Join a strategy's own docstring with what the contract says of all of them."""
-    doc = inspect.getdoc(function) or ""
     head, parameters, own = doc.partition("Parameters\n----------\n")
     own, see_also, links = own.partition("See Also\n--------\n")
+    ties = signature.parameters.get("random_tie_break")
+    default = False if ties is None else ties.default
     parts = [
         head.rstrip(),
         "",
         "Parameters\n----------",
-        _PARAMETERS.rstrip(),
+        _PARAMETERS.format(random_tie_break=default).rstrip(),
         own.rstrip() if parameters else "",
         "",
     ]
@@ -209,7 +220,8 @@ def query_strategy(
     The function is called with checked arguments, inside
     :func:`al_sklearn.inference.shared`, and with the global random generators put back
     afterwards. It must return ``n_instances`` unique positions, most useful first, and
-    their scores.
+    their scores. The same function again, as a notebook's cell that is run twice gives
+    it, replaces itself.
 
     Parameters
     ----------
@@ -227,7 +239,7 @@ def query_strategy(
     Raises
     ------
     ValueError
-        When the name is taken, or ``family`` or ``needs`` is unknown.
+        When another strategy has the name, or ``family`` or ``needs`` is unknown.
     """
     if family not in FAMILIES:
         raise unknown_name("family", family, FAMILIES)
@@ -235,32 +247,72 @@ def query_strategy(
         if need not in NEEDS:
             raise unknown_name("need", need, NEEDS)
 
-    def register(
-        function: Callable[P, Chosen],
-    ) -> Callable[P, Chosen]:
+    def register(function: Callable[P, Chosen]) -> Callable[P, Chosen]:
         name = function.__name__
+        signature = inspect.signature(function)
+        takes_any = any(
+            parameter.kind is parameter.VAR_KEYWORD
+            for parameter in signature.parameters.values()
+        )
 
         @functools.wraps(function)
         def strategy(
             classifier: Any, X: Any, n_instances: int = 1, **options: Any
         ) -> Chosen:
+            for option in options:
+                if not takes_any and option not in signature.parameters:
+                    raise _no_such_option(name, option, signature)
             return run_strategy(function, name, classifier, X, n_instances, options)
 
-        summary = (inspect.getdoc(function) or "").split("\n")[0]
-        strategy.__doc__ = _complete(function, reference)
-        typed = cast(Strategy, strategy)
+        doc = inspect.getdoc(function) or ""
+        strategy.__doc__ = _complete(doc, reference, signature)
         info = StrategyInfo(
-            name, family, needs, summary, reference, cost, aliases, typed
+            name,
+            family,
+            needs,
+            doc.split("\n")[0],
+            reference,
+            cost,
+            aliases,
+            cast(Strategy, strategy),
         )
-        for taken in (name, *aliases):
-            if taken in _registry or taken in _aliases:
-                raise ValueError(f"The strategy name {taken!r} is taken.")
-        _registry[name] = info
-        _aliases.update(dict.fromkeys(aliases, name))
+        _enter(info, function)
         strategy.info = info  # type: ignore[attr-defined]
         return cast(Callable[P, Chosen], strategy)
 
     return register
+
+
+def _enter(info: StrategyInfo, function: Callable[..., Any]) -> None:
+    """Enter a strategy under its name and aliases, if no other one has them."""
+    for taken in (info.name, *info.aliases):
+        other = _find(taken)
+        if other is not None and not same_function(
+            inspect.unwrap(other.function), function
+        ):
+            raise ValueError(f"The strategy name {taken!r} is taken.")
+    _registry[info.name] = info
+
+
+def _find(name: str) -> StrategyInfo | None:
+    """Find a strategy by its name or one of its aliases."""
+    if name in _registry:
+        return _registry[name]
+    found = (info for info in _registry.values() if name in info.aliases)
+    return next(found, None)
+
+
+def _no_such_option(name: str, option: str, signature: inspect.Signature) -> TypeError:
+    """Say which options a strategy takes; of an old name, the new one."""
+    options = [
+        parameter.name
+        for parameter in signature.parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    new = _RENAMED.get(option)
+    hint = f"; it is called {new!r}" if new in options else ""
+    allowed = ", ".join(sorted(options))
+    return TypeError(f"{name} takes no {option!r}{hint}. Options: {allowed}.")
 
 
 def catalogue() -> list[StrategyInfo]:
@@ -292,10 +344,11 @@ def get_strategy(strategy: str | Strategy) -> Strategy:
         raise TypeError(
             f"A query strategy is a name or a callable, got {type(strategy).__name__}."
         )
-    name = _aliases.get(strategy, strategy)
-    if name not in _registry:
-        raise unknown_name("strategy", strategy, [*_registry, *_aliases])
-    return _registry[name].function
+    info = _find(strategy)
+    if info is None:
+        aliases = [alias for known in _registry.values() for alias in known.aliases]
+        raise unknown_name("strategy", strategy, [*_registry, *aliases])
+    return info.function
 
 
 def strategy_name(strategy: str | Strategy) -> str:

@@ -397,6 +397,37 @@ def test_unknown_names_and_bad_compositions_say_what_is_allowed():
         query_strategy(family="hybrid", needs=("luck",), reference="-", cost="O(n)")
 
 
+def test_a_cell_run_twice_replaces_its_strategy(registered_here):
+    cell = """
+@query_strategy(family="uncertainty", reference="-", cost="O(n)", aliases=("firsts",))
+def of_a_cell(classifier, X, n_instances=1, *, random_state=None):
+    \"\"\"Answer {score}.\"\"\"
+    return np.arange(n_instances), np.full(n_instances, {score}.0)
+"""
+    names = {"__name__": "__main__", "query_strategy": query_strategy, "np": np}
+    for score in (1, 2):
+        exec(cell.format(score=score), names)
+        for name in ("of_a_cell", "firsts"):
+            assert get_strategy(name)(None, np.zeros((3, 1)), 1)[1] == score
+    # Another module's function of that name is another strategy.
+    with pytest.raises(ValueError, match="'of_a_cell' is taken"):
+        exec(cell.format(score=3), names | {"__name__": "elsewhere"})
+    with pytest.raises(ValueError, match="'firsts' is taken"):
+        exec(
+            cell.format(score=3).replace("of_a_cell", "another"),
+            names | {"__name__": "__main__"},
+        )
+    assert get_strategy("firsts")(None, np.zeros((3, 1)), 1)[1] == 2
+
+
+def test_an_unknown_option_says_which_there_are():
+    X = np.eye(4)
+    with pytest.raises(
+        TypeError, match=r"random_sampling takes no 'seed'\. Options: random_state, "
+    ):
+        random_sampling(None, X, 2, seed=3)
+
+
 def test_large_half_precision_values_are_not_nan(taught):
     X = np.zeros((40, 640), np.float16)
     X[:20], X[20:] = 200, -200
