@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-try:
-    import fcntl
-except ImportError:  # Windows has no flock.
-    fcntl = None  # type: ignore[assignment]
+from filelock import FileLock, Timeout
+
+# Seconds between two looks at a lock that somebody else holds: rows are written under
+# it in milliseconds.
+_LOOK_AGAIN: Final = 0.01
 
 
 @contextmanager
@@ -51,20 +53,34 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Any]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a lock that other processes wait for, and that dies with this process.
 
-    Other threads of this process wait for it too.
+    Other threads of this process wait for it too. It works on every system, and where
+    a file system has no locks by the file's being there.
 
-    Without ``flock`` (Windows) nothing is held.
+    Parameters
+    ----------
+    path : Path
+        The file of the lock; it and its folder are made, and the file stays.
+    wait : bool, default=True
+        False raises at once where somebody holds it.
+
+    Raises
+    ------
+    BlockingIOError
+        When somebody else holds the lock and ``wait`` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    # Whoever holds it may let go in another thread than the one that took it.
+    lock = FileLock(path, thread_local=False)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        lock.acquire(blocking=wait, poll_interval=_LOOK_AGAIN)
+    except Timeout as error:
+        raise BlockingIOError(
+            errno.EWOULDBLOCK, "Held by another", str(path)
+        ) from error
+    try:
         yield
     finally:
-        os.close(handle)
+        lock.release()

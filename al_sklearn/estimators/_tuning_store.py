@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from al_sklearn._core.files import replacing
-
-try:
-    import fcntl
-except (
-    ImportError
-):  # Windows has no flock: there, two processes may search for the same parameters.
-    fcntl = None  # type: ignore[assignment]
+from al_sklearn._core.files import locked, replacing
 
 
 class TuningStore:
@@ -35,26 +28,12 @@ class TuningStore:
         self.path = Path(path)
         self.search = json.loads(json.dumps(search))
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Let one process search while the others wait for what it finds.
 
         The system frees the lock at a kill.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if fcntl is None:
-            yield
-            return
-        handle = os.open(
-            self.path.with_name(f".{self.path.name}.lock"),
-            os.O_RDWR | os.O_CREAT,
-            0o644,
-        )
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+        return locked(self.path.with_name(f".{self.path.name}.lock"))
 
     def read(self) -> dict[str, Any]:
         """Return the finished searches by key.
