@@ -37,8 +37,9 @@ from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.files import replacing
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._data import ImageDataset
-from al_sklearn.estimators.networks._pretrained import (
+from al_sklearn.estimators.networks import (
     efficientnet_lite0,
+    memory_format,
     resolve_weights,
     statistics_of,
 )
@@ -418,12 +419,8 @@ class _Network:
                 .view(np.uint8)
                 .data
             )
-        net = (
-            net.eval()
-            .requires_grad_(False)
-            .to(device)
-            .to(memory_format=torch.channels_last)
-        )
+        net = net.eval().requires_grad_(False).to(device)
+        net = net.to(memory_format=memory_format(net))
         return cls(
             net, device, statistics, name or type(net).__qualname__, digest.hexdigest()
         )
@@ -629,7 +626,7 @@ class _Extractor:
                 x.new_tensor(part).view(1, -1, 1, 1) for part in self.statistics
             )
             x = (x - mean) / std
-        return x.contiguous(memory_format=torch.channels_last)
+        return x.contiguous(memory_format=memory_format(self.network.net))
 
 
 def _defaults(

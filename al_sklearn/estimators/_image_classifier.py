@@ -35,8 +35,11 @@ from al_sklearn.estimators._class_weight import check_class_weight, class_weight
 from al_sklearn.estimators._data import ImageDataset, image_tensor, labels_of
 from al_sklearn.estimators._folding import folded
 from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader
-from al_sklearn.estimators.networks._build import build_network
-from al_sklearn.estimators.networks._pretrained import statistics_of
+from al_sklearn.estimators.networks import (
+    build_network,
+    memory_format,
+    statistics_of,
+)
 
 # Of images, read for the normalisation statistics: the mean over a thousand images is
 # known to half a percent.
@@ -622,7 +625,8 @@ class ImageClassifier(NeuralNetClassifier):
             )
             module.register_buffer("image_mean", mean)
             module.register_buffer("image_std", std)
-        self.module_ = module.to(memory_format=torch.channels_last)
+        self.memory_format_ = memory_format(module)
+        self.module_ = module.to(memory_format=self.memory_format_)
         return self
 
     def initialize_optimizer(self) -> ImageClassifier:
@@ -867,7 +871,7 @@ class ImageClassifier(NeuralNetClassifier):
             x = x.mul_(scale / 255).sub_(shift) if raw else x * scale - shift
         elif raw:
             x = x.div_(255)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=self.memory_format_)
         if self.amp is None:
             return module(x, **fit_params)
         with torch.autocast(torch.device(self.device).type, dtype=_AMP[self.amp]):

@@ -2,7 +2,12 @@
 
 from al_sklearn.estimators.networks._build import NETWORKS, build_network
 from al_sklearn.estimators.networks._export import export_classifier
-from al_sklearn.estimators.networks._pretrained import efficientnet_lite0
+from al_sklearn.estimators.networks._layout import memory_format
+from al_sklearn.estimators.networks._pretrained import (
+    efficientnet_lite0,
+    resolve_weights,
+    statistics_of,
+)
 from al_sklearn.estimators.networks._resnet import (
     resnet18,
     resnet20,
@@ -22,12 +27,15 @@ __all__ = [
     "build_network",
     "efficientnet_lite0",
     "export_classifier",
+    "memory_format",
     "resnet18",
     "resnet20",
     "resnet34",
     "resnet50",
+    "resolve_weights",
     "shake_shake26",
     "small_cnn",
+    "statistics_of",
     "vgg16",
     "wide_resnet28_2",
     "wide_resnet28_10",
