@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _data import features, probabilities
 from _harness import Measurement, Page, Row, measure
 
 from al_sklearn.strategies import measures
@@ -35,23 +36,6 @@ memory is the growth of the process while the function runs. "bound" is work tha
 data once: the matrix product against the labelled points (k-center) or against the batch (BADGE), or reading every
 probability.
 """
-
-
-def features(n: int, d: int, n_clusters: int, seed: int = 0) -> np.ndarray:
-    """Float32 activations of a ReLU layer, in clusters."""
-    rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((n_clusters, d), dtype=np.float32)
-    X = 0.6 * rng.standard_normal((n, d), dtype=np.float32)
-    X += centres[rng.integers(0, n_clusters, n)]
-    return np.maximum(X, 0, out=X)
-
-
-def probabilities(*shape: int, seed: int = 0) -> np.ndarray:
-    """Float32 softmax outputs."""
-    logits = 2 * np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-    np.exp(logits, out=logits)
-    logits /= logits.sum(axis=-1, keepdims=True)
-    return logits
 
 
 class Bench:
