@@ -137,7 +137,7 @@ class Bench:
             ours = self.ours(
                 work,
                 size,
-                lambda A=A, H=H: gradient_kmeans_plusplus(A, H, b, random_state=0),
+                lambda A=A, H=H: gradient_kmeans_plusplus(H, A, b, random_state=0),
                 lambda result, drawn=drawn: drawn(result[0]),
             )
             self.peer(
@@ -176,7 +176,7 @@ class Bench:
                     work,
                     size,
                     lambda A=A, H=H, few=few: gradient_kmeans_plusplus(
-                        A, H, few, random_state=0
+                        H, A, few, random_state=0
                     ),
                 )
             self.peer(

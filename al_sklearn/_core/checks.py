@@ -3,10 +3,49 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from numbers import Integral
+from typing import ParamSpec, TypeVar
 
 import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def renamed(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Refuse old spellings of a function's parameters, by the new ones; a decorator.
+
+    Parameters
+    ----------
+    **names : str
+        ``old="new"``.
+
+    Examples
+    --------
+    >>> @renamed(k="n_instances")
+    ... def choose(n_instances):
+    ...     return n_instances
+    >>> choose(k=3)
+    Traceback (most recent call last):
+        ...
+    TypeError: choose() has no parameter 'k': it is called 'n_instances'.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            for old in names.keys() & kwargs.keys():
+                raise TypeError(
+                    f"{function.__name__}() has no parameter {old!r}: it is called "
+                    f"{names[old]!r}."
+                )
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate
 
 
 def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> ValueError:

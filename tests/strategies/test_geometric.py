@@ -339,7 +339,7 @@ def test_max_herding_is_its_definition(pool, bandwidth, weighted):
         weights = RNG.random(len(X))
         weights[::4] = 0
     for n_instances in batches(len(X)):
-        options = {"labelled": L, "weights": weights, "bandwidth": bandwidth}
+        options = {"labelled": L, "utilities": weights, "bandwidth": bandwidth}
         indices, scores = selectors.max_herding(X, n_instances, **options)
         assert_batch(indices, scores, n_instances, len(X))
         expected, gains = slow.max_herding(X, n_instances, L, weights, bandwidth)
@@ -357,8 +357,8 @@ def test_max_herding_is_its_definition(pool, bandwidth, weighted):
 @pytest.mark.parametrize("scale", [1e-46, 1e42])
 def test_max_herding_of_weights_that_float32_cannot_hold(scale):
     X, weights = RNG.normal(size=(60, 4)), RNG.random(60)
-    expected, gains = selectors.max_herding(X, 10, weights=weights)
-    indices, scores = selectors.max_herding(X, 10, weights=weights * scale)
+    expected, gains = selectors.max_herding(X, 10, utilities=weights)
+    indices, scores = selectors.max_herding(X, 10, utilities=weights * scale)
     np.testing.assert_array_equal(indices, expected)
     np.testing.assert_allclose(scores, gains * scale, rtol=1e-9)
 
@@ -623,7 +623,7 @@ def test_u_herding_is_max_herding_weighted_and_narrowed(taught):
     for temperature in (1.0, 2.5):
         weights = measures.margin(measures.at_temperature(proba, temperature))
         expected = selectors.max_herding(
-            X, 15, labelled=learner.X_training, weights=weights, bandwidth=width
+            X, 15, labelled=learner.X_training, utilities=weights, bandwidth=width
         )
         chosen = strategies.u_herding(learner, X, 15, temperature=temperature)
         np.testing.assert_array_equal(chosen[0], expected[0])

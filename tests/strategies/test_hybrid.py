@@ -93,7 +93,7 @@ def test_bait_picks_what_the_naive_loop_picks(
             H,
             P,
             n_instances,
-            labelled_embeddings=L,
+            labelled=L,
             labelled_proba=Q,
             likelihood=likelihood,
             regularization=0.5,
@@ -212,7 +212,7 @@ def test_weighted_kmeans_pulls_its_centres_by_the_weights():
         weights[heavy] = 1
         weights[4] = 1
         indices, scores = selectors.weighted_kmeans(
-            X, 2, weights=weights, random_state=0
+            X, 2, utilities=weights, random_state=0
         )
         assert set(indices.tolist()) == {expected, 4}
         np.testing.assert_allclose(scores, 0.5)
@@ -226,7 +226,7 @@ def test_weighted_kmeans_of_equal_weights_is_plain_kmeans():
             for c in ((0, 0), (0, 1), (1, 0), (1, 1))
         ]
     )
-    indices, _ = selectors.weighted_kmeans(X, 4, weights=np.ones(120), random_state=0)
+    indices, _ = selectors.weighted_kmeans(X, 4, utilities=np.ones(120), random_state=0)
     expected = {
         int(np.square(X[i : i + 30] - X[i : i + 30].mean(axis=0)).sum(1).argmin()) + i
         for i in range(0, 120, 30)
@@ -241,22 +241,22 @@ def test_weighted_kmeans_always_gives_exactly_what_is_asked_for(weights, monkeyp
     X = np.repeat(np.random.default_rng(0).normal(size=(4, 3)), 3, axis=0)
     for n_instances in (1, 2, 3, 4, 7, 12):
         indices, scores = selectors.weighted_kmeans(
-            X, n_instances, weights=weights, random_state=1
+            X, n_instances, utilities=weights, random_state=1
         )
         assert len(set(indices.tolist())) == n_instances == len(scores)
         # What is certain comes last.
         n_heavy = min(n_instances, np.count_nonzero(weights))
         assert (weights[indices[:n_heavy]] > 0).all()
     with pytest.raises(ValueError, match="not negative"):
-        selectors.weighted_kmeans(X, 2, weights=-np.ones(12))
+        selectors.weighted_kmeans(X, 2, utilities=-np.ones(12))
     with pytest.raises(ValueError, match=r"shape \(12,\)"):
-        selectors.weighted_kmeans(X, 2, weights=np.ones(3))
+        selectors.weighted_kmeans(X, 2, utilities=np.ones(3))
     monkeypatch.setattr(_clue, "_SEED_ROWS", 4)
     monkeypatch.setattr(_clue, "_SEED_ROWS_PER_CLUSTER", 1)
     assert (
         len(
             set(
-                selectors.weighted_kmeans(X, 5, weights=np.ones(12), random_state=0)[
+                selectors.weighted_kmeans(X, 5, utilities=np.ones(12), random_state=0)[
                     0
                 ].tolist()
             )
@@ -269,7 +269,7 @@ def test_clue_is_its_selector(taught):
     learner, X, _ = taught
     weights = measures.entropy(inference.predict_proba(learner, X))
     expected = selectors.weighted_kmeans(
-        inference.embed(learner, X), 9, weights=weights, random_state=2
+        inference.embed(learner, X), 9, utilities=weights, random_state=2
     )
     np.testing.assert_array_equal(clue(learner, X, 9, random_state=2)[0], expected[0])
 
@@ -420,7 +420,7 @@ def test_cluster_margin_chooses_among_the_smallest_margins(taught):
     with pytest.raises(ValueError, match="factor"):
         cluster_margin(learner, X, 10, factor=0.1)
     with pytest.raises(ValueError, match="same points"):
-        selectors.cluster_margin(scores, X[:9], 2)
+        selectors.cluster_margin(X[:9], scores, 2)
 
 
 # DropQuery
@@ -800,7 +800,7 @@ def test_weighted_joins_any_measure_and_selector(taught):
     np.testing.assert_array_equal(
         weighted("margin", "k_center")(learner, X, 9)[0],
         selectors.k_center(
-            embeddings, 9, labelled=labelled, weights=measures.margin(proba)
+            embeddings, 9, labelled=labelled, utilities=measures.margin(proba)
         )[0],
     )
     np.testing.assert_array_equal(
@@ -818,11 +818,11 @@ def test_weighted_joins_any_measure_and_selector(taught):
         weighted("margn", "k_center")
     with pytest.raises(
         ValueError,
-        match=r"Unknown selector that takes weights "
+        match=r"Unknown selector that takes features= and utilities= "
         r"'top_k'. .*k_center, .*weighted_kmeans",
     ):
         weighted("margin", "top_k")
-    with pytest.raises(ValueError, match="takes weights="):
+    with pytest.raises(ValueError, match="takes features= and utilities="):
         weighted("margin", selectors.top_k)
 
 

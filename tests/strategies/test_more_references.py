@@ -219,7 +219,7 @@ def test_average_linkage_is_its_definition(dtype, d, n_clusters):
     clusters = selectors.average_linkage(X, n_clusters)
     scores = np.random.default_rng(0).random(20)
     chosen, _ = selectors.cluster_margin(
-        scores, X, 5, n_clusters=n_clusters, factor=2, random_state=0
+        X, scores, 5, n_clusters=n_clusters, factor=2, random_state=0
     )
     best = set(np.argsort(-scores)[:10].tolist())
     assert set(chosen.tolist()) <= best
@@ -240,7 +240,7 @@ def test_weighted_clusters_give_the_point_nearest_their_weighted_mean(dtype, d):
     )
     weights = rng.random(45) ** 3
     weights[::5] = 0  # the sure ones belong to no cluster
-    indices, scores = selectors.weighted_kmeans(X, 3, weights=weights, random_state=0)
+    indices, scores = selectors.weighted_kmeans(X, 3, utilities=weights, random_state=0)
     plain, _ = selectors.candidates_kmeans(X, weights > 0, weights, 3, random_state=0)
     for i in range(3):
         rows = np.arange(15 * i, 15 * (i + 1))
@@ -254,7 +254,7 @@ def test_weighted_clusters_give_the_point_nearest_their_weighted_mean(dtype, d):
             len(
                 set(
                     selectors.weighted_kmeans(
-                        X[:n_instances], 1, weights=weights[:n_instances]
+                        X[:n_instances], 1, utilities=weights[:n_instances]
                     )[0].tolist()
                 )
             )
@@ -307,7 +307,7 @@ def test_seeding_on_gradients_of_few_and_many_classes(n_classes, dtype):
     g = (a.astype(np.float64)[:, :, None] * h.astype(np.float64)[:, None]).reshape(
         30, -1
     )
-    indices, scores = selectors.gradient_kmeans_plusplus(a, h, 30, random_state=0)
+    indices, scores = selectors.gradient_kmeans_plusplus(h, a, 30, random_state=0)
     assert (
         sorted(indices.tolist()) == list(range(30))
         and indices[0] == np.square(g).sum(axis=1).argmax()
@@ -391,7 +391,7 @@ def test_weighted_takes_measures_of_posterior_samples_by_name(forest):
     by_name = strategies.weighted("bald", "k_center")
     samples = inference.sample_proba(learner, X)
     expected = selectors.k_center(
-        X, 7, labelled=learner.X_training, weights=measures.bald(samples)
+        X, 7, labelled=learner.X_training, utilities=measures.bald(samples)
     )
     np.testing.assert_array_equal(by_name(learner, X, 7)[0], expected[0])
     checks.check_query_strategy(by_name)

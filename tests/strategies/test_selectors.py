@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 
-from al_sklearn.strategies import selectors
+from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._engine import distances as _blocks
 from al_sklearn.strategies._engine import greedy as _greedy
 from al_sklearn.strategies._engine import labelled_bounds as _labelled_bounds
@@ -212,7 +213,9 @@ def test_k_center_in_tiny_blocks(features, metric, n_labelled, weighted, small_b
         weighted
     ):  # what has weight 0 has score 0 and comes by position, as duplicates do
         assert (expected[1][-30:] == 0).all()
-    assert_same_batch(k_center(X, 300, labelled=L, metric=metric, weights=w), expected)
+    assert_same_batch(
+        k_center(X, 300, labelled=L, metric=metric, utilities=w), expected
+    )
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -239,7 +242,7 @@ def test_k_center_where_few_meet_all_labelled_ones(
     )
     expected = reference.k_center(X, n_instances, L, metric, w)
     assert_same_batch(
-        k_center(X, n_instances, labelled=L, metric=metric, weights=w), expected
+        k_center(X, n_instances, labelled=L, metric=metric, utilities=w), expected
     )
     assert (
         n_instances > 5 or met[0] < 0.5
@@ -395,7 +398,7 @@ def test_selectors_take_all_kinds_of_array(features, tmp_path):
     centres = {m: k_center(X, 20, labelled=L, metric=m) for m in METRICS}
     seeds = kmeans_plusplus(X, 20, random_state=0)
     gradients = gradient_kmeans_plusplus(
-        L[:, :3].repeat(10, axis=0), X, 20, random_state=0
+        X, L[:, :3].repeat(10, axis=0), 20, random_state=0
     )
     for kind, rows in kinds_of_array(X, tmp_path).items():
         for metric in METRICS:
@@ -406,7 +409,7 @@ def test_selectors_take_all_kinds_of_array(features, tmp_path):
             kmeans_plusplus(rows, 20, random_state=0)[0], seeds[0], err_msg=kind
         )
         got = gradient_kmeans_plusplus(
-            L[:, :3].repeat(10, axis=0), rows, 20, random_state=0
+            rows, L[:, :3].repeat(10, axis=0), 20, random_state=0
         )
         np.testing.assert_array_equal(got[0], gradients[0], err_msg=kind)
 
@@ -453,13 +456,13 @@ def test_k_center_cosine_of_zeros():
 
 def test_k_center_with_weights():
     X = np.array([[1.0], [2.0], [3.0], [4.0]])
-    indices, scores = k_center(X, 4, labelled=[[0.0]], weights=[4.0, 1.0, 1.1, 0.0])
+    indices, scores = k_center(X, 4, labelled=[[0.0]], utilities=[4.0, 1.0, 1.1, 0.0])
     assert indices.tolist() == [0, 2, 1, 3]
     np.testing.assert_allclose(scores, [4, 2.2, 1, 0])
     # A point of weight 0 is not where a selection without labels starts, if there is
     # another.
-    assert k_center(X, 1, weights=[1.0, 0.0, 0.0, 1.0])[0].tolist() == [0]
-    assert sorted(k_center(X, 4, weights=np.zeros(4))[0].tolist()) == [0, 1, 2, 3]
+    assert k_center(X, 1, utilities=[1.0, 0.0, 0.0, 1.0])[0].tolist() == [0]
+    assert sorted(k_center(X, 4, utilities=np.zeros(4))[0].tolist()) == [0, 1, 2, 3]
 
 
 def test_k_center_without_labels_starts_in_the_middle():
@@ -506,9 +509,9 @@ def test_k_center_refuses_what_does_not_fit():
         ({"n_instances": 0}, "1 to 5"),
         ({"n_instances": 1, "metric": "cosin"}, "cosine"),
         ({"n_instances": 1, "labelled": np.ones((2, 3))}, "3 columns"),
-        ({"n_instances": 1, "weights": [1.0]}, "shape"),
-        ({"n_instances": 1, "weights": [1.0, 1, 1, 1, -1]}, "negative"),
-        ({"n_instances": 1, "weights": [1.0, 1, 1, 1, np.nan]}, "finite"),
+        ({"n_instances": 1, "utilities": [1.0]}, "shape"),
+        ({"n_instances": 1, "utilities": [1.0, 1, 1, 1, -1]}, "negative"),
+        ({"n_instances": 1, "utilities": [1.0, 1, 1, 1, np.nan]}, "finite"),
         ({"n_instances": 1, "chunk_rows": 0}, "chunk_rows"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -573,7 +576,7 @@ def test_badge_draws_with_the_probabilities_of_kmeans_plusplus(
     )
     rng = np.random.default_rng(longest)
     draws = [
-        gradient_kmeans_plusplus(a, h, 4, random_state=rng)[0] for _ in range(1000)
+        gradient_kmeans_plusplus(h, a, 4, random_state=rng)[0] for _ in range(1000)
     ]
     assert frequencies(draws, expected) > 1e-3
 
@@ -596,7 +599,7 @@ def test_no_pass_over_the_pool_leaves_the_distribution_alone(monkeypatch):
     )
     rng = np.random.default_rng(1)
     draws = [
-        gradient_kmeans_plusplus(a, h, 4, random_state=rng)[0] for _ in range(1000)
+        gradient_kmeans_plusplus(h, a, 4, random_state=rng)[0] for _ in range(1000)
     ]
     assert frequencies(draws, expected) > 1e-3
 
@@ -617,7 +620,7 @@ def test_badge_scores_are_the_distances_at_the_time(features, dtype, n_classes):
     h = features[:250].astype(dtype)
     p = rng.dirichlet(np.ones(n_classes), 250)
     a = (np.eye(n_classes)[p.argmax(axis=1)] - p).astype(dtype)
-    indices, scores = gradient_kmeans_plusplus(a, h, 80, random_state=0)
+    indices, scores = gradient_kmeans_plusplus(h, a, 80, random_state=0)
     g = reference.gradients(a, h)
     norms = np.square(g).sum(axis=1)
     assert len(set(indices.tolist())) == 80
@@ -644,7 +647,7 @@ def test_kmeans_plusplus_scores_are_the_distances_at_the_time(features):
 def test_badge_of_residuals_of_zero_goes_by_position(n, n_classes):
     a = np.zeros((n, n_classes), dtype=np.float32)
     h = np.random.default_rng(0).standard_normal((n, 1)).astype(np.float32)
-    indices, scores = gradient_kmeans_plusplus(a, h, n, random_state=0)
+    indices, scores = gradient_kmeans_plusplus(h, a, n, random_state=0)
     np.testing.assert_array_equal(indices, np.arange(n))
     assert (scores == 0).all()
 
@@ -656,7 +659,7 @@ def test_badge_takes_the_whole_pool_once(features):
     a = np.concatenate([np.random.default_rng(0).standard_normal((60, 10))] * 3).astype(
         np.float32
     )
-    indices, scores = gradient_kmeans_plusplus(a, h, 180, random_state=0)
+    indices, scores = gradient_kmeans_plusplus(h, a, 180, random_state=0)
     assert sorted(indices.tolist()) == list(range(180))
     assert sorted(indices[:60] % 60) == list(range(60))
     assert (scores[:60] > 0).all()
@@ -670,7 +673,7 @@ def test_badge_does_not_keep_the_origin_as_a_centre():
     a = np.ones((3, 1))
     h = np.array([[10.0], [0.0], [9.0]])
     second = [
-        gradient_kmeans_plusplus(a, h, 2, random_state=s)[0][1] for s in range(30)
+        gradient_kmeans_plusplus(h, a, 2, random_state=s)[0][1] for s in range(30)
     ]
     assert max(np.bincount(second, minlength=3)) == np.bincount(second, minlength=3)[1]
 
@@ -683,8 +686,8 @@ def test_badge_of_any_size(scale):
     rng = np.random.default_rng(0)
     a, h = rng.standard_normal((300, 4)), rng.standard_normal((300, 9))
     factor = 2.0 ** np.round(np.log2(scale))
-    expected = gradient_kmeans_plusplus(a, h, 50, random_state=0)
-    indices, scores = gradient_kmeans_plusplus(a * factor, h, 50, random_state=0)
+    expected = gradient_kmeans_plusplus(h, a, 50, random_state=0)
+    indices, scores = gradient_kmeans_plusplus(h, a * factor, 50, random_state=0)
     np.testing.assert_array_equal(indices[0], expected[0][0])
     assert len(set(indices.tolist())) == 50
     g = reference.gradients(a, h)
@@ -699,7 +702,7 @@ def test_badge_rows_of_very_different_size():
     rng = np.random.default_rng(0)
     a, h = rng.standard_normal((200, 3)), rng.standard_normal((200, 5))
     a[0] *= 1e6
-    indices, scores = gradient_kmeans_plusplus(a, h, 200, random_state=0)
+    indices, scores = gradient_kmeans_plusplus(h, a, 200, random_state=0)
     g = reference.gradients(a, h)
     assert indices[0] == 0
     assert sorted(indices.tolist()) == list(range(200))
@@ -718,7 +721,7 @@ def test_seeding_is_deterministic_and_leaves_its_input_alone(features, select):
     def draw(seed):
         if select == "kmeans":
             return kmeans_plusplus(X, 100, random_state=seed)
-        return gradient_kmeans_plusplus(a, X, 100, random_state=seed)
+        return gradient_kmeans_plusplus(X, a, 100, random_state=seed)
 
     global_state = torch.get_rng_state()
     first, again, other = draw(0), draw(0), draw(1)
@@ -733,21 +736,21 @@ def test_seeding_is_deterministic_and_leaves_its_input_alone(features, select):
 @pytest.mark.usefixtures("products")
 def test_seeding_does_not_depend_on_the_tile(features, monkeypatch):
     a = np.random.default_rng(0).standard_normal((len(features), 5)).astype(np.float32)
-    expected = gradient_kmeans_plusplus(a, features, 100, random_state=0)
+    expected = gradient_kmeans_plusplus(features, a, 100, random_state=0)
     for values in (64 * 64, 2**17):
         monkeypatch.setattr(_blocks, "TILE_VALUES", values)
-        got = gradient_kmeans_plusplus(a, features, 100, random_state=0)
+        got = gradient_kmeans_plusplus(features, a, 100, random_state=0)
         np.testing.assert_array_equal(got[0], expected[0])
         np.testing.assert_array_equal(got[1], expected[1])
 
 
 def test_seeding_refuses_what_does_not_fit():
     a, h = np.ones((4, 2)), np.ones((4, 3))
-    with pytest.raises(ValueError, match="4 rows and embeddings 3"):
-        gradient_kmeans_plusplus(a, h[:3], 1)
+    with pytest.raises(ValueError, match="4 rows and features 3"):
+        gradient_kmeans_plusplus(h[:3], a, 1)
     for n_instances in (0, 5):
         with pytest.raises(ValueError, match="1 to 4"):
-            gradient_kmeans_plusplus(a, h, n_instances)
+            gradient_kmeans_plusplus(h, a, n_instances)
         with pytest.raises(ValueError, match="1 to 4"):
             kmeans_plusplus(h, n_instances)
     for bad in (np.nan, np.inf):
@@ -755,9 +758,9 @@ def test_seeding_refuses_what_does_not_fit():
         spoiled[1, 1] = bad
         with np.errstate(invalid="ignore"):
             with pytest.raises(ValueError, match="NaN"):
-                gradient_kmeans_plusplus(a, spoiled, 2)
+                gradient_kmeans_plusplus(spoiled, a, 2)
             with pytest.raises(ValueError, match="NaN"):
-                gradient_kmeans_plusplus(spoiled, h, 2)
+                gradient_kmeans_plusplus(h, spoiled, 2)
             with pytest.raises(ValueError, match="NaN"):
                 kmeans_plusplus(spoiled, 2)
 
@@ -796,4 +799,29 @@ def test_selectors_of_ones_own_are_found_by_name(monkeypatch):
     with pytest.raises(ValueError, match=r"Did you mean 'k_center'"):
         selectors.get_selector("k_centre")
     with pytest.raises(ValueError, match="selector that takes labelled= 'top_k'"):
-        selectors.get_selector("top_k", takes="labelled")
+        selectors.get_selector("top_k", takes=("labelled",))
+
+
+@pytest.mark.parametrize(
+    ("function", "old", "new"),
+    [
+        (selectors.top_k, "k", "n_instances"),
+        (selectors.top_k, "scores", "utilities"),
+        (selectors.k_center, "weights", "utilities"),
+        (selectors.fisher_trace, "embeddings", "features"),
+        (selectors.fisher_trace, "labelled_embeddings", "labelled"),
+        (measures.class_means, "embeddings", "features"),
+    ],
+)
+def test_old_spellings_name_the_new_ones(function, old, new):
+    with pytest.raises(TypeError, match=f"no parameter '{old}': it is called '{new}'"):
+        function(**{old: 1})
+
+
+@pytest.mark.parametrize("name", sorted(selectors.SELECTORS))
+def test_selectors_say_the_same_thing_alike(name):
+    """One word for one thing in every public selector, in one order."""
+    parameters = list(inspect.signature(selectors.SELECTORS[name]).parameters)
+    assert "n_instances" in parameters
+    assert not {"k", "n", "batch_size", "embeddings", "weights", "X"} & {*parameters}
+    assert parameters.index("features") == 0 if "features" in parameters else True

@@ -252,12 +252,12 @@ def test_coreset_and_badge_are_their_selectors(taught):
     weights = measures.entropy(inference.predict_proba(learner, X))
     np.testing.assert_array_equal(
         coreset(learner, X, 20, weight_by="entropy")[0],
-        selectors.k_center(embeddings, 20, labelled=labelled, weights=weights)[0],
+        selectors.k_center(embeddings, 20, labelled=labelled, utilities=weights)[0],
     )
     residuals, factors = inference.gradient_factors(learner, X)
     np.testing.assert_array_equal(
         badge(learner, X, 20, random_state=3)[0],
-        selectors.gradient_kmeans_plusplus(residuals, factors, 20, random_state=3)[0],
+        selectors.gradient_kmeans_plusplus(factors, residuals, 20, random_state=3)[0],
     )
     # Without a classifier, and without a single label: X itself is the feature.
     np.testing.assert_array_equal(coreset(None, X, 9)[0], selectors.k_center(X, 9)[0])

@@ -489,7 +489,7 @@ NEVER_SQUARE = {
         POINTS, B, labelled=LABELLED, metric="cosine"
     ),
     "k_center weighted": lambda: selectors.k_center(
-        POINTS, B, labelled=LABELLED, weights=UTILITIES
+        POINTS, B, labelled=LABELLED, utilities=UTILITIES
     ),
     "k_nearest": lambda: selectors.k_nearest(
         POINTS, B, labelled=LABELLED, utilities=UTILITIES[:3000]
@@ -504,10 +504,10 @@ NEVER_SQUARE = {
     "lcmd": lambda: selectors.lcmd(POINTS, B, labelled=LABELLED),
     "kmeans_sampling": lambda: selectors.kmeans_sampling(POINTS, B, random_state=0),
     "weighted_kmeans": lambda: selectors.weighted_kmeans(
-        POINTS, B, weights=UTILITIES, random_state=0
+        POINTS, B, utilities=UTILITIES, random_state=0
     ),
     "badge": lambda: selectors.gradient_kmeans_plusplus(
-        POINTS[:, :3], POINTS, B, random_state=0
+        POINTS, POINTS[:, :3], B, random_state=0
     ),
     "bait": lambda: selectors.fisher_trace(POINTS, np.c_[UTILITIES, 1 - UTILITIES], B),
     "information_density": lambda: measures.information_density(POINTS),
@@ -686,7 +686,7 @@ def test_badge_holds_no_duplicates_while_others_are_left():
     a, h = RNG.normal(size=(8, 3)), RNG.normal(size=(8, 4))
     for seed in range(20):
         indices, scores = selectors.gradient_kmeans_plusplus(
-            np.repeat(a, 4, axis=0), np.repeat(h, 4, axis=0), 32, random_state=seed
+            np.repeat(h, 4, axis=0), np.repeat(a, 4, axis=0), 32, random_state=seed
         )
         assert sorted(indices.tolist()) == list(range(32))
         assert len(set((indices[:8] // 4).tolist())) == 8 and (scores[8:] == 0).all()
@@ -695,13 +695,13 @@ def test_badge_holds_no_duplicates_while_others_are_left():
 def test_badge_measures_from_what_is_chosen_and_not_from_the_origin():
     a, h = np.ones((4, 1)), np.array([[100.0], [99.0], [0.0], [0.0]])
     seconds = [
-        int(selectors.gradient_kmeans_plusplus(a, h, 2, random_state=s)[0][1])
+        int(selectors.gradient_kmeans_plusplus(h, a, 2, random_state=s)[0][1])
         for s in range(40)
     ]
     # From the origin, 0 itself could never be drawn, and 99 always would.
     assert seconds.count(1) <= 1 and {2, 3} <= set(seconds)
     firsts = {
-        int(selectors.gradient_kmeans_plusplus(a, h, 1, random_state=s)[0][0])
+        int(selectors.gradient_kmeans_plusplus(h, a, 1, random_state=s)[0][0])
         for s in range(5)
     }
     assert firsts == {0}

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from al_sklearn._core.checks import renamed
 from al_sklearn.strategies._engine.distances import as_rows
 
 # rows from which on processes of hdbscan's own gain more than they take to start
@@ -18,8 +19,9 @@ _WIDE = 16
 _SMALLEST = 2  # no cluster has fewer members
 
 
+@renamed(embeddings="features")
 def density_clusters(
-    embeddings: Any, min_cluster_size: int = 50, *, min_samples: int | None = None
+    features: Any, min_cluster_size: int = 50, *, min_samples: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Clusters by density, and how far each row is from being in one.
 
@@ -27,7 +29,7 @@ def density_clusters(
 
     Parameters
     ----------
-    embeddings : array or tensor of shape (n, d)
+    features : array or tensor of shape (n, d)
     min_cluster_size : int, default=50
         Fewest members of a cluster. While no cluster appears it is halved, until 2.
     min_samples : int, optional
@@ -49,7 +51,7 @@ def density_clusters(
     """
     import hdbscan  # here, for it takes a second
 
-    rows = as_rows(embeddings, "embeddings")
+    rows = as_rows(features, "features")
     values = np.asarray(
         rows if isinstance(rows, np.ndarray) else rows.cpu(), dtype=np.float64
     )
@@ -62,7 +64,7 @@ def density_clusters(
     if min_samples is not None and min_samples < 1:
         raise ValueError(f"min_samples must be at least 1, got {min_samples}.")
     if not np.isfinite(values.sum(axis=1)).all():
-        raise ValueError("The embeddings contain NaN or infinity.")
+        raise ValueError("The features contain NaN or infinity.")
     n = len(values)
     if n <= _SMALLEST:  # too few to be told apart
         return np.full(n, -1), np.zeros(n)
@@ -87,8 +89,9 @@ def density_clusters(
     return labels, scores
 
 
+@renamed(embeddings="features")
 def glosh(
-    embeddings: Any, min_cluster_size: int = 50, *, min_samples: int | None = None
+    features: Any, min_cluster_size: int = 50, *, min_samples: int | None = None
 ) -> NDArray[np.float64]:
     """How far each row is from being in a cluster.
 
@@ -96,7 +99,7 @@ def glosh(
 
     Parameters
     ----------
-    embeddings : array or tensor of shape (n, d)
+    features : array or tensor of shape (n, d)
     min_cluster_size : int, default=50
         Fewest members of a cluster. While no cluster appears it is halved, until 2.
     min_samples : int, optional
@@ -114,4 +117,4 @@ def glosh(
     ValueError
         For another shape, NaN or infinity, or sizes that are too small.
     """
-    return density_clusters(embeddings, min_cluster_size, min_samples=min_samples)[1]
+    return density_clusters(features, min_cluster_size, min_samples=min_samples)[1]

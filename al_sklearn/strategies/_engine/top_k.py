@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
 
 # scores looked at to guess a threshold; below this many the guess costs more than it
@@ -16,45 +16,47 @@ from al_sklearn._core.random import as_generator
 _SAMPLE = 16384
 
 
+@renamed(scores="utilities", k="n_instances")
 def top_k(
-    scores: ArrayLike | torch.Tensor,
-    k: int,
+    utilities: ArrayLike | torch.Tensor,
+    n_instances: int,
     *,
     random_tie_break: bool = False,
     random_state: Any = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
-    """Positions and values of the `k` highest scores, highest first.
+    """Positions and values of the `n_instances` highest utilities, highest first.
 
     Parameters
     ----------
-    scores : array-like or torch.Tensor of shape (n,)
+    utilities : array-like or torch.Tensor of shape (n,)
         Utilities, higher = ask first. Infinities are allowed, NaN is not. A tensor may
         be on any device.
-    k : int
+    n_instances : int
         How many, 1 … n.
     random_tie_break : bool, default=False
-        Equal scores come in order of position; with True in random order, so that which
-        of them are among the `k` is random too.
+        Equal utilities come in order of position; with True in random order, so that
+        which of them are among the `n_instances` is random too.
     random_state : int, Generator, RandomState or None, default=None
         Used with `random_tie_break` alone.
 
     Returns
     -------
-    indices : ndarray of int64, shape (k,)
-        Positions in `scores`, unique.
-    values : ndarray of float, shape (k,)
-        ``scores[indices]``.
+    indices : ndarray of int64, shape (n_instances,)
+        Positions in `utilities`, unique.
+    values : ndarray of float, shape (n_instances,)
+        ``utilities[indices]``.
 
     Raises
     ------
     ValueError
-        If `scores` is not one-dimensional or holds NaN, or `k` is outside 1 … n.
+        If `utilities` is not one-dimensional or holds NaN, or `n_instances` is outside
+        1 … n.
 
     Notes
     -----
-    A threshold guessed from a sample of the scores leaves a few thousand of them, among
-    which the selection is exact; where the guess leaves fewer than `k`, all scores are
-    looked at. The result never depends on it.
+    A threshold guessed from a sample of the utilities leaves a few thousand of them,
+    among which the selection is exact; where the guess leaves fewer than `n_instances`,
+    all utilities are looked at. The result never depends on it.
 
     Examples
     --------
@@ -63,26 +65,27 @@ def top_k(
     [1, 3, 2]
     """
     shape = (
-        tuple(scores.shape) if isinstance(scores, torch.Tensor) else np.shape(scores)
+        tuple(utilities.shape)
+        if isinstance(utilities, torch.Tensor)
+        else np.shape(utilities)
     )
     if len(shape) != 1:
         raise ValueError(
-            f"scores must be one-dimensional, one per candidate; got shape {shape}"
+            f"utilities must be one-dimensional, one per candidate; got shape {shape}"
         )
-    k = check_n_instances(k, shape[0])
+    n_instances = check_n_instances(n_instances, shape[0])
     generator = as_generator(random_state) if random_tie_break else None
-    if isinstance(scores, torch.Tensor) and scores.device.type != "cpu":
-        return _top_k_on_device(scores.detach(), k, generator)
-    values = _as_floats(scores)
-    candidates = _few_with_the_highest(values, k)
+    if isinstance(utilities, torch.Tensor) and utilities.device.type != "cpu":
+        return _top_k_on_device(utilities.detach(), n_instances, generator)
+    values = _as_floats(utilities)
+    candidates = _few_with_the_highest(values, n_instances)
     among = values if candidates is None else values[candidates]
     if np.isnan(
         among.min()
     ):  # the minimum is NaN if any is, and NaN is always among the candidates
-        raise ValueError(
-            f"scores contain {np.count_nonzero(np.isnan(values))} NaN of {len(values)}"
-        )
-    indices = _highest_among(candidates, values, k, None, generator)
+        n_nan = np.count_nonzero(np.isnan(values))
+        raise ValueError(f"utilities contain {n_nan} NaN of {len(values)}")
+    indices = _highest_among(candidates, values, n_instances, None, generator)
     return indices, values[indices]
 
 
@@ -177,7 +180,7 @@ def _top_k_on_device(
     """
     if torch.isnan(scores).any():
         raise ValueError(
-            f"scores contain {int(torch.isnan(scores).sum())} NaN of {len(scores)}"
+            f"utilities contain {int(torch.isnan(scores).sum())} NaN of {len(scores)}"
         )
     kth = torch.topk(scores, k).values[-1]
     candidates = torch.nonzero(scores >= kth).flatten()

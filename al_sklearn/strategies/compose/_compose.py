@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from al_sklearn import inference
-from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.rows import n_rows, view_rows
 from al_sklearn.strategies import measures, selectors
@@ -283,14 +282,14 @@ class Weighted:
     ) -> Chosen:
         rng = as_generator(random_state)
         measure, selector = _measure(self.measure), _selector(self.selector)
-        if "samples" in inspect.signature(measure).parameters:
+        if measures.kind_of(measure) == "samples":
             weights = measure(inference.sample_proba(classifier, X, None, rng))
         else:
             weights = measure(inference.proba_and_embed(classifier, X, self.layer)[0])
         embeddings = inference.embed(classifier, X, self.layer)
         takes = inspect.signature(selector).parameters
         options: dict[str, Any] = {
-            "weights": np.maximum(weights, 0),
+            "utilities": np.maximum(weights, 0),
             "random_state": rng,
         }
         if "random_tie_break" in takes:
@@ -298,26 +297,15 @@ class Weighted:
         rows, _ = inference.labelled_data(classifier)
         if "labelled" in takes and rows is not None and n_rows(rows):
             options["labelled"] = inference.embed(classifier, rows, self.layer)
-        return selector(embeddings, n_instances, **options)
+        return selector(features=embeddings, n_instances=n_instances, **options)
 
 
 def _measure(measure: str | Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return (
-        measures.get_measure(measure, of=None) if isinstance(measure, str) else measure
-    )
+    return measures.get_measure(measure, of=None)
 
 
 def _selector(selector: str | Callable[..., Chosen]) -> Callable[..., Chosen]:
-    if not isinstance(selector, str):
-        return selector
-    able = {
-        name: getattr(selectors, name)
-        for name in selectors.__all__
-        if "weights" in inspect.signature(getattr(selectors, name)).parameters
-    }
-    if selector not in able:
-        raise unknown_name("selector that takes weights", selector, able)
-    return able[selector]
+    return selectors.get_selector(selector, takes=("features", "utilities"))
 
 
 def weighted(
@@ -336,8 +324,8 @@ def weighted(
         A measure of probabilities or of posterior samples by name, or any function that
         takes ``proba`` or ``samples``. What is negative counts as 0.
     selector : str or callable
-        A selector that takes ``weights=``, such as ``"k_center"`` or
-        ``"weighted_kmeans"``.
+        A selector that takes ``features=`` and ``utilities=``, such as ``"k_center"``
+        or ``"weighted_kmeans"``.
     layer : str, optional
         Layer of a net to embed by; the input of its last linear layer by default.
 
@@ -349,7 +337,7 @@ def weighted(
     Raises
     ------
     ValueError
-        For an unknown measure, or a selector that takes no weights.
+        For an unknown measure, or a selector that takes no utilities.
 
     Examples
     --------
@@ -357,6 +345,5 @@ def weighted(
     weighted(margin, k_center)
     """
     _measure(measure)
-    if "weights" not in inspect.signature(_selector(selector)).parameters:
-        raise ValueError(f"A selector that takes weights= is needed, got {selector!r}.")
+    _selector(selector)
     return Weighted(measure, selector, layer)

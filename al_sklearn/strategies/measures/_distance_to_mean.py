@@ -8,21 +8,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.checks import renamed, unknown_name
 from al_sklearn.strategies._engine.distances import SPACES, as_rows, tile_rows, tiles
 from al_sklearn.strategies._engine.host_rows import host_rows
 
 _TILE = 512  # rows and columns of a tile: 2 MiB of float64
 
 
-def least_distance(rows: Any) -> float:
+@renamed(rows="features")
+def least_distance(features: Any) -> float:
     """Least positive Euclidean distance between normalised rows: UHerding's bandwidth.
 
     1 where there is none.
 
     Parameters
     ----------
-    rows : ndarray or torch.Tensor of shape (l, d)
+    features : ndarray or torch.Tensor of shape (l, d)
         The embeddings of what is labelled.
 
     Returns
@@ -30,9 +31,11 @@ def least_distance(rows: Any) -> float:
     distance : float
         From 0 (exclusive) to 2.
     """
-    if len(rows) < 2:
+    if len(features) < 2:
         return 1.0
-    normalised = torch.from_numpy(host_rows(as_rows(rows, "rows"), normalize=True))
+    normalised = torch.from_numpy(
+        host_rows(as_rows(features, "features"), normalize=True)
+    )
     least = np.inf
     for i, tile in enumerate(tiles(len(normalised), _TILE)):
         some = normalised[tile].double()

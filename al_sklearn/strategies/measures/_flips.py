@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from al_sklearn._core.checks import renamed
 from al_sklearn.strategies._engine.distances import as_rows, tile_rows, tiles
 
 _SAME = (
@@ -17,12 +18,13 @@ _STEP = (
 )  # by how much the bound on the mixing grows until there are candidates enough
 
 
-def class_means(embeddings: Any, labels: ArrayLike) -> NDArray[np.float64]:
+@renamed(embeddings="features")
+def class_means(features: Any, labels: ArrayLike) -> NDArray[np.float64]:
     """Mean embedding of every class that is labelled: what ALFA-Mix mixes in.
 
     Parameters
     ----------
-    embeddings : ndarray or torch.Tensor of shape (l, d)
+    features : ndarray or torch.Tensor of shape (l, d)
     labels : array-like of shape (l,)
         Of any type.
 
@@ -36,7 +38,7 @@ def class_means(embeddings: Any, labels: ArrayLike) -> NDArray[np.float64]:
     ValueError
         For no rows at all, or numbers of rows that differ.
     """
-    L, y = as_rows(embeddings, "embeddings"), np.asarray(labels)
+    L, y = as_rows(features, "features"), np.asarray(labels)
     if len(L) == 0 or len(L) != len(y):
         raise ValueError(
             f"Class means need labelled rows and a label for each, got {len(L)} rows "
@@ -50,8 +52,9 @@ def class_means(embeddings: Any, labels: ArrayLike) -> NDArray[np.float64]:
     return np.stack([rows[y == label].mean(axis=0) for label in np.unique(y)])
 
 
+@renamed(embeddings="features")
 def flip_distance(
-    embeddings: Any, weights: ArrayLike, bias: ArrayLike, anchors: ArrayLike
+    features: Any, weights: ArrayLike, bias: ArrayLike, anchors: ArrayLike
 ) -> NDArray[np.float64]:
     """Least ε for which mixing in an anchor's features flips the prediction.
 
@@ -65,7 +68,7 @@ def flip_distance(
 
     Parameters
     ----------
-    embeddings : ndarray or torch.Tensor of shape (n, d)
+    features : ndarray or torch.Tensor of shape (n, d)
         Input of the last layer.
     weights : array of shape (C, d)
     bias : array of shape (C,)
@@ -101,7 +104,7 @@ def flip_distance(
     >>> flip_distance([[1.0, 0.0]], np.eye(2), [0.0, 0.0], [[0.0, 1.0]]).round(3)
     array([0.5])
     """
-    Z = as_rows(embeddings, "embeddings")
+    Z = as_rows(features, "features")
     W, b = np.asarray(weights, dtype=np.float64), np.asarray(bias, dtype=np.float64)
     A = np.asarray(anchors, dtype=np.float64)
     if (
@@ -113,7 +116,7 @@ def flip_distance(
     ):
         raise ValueError(
             f"weights {W.shape}, bias {b.shape} and anchors {A.shape} do not fit "
-            f"embeddings {tuple(Z.shape)}"
+            f"features {tuple(Z.shape)}"
         )
     if not (np.isfinite(W).all() and np.isfinite(b).all() and np.isfinite(A).all()):
         raise ValueError("weights, bias or anchors contain NaN or infinity")
@@ -179,8 +182,9 @@ def _flips(
     return least
 
 
+@renamed(n_wanted="n_instances")
 def flipped(
-    distances: NDArray[np.float64], n_wanted: int, cap: float | None = None
+    distances: NDArray[np.float64], n_instances: int, cap: float | None = None
 ) -> NDArray[np.bool_]:
     """Which predictions flip below a bound on the mixing.
 
@@ -188,7 +192,7 @@ def flipped(
     ----------
     distances : ndarray of shape (n,)
         Those of :func:`flip_distance`.
-    n_wanted : int
+    n_instances : int
         How many are enough.
     cap : float, optional
         The bound; the least of 1/32, 2/32 … 1 that gives enough by default.
@@ -201,6 +205,6 @@ def flipped(
     if cap is not None:
         return distances < cap
     bound = _STEP
-    while bound < 1 and np.count_nonzero(distances < bound) < n_wanted:
+    while bound < 1 and np.count_nonzero(distances < bound) < n_instances:
         bound += _STEP
     return distances < bound

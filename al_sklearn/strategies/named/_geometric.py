@@ -83,7 +83,7 @@ def coreset(
         n_instances,
         labelled=_embed_labelled(classifier, X_labelled, layer),
         metric=metric,
-        weights=weights,
+        utilities=weights,
         random_tie_break=random_tie_break,
         random_state=random_state,
     )
@@ -449,7 +449,7 @@ def u_herding(
         inference.embed(classifier, X, layer),
         n_instances,
         labelled=embedded,
-        weights=np.maximum(
+        utilities=np.maximum(
             measures.margin(measures.at_temperature(proba, temperature)), 0
         ),
         bandwidth=bandwidth,

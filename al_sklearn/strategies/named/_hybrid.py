@@ -53,7 +53,7 @@ def badge(
     """
     residuals, embeddings = inference.gradient_factors(classifier, X, layer)
     return selectors.gradient_kmeans_plusplus(
-        residuals, embeddings, n_instances, random_state=random_state
+        embeddings, residuals, n_instances, random_state=random_state
     )
 
 
@@ -115,7 +115,7 @@ def bait(
         embeddings,
         proba,
         n_instances,
-        labelled_embeddings=labelled[1],
+        labelled=labelled[1],
         labelled_proba=labelled[0],
         likelihood=likelihood,
         regularization=regularization,
@@ -156,7 +156,7 @@ def clue(
     return selectors.weighted_kmeans(
         embeddings,
         n_instances,
-        weights=weights,
+        utilities=weights,
         random_tie_break=random_tie_break,
         random_state=random_state,
     )
@@ -248,8 +248,8 @@ def cluster_margin(
     else:
         proba, embeddings = inference.predict_proba(classifier, X), None
     return selectors.cluster_margin(
-        measures.margin(proba),
         embeddings,
+        measures.margin(proba),
         n_instances,
         clusters=clusters,
         n_clusters=n_clusters,

@@ -117,7 +117,7 @@ def register_selector(function: F) -> F:
 
 
 def get_selector(
-    selector: str | Callable[..., Any], *, takes: str | None = None
+    selector: str | Callable[..., Any], *, takes: tuple[str, ...] = ()
 ) -> Callable[..., Any]:
     """Find a selector by its name; a function is returned as it is.
 
@@ -125,26 +125,27 @@ def get_selector(
     ----------
     selector : str or callable
         As it is called here, or registered with :func:`register_selector`.
-    takes : str, optional
-        A parameter that it must have.
+    takes : tuple of str, default=()
+        Parameters that it must have.
 
     Raises
     ------
     ValueError
-        When there is none of that name, or it lacks the parameter; those that exist are
+        When there is none of that name, or it lacks a parameter; those that exist are
         listed.
     TypeError
         When it is neither a name nor callable.
     """
     found = SELECTORS.find(selector)
-    if takes is None or takes in inspect.signature(found).parameters:
+    if _has(found, takes):
         return found
-    able = [
-        name
-        for name, function in SELECTORS.items()
-        if takes in inspect.signature(function).parameters
-    ]
-    raise unknown_name(f"selector that takes {takes}=", selector, able)
+    able = [name for name, function in SELECTORS.items() if _has(function, takes)]
+    wanted = " and ".join(f"{name}=" for name in takes)
+    raise unknown_name(f"selector that takes {wanted}", selector, able)
+
+
+def _has(function: Callable[..., Any], names: tuple[str, ...]) -> bool:
+    return set(names) <= set(inspect.signature(function).parameters)
 
 
 for _selector in (

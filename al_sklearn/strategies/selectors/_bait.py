@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from al_sklearn._core.checks import check_n_instances, unknown_name
+from al_sklearn._core.checks import check_n_instances, renamed, unknown_name
 from al_sklearn._core.random import as_generator
 from al_sklearn.strategies._engine.distances import (
     Array,
@@ -39,12 +39,13 @@ _TIE = 1e-10
 Floats = NDArray[np.float64]
 
 
+@renamed(embeddings="features", labelled_embeddings="labelled")
 def fisher_trace(
-    embeddings: Any,
+    features: Any,
     proba: Any,
     n_instances: int,
     *,
-    labelled_embeddings: Any = None,
+    labelled: Any = None,
     labelled_proba: Any = None,
     likelihood: str = "binary",
     regularization: float = 1.0,
@@ -61,13 +62,13 @@ def fisher_trace(
 
     Parameters
     ----------
-    embeddings : ndarray or torch.Tensor of shape (n, d)
+    features : ndarray or torch.Tensor of shape (n, d)
         Input of the last layer, any real dtype, any device.
     proba : ndarray or torch.Tensor of shape (n, C)
         Class probabilities.
     n_instances : int
         How many, 1 … n.
-    labelled_embeddings, labelled_proba : arrays of shape (l, d) and (l, C), optional
+    labelled, labelled_proba : arrays of shape (l, d) and (l, C), optional
         The same of what is labelled already.
     likelihood : {"binary", "categorical"}, default="binary"
         "binary" asks only whether the predicted class is right: I(x) = p(1 - p) h hᵀ
@@ -120,11 +121,11 @@ def fisher_trace(
     >>> fisher_trace(h, np.full((3, 2), 0.5), 2, regularization=0.01)[0].tolist()
     [0, 2]
     """
-    H, P = as_rows(embeddings, "embeddings"), _as_proba(proba, "proba")
+    H, P = as_rows(features, "features"), _as_proba(proba, "proba")
     n_instances = check_n_instances(n_instances, len(H))
     if len(P) != len(H):
         raise ValueError(
-            f"embeddings have {len(H)} rows and proba {len(P)}: they must be the same "
+            f"features have {len(H)} rows and proba {len(P)}: they must be the same "
             "points"
         )
     if likelihood not in _LIKELIHOODS:
@@ -147,8 +148,8 @@ def fisher_trace(
         F = pool.information()
         M = regularization * np.eye(n_parameters)
         n_labelled = 0
-        if labelled_embeddings is not None and len(labelled_embeddings):
-            L = as_rows(labelled_embeddings, "labelled_embeddings")
+        if labelled is not None and len(labelled):
+            L = as_rows(labelled, "labelled")
             Q = (
                 _as_proba(labelled_proba, "labelled_proba")
                 if labelled_proba is not None
@@ -156,8 +157,8 @@ def fisher_trace(
             )
             if L.shape[1] != H.shape[1] or Q.shape != (len(L), P.shape[1]):
                 raise ValueError(
-                    f"labelled_embeddings {tuple(L.shape)} and labelled_proba "
-                    f"{tuple(Q.shape)} do not fit embeddings "
+                    f"labelled {tuple(L.shape)} and labelled_proba "
+                    f"{tuple(Q.shape)} do not fit features "
                     f"{tuple(H.shape)} and proba {tuple(P.shape)}"
                 )
             labelled, n_labelled = _Points(L, Q, likelihood).information(), len(L)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine.distances import tiles
@@ -26,9 +26,10 @@ _NOTHING = 1e-4
 _FINALISTS = 256  # different candidates at most that float64 decides among
 
 
+@renamed(k="n_instances")
 def batch_bald(
     samples: Any,
-    k: int,
+    n_instances: int,
     *,
     n_configurations: int = 10_000,
     random_tie_break: bool = False,
@@ -43,7 +44,7 @@ def batch_bald(
     samples : array or tensor of shape (T, n, C)
         Class probabilities under T posterior samples, each one function for the whole
         pool. A tensor may be on any device.
-    k : int
+    n_instances : int
         How many, 1 … n.
     n_configurations : int, default=10000
         The joint entropy of the labels is exact while no more configurations of those
@@ -57,15 +58,15 @@ def batch_bald(
 
     Returns
     -------
-    indices : int64 array of shape (k,)
+    indices : int64 array of shape (n_instances,)
         In the order in which they were chosen.
-    gains : float64 array of shape (k,)
+    gains : float64 array of shape (n_instances,)
         How much information, in nats, each added to those before it.
 
     Raises
     ------
     ValueError
-        For another shape, NaN, k outside 1 … n, or no configurations.
+        For another shape, NaN, n_instances outside 1 … n, or no configurations.
 
     Notes
     -----
@@ -79,7 +80,7 @@ def batch_bald(
     full greedy algorithm with the same configurations.
     """
     samples = blocks.check(samples, 3, "samples")
-    k = check_n_instances(k, samples.shape[1])
+    n_instances = check_n_instances(n_instances, samples.shape[1])
     if n_configurations < 1:
         raise ValueError(
             f"n_configurations must be at least 1, got {n_configurations}."
@@ -87,10 +88,10 @@ def batch_bald(
     greedy = _Greedy(
         samples, n_configurations, as_generator(random_state), random_tie_break
     )
-    chosen, gains = np.empty(k, dtype=np.int64), np.empty(k)
-    for i in range(k):
+    chosen, gains = np.empty(n_instances, dtype=np.int64), np.empty(n_instances)
+    for i in range(n_instances):
         chosen[i], gains[i] = greedy.choose()
-        if i < k - 1:
+        if i < n_instances - 1:
             greedy.condition(chosen[i])
     return chosen, gains
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
 from al_sklearn.strategies._engine.top_k import top_k
 
@@ -46,26 +46,27 @@ def _fit(
     return fitted
 
 
-def _scores(scores: Any) -> NDArray[np.float64]:
+def _as_utilities(utilities: Any) -> NDArray[np.float64]:
     """One finite float64 for each candidate."""
-    if hasattr(scores, "detach"):
-        scores = scores.detach().cpu().double().numpy()
-    values = np.asarray(scores, dtype=np.float64)
+    if hasattr(utilities, "detach"):
+        utilities = utilities.detach().cpu().double().numpy()
+    values = np.asarray(utilities, dtype=np.float64)
     if values.ndim != 1:
         raise ValueError(
-            "scores must be one-dimensional, one per candidate; got shape "
+            "utilities must be one-dimensional, one per candidate; got shape "
             f"{values.shape}"
         )
     if not np.isfinite(values).all():
+        n_wrong = np.count_nonzero(~np.isfinite(values))
         raise ValueError(
-            f"scores contain {np.count_nonzero(~np.isfinite(values))} NaN or infinite "
-            f"of {len(values)}"
+            f"utilities contain {n_wrong} NaN or infinite of {len(values)}"
         )
     return values
 
 
+@renamed(scores="utilities")
 def bucketed(
-    scores: ArrayLike,
+    utilities: ArrayLike,
     n_instances: int,
     *,
     percentiles: Sequence[float] = (30, 70),
@@ -78,7 +79,7 @@ def bucketed(
 
     Parameters
     ----------
-    scores : array-like or torch.Tensor of shape (n,)
+    utilities : array-like or torch.Tensor of shape (n,)
         Utilities, higher = ask first.
     n_instances : int
         How many, 1 … n.
@@ -97,7 +98,7 @@ def bucketed(
         order drawn. What a bucket is too small for is drawn from the others, the most
         useful first.
     scores : ndarray of float64, shape (n_instances,)
-        ``scores[indices]``.
+        ``utilities[indices]``.
 
     Raises
     ------
@@ -112,7 +113,7 @@ def bucketed(
     >>> int((indices >= 70).sum()), int((indices < 30).sum())
     (6, 1)
     """
-    values = _scores(scores)
+    values = _as_utilities(utilities)
     n_instances = check_n_instances(n_instances, len(values))
     cuts = np.asarray(percentiles, dtype=np.float64)
     if cuts.ndim != 1 or not (np.diff(np.concatenate([[0], cuts, [100]])) > 0).all():
@@ -141,20 +142,21 @@ def bucketed(
     return indices, values[indices]
 
 
+@renamed(scores="utilities")
 def both_ends(
-    scores: ArrayLike,
+    utilities: ArrayLike,
     n_instances: int,
     *,
     random_tie_break: bool = False,
     random_state: Any = None,
 ) -> Selected:
-    """Half the batch from the highest scores, half from the lowest.
+    """Half the batch from the highest utilities, half from the lowest.
 
     The odd one from the highest.
 
     Parameters
     ----------
-    scores : array-like or torch.Tensor of shape (n,)
+    utilities : array-like or torch.Tensor of shape (n,)
         Utilities, higher = ask first.
     n_instances : int
         How many, 1 … n.
@@ -168,14 +170,14 @@ def both_ends(
     indices : ndarray of int64, shape (n_instances,)
         Unique positions: the highest in falling order, then the lowest in rising order.
     scores : ndarray of float64, shape (n_instances,)
-        ``scores[indices]``.
+        ``utilities[indices]``.
 
     Raises
     ------
     ValueError
-        For NaN or infinite scores, or `n_instances` outside 1 … n.
+        For NaN or infinite utilities, or `n_instances` outside 1 … n.
     """
-    values = _scores(scores)
+    values = _as_utilities(utilities)
     n_instances = check_n_instances(n_instances, len(values))
     rng = as_generator(random_state) if random_tie_break else None
     high = top_k(
@@ -202,8 +204,9 @@ def _spread(n: int, k: int) -> NDArray[np.int64]:
     return ((np.arange(n) + 0.5) * k / max(n, 1)).astype(np.int64)
 
 
+@renamed(scores="utilities")
 def binned(
-    scores: ArrayLike,
+    utilities: ArrayLike,
     n_instances: int,
     *,
     n_bins: int = 10,
@@ -214,7 +217,7 @@ def binned(
 
     Parameters
     ----------
-    scores : array-like or torch.Tensor of shape (n,)
+    utilities : array-like or torch.Tensor of shape (n,)
         Utilities, higher = ask first.
     n_instances : int
         How many, 1 … n. Where it is no multiple of `n_bins`, the bins that give one
@@ -231,14 +234,15 @@ def binned(
         Unique positions, bin by bin from the most useful; inside a bin in the order
         drawn.
     scores : ndarray of float64, shape (n_instances,)
-        ``scores[indices]``.
+        ``utilities[indices]``.
 
     Raises
     ------
     ValueError
-        For fewer than one bin, NaN or infinite scores, or `n_instances` outside 1 … n.
+        For fewer than one bin, NaN or infinite utilities, or `n_instances` outside
+        1 … n.
     """
-    values = _scores(scores)
+    values = _as_utilities(utilities)
     n_instances = check_n_instances(n_instances, len(values))
     if n_bins < 1:
         raise ValueError(f"n_bins must be at least 1, got {n_bins}.")

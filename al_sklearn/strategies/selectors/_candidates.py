@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
 from al_sklearn.strategies._engine.distances import as_rows, tile_rows, tiles
 from al_sklearn.strategies._engine.host_rows import host_rows
@@ -22,10 +22,11 @@ from al_sklearn.strategies.selectors._kmeans import kmeans
 _TIE = 1e-4
 
 
+@renamed(scores="utilities")
 def candidates_kmeans(
     features: Any,
     candidates: ArrayLike,
-    scores: ArrayLike,
+    utilities: ArrayLike,
     n_instances: int,
     *,
     normalize: bool = False,
@@ -42,7 +43,7 @@ def candidates_kmeans(
         Any real dtype, any device.
     candidates : bool array of shape (n,)
         Which points are candidates.
-    scores : array-like of shape (n,)
+    utilities : array-like of shape (n,)
         Utilities, higher = ask first: where there are fewer candidates than
         `n_instances`, all of them are taken and the others of highest score follow.
     n_instances : int
@@ -59,7 +60,7 @@ def candidates_kmeans(
     indices : ndarray of int64, shape (n_instances,)
         Unique positions: the candidate of the largest cluster first.
     scores : ndarray of float64, shape (n_instances,)
-        ``scores[indices]``.
+        ``utilities[indices]``.
 
     Raises
     ------
@@ -70,11 +71,11 @@ def candidates_kmeans(
     n_instances = check_n_instances(n_instances, len(X))
     is_candidate, values = (
         np.asarray(candidates, dtype=bool),
-        np.asarray(scores, dtype=np.float64),
+        np.asarray(utilities, dtype=np.float64),
     )
     if is_candidate.shape != (len(X),) or values.shape != (len(X),):
         raise ValueError(
-            f"candidates {is_candidate.shape} and scores {values.shape} must be one "
+            f"candidates {is_candidate.shape} and utilities {values.shape} must be one "
             f"per row of features ({len(X)})"
         )
     rng = as_generator(random_state)

@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 from sklearn.cluster import kmeans_plusplus as library_kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 
-from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator, as_seed
 from al_sklearn.strategies._engine.distances import as_rows
 from al_sklearn.strategies._engine.host_rows import host_rows
@@ -25,11 +25,12 @@ _SEED_ROWS = 2**14  # rows at least, and
 _SEED_ROWS_PER_CLUSTER = 32  # per cluster, among which the seeds are drawn
 
 
+@renamed(weights="utilities")
 def weighted_kmeans(
     features: Any,
     n_instances: int,
     *,
-    weights: ArrayLike,
+    utilities: ArrayLike,
     random_tie_break: bool = False,
     random_state: Any = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -43,7 +44,7 @@ def weighted_kmeans(
         Any real dtype, any device.
     n_instances : int
         How many to choose, 1 … n; also the number of clusters.
-    weights : array-like or torch.Tensor of shape (n,)
+    utilities : array-like or torch.Tensor of shape (n,)
         How much each point pulls its centre, >= 0: its uncertainty. Points of weight 0
         belong to no cluster; where all are 0, all count the same.
     random_tie_break : bool, default=False
@@ -64,7 +65,7 @@ def weighted_kmeans(
     Raises
     ------
     ValueError
-        For NaN or infinite values, negative weights, or `n_instances` outside 1 … n.
+        For NaN or infinite values, negative utilities, or `n_instances` outside 1 … n.
 
     Notes
     -----
@@ -82,14 +83,14 @@ def weighted_kmeans(
     >>> import numpy as np
     >>> points = np.array([[0.0], [1.0], [2.0], [9.0]])
     >>> indices, scores = weighted_kmeans(
-    ...     points, 1, weights=[0, 0, 0.1, 0.9], random_state=0
+    ...     points, 1, utilities=[0, 0, 0.1, 0.9], random_state=0
     ... )
     >>> indices.tolist()
     [3]
     """
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
-    w = _as_weights(weights, len(X))
+    w = _as_weights(utilities, len(X))
     rng = as_generator(random_state)
     tie = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
     rank = np.empty(len(X), dtype=np.int64)
@@ -121,10 +122,10 @@ def _as_weights(weights: Any, n: int) -> NDArray[np.float64]:
     w = np.asarray(weights, dtype=np.float64)
     if w.shape != (n,):
         raise ValueError(
-            f"weights must have shape ({n},), one per row of features; got {w.shape}"
+            f"utilities must have shape ({n},), one per row of features; got {w.shape}"
         )
     if not (np.isfinite(w).all() and w.min() >= 0):
-        raise ValueError("weights must be finite and not negative")
+        raise ValueError("utilities must be finite and not negative")
     return w
 
 

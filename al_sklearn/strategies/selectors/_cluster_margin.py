@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
 from al_sklearn.strategies._engine.distances import (
     Space,
@@ -98,8 +98,9 @@ def average_linkage(
         return clusters[np.where(is_sampled, position, nearest)]
 
 
+@renamed(scores="utilities")
 def cluster_round_robin(
-    scores: ArrayLike,
+    utilities: ArrayLike,
     clusters: ArrayLike,
     n_instances: int,
     *,
@@ -111,7 +112,7 @@ def cluster_round_robin(
 
     Parameters
     ----------
-    scores : array-like of shape (n,)
+    utilities : array-like of shape (n,)
         Utilities of the candidates: they order clusters of equal size, best point
         first.
     clusters : int array of shape (n,)
@@ -125,7 +126,7 @@ def cluster_round_robin(
     indices : ndarray of int64, shape (n_instances,)
         Unique positions in the order taken.
     scores : ndarray of float64, shape (n_instances,)
-        ``scores[indices]``.
+        ``utilities[indices]``.
 
     Raises
     ------
@@ -138,10 +139,10 @@ def cluster_round_robin(
            Rostamizadeh and S. Kumar. Batch active
        learning at scale. NeurIPS 2021.
     """
-    values, groups = np.asarray(scores, dtype=np.float64), np.asarray(clusters)
+    values, groups = np.asarray(utilities, dtype=np.float64), np.asarray(clusters)
     if values.ndim != 1 or groups.shape != values.shape:
         raise ValueError(
-            "scores and clusters must be one number per candidate, got "
+            "utilities and clusters must be one number per candidate, got "
             f"{values.shape} and {groups.shape}"
         )
     n_instances = check_n_instances(n_instances, len(values))
@@ -160,9 +161,10 @@ def cluster_round_robin(
     return indices, values[indices]
 
 
+@renamed(scores="utilities")
 def cluster_margin(
-    scores: Any,
     features: Any,
+    utilities: Any,
     n_instances: int,
     *,
     clusters: ArrayLike | None = None,
@@ -178,10 +180,10 @@ def cluster_margin(
 
     Parameters
     ----------
-    scores : array-like or torch.Tensor of shape (n,)
-        Utilities, higher = ask first: 1 - margin.
     features : ndarray or torch.Tensor of shape (n, d)
         What is clustered by average linkage; not looked at where `clusters` are given.
+    utilities : array-like or torch.Tensor of shape (n,)
+        Higher = ask first: 1 - margin.
     n_instances : int
         How many, 1 … n.
     clusters : int array of shape (n,), optional
@@ -194,7 +196,7 @@ def cluster_margin(
     max_points : int, default=4096
         As in :func:`average_linkage`.
     random_tie_break : bool, default=False
-        Ties among the scores by position; with True at random.
+        Ties among the utilities by position; with True at random.
     random_state : int, Generator, RandomState or None
 
     Returns
@@ -202,7 +204,7 @@ def cluster_margin(
     indices : ndarray of int64, shape (n_instances,)
         Unique positions in the order taken.
     scores : ndarray of float64, shape (n_instances,)
-        ``scores[indices]``.
+        ``utilities[indices]``.
 
     Raises
     ------
@@ -213,20 +215,20 @@ def cluster_margin(
     ----------
     .. [1] G. Citovsky et al. Batch active learning at scale. NeurIPS 2021.
     """
-    n = len(scores)
+    n = len(utilities)
     n_instances = check_n_instances(n_instances, n)
     if not (np.isfinite(factor) and factor >= 1):
         raise ValueError(f"factor must be a number of at least 1, got {factor!r}.")
     rng = as_generator(random_state)
     n_kept = min(int(np.ceil(factor * n_instances)), n)
-    kept, utilities = top_k(
-        scores, n_kept, random_tie_break=random_tie_break, random_state=rng
+    kept, best = top_k(
+        utilities, n_kept, random_tie_break=random_tie_break, random_state=rng
     )
     if clusters is None:
         if len(features) != n:
             raise ValueError(
-                f"features have {len(features)} rows and scores {n}: they must be the "
-                "same points"
+                f"features have {len(features)} rows and utilities {n}: they must be "
+                "the same points"
             )
         groups = average_linkage(
             features,
@@ -243,7 +245,5 @@ def cluster_margin(
                 f"{groups.shape}"
             )
         groups = groups[kept]
-    chosen, values = cluster_round_robin(
-        utilities, groups, n_instances, random_state=rng
-    )
+    chosen, values = cluster_round_robin(best, groups, n_instances, random_state=rng)
     return kept[chosen], values

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import RandomState, as_generator
 
 _DECILE = 0.1  # the share of a cluster that counts as its outliers
 
 
+@renamed(k="n_instances")
 def cluster_quotas(
     labels: Any,
-    k: int,
+    n_instances: int,
     *,
     outlier_scores: Any = None,
     outlier_share: float = 0.2,
@@ -27,10 +28,10 @@ def cluster_quotas(
     ----------
     labels : int array of shape (n,)
         The cluster of each row; -1, noise, is a cluster of its own.
-    k : int
+    n_instances : int
         How many in all, 1 … n. A cluster with fewer members than its quota gives all of
-        them, and the others share the rest; where k does not divide, which clusters
-        give one more is random.
+        them, and the others share the rest; where n_instances does not divide, which
+        clusters give one more is random.
     outlier_scores : array of shape (n,), optional
         Then ``outlier_share`` of each quota is drawn from the tenth of the cluster with
         the highest scores.
@@ -41,16 +42,16 @@ def cluster_quotas(
 
     Returns
     -------
-    indices : int64 array of shape (k,)
+    indices : int64 array of shape (n_instances,)
         Unique; one of every cluster, then a second of every cluster, and so on.
-    scores : float64 array of shape (k,)
+    scores : float64 array of shape (n_instances,)
         Decreasing from 1: the order is all there is.
 
     Raises
     ------
     ValueError
         For labels that are not one-dimensional, scores of another length, a share
-        outside 0 … 1, or k outside 1 … n.
+        outside 0 … 1, or n_instances outside 1 … n.
     """
     labels = np.asarray(labels)
     if labels.ndim != 1:
@@ -58,7 +59,7 @@ def cluster_quotas(
             "labels must be one-dimensional, one per candidate; got shape "
             f"{labels.shape}."
         )
-    k = check_n_instances(k, len(labels))
+    n_instances = check_n_instances(n_instances, len(labels))
     if not 0 <= outlier_share <= 1:
         raise ValueError(f"outlier_share must be from 0 to 1, got {outlier_share!r}.")
     if outlier_scores is not None and np.shape(outlier_scores) != labels.shape:
@@ -71,7 +72,7 @@ def cluster_quotas(
     members = np.split(np.argsort(labels, kind="stable"), np.cumsum(sizes)[:-1])
     owed = 0.0
     indices, rounds, order = [], [], generator.permutation(len(names))
-    quotas = _equal_quotas(sizes, k, generator)
+    quotas = _equal_quotas(sizes, n_instances, generator)
     for place, i in enumerate(order):
         quota, cluster = int(quotas[i]), generator.permutation(members[i])
         if outlier_scores is not None and quota:
@@ -83,7 +84,7 @@ def cluster_quotas(
         indices.append(cluster[:quota])
         rounds.append(np.arange(quota) * len(names) + place)
     chosen = np.concatenate(indices)[np.argsort(np.concatenate(rounds))]
-    return chosen, np.linspace(1, 0, k, endpoint=False)
+    return chosen, np.linspace(1, 0, n_instances, endpoint=False)
 
 
 def _equal_quotas(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
 from al_sklearn.strategies._engine.distances import as_rows, exact_float32, tiles
 from al_sklearn.strategies._engine.host_rows import host_rows
@@ -33,12 +33,13 @@ _TIE = 1e-9  # gains that differ by so small a share tie
 _ROUNDING = 1e-12  # gains below this share of the largest possible are 0
 
 
+@renamed(weights="utilities")
 def max_herding(
     features: Any,
     n_instances: int,
     *,
     labelled: Any = None,
-    weights: Any = None,
+    utilities: Any = None,
     bandwidth: float = 1.0,
     n_reference: int | None = None,
     random_tie_break: bool = False,
@@ -60,18 +61,18 @@ def max_herding(
         How many to choose, 1 … n.
     labelled : ndarray or torch.Tensor of shape (l, d), optional
         What is labelled already.
-    weights : array-like of shape (n,), optional
+    utilities : array-like of shape (n,), optional
         How much each candidate's coverage counts (>= 0): UHerding's uncertainty. Where
         all are 0, equally.
     bandwidth : float, default=1.0
         Width of the kernel, in distance of normalised rows. See :func:`least_distance`
         for UHerding's.
     n_reference : int, optional
-        The mean is taken over a random sample of so many candidates, drawn by weight
-        where there are weights; all can be chosen. By default all of them up to 2,000,
-        or to four times `n_instances`.
+        The mean is taken over a random sample of so many candidates, drawn by utility
+        where there are utilities; all can be chosen. By default all of them up to
+        2,000, or to four times `n_instances`.
     random_tie_break : bool, default=False
-        Points of equal gain are taken by weight and then by position; with True at
+        Points of equal gain are taken by utility and then by position; with True at
         random.
     random_state : int, Generator, RandomState or None, default=None
         Of the sample, and of ties.
@@ -89,16 +90,16 @@ def max_herding(
     Raises
     ------
     ValueError
-        For NaN or infinite values, negative weights, a bandwidth that is not positive,
-        or shapes that do not fit.
+        For NaN or infinite values, negative utilities, a bandwidth that is not
+        positive, or shapes that do not fit.
 
     Notes
     -----
-    The greedy choice of [1]_ (and, with weights and bandwidth, of [2]_), in float64,
+    The greedy choice of [1]_ (and, with utilities and bandwidth, of [2]_), in float64,
     and lazy: coverage only grows, so that the gain of a candidate when it was last
     looked at is an upper bound, and after the first choices few are looked at again. No
     kernel matrix is held. The weighted sample is drawn with probabilities in proportion
-    to the weights (certain ones included) and weighted by their inverse, so that its
+    to the utilities (certain ones included) and weighted by their inverse, so that its
     sums are unbiased.
 
     References
@@ -130,7 +131,7 @@ def max_herding(
     for name, value in (("n_reference", n_reference), ("chunk_rows", chunk_rows)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    w = _as_weights(weights, len(X))
+    w = _as_weights(utilities, len(X))
     rng = as_generator(random_state)
     reference, shares = draw_reference(
         w, n_reference or max(_LEAST_SAMPLE, 4 * n_instances), rng
@@ -157,10 +158,10 @@ def _as_weights(weights: Any, n: int) -> NDArray[np.float64]:
     w = np.asarray(weights, dtype=np.float64)
     if w.shape != (n,):
         raise ValueError(
-            f"weights must have shape ({n},), one per row of features; got {w.shape}"
+            f"utilities must have shape ({n},), one per row of features; got {w.shape}"
         )
     if not (np.isfinite(w).all() and w.min() >= 0):
-        raise ValueError("weights must be finite and not negative")
+        raise ValueError("utilities must be finite and not negative")
     return w if w.any() else np.ones(n)
 
 

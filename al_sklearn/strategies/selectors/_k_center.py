@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from al_sklearn._core.checks import check_n_instances, unknown_name
+from al_sklearn._core.checks import check_n_instances, renamed, unknown_name
 from al_sklearn._core.random import as_generator
 from al_sklearn.strategies._engine.distances import (
     SPACES,
@@ -23,13 +23,14 @@ from al_sklearn.strategies._engine.distances import (
 from al_sklearn.strategies._engine.greedy import Greedy
 
 
+@renamed(weights="utilities")
 def k_center(
     features: Any,
     n_instances: int,
     *,
     labelled: Any = None,
     metric: str = "euclidean",
-    weights: ArrayLike | torch.Tensor | None = None,
+    utilities: ArrayLike | torch.Tensor | None = None,
     random_tie_break: bool = False,
     random_state: Any = None,
     chunk_rows: int | None = None,
@@ -48,7 +49,7 @@ def k_center(
         mean of the features (among those of positive weight).
     metric : {"euclidean", "manhattan", "cosine"}, default="euclidean"
         Cosine is 1 - cos; a row of zeros is at distance 1 from all but its like.
-    weights : array-like of shape (n,), optional
+    utilities : array-like of shape (n,), optional
         Each point's distance is multiplied by its weight (>= 0) before the farthest is
         sought.
     random_tie_break : bool, default=False
@@ -73,7 +74,7 @@ def k_center(
     ------
     ValueError
         For NaN or infinite values, shapes that do not fit, an unknown metric, negative
-        weights.
+        utilities.
 
     Notes
     -----
@@ -114,7 +115,7 @@ def k_center(
             f"labelled has {L.shape[1]} columns and features {X.shape[1]}: they must "
             "be the same"
         )
-    w = None if weights is None else _as_weights(weights, len(X))
+    w = None if utilities is None else _as_weights(utilities, len(X))
     if chunk_rows is not None and chunk_rows < 1:
         raise ValueError(f"chunk_rows must be at least 1; got {chunk_rows}")
     rank = as_generator(random_state).permutation(len(X)) if random_tie_break else None
@@ -130,10 +131,10 @@ def _as_weights(weights: ArrayLike | torch.Tensor, n: int) -> NDArray[np.float64
     w = np.asarray(weights, dtype=np.float64)
     if w.shape != (n,):
         raise ValueError(
-            f"weights must have shape ({n},), one per row of features; got {w.shape}"
+            f"utilities must have shape ({n},), one per row of features; got {w.shape}"
         )
     if not (np.isfinite(w).all() and w.min() >= 0):
-        raise ValueError("weights must be finite and not negative")
+        raise ValueError("utilities must be finite and not negative")
     return w
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
 from al_sklearn.strategies._engine.distances import (
     Array,
@@ -91,8 +91,9 @@ def kmeans_plusplus(
         return seeding.draw(n_instances)
 
 
+@renamed(embeddings="features")
 def gradient_kmeans_plusplus(
-    residuals: Any, embeddings: Any, n_instances: int, *, random_state: Any = None
+    features: Any, residuals: Any, n_instances: int, *, random_state: Any = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Draw gradients as k-means++ draws its centres, from their factors.
 
@@ -104,10 +105,10 @@ def gradient_kmeans_plusplus(
 
     Parameters
     ----------
+    features : ndarray or torch.Tensor of shape (n, d)
+        Input of the last layer.
     residuals : ndarray or torch.Tensor of shape (n, C)
         Predicted label in one-hot form less the probabilities, or the other way round.
-    embeddings : ndarray or torch.Tensor of shape (n, d)
-        Input of the last layer.
     n_instances : int
         How many to draw, 1 … n.
     random_state : int, Generator, RandomState or None, default=None
@@ -135,7 +136,7 @@ def gradient_kmeans_plusplus(
     Notes
     -----
     The (n, C·d) matrix of gradients is never made: the inner product of two of them is
-    that of the residuals times that of the embeddings. The origin is no centre: the
+    that of the residuals times that of the features. The origin is no centre: the
     first gradient is chosen by its norm and then everything is measured from what is
     chosen.
 
@@ -145,10 +146,10 @@ def gradient_kmeans_plusplus(
            active learning by diverse,
        uncertain gradient lower bounds. ICLR 2020.
     """
-    A, H = as_rows(residuals, "residuals"), as_rows(embeddings, "embeddings")
+    A, H = as_rows(residuals, "residuals"), as_rows(features, "features")
     if len(A) != len(H):
         raise ValueError(
-            f"residuals have {len(A)} rows and embeddings {len(H)}: they must be the "
+            f"residuals have {len(A)} rows and features {len(H)}: they must be the "
             "same points"
         )
     n_instances = check_n_instances(n_instances, len(H))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.checks import renamed, unknown_name
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.strategies._engine.arrays import is_tensor
 from al_sklearn.strategies._engine.top_k import top_k
@@ -18,46 +18,47 @@ from al_sklearn.strategies._engine.top_k import top_k
 KINDS = ("power", "softmax", "softrank")
 
 
+@renamed(scores="utilities", k="n_instances")
 def stochastic_top_k(
-    scores: Any,
-    k: int,
+    utilities: Any,
+    n_instances: int,
     *,
     kind: str = "power",
     beta: float = 1.0,
     random_state: RandomState = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
-    """Draw a batch without replacement, higher scores more often.
+    """Draw a batch without replacement, higher utilities more often.
 
     The method is that of Kirsch et al., TMLR 2023.
 
     Parameters
     ----------
-    scores : array-like or tensor of shape (n,)
+    utilities : array-like or tensor of shape (n,)
         Utilities, higher = ask first.
-    k : int
+    n_instances : int
         How many, 1 … n.
     kind : {"power", "softmax", "softrank"}, default="power"
-        What is drawn in proportion to: score^beta (scores must not be negative),
-        exp(beta · score), or rank^-beta with rank 1 for the highest.
+        What is drawn in proportion to: u^beta (utilities must not be negative),
+        exp(beta · u), or rank^-beta with rank 1 for the highest.
     beta : float, default=1
-        How sharply higher scores are preferred; Gumbel noise of scale 1/beta is added.
-        Infinity adds none.
+        How sharply higher utilities are preferred; Gumbel noise of scale 1/beta is
+        added. Infinity adds none.
     random_state : int, Generator or None
 
     Returns
     -------
-    indices : int64 array of shape (k,)
+    indices : int64 array of shape (n_instances,)
         Unique, in the order in which they were drawn.
-    scores : float64 array of shape (k,)
-        What was added to noise, with the noise: ln score, score or -ln rank. -inf for a
-        score of 0 under ``"power"``, which is drawn, in random order, only when nothing
-        else is left.
+    scores : float64 array of shape (n_instances,)
+        What was added to noise, with the noise: ln u, u or -ln rank. -inf for a utility
+        of 0 under ``"power"``, which is drawn, in random order, only when nothing else
+        is left.
 
     Raises
     ------
     ValueError
-        For NaN, an unknown kind, a beta that is not positive, negative scores with
-        ``"power"``, or k outside 1 … n.
+        For NaN, an unknown kind, a beta that is not positive, negative utilities with
+        ``"power"``, or n_instances outside 1 … n.
 
     Examples
     --------
@@ -66,24 +67,22 @@ def stochastic_top_k(
     """
     _check(kind, beta)
     generator = as_generator(random_state)
-    values = np.asarray(
-        scores.detach().cpu() if is_tensor(scores) else scores, dtype=np.float64
-    )
+    host = utilities.detach().cpu() if is_tensor(utilities) else utilities
+    values = np.asarray(host, dtype=np.float64)
     if values.ndim == 1 and np.isnan(values).any():
-        raise ValueError(
-            f"scores contain {np.count_nonzero(np.isnan(values))} NaN of {len(values)}"
-        )
+        n_nan = np.count_nonzero(np.isnan(values))
+        raise ValueError(f"utilities contain {n_nan} NaN of {len(values)}")
     if kind == "power":
         if values.size and values.min() < 0:
             raise ValueError(
-                "kind='power' needs scores that are not negative, got "
+                "kind='power' needs utilities that are not negative, got "
                 f"{values.min():.4g}; use 'softmax' or 'softrank'."
             )
         with np.errstate(divide="ignore"):
             noisy = np.log(values)
     elif kind == "softrank":
         noisy = np.empty(len(values))
-        # Equal scores are ranked at random: by position the first would always be
+        # Equal utilities are ranked at random: by position the first would always be
         # preferred.
         order, _ = top_k(
             values, len(values), random_tie_break=True, random_state=generator
@@ -92,7 +91,7 @@ def stochastic_top_k(
     else:
         noisy = values.copy()
     noisy += generator.gumbel(size=noisy.shape) / beta
-    return top_k(noisy, k, random_tie_break=True, random_state=generator)
+    return top_k(noisy, n_instances, random_tie_break=True, random_state=generator)
 
 
 def _check(kind: str, beta: float) -> None:
