@@ -166,10 +166,10 @@ def test_bait_says_what_is_wrong():
         ({"regularization": 0}, "regularization must be positive"),
         ({"oversample": 0.5}, "oversample must be"),
         (
-            {"labelled_embeddings": np.ones((2, 2)), "labelled_proba": P[:2]},
+            {"labelled": np.ones((2, 2)), "labelled_proba": P[:2]},
             "do not fit",
         ),
-        ({"labelled_embeddings": np.ones((2, 3))}, "do not fit"),
+        ({"labelled": np.ones((2, 3))}, "do not fit"),
     ):
         with pytest.raises(ValueError, match=message):
             selectors.fisher_trace(H, P, 1, **options)
