@@ -12,13 +12,18 @@ from threadpoolctl import ThreadpoolController
 
 
 @contextmanager
-def limit_threads(n_threads: int) -> Iterator[None]:
+def limit_threads(n_threads: int | None) -> Iterator[None]:
     """Let torch, BLAS and OpenMP use ``n_threads`` threads inside the block.
+
+    None changes nothing.
 
     Two workers with as many threads as there are cores fight for them and are many
     times slower than with their share each; and the number of threads decides the order
     of sums, so the last bits of every result.
     """
+    if n_threads is None:
+        yield
+        return
     before = torch.get_num_threads()
     with _pools(len(sys.modules)).limit(limits=n_threads):
         torch.set_num_threads(n_threads)

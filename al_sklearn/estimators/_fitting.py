@@ -5,37 +5,10 @@ What ensembles, searches and calibrations share.
 
 from __future__ import annotations
 
-import random
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-import torch
-from threadpoolctl import threadpool_limits
-
-from al_sklearn._core.random import preserve_global_rng
-
-# The global generators are one for all threads of a process, and networks draw from
-# them: threads take turns.
-_turn = threading.RLock()
-
-
-def random_state_names(estimator: Any, only_open: bool = False) -> list[str]:
-    """Names of the parameters called ``random_state``, at any depth, sorted.
-
-    Parameters
-    ----------
-    estimator : estimator
-    only_open : bool, default=False
-        Whether to leave out those that have been given a value.
-    """
-    parameters = estimator.get_params(deep=True)
-    named = sorted(
-        name for name in parameters if name.rpartition("__")[2] == "random_state"
-    )
-    return [name for name in named if not only_open or parameters[name] is None]
+from al_sklearn._core.random import preserve_global_rng, seeds_for
+from al_sklearn._core.threads import limit_threads
 
 
 def fit_seeded(
@@ -59,8 +32,8 @@ def fit_seeded(
     X, y, **fit_params
         Handed to ``fit``.
     seed : int
-        Set at every ``random_state``, and at the global generators, which nets of plain
-        skorch draw from.
+        What each ``random_state`` is drawn from, and what the global generators are
+        seeded with, which nets of plain skorch draw from.
     only_open : bool, default=False
         Whether a ``random_state`` that was given stays.
     threads : int, optional
@@ -71,29 +44,7 @@ def fit_seeded(
     estimator
         Fitted.
     """
-    estimator.set_params(
-        **dict.fromkeys(random_state_names(estimator, only_open), seed)
-    )
-    with _turn, thread_limit(threads), preserve_global_rng():
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - what scikit-learn draws from without a random_state
-        torch.manual_seed(seed)
+    estimator.set_params(**seeds_for(estimator, seed, only_open))
+    # The turn first: the number of threads is one for the whole process, too.
+    with preserve_global_rng(seed), limit_threads(threads):
         return estimator.fit(X, y, **fit_params)
-
-
-@contextmanager
-def thread_limit(threads: int | None) -> Iterator[None]:
-    """Limit the threads of torch and BLAS.
-
-    Workers that fight over the cores are slower together than one after the other.
-    """
-    if threads is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with threadpool_limits(threads):
-            yield
-    finally:
-        torch.set_num_threads(before)

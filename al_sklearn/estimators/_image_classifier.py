@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import multiprocessing
 import os
-import random
 import threading
 import uuid
 from collections.abc import Iterator
@@ -611,8 +610,7 @@ class ImageClassifier(NeuralNetClassifier):
 
         It draws from its own random stream.
         """
-        with preserve_global_rng():
-            _seed_all(self._stream("weights"), self.device)
+        with preserve_global_rng(self._stream("weights")):
             module = build_network(
                 self.module,
                 self.get_params_for("module"),
@@ -666,8 +664,7 @@ class ImageClassifier(NeuralNetClassifier):
 
     @contextmanager
     def _own_rng(self) -> Iterator[None]:
-        with preserve_global_rng():
-            _seed_all(self._stream("dropout"), self.device)
+        with preserve_global_rng(self._stream("dropout")):
             # fp16 gradients underflow unless the loss is scaled up.
             self.scaler_ = (
                 torch.amp.GradScaler(torch.device(self.device).type)
@@ -970,18 +967,6 @@ def _is_ours(X: Any) -> bool:
     while isinstance(X, Subset):
         X = X.dataset
     return isinstance(X, ImageDataset)
-
-
-def _seed_all(seed: int, device: Any) -> None:
-    """Seed what networks, data sets and callbacks may draw from.
-
-    Call it inside ``preserve_global_rng``.
-    """
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - other people's transforms draw from the global state
-    torch.random.default_generator.manual_seed(seed)
-    if torch.device(device).type == "cuda":
-        torch.cuda.manual_seed_all(seed)
 
 
 def _check_subset(labels: np.ndarray, classes: np.ndarray) -> None:

@@ -99,8 +99,7 @@ class LossPredictionHead(nn.Module):
 
     def __init__(self, n_channels: Sequence[int], hidden: int = 128, seed: int = 0):
         super().__init__()
-        with preserve_global_rng():
-            torch.random.default_generator.manual_seed(seed)
+        with preserve_global_rng(seed):
             self.branches = nn.ModuleList(
                 nn.Linear(channels, hidden) for channels in n_channels
             )

@@ -18,7 +18,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn._core.checks import unknown_name
-from al_sklearn._core.random import as_seed
+from al_sklearn._core.random import as_seed, take_turn
 from al_sklearn.estimators import _tuning_search as tuning
 from al_sklearn.estimators._fitting import fit_seeded
 from al_sklearn.estimators._image_classifier import _in_worker
@@ -341,7 +341,9 @@ class TunedClassifier(Wrapper):
         store = TuningStore(self.store, about)
         self.study_ = None
         if key not in store.read():
-            with store.lock():
+            # The generators before the file, as a search inside an experiment takes
+            # them: two threads would else wait for each other's.
+            with take_turn(), store.lock():
                 # Another process may have found it while this one waited.
                 if key not in store.read():
                     store.write(key, self._search(parts, suggest, seeds))

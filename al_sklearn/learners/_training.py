@@ -5,8 +5,6 @@ Which rows, from which weights, with which randomness.
 
 from __future__ import annotations
 
-import random
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +13,11 @@ from typing import Any, Final
 import numpy as np
 
 from al_sklearn._core.checks import check_same_length
-from al_sklearn._core.random import preserve_global_rng
+from al_sklearn._core.random import (
+    preserve_global_rng,
+    seeds_for,
+    take_turn,
+)
 from al_sklearn.learners._checks import check_follows
 from al_sklearn.rows import concat_rows, n_rows, take_rows, with_labels
 
@@ -205,9 +207,12 @@ def train(
     if mode in ("from_scratch", "fine_tune"):
         parameters.update(_warm_start(estimator, mode == "fine_tune"))
     if seed is not None:
-        parameters.update(_seeds(estimator, seed))
+        parameters.update(seeds_for(estimator, seed, only_open=True))
     fit = estimator.partial_fit if mode == "partial_fit" else estimator.fit
-    with _temporarily(estimator, parameters), _seeded(seed):
+    # Without a seed the estimator draws from the generators as they are, and moves them
+    # on, as its own ``fit`` would: in its turn all the same.
+    drawing = take_turn() if seed is None else preserve_global_rng(seed)
+    with _temporarily(estimator, parameters), drawing:
         fit(
             *with_labels(estimator, data.X, data.y),
             **data.weights,
@@ -244,17 +249,6 @@ def _warm_start(estimator: Any, value: bool) -> dict[str, bool]:
     return dict.fromkeys(names, value)
 
 
-def _seeds(estimator: Any, seed: int) -> dict[str, int]:
-    """One seed for each ``random_state`` that the user left open."""
-    open_names = sorted(
-        name
-        for name, value in _parameters(estimator).items()
-        if name.rpartition("__")[2] == "random_state" and value is None
-    )
-    seeds = np.random.SeedSequence(seed).generate_state(len(open_names)) >> 1
-    return {name: int(value) for name, value in zip(open_names, seeds, strict=True)}
-
-
 @contextmanager
 def _temporarily(estimator: Any, parameters: Mapping[str, Any]) -> Iterator[None]:
     if not parameters:
@@ -267,21 +261,3 @@ def _temporarily(estimator: Any, parameters: Mapping[str, Any]) -> Iterator[None
         yield
     finally:
         estimator.set_params(**before)
-
-
-@contextmanager
-def _seeded(seed: int | None) -> Iterator[None]:
-    """Seed the global generators for estimators that draw from them.
-
-    Plain torch modules do so.
-    """
-    if seed is None:
-        yield
-        return
-    with preserve_global_rng():
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - this is what scikit-learn draws from without a random_state
-        torch = sys.modules.get("torch")
-        if torch is not None:
-            torch.manual_seed(seed)
-        yield

@@ -6,11 +6,9 @@ from al_sklearn.loop._loop import (
     Problem,
     Round,
     check_choice,
-    global_generators,
     measure,
-    seed_global,
 )
-from al_sklearn.loop._streams import Streams, entropy_of, seeded_clone
+from al_sklearn.loop._streams import Streams, entropy_of
 from al_sklearn.loop._training import check_training, fit, name_classes
 from al_sklearn.loop._without_labels import without_labels
 
@@ -24,10 +22,7 @@ __all__ = [
     "check_training",
     "entropy_of",
     "fit",
-    "global_generators",
     "measure",
     "name_classes",
-    "seed_global",
-    "seeded_clone",
     "without_labels",
 ]

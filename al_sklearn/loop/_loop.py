@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-import random
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,17 +15,16 @@ from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from sklearn.base import clone
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 from skorch import NeuralNet
 
-from al_sklearn._core.random import preserve_global_rng
+from al_sklearn._core.random import preserve_global_rng, seed_all, seeded_clone
 from al_sklearn.inference import classes_of, predict_proba
 from al_sklearn.learners import ActiveLearner
 from al_sklearn.learners._query import split_answer
-from al_sklearn.loop._streams import Streams, seeded_clone
+from al_sklearn.loop._streams import Streams
 from al_sklearn.loop._training import (
     fit,
     goes_on,
@@ -45,11 +42,6 @@ from al_sklearn.tasks import Predicted, align_columns, evaluate
 
 if sys.platform != "win32":
     import resource
-
-# numpy's, torch's and Python's global generators are one for all threads of a process,
-# and networks draw from them: under a threading backend the loops take turns. Workers
-# in processes of their own never wait.
-global_generators = threading.RLock()
 
 TRAINING: Final = ("from_scratch", "fine_tune", "only_new")
 # Enough to see one prediction in a thousand change.
@@ -365,7 +357,7 @@ class Loop:
     def begin(self) -> Round:
         """Train the first model, on the initial set, and measure it."""
         initial = self.problem.initial
-        with self._where_it_was(), global_generators, preserve_global_rng():
+        with self._where_it_was(), preserve_global_rng():
             return self._learn(
                 initial,
                 np.full(len(initial), np.nan),
@@ -396,14 +388,14 @@ class Loop:
             # From scratch, only the last model matters; else each has grown out of the
             # one before.
             if self.problem.training != "from_scratch" or i == len(records) - 1:
-                with global_generators, preserve_global_rng():
+                with preserve_global_rng():
                     self.model = self._train(record.indices)
 
     def step(self) -> Round:
         """Ask for a batch, reveal its labels, train and measure."""
         # What a model draws when it predicts comes from the stream of the query or
         # training before it.
-        with self._where_it_was(), global_generators, preserve_global_rng():
+        with self._where_it_was(), preserve_global_rng():
             return self._step()
 
     @contextlib.contextmanager
@@ -466,7 +458,7 @@ class Loop:
                 warnings.filterwarnings(
                     "ignore", "This query strategy returns no scores"
                 )
-            seed_global(seed)
+            seed_all(seed)
             if "y_true" in self._parameters:
                 truth = self._truth(unlabelled)
                 chosen, scores = split_answer(
@@ -601,7 +593,7 @@ class Loop:
             # On all labels it begins again where a class is new.
             fresh = True
         model = self._fresh_model() if fresh else self._model_so_far()
-        seed_global(problem.streams.integer("order", self.round))
+        seed_all(problem.streams.integer("order", self.round))
         if in_parts:
             partial_fit(model, X, y, problem.classes, *validation, first=fresh)
         else:
@@ -677,21 +669,6 @@ def proba_of(model: Any, X: Any, classes: np.ndarray) -> tuple[np.ndarray, bool]
         classes, model.predict(X.rows() if isinstance(X, RowView) else X)
     )
     return np.eye(len(classes))[predicted], False
-
-
-def seed_global(seed: int) -> None:
-    """Seed the generators of those who know no ``random_state``.
-
-    Plain networks, other packages' strategies.
-    """
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - inside preserve_global_rng
-    if torch.cuda.is_available() or torch.backends.mps.is_available():
-        torch.manual_seed(seed)
-    else:
-        # The same, without the stack traces (milliseconds) that torch keeps for devices
-        # that may come to life later.
-        torch.default_generator.manual_seed(seed)
 
 
 def _peak_memory_mb() -> float:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
 
 from al_sklearn._core.random import RandomState, as_seed
 
@@ -87,25 +86,6 @@ def entropy_of(random_state: RandomState) -> int:
     ):
         return int(random_state)
     return as_seed(random_state)
-
-
-def seeded_clone(estimator: BaseEstimator, seed: int) -> Any:
-    """Clone an estimator and give each ``random_state`` in it its own seed.
-
-    It does so however deep they are.
-
-    A seed that the user gave is replaced, as scikit-learn's ensembles do: repetitions
-    must differ.
-    """
-    copy = clone(estimator)
-    names = sorted(
-        name
-        for name in copy.get_params(deep=True)
-        if name.rpartition("__")[2] == "random_state"
-    )
-    generator = np.random.default_rng(seed)
-    copy.set_params(**{name: int(generator.integers(2**31 - 1)) for name in names})
-    return copy
 
 
 def _word(key: int | str) -> int:

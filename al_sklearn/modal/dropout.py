@@ -130,8 +130,7 @@ def _adapted(
     nonlinearity = net._get_predict_nonlinearity()
     predictions = []
     modes = [(part, part.training) for part in net.module_.modules()]
-    with preserve_global_rng(), torch.no_grad():
-        torch.manual_seed(seed)
+    with preserve_global_rng(seed), torch.no_grad():
         try:
             net.module_.eval()
             set_dropout_mode(net.module_, (), train_mode=True)

@@ -6,11 +6,17 @@ import math
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from al_sklearn._core.checks import check_n_instances
-from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.random import (
+    RandomState,
+    as_generator,
+    as_seed,
+    preserve_global_rng,
+    seed_all,
+    seeded_clone,
+)
 from al_sklearn.modal._sampling import best
 from al_sklearn.rows import concat_rows, n_rows, take_rows
 from al_sklearn.strategies import measures
@@ -49,7 +55,7 @@ def expected_error_reduction(
     random_tie_break : bool, default=False
         Whether ties are broken at random instead of by position.
     random_state : int, Generator or None, default=None
-        For the subsample and ``random_tie_break``.
+        For the subsample, the fits and ``random_tie_break``.
 
     Returns
     -------
@@ -82,18 +88,20 @@ def expected_error_reduction(
         return best(np.zeros(n), n_instances, random_tie_break, rng)
     n_tried = max(n_instances, math.ceil(p_subsample * n))
     tried = np.sort(rng.choice(n, size=n_tried, replace=False))
-    estimator = clone(learner.estimator)
+    seed = as_seed(rng)
+    estimator = seeded_clone(learner.estimator, seed, only_open=True)
     errors = np.zeros(n_tried)
-    for i, position in enumerate(tried):
-        X_new = concat_rows(learner.X_training, take_rows(X, [position]))
-        for column, label in enumerate(learner.classes_):
-            y_new = concat_rows(learner.y_training, np.array([label]))
-            row_errors = _LOSSES[loss](
-                np.asarray(estimator.fit(X_new, y_new).predict_proba(X))
-            )
-            # The row itself would be labelled: its own error is no longer expected.
-            errors[i] += proba[position, column] * (
-                row_errors.sum() - row_errors[position]
-            )
+    with preserve_global_rng():
+        for i, position in enumerate(tried):
+            X_new = concat_rows(learner.X_training, take_rows(X, [position]))
+            for column, label in enumerate(learner.classes_):
+                y_new = concat_rows(learner.y_training, np.array([label]))
+                # The same noise for all: they differ by the row and its label alone.
+                seed_all(seed)
+                known = estimator.fit(X_new, y_new).predict_proba(X)
+                row_errors = _LOSSES[loss](np.asarray(known))
+                # The row itself would be labelled: its own error is no longer expected.
+                others = row_errors.sum() - row_errors[position]
+                errors[i] += proba[position, column] * others
     chosen, values = best(errors, n_instances, random_tie_break, rng, smallest=True)
     return tried[chosen], values

@@ -9,9 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
+from al_sklearn._core.random import seeded_clone
 from al_sklearn._core.stratified import hold_out
 from al_sklearn.experiments.protocol._splits import initial_set
-from al_sklearn.loop._streams import PURPOSES, Streams, entropy_of, seeded_clone
+from al_sklearn.loop._streams import PURPOSES, Streams, entropy_of
 
 
 @settings(max_examples=60, deadline=None)

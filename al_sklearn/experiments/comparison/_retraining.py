@@ -12,16 +12,13 @@ from typing import Any
 import joblib
 import numpy as np
 
-from al_sklearn._core.random import preserve_global_rng
+from al_sklearn._core.random import preserve_global_rng, seed_all, seeded_clone
 from al_sklearn.experiments.store import RunStore, slug
 from al_sklearn.loop import (
     Problem,
     fit,
-    global_generators,
     measure,
     name_classes,
-    seed_global,
-    seeded_clone,
 )
 from al_sklearn.rows import describe, take_rows
 
@@ -90,12 +87,12 @@ class Retraining:
             (self.label, self.round, self.repeat),
         )
         rows = problem.learnable(self.bought)
-        with global_generators, preserve_global_rng():
+        with preserve_global_rng():
             model = seeded_clone(
                 self.estimator, problem.streams.integer("retraining", "weights", *keys)
             )
             name_classes(model, problem.classes, goes_on=False)
-            seed_global(problem.streams.integer("retraining", "order", *keys))
+            seed_all(problem.streams.integer("retraining", "order", *keys))
             started = time.perf_counter()
             labels, for_validation = problem.y[rows], problem.y[problem.validation]
             fit(

@@ -9,18 +9,12 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from al_sklearn._core.random import preserve_global_rng
+from al_sklearn._core.random import preserve_global_rng, seeded_clone
 from al_sklearn.experiments.hard_pools import HardPool
 from al_sklearn.experiments.protocol import _data
 from al_sklearn.experiments.protocol._splits import INITIAL, initial_set
 from al_sklearn.learners._query import split_answer
-from al_sklearn.loop import (
-    Streams,
-    check_choice,
-    seed_global,
-    seeded_clone,
-    without_labels,
-)
+from al_sklearn.loop import Streams, check_choice, without_labels
 from al_sklearn.rows import take_rows, view_rows
 from al_sklearn.strategies import (
     follows_contract,
@@ -115,8 +109,7 @@ def _cold_start(
         if takes_random_state(strategy)
         else {}
     )
-    with preserve_global_rng():
-        seed_global(streams.integer("initial", "order"))
+    with preserve_global_rng(streams.integer("initial", "order")):
         if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
             steps = seeded_clone(estimator[:-1], streams.integer("initial", "weights"))
             try:

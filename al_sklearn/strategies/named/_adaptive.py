@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from sklearn.base import clone
 from sklearn.metrics import check_scoring
 
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
-from al_sklearn._core.random import RandomState, as_generator, as_seed
+from al_sklearn._core.random import (
+    RandomState,
+    as_generator,
+    as_seed,
+    seed_all,
+    seeded_clone,
+)
 from al_sklearn.rows import concat_rows, n_rows, take_rows, view_rows, with_labels
 from al_sklearn.strategies import selectors
 from al_sklearn.strategies._registry import (
@@ -366,11 +370,11 @@ def oracle_batch(
                 concat_rows(X_labelled, rows),
                 np.concatenate([np.asarray(y_labelled), y]),
             )
-        # The same noise for all: clones without a random_state draw from the global
-        # generators, put back afterwards.
-        np.random.seed(seed)  # noqa: NPY002
-        torch.manual_seed(seed)
-        member = clone(classifier).fit(*with_labels(classifier, rows, y))
+        # The same noise for all, whatever the clones draw from; the query puts the
+        # global generators back afterwards.
+        member = seeded_clone(classifier, seed, only_open=True)
+        seed_all(seed)
+        member.fit(*with_labels(classifier, rows, y))
         score = float(check_scoring(member, scoring)(member, X_test, y_test))
         if score > best_score:
             best, best_score = batch, score

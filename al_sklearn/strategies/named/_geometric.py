@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
-from sklearn.base import clone
 
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
-from al_sklearn._core.random import RandomState, as_generator, as_seed
+from al_sklearn._core.random import (
+    RandomState,
+    as_generator,
+    as_seed,
+    seed_all,
+    seeded_clone,
+)
 from al_sklearn.rows import n_rows, take_rows, with_labels
 from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._engine.top_k import top_k
@@ -475,17 +479,15 @@ def _held_out_temperature(
     positions = np.unique(y, return_inverse=True)[1]
     if positions.max() == 0:
         return 1.0
-    # Trained without a random_state of their own, clones draw from the global
-    # generators, which the contract puts back.
-    np.random.seed(seed)  # noqa: NPY002
-    torch.manual_seed(seed)
+    # Whatever the clones draw from; the query puts the global generators back.
+    seed_all(seed)
     known = np.zeros(len(y), dtype=bool)
     parts = []
     for train, held_out in _folds(positions, n_folds, seed):
         if len(np.unique(positions[train])) < 2:
             continue  # there is no classifier of one class
         known[held_out] = True
-        member = clone(estimator).fit(
+        member = seeded_clone(estimator, seed, only_open=True).fit(
             *with_labels(estimator, take_rows(rows, train), y[train])
         )
         proba = inference.predict_proba(member, take_rows(rows, held_out))

@@ -11,12 +11,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from al_sklearn import inference
 from al_sklearn._core.checks import check_same_length
-from al_sklearn._core.random import RandomState, as_generator, as_seed
+from al_sklearn._core.random import (
+    RandomState,
+    as_generator,
+    as_seed,
+    seed_all,
+    seeded_clone,
+)
 from al_sklearn.rows import n_rows, take_rows, with_labels
 from al_sklearn.strategies import measures
 from al_sklearn.strategies._engine.top_k import top_k
@@ -241,7 +246,9 @@ def _cross_fitted(
                 f"{len(np.unique(labels))} classes are too few. Pass X_validation= "
                 "and y_validation=."
             )
-        member = _seeded_clone(estimator, seed)
+        member = seeded_clone(estimator, seed)
+        # What draws from the global generators, which the query puts back afterwards.
+        seed_all(seed)
         member.fit(*with_labels(member, take_rows(X, rest), labels[rest]))
         rows = take_rows(X, held_out)
         own = inference.predict_proba(member, rows)
@@ -255,24 +262,6 @@ def _cross_fitted(
         )
         order.append(held_out)
     return np.concatenate(seen)[np.argsort(np.concatenate(order))], wrong
-
-
-def _seeded_clone(estimator: Any, seed: int) -> Any:
-    """Clone an estimator that trains the same for the same seed.
-
-    This holds whatever the estimator draws from.
-    """
-    copy = clone(estimator)
-    names = [
-        name
-        for name in copy.get_params(deep=True)
-        if name.rpartition("__")[2] == "random_state"
-    ]
-    copy.set_params(**dict.fromkeys(names, seed))
-    # Plain nets draw from the global generators, which the query puts back afterwards.
-    np.random.seed(seed)  # noqa: NPY002
-    torch.manual_seed(seed)
-    return copy
 
 
 def _folds(labels: np.ndarray, cv: int, rng: np.random.Generator) -> np.ndarray:
