@@ -56,7 +56,7 @@ def together(*works, seconds=60):
     def run(i, work):
         try:
             results[i] = work()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised below, in the test
             errors.append(error)
 
     threads = [
