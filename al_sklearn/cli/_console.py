@@ -139,10 +139,11 @@ def show_summary(
     """Print the table of a comparison and the sentences that matter."""
     import numpy as np
 
-    from al_sklearn.experiments.plots._names import metric_name
     from al_sklearn.experiments.report import headline
+    from al_sklearn.tasks import get_metric
 
-    shares = "accuracy" in metric or metric == "macro_f1"
+    known = get_metric(metric)
+    shares = known.is_share
     factor, digits = (100, 1) if shares else (1, 3)
     columns = {
         "final": 5,
@@ -161,7 +162,7 @@ def show_summary(
             del columns[least]
     table = Table(
         title=f"{escape(name)}{': ' if name else ''}"
-        f"{metric_name(metric).capitalize()}{' in %' if shares else ''}, "
+        f"{known.title}{' in %' if shares else ''}, "
         "best first; differences from random sampling are paired by seed",
         box=SIMPLE_HEAD,
         pad_edge=False,

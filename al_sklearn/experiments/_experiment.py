@@ -14,7 +14,6 @@ from sklearn.base import (
     MetaEstimatorMixin,
     _fit_context,
 )
-from sklearn.metrics import get_scorer
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
@@ -24,11 +23,11 @@ from sklearn.utils.validation import (
 )
 from tqdm.auto import tqdm
 
+from al_sklearn import inference
 from al_sklearn._core.random import RandomState
 from al_sklearn.experiments.hard_pools import PoolTransform
 from al_sklearn.experiments.protocol import (
     PROTOCOL_CONSTRAINTS,
-    check_labels,
     check_protocol,
     check_rows,
     check_test_set,
@@ -50,7 +49,7 @@ from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
 from al_sklearn.rows import describe, n_rows
 from al_sklearn.strategies import get_strategy, strategy_name
-from al_sklearn.tasks import align_columns
+from al_sklearn.tasks import Classification, Metric, align_columns, scorers_of
 
 
 def _has_predict_proba(experiment: ActiveLearningExperiment) -> bool:
@@ -96,9 +95,10 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         ``partial_fit``; others begin again, on all labels, where a class is new. In a
         pipeline whose last step has ``partial_fit`` the steps before it stay, with the
         new batch alone, as the first round fitted them.
-    scoring : str, callable or None, default=None
-        A scikit-learn scorer: a further column ``score``, and what :meth:`score`
-        returns. Accuracy by default.
+    scoring : str, callable, list or dict of these, or None, default=None
+        Scikit-learn's scorers, or metrics of :func:`al_sklearn.tasks.metrics`: each a
+        further column of its name (a function's ``__name__``, a dict's key, ``score``
+        where it has none). :meth:`score` returns the first; accuracy by default.
     stopping : StoppingCriterion or None, default=None
         Ends the rounds early, by a rule from :mod:`al_sklearn.loop.stopping`. Those
         that look at metrics see the test set's: a rule for practice looks at
@@ -141,7 +141,8 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         All labels; a model that has not met one of them yet gives it probability 0.
     history_ : DataFrame
         One row a round: ``round``, ``n_labelled``, ``accuracy``, ``balanced_accuracy``,
-        ``macro_f1``, ``nll``, ``ece``, (``score``, ``validation_accuracy``,)
+        ``macro_f1``, ``nll``, ``ece``, (those of ``scoring``,
+        ``validation_accuracy``,)
         ``batch_accuracy`` (of the model before on the batch just bought),
         (``bought_outside``, ``bought_wrong``: images of no class, images with a wrong
         label,) ``accuracy_<class>``, ``bought_<class>``, ``query_seconds``,
@@ -213,7 +214,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         initial: str | Callable[..., Any] = "stratified",
         test_size: float | int = 0.25,
         training: str = "from_scratch",
-        scoring: str | Callable[..., float] | None = None,
+        scoring: Any = None,
         stopping: StoppingCriterion | None = None,
         callbacks: Sequence[Callback] | None = None,
         splits: str | os.PathLike[str] | None = None,
@@ -347,10 +348,15 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         float
         """
         check_is_fitted(self)
-        if self.scoring is None:
+        scorers = list(scorers_of(self.scoring).values())
+        if not scorers:
             return float(np.mean(self.predict(X) == np.asarray(y)))
         # Itself, not its model, which may not have met every class.
-        return float(get_scorer(self.scoring)(self, X, y))
+        if not isinstance(scorers[0], Metric):
+            return float(scorers[0](self, X, y))
+        task = Classification(self.classes_)
+        predictions = task.predict(self, X, inference)
+        return scorers[0](task.encode(np.asarray(y)), predictions.values)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -380,7 +386,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             self.n_features_in_ = int(np.prod(X.shape[1:]))
         if n_rows(X) == 0:
             raise ValueError("X is empty: there are no images to learn from.")
-        return X, check_labels(y, n_rows(X))
+        return X, Classification.check_labels(y, n_rows(X))
 
     def _check_rows(self, X: Any) -> Any:
         check_is_fitted(self)

@@ -8,7 +8,7 @@ import inspect
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Final
@@ -16,12 +16,12 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
-from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 from skorch import NeuralNet
 
+from al_sklearn import inference
 from al_sklearn._core.random import preserve_global_rng, seed_all, seeded_clone
-from al_sklearn.inference import classes_of, predict_proba
+from al_sklearn.inference import classes_of
 from al_sklearn.learners import ActiveLearner
 from al_sklearn.learners._query import split_answer
 from al_sklearn.loop._streams import Streams
@@ -36,9 +36,9 @@ from al_sklearn.loop._training import (
 from al_sklearn.loop._without_labels import without_labels
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
-from al_sklearn.rows import RowView, take_rows, view_rows
+from al_sklearn.rows import take_rows, view_rows
 from al_sklearn.strategies import follows_contract, takes_random_state
-from al_sklearn.tasks import Predicted, align_columns, evaluate
+from al_sklearn.tasks import Metric, Predictions, Scorers, Task, know_metrics
 
 if sys.platform != "win32":
     import resource
@@ -60,8 +60,8 @@ class Problem:
         Unfitted; never changed.
     X, y : rows and labels
         All that the caller gave; ``y`` is an array.
-    classes : array of shape (C,)
-        The sorted labels.
+    task : Task
+        What the labels are.
     train : int64 array
         Positions of X that may be labelled.
     initial : int64 array
@@ -74,8 +74,8 @@ class Problem:
         Rounds after the initial set, at most.
     training : {"from_scratch", "fine_tune", "only_new"}
         How a round's model comes from the one before.
-    scoring : str, callable or None
-        A further metric, ``score``.
+    scoring : dict of str to Metric or scorer
+        What is measured beside the task's own metrics, by column.
     streams : Streams
         The seed's randomness.
     stopping : StoppingCriterion or None
@@ -98,7 +98,7 @@ class Problem:
     estimator: Any
     X: Any
     y: np.ndarray
-    classes: np.ndarray
+    task: Task
     train: np.ndarray
     initial: np.ndarray
     X_test: Any
@@ -106,7 +106,7 @@ class Problem:
     n_instances: int | LabellingRate
     n_rounds: int
     training: str
-    scoring: str | Callable[..., float] | None
+    scoring: Scorers
     streams: Streams
     stopping: StoppingCriterion | None = None
     test: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
@@ -143,6 +143,11 @@ class Problem:
                 if isinstance(value, np.memmap) and name not in mapped
                 else value,
             )
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The sorted labels, where the task has some."""
+        return self.task.classes  # type: ignore[attr-defined]
 
     @property
     def ends_early(self) -> bool:
@@ -214,9 +219,8 @@ class Problem:
         return self.sizes(np.concatenate([self.train, self.validation]))
 
     def sizes(self, positions: np.ndarray) -> list[int]:
-        """Count the images of each class, by the labels that were given."""
-        codes = np.searchsorted(self.classes, self.y[self.learnable(positions)])
-        return np.bincount(codes, minlength=len(self.classes)).tolist()
+        """Count the labels of each kind, as they were given."""
+        return self.task.count(self.y[self.learnable(positions)])
 
     def next_batch(self, history: Sequence[Mapping[str, Any]]) -> int:
         """Return how many images come next, after rounds with these metrics."""
@@ -286,8 +290,8 @@ class Problem:
 
     @cached_property
     def test_codes(self) -> np.ndarray:
-        """Columns of the test images' true classes."""
-        return np.searchsorted(self.classes, self.y_test)
+        """The test images' labels, as the task's metrics want them."""
+        return self.task.encode(self.y_test)
 
 
 @dataclass
@@ -338,6 +342,10 @@ class Loop:
         self._criterion = None if problem.stopping is None else clone(problem.stopping)
         self._takes_random_state = strategy is not None and takes_random_state(strategy)
         self._parameters = parameters_of(strategy)
+        # A worker has not run the lines that registered them: stopping rules look up
+        # there which way is better.
+        known = (part for part in problem.scoring.values() if isinstance(part, Metric))
+        know_metrics(known)
 
     @property
     def unlabelled(self) -> np.ndarray:
@@ -428,14 +436,9 @@ class Loop:
         problem = self.problem
         if len(positions) == 0:
             return float("nan")
-        proba, _ = proba_of(
-            self.model,
-            take_rows(problem.X, positions) if rows is None else rows,
-            problem.classes,
-        )
-        return float(
-            (problem.classes[proba.argmax(axis=1)] == problem.y[positions]).mean()
-        )
+        rows = take_rows(problem.X, positions) if rows is None else rows
+        predictions = predict(self.model, rows, problem.task)
+        return float(problem.task.same(problem.y[positions], predictions).mean())
 
     def query(self, n_instances: int) -> tuple[np.ndarray, np.ndarray]:
         """Let the strategy choose among the unlabelled; positions in X and scores."""
@@ -639,14 +642,15 @@ def check_choice(name: str, chosen: np.ndarray, n_instances: int) -> None:
 
 def measure(model: Any, problem: Problem) -> dict[str, Any]:
     """Measure a model on the problem's test set."""
-    proba, calibrated = proba_of(model, problem.test_rows, problem.classes)
-    measured = evaluate(problem.test_codes, proba, calibrated)
-    if problem.scoring is not None:
-        predicted = Predicted(problem.classes, proba)
-        measured["score"] = float(
-            get_scorer(problem.scoring)(predicted, problem.test_rows, problem.y_test)
-        )
-    return measured
+    predictions = predict(model, problem.test_rows, problem.task)
+    return problem.task.measure(
+        problem.y_test, predictions, problem.test_rows, problem.scoring
+    )
+
+
+def predict(model: Any, X: Any, task: Task) -> Predictions:
+    """Ask a model about rows, in the task's plain form."""
+    return task.predict(model, X, inference)
 
 
 def parameters_of(strategy: Any) -> frozenset[str]:
@@ -656,19 +660,6 @@ def parameters_of(strategy: Any) -> frozenset[str]:
     except (TypeError, ValueError):
         # None, or a function written in C.
         return frozenset()
-
-
-def proba_of(model: Any, X: Any, classes: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Probabilities with a column for each class.
-
-    (predicted classes, False) where the model gives none.
-    """
-    if hasattr(model, "predict_proba"):
-        return align_columns(predict_proba(model, X), classes_of(model), classes), True
-    predicted = np.searchsorted(
-        classes, model.predict(X.rows() if isinstance(X, RowView) else X)
-    )
-    return np.eye(len(classes))[predicted], False
 
 
 def _peak_memory_mb() -> float:

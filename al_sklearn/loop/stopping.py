@@ -57,7 +57,7 @@ from sklearn.utils._param_validation import Interval
 
 from al_sklearn.inference import predict_proba
 from al_sklearn.rows import n_rows
-from al_sklearn.tasks import LOWER_IS_BETTER
+from al_sklearn.tasks import get_metric
 
 __all__ = [
     "AllOf",
@@ -340,7 +340,7 @@ class TargetMetric(StoppingCriterion):
     target : float
         The value to be reached.
     metric : str, default="accuracy"
-        Its name in ``metrics``; NLL and ECE are better when lower.
+        Its name in ``metrics``; the table of metrics says which way is better.
 
     Notes
     -----
@@ -360,12 +360,8 @@ class TargetMetric(StoppingCriterion):
 
     def decide(self, observation: Observation) -> bool:
         """Say whether the target is reached; NaN is not."""
-        value = observation.metric(self.metric)
-        return (
-            value <= self.target
-            if self.metric in LOWER_IS_BETTER
-            else value >= self.target
-        )
+        sign = get_metric(self.metric).sign
+        return sign * observation.metric(self.metric) >= sign * self.target
 
 
 class NoGain(StoppingCriterion):
@@ -378,8 +374,8 @@ class NoGain(StoppingCriterion):
     min_gain : float, default=0.0
         What is not more than this is no gain.
     metric : str, default="accuracy"
-        Its name in ``metrics``; NLL and ECE are better when lower. Rounds in which it
-        is NaN do not count.
+        Its name in ``metrics``; the table of metrics says which way is better. Rounds
+        in which it is NaN do not count.
 
     Notes
     -----
@@ -405,7 +401,7 @@ class NoGain(StoppingCriterion):
         values = self.memory.setdefault("values", [])
         if math.isnan(value):
             return False
-        values.append(-value if self.metric in LOWER_IS_BETTER else value)
+        values.append(get_metric(self.metric).sign * value)
         before, last = values[: -self.n_rounds], values[-self.n_rounds :]
         return bool(before) and max(last) - max(before) <= self.min_gain
 

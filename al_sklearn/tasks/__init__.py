@@ -2,19 +2,38 @@
 
 from al_sklearn.tasks._calibration import expected_calibration_error, reliability_curve
 from al_sklearn.tasks._classification import (
-    LOWER_IS_BETTER,
-    METRICS,
+    Classification,
     Predicted,
     align_columns,
     evaluate,
 )
+from al_sklearn.tasks._metrics import (
+    Metric,
+    Scorers,
+    get_metric,
+    know_metrics,
+    metrics,
+    register_metric,
+    scorers_of,
+    scoring_names,
+)
+from al_sklearn.tasks._task import Predictions, Task
 
 __all__ = [
-    "LOWER_IS_BETTER",
-    "METRICS",
+    "Classification",
+    "Metric",
     "Predicted",
+    "Predictions",
+    "Scorers",
+    "Task",
     "align_columns",
     "evaluate",
     "expected_calibration_error",
+    "get_metric",
+    "know_metrics",
+    "metrics",
+    "register_metric",
     "reliability_curve",
+    "scorers_of",
+    "scoring_names",
 ]

@@ -1,16 +1,173 @@
-"""What is measured of a model on a test set, from one set of probabilities."""
+"""One label an image out of several: the first task, and the default."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
 
+from al_sklearn._core.checks import check_same_length
+from al_sklearn.rows import RowView
 from al_sklearn.tasks._calibration import expected_calibration_error
+from al_sklearn.tasks._metrics import Metric, own_metrics
+from al_sklearn.tasks._task import Predictions, Task
 
-LOWER_IS_BETTER: Final = frozenset({"nll", "ece"})
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece")
+
+def _confusion(y_true: np.ndarray, proba: np.ndarray) -> np.ndarray:
+    """Count true and predicted classes, (C, C)."""
+    n_classes = proba.shape[1]
+    pairs = y_true * n_classes + proba.argmax(axis=1)
+    return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def _class_accuracy(y_true: np.ndarray, proba: np.ndarray) -> np.ndarray:
+    confusion = _confusion(y_true, proba)
+    true = confusion.sum(axis=1)
+    nothing = np.full(len(true), np.nan)
+    return np.divide(np.diag(confusion), true, out=nothing, where=true > 0)
+
+
+def _accuracy(y_true: np.ndarray, proba: np.ndarray) -> float:
+    return float(np.diag(_confusion(y_true, proba)).sum() / len(y_true))
+
+
+def _balanced_accuracy(y_true: np.ndarray, proba: np.ndarray) -> float:
+    """Mean over the classes that are there."""
+    return float(np.nanmean(_class_accuracy(y_true, proba)))
+
+
+def _macro_f1(y_true: np.ndarray, proba: np.ndarray) -> float:
+    """Mean over the classes that are there or are predicted."""
+    confusion = _confusion(y_true, proba)
+    true_and_guessed = confusion.sum(axis=1) + confusion.sum(axis=0)
+    seen = true_and_guessed > 0
+    return float((2 * np.diag(confusion)[seen] / true_and_guessed[seen]).mean())
+
+
+def _nll(y_true: np.ndarray, proba: np.ndarray) -> float:
+    p_true = proba[np.arange(len(proba)), y_true].astype(np.float64)
+    # As scikit-learn's log_loss: a sure mistake costs 36 nats, and is not infinite.
+    return float(-np.log(np.clip(p_true, np.finfo(np.float64).eps, 1.0)).mean())
+
+
+METRICS = own_metrics(
+    Metric("accuracy", function=_accuracy, is_share=True),
+    Metric(
+        "balanced_accuracy",
+        "balanced accuracy",
+        function=_balanced_accuracy,
+        is_share=True,
+    ),
+    Metric("macro_f1", "macro F1", function=_macro_f1, is_share=True),
+    Metric(
+        "nll",
+        "negative log-likelihood",
+        unit="nats",
+        lower_is_better=True,
+        function=_nll,
+        needs_proba=True,
+    ),
+    # A share, but of so few percent that it is shown as it is.
+    Metric(
+        "ece",
+        "expected calibration error",
+        lower_is_better=True,
+        function=expected_calibration_error,
+        needs_proba=True,
+    ),
+)
+own_metrics(
+    Metric("batch_accuracy", "accuracy on the batch just bought", is_share=True),
+    Metric("validation_accuracy", "validation accuracy", is_share=True),
+)
+
+
+class Classification(Task):
+    """One label an image, out of several.
+
+    Parameters
+    ----------
+    classes : array of shape (C,)
+        The sorted labels that there are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from al_sklearn.tasks import Classification
+    >>> task = Classification(np.array(["cat", "dog"]))
+    >>> task.encode(np.array(["dog", "cat", "dog"])).tolist()
+    [1, 0, 1]
+    >>> task.count(np.array(["dog", "cat", "dog"]))
+    [1, 2]
+    """
+
+    name = "classification"
+    metrics = METRICS
+    lists: ClassVar = {"class_accuracy": "accuracy", "bought": "bought"}
+
+    def __init__(self, classes: np.ndarray):
+        self.classes = classes
+
+    @staticmethod
+    def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
+        """Return labels as a 1-D array of ``n`` classes."""
+        labels = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name=name)
+        try:
+            check_classification_targets(labels)
+            np.unique(labels)
+        except TypeError as error:
+            kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
+            raise ValueError(
+                f"{name} must hold labels of one kind, got {kinds}."
+            ) from error
+        check_same_length(n, len(labels))
+        return labels
+
+    def encode(self, y: np.ndarray) -> np.ndarray:
+        """Return the column of each label."""
+        return np.searchsorted(self.classes, y)
+
+    def strata(self, y: np.ndarray) -> np.ndarray:
+        """Return the column of each label."""
+        return self.encode(y)
+
+    def same(self, y: np.ndarray, predictions: Predictions) -> np.ndarray:
+        """Return whether each label is the one predicted, bool (n,)."""
+        return self.classes[predictions.values.argmax(axis=1)] == y
+
+    def count(self, y: np.ndarray) -> list[int]:
+        """Count the labels of each class."""
+        return np.bincount(self.encode(y), minlength=len(self.classes)).tolist()
+
+    def predict(self, model: Any, X: Any, inference: Any) -> Predictions:
+        """Return probabilities with a column for each class, shape (n, C).
+
+        A model without probabilities has 1 for what it predicts, 0 elsewhere.
+        """
+        if hasattr(model, "predict_proba"):
+            proba = inference.predict_proba(model, X)
+            known = inference.classes_of(model)
+            return Predictions(align_columns(proba, known, self.classes), True)
+        # What is looked at row by row is read whole by an estimator's own predict.
+        rows = X.rows() if isinstance(X, RowView) else X
+        return Predictions(
+            np.eye(len(self.classes))[self.encode(model.predict(rows))], False
+        )
+
+    def as_estimator(self, predictions: Predictions) -> Predicted:
+        """Return a classifier that has predicted already."""
+        return Predicted(self.classes, predictions.values)
+
+    def measure_lists(
+        self, y_true: np.ndarray, predictions: Predictions
+    ) -> dict[str, list[float]]:
+        """Return the accuracy in each class; NaN for one without test images."""
+        per_class = _class_accuracy(y_true, predictions.values)
+        return {"class_accuracy": per_class.tolist()}
 
 
 def evaluate(
@@ -35,30 +192,8 @@ def evaluate(
         ``log_loss``), ece (15 bins), and ``class_accuracy``, a list of C with NaN for a
         class without test images.
     """
-    n, n_classes = proba.shape
-    predicted = proba.argmax(axis=1)
-    confusion = np.bincount(
-        y_true * n_classes + predicted, minlength=n_classes**2
-    ).reshape(n_classes, n_classes)
-    right = np.diag(confusion)
-    true, guessed = confusion.sum(axis=1), confusion.sum(axis=0)
-    class_accuracy = np.divide(
-        right, true, out=np.full(n_classes, np.nan), where=true > 0
-    )
-    seen = (true + guessed) > 0
-    nll = ece = float("nan")
-    if calibrated:
-        p_true = proba[np.arange(n), y_true].astype(np.float64)
-        nll = float(-np.log(np.clip(p_true, np.finfo(np.float64).eps, 1.0)).mean())
-        ece = expected_calibration_error(y_true, proba)
-    return {
-        "accuracy": float(right.sum() / n),
-        "balanced_accuracy": float(np.nanmean(class_accuracy)),
-        "macro_f1": float((2 * right[seen] / (true + guessed)[seen]).mean()),
-        "nll": nll,
-        "ece": ece,
-        "class_accuracy": class_accuracy.tolist(),
-    }
+    task = Classification(np.arange(proba.shape[1]))
+    return task.measure(y_true, Predictions(proba, calibrated), None, {})
 
 
 def align_columns(

@@ -41,7 +41,6 @@ from al_sklearn.experiments.plots._images import bought_thumbnails
 from al_sklearn.experiments.protocol import (
     LATER_OPTIONS,
     PROTOCOL_CONSTRAINTS,
-    check_labels,
     check_protocol,
     check_rows,
     check_test_set,
@@ -58,6 +57,7 @@ from al_sklearn.loop import Loop, Problem, Streams, check_training, entropy_of
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
 from al_sklearn.rows import describe, differences, fingerprint, n_rows, versions
+from al_sklearn.tasks import Classification, Metric, scorers_of
 
 
 class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
@@ -103,8 +103,8 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         Held out of X anew for each seed, stratified, where ``fit`` gets no ``X_test``.
     training : {"from_scratch", "fine_tune", "only_new"}, default="from_scratch"
         As in :class:`ActiveLearningExperiment`.
-    scoring : str, callable or None, default=None
-        A scikit-learn scorer for a further column ``score``.
+    scoring : str, callable, list or dict of these, or None, default=None
+        Each a further column, as in :class:`ActiveLearningExperiment`.
     stopping : StoppingCriterion or None, default=None
         Ends each strategy's rounds early, as in :class:`ActiveLearningExperiment`; its
         curve ends there, and the statistics compare what curves share and say so.
@@ -205,7 +205,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         initial: str | Callable[..., Any] = "stratified",
         test_size: float | int = 0.25,
         training: str = "from_scratch",
-        scoring: str | Callable[..., float] | None = None,
+        scoring: Any = None,
         stopping: StoppingCriterion | None = None,
         callbacks: Sequence[Callback] | None = None,
         splits: str | os.PathLike[str] | None = None,
@@ -537,7 +537,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         self, X: Any, y: Any, X_test: Any, y_test: Any
     ) -> tuple[Any, np.ndarray, Any, Any, np.ndarray]:
         X = check_rows(X, self.estimator)
-        y = check_labels(y, n_rows(X))
+        y = Classification.check_labels(y, n_rows(X))
         classes = known_classes(y, self.pool)
         if X_test is not None or y_test is not None:
             X_test, y_test = check_test_set(X_test, y_test, classes, self.estimator)
@@ -588,7 +588,18 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                 configuration[name] = describe(getattr(self, name))
         known = {name: fingerprint(part) for name, part in data.items()}
         known["classes"] = describe(self.classes_.tolist())
-        return {"configuration": configuration, "data": known, "versions": versions()}
+        # Whoever reads the run has not registered them: which way is better, for one.
+        facts = [
+            metric.facts()
+            for metric in scorers_of(self.scoring).values()
+            if isinstance(metric, Metric)
+        ]
+        return {
+            "configuration": configuration,
+            "data": known,
+            "versions": versions(),
+            "metrics": facts,
+        }
 
     def _run(self, problems: list[Problem], store: RunStore, threads: int) -> None:
         """Train the first models, then run every strategy of every seed from there."""

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from al_sklearn.experiments import statistics
 from al_sklearn.experiments.report import ReportData, write_report
 from al_sklearn.experiments.store import FIRST, RunStore, tidy_table
+from al_sklearn.tasks import know_metrics
 
 BASELINE: Final = "random_sampling"
 
@@ -205,6 +206,7 @@ def curves_of(
         config["configuration"]["strategies"],
         range(config["configuration"]["n_seeds"]),
     )
+    know_metrics(config.get("metrics", []))
     first = {seed: store.metrics(FIRST, seed) for seed in seeds}
     return {
         (name, seed): [*first[seed], *store.metrics(name, seed)]

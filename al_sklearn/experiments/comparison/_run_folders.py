@@ -18,9 +18,7 @@ from al_sklearn._core.checks import unknown_name
 from al_sklearn.experiments.comparison._results import BASELINE, curves_of, runs_below
 from al_sklearn.experiments.statistics import aubc
 from al_sklearn.experiments.store import RunStore
-
-# Of these, less is better.
-_LOWER_IS_BETTER = frozenset({"nll", "ece"})
+from al_sklearn.tasks import get_metric
 
 
 def find_runs(folders: Iterable[str | os.PathLike[str]]) -> dict[str, Path]:
@@ -99,7 +97,7 @@ def summarize_runs(runs: Mapping[str, Path], metric: str = "accuracy") -> pd.Dat
         "wins",
     ]
     table = pd.DataFrame(rows, columns=columns)
-    table.attrs["lower_is_better"] = metric in _LOWER_IS_BETTER
+    table.attrs["lower_is_better"] = get_metric(metric).lower_is_better
     return table
 
 
@@ -162,9 +160,7 @@ def _rows(name: str, folder: Path, metric: str) -> list[dict[str, Any]]:
                 for seed, curve in seeds.items()
             ]
             row["vs_random"] = float(np.mean(differences))
-            better = [
-                d < 0 if metric in _LOWER_IS_BETTER else d > 0 for d in differences
-            ]
+            better = [get_metric(metric).sign * d > 0 for d in differences]
             row["wins"] = f"{sum(better)}/{len(better)}"
         else:
             row |= {"vs_random": np.nan, "wins": ""}

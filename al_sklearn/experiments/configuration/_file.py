@@ -38,6 +38,7 @@ from al_sklearn.experiments.configuration._yaml import read_yaml
 from al_sklearn.experiments.protocol import INITIAL
 from al_sklearn.experiments.store import slug
 from al_sklearn.loop import TRAINING
+from al_sklearn.tasks import scorers_of
 
 __all__ = ["ExperimentFile", "ExperimentFileError", "Run", "read_experiment"]
 
@@ -519,7 +520,13 @@ def _comparison_value(name: str, value: Any) -> Any:
         )
     if name in _objects.KINDS and not (value is None or isinstance(value, int | float)):
         return _objects.build_kind(value, key)
-    return _objects.build_option(value, key)
+    option = _objects.build_option(value, key)
+    if name == "scoring":
+        try:
+            scorers_of(option)
+        except (TypeError, ValueError) as error:
+            raise Problem(key, f"must be a scorer, or several: {error}") from error
+    return option
 
 
 class _Setting(NamedTuple):

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-_SHARES: Final = (
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "batch_accuracy",
-    "validation_accuracy",
-)
+from al_sklearn.tasks import get_metric
 
 
 def pyplot() -> Any:
@@ -97,6 +91,6 @@ def keep_to_shares(ax: Any, metric: str) -> None:
 
     It does so whatever a wide band says.
     """
-    if metric in _SHARES or metric.startswith("accuracy_"):
+    if get_metric(metric).is_share:
         low, high = ax.get_ylim()
         ax.set_ylim(max(low, -0.02), min(high, 1.02))

@@ -15,8 +15,9 @@ from al_sklearn.experiments.plots._colours import (
     strategy_styles,
     text_colour,
 )
-from al_sklearn.experiments.plots._names import metric_name, short_names
+from al_sklearn.experiments.plots._names import short_names
 from al_sklearn.experiments.plots._runs import tables
+from al_sklearn.tasks import get_metric
 
 # Strategies whose matrix has numbers in a figure of its own, and inches that a share,
 # and a p-value under it, need.
@@ -227,9 +228,7 @@ def performance_profile(
         )
     ax.set_xlim(0, end)
     ax.set_ylim(0, 1.03)
-    ax.set_xlabel(
-        f"behind the best of the task (AUBC of {metric_name(metric).lower()})"
-    )
+    ax.set_xlabel(f"behind the best of the task (AUBC of {get_metric(metric).word})")
     ax.set_ylabel("share of tasks")
     # Beside the axes: inside there is no corner that no step goes through.
     ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
@@ -246,7 +245,7 @@ def _smallest_p(
 ) -> dict[tuple[str, str], float]:
     """Smallest adjusted p-value with which the first of a pair beats the second."""
     tests = statistics.penalty_tests(table, metric, baseline=baseline)
-    sign = -1 if metric in statistics.LOWER_IS_BETTER else 1
+    sign = get_metric(metric).sign
     found: dict[tuple[str, str], float] = {}
     for row in tests.to_dict("records"):
         won = sign * row["difference"] > 0

@@ -30,13 +30,12 @@ from al_sklearn.experiments.plots._colours import (
 )
 from al_sklearn.experiments.plots._names import (
     baseline_name,
-    metric_label,
-    metric_name,
     short_names,
     shorten,
     title,
 )
 from al_sklearn.experiments.plots._runs import tables
+from al_sklearn.tasks import get_metric
 
 
 def learning_curves(
@@ -133,9 +132,9 @@ def learning_curves(
     ax.set_xlabel("labels" if x == "n_labelled" else "seconds of queries and training")
     if x == "n_labelled":
         count_labels(ax)
-    ax.set_ylabel(metric_label(metric))
+    ax.set_ylabel(get_metric(metric).label)
     ax.set_title(
-        title(metric_name(metric), (min(counts), max(counts)), confidence),
+        title(get_metric(metric).title, (min(counts), max(counts)), confidence),
         loc="left",
         fontsize=11,
     )
@@ -189,7 +188,7 @@ def gain_over_baseline(
     ax.set_xlabel("labels")
     count_labels(ax)
     whose = "random" if baseline == "random_sampling" else shorten(baseline)
-    ax.set_ylabel(f"{metric_name(metric)} minus {whose}'s, same seed")
+    ax.set_ylabel(f"{get_metric(metric).title} minus {whose}'s, same seed")
     ax.set_title(
         title(f"Gain over {baseline_name(baseline)}", len(curves.seeds), confidence),
         loc="left",

@@ -3,34 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
-
-METRIC_NAMES: Final = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_f1": "Macro F1",
-    "nll": "Negative log-likelihood",
-    "ece": "Expected calibration error",
-    "batch_accuracy": "Accuracy on the batch just bought",
-    "validation_accuracy": "Validation accuracy",
-    "query_seconds": "Seconds of the query",
-    "training_seconds": "Seconds of the training",
-    "peak_memory_mb": "Peak memory (MB)",
-    "score": "Score",
-}
-
-
-_UNITS: Final = {"nll": " (nats)"}
-
-
-def metric_name(metric: str) -> str:
-    """Return a metric's name for people."""
-    return METRIC_NAMES.get(metric, metric)
-
-
-def metric_label(metric: str) -> str:
-    """Return a metric's name with its unit, for an axis."""
-    return metric_name(metric) + _UNITS.get(metric, "")
 
 
 def baseline_name(baseline: str) -> str:

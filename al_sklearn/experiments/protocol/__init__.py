@@ -1,7 +1,6 @@
 """From settings and data to what all strategies of one seed share."""
 
 from al_sklearn.experiments.protocol._data import (
-    check_labels,
     check_rows,
     check_test_set,
     reads_lazily,
@@ -18,7 +17,6 @@ __all__ = [
     "INITIAL",
     "LATER_OPTIONS",
     "PROTOCOL_CONSTRAINTS",
-    "check_labels",
     "check_protocol",
     "check_rows",
     "check_test_set",

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.utils import assert_all_finite, check_array, column_or_1d, get_tags
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_array, get_tags
 
-from al_sklearn._core.checks import check_same_length
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.rows import RowView, n_rows, take_rows, view_rows
+from al_sklearn.tasks import Classification
 
 
 def reads_lazily(X: Any) -> bool:
@@ -59,22 +58,6 @@ def check_rows(X: Any, estimator: Any, name: str = "X") -> Any:
     return X if hasattr(X, "iloc") else checked
 
 
-def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
-    """Return labels as a 1-D array of ``n`` classes."""
-    labels = column_or_1d(y, warn=True)
-    assert_all_finite(labels, input_name=name)
-    try:
-        check_classification_targets(labels)
-        np.unique(labels)
-    except TypeError as error:
-        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
-        raise ValueError(
-            f"{name} must hold labels of one kind, got {kinds}."
-        ) from error
-    check_same_length(n, len(labels))
-    return labels
-
-
 def check_test_set(
     X_test: Any, y_test: Any, classes: np.ndarray, estimator: Any
 ) -> tuple[Any, np.ndarray]:
@@ -91,7 +74,7 @@ def check_test_set(
             f"X_test and y_test must have the same length, got {n} images and "
             f"{len(y_test)} labels."
         )
-    y_test = check_labels(y_test, n, "y_test")
+    y_test = Classification.check_labels(y_test, n, "y_test")
     unknown = np.setdiff1d(y_test, classes)
     if len(unknown):
         raise ValueError(

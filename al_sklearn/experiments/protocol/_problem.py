@@ -14,6 +14,7 @@ from al_sklearn.experiments.protocol import _data
 from al_sklearn.experiments.protocol._labelled import draw_labelled
 from al_sklearn.loop import Problem, Streams
 from al_sklearn.rows import read_splits
+from al_sklearn.tasks import Classification, scorers_of
 
 
 def known_classes(y: np.ndarray, pool: Any) -> np.ndarray:
@@ -130,7 +131,7 @@ def make_problem(
         estimator=settings.estimator,
         X=pool.X,
         y=pool.y,
-        classes=classes,
+        task=Classification(classes),
         train=train,
         initial=initial,
         X_test=X_test,
@@ -138,7 +139,7 @@ def make_problem(
         n_instances=_data.check_n_instances(settings.n_instances, len(pool.train)),
         n_rounds=n if settings.n_rounds is None else settings.n_rounds,
         training=settings.training,
-        scoring=settings.scoring,
+        scoring=scorers_of(settings.scoring),
         streams=streams,
         stopping=settings.stopping,
         test=test,

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, Final
 
-from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from al_sklearn.experiments.hard_pools import PoolTransform
 from al_sklearn.loop import TRAINING
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
+from al_sklearn.tasks import scorers_of
 
 # The parameters that an experiment and a comparison share.
 PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
@@ -34,7 +34,7 @@ PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
         Interval(Real, 0, 1, closed="neither"),
     ],
     "training": [StrOptions(set(TRAINING))],
-    "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+    "scoring": [str, callable, list, tuple, dict, None],
     "stopping": [StoppingCriterion, None],
     "callbacks": [list, tuple, None],
     "splits": [str, os.PathLike, None],
@@ -76,6 +76,7 @@ def check_protocol(settings: Any) -> None:
             "n_rounds=None goes on until the budget is spent or a criterion says "
             "stop; give one of them."
         )
+    scorers_of(settings.scoring)
     for name in ("first_params", "later_params"):
         unknown = set(getattr(settings, name) or {}) - set(
             settings.estimator.get_params(deep=True)

@@ -6,11 +6,9 @@ import math
 
 import pandas as pd
 
-from al_sklearn.experiments import statistics
 from al_sklearn.experiments.report._words import (
     ALPHA,
     BASELINE,
-    WORDS,
     gain_text,
     listed,
     p_text,
@@ -18,6 +16,7 @@ from al_sklearn.experiments.report._words import (
     percent_range,
     plain_name,
 )
+from al_sklearn.tasks import get_metric
 
 
 def headline(summary: pd.DataFrame, metric: str = "accuracy") -> list[str]:
@@ -36,8 +35,8 @@ def headline(summary: pd.DataFrame, metric: str = "accuracy") -> list[str]:
         A strategy beats random sampling where the Holm-adjusted p-value of the paired
         t-test on the AUBC is below 0.05 and the difference points the right way.
     """
-    sign = -1 if metric in statistics.LOWER_IS_BETTER else 1
-    word = WORDS.get(metric, metric)
+    sign = get_metric(metric).sign
+    word = get_metric(metric).word
     others = summary.drop(index=BASELINE)
     seeds = int(summary["n_seeds"].iloc[0])
     counted = "1 seed" if seeds == 1 else f"{seeds} seeds"

@@ -26,7 +26,7 @@ from al_sklearn.experiments.report._tables import (
     saving_rows,
     summary_rows,
 )
-from al_sklearn.experiments.report._words import ABSOLUTE, WORDS
+from al_sklearn.tasks import get_metric
 
 
 def write_report(
@@ -97,7 +97,7 @@ def write_report(
         headline=[*unfinished_note(results), *headline(summary, metric)],
         notes=list(dict.fromkeys([*results.notes, *summary.attrs.get("notes", [])])),
         protocol=protocol_lines(results),
-        metric=WORDS.get(metric, metric),
+        metric=get_metric(metric).word,
         summary=summary_rows(summary, metric),
         savings=saving_rows(results.table, metric, list(summary.index)),
         pairs=pair_rows(results.pairwise(metric), metric),
@@ -107,7 +107,7 @@ def write_report(
             results.classes,
             names,
             metric,
-            WORDS.get(metric, metric),
+            get_metric(metric).word,
             summary,
             data,
         ),
@@ -117,7 +117,7 @@ def write_report(
         call=call_text(results.config["configuration"]),
         command=command,
         n_seeds=n_seeds,
-        in_points=metric not in ABSOLUTE,
+        in_points=get_metric(metric).is_share,
         smallest_p=f"{2.0 ** (1 - n_seeds):.3g}",
         fingerprint=results.config["data"].get("X", {}).get("hash", ""),
     )

@@ -11,7 +11,6 @@ from al_sklearn.experiments import statistics
 from al_sklearn.experiments.report._words import (
     ALPHA,
     BASELINE,
-    WORDS,
     interval_text,
     p_text,
     saving_text,
@@ -19,11 +18,12 @@ from al_sklearn.experiments.report._words import (
     signed_text,
     value_text,
 )
-from al_sklearn.tasks import METRICS
+from al_sklearn.experiments.store import measured_columns
+from al_sklearn.tasks import get_metric
 
 
 def summary_rows(summary: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
-    sign = -1 if metric in statistics.LOWER_IS_BETTER else 1
+    sign = get_metric(metric).sign
     rows = []
     for name, row in summary.iterrows():
         is_baseline = name == BASELINE
@@ -113,17 +113,13 @@ def pair_rows(pairs: pd.DataFrame, metric: str) -> list[dict[str, str]]:
 
 
 def other_metrics(table: pd.DataFrame, order: list[str]) -> dict[str, Any]:
-    metrics = [
-        name
-        for name in (*METRICS, "score")
-        if name in table.columns and table[name].notna().all()
-    ]
+    metrics = [name for name in measured_columns(table) if table[name].notna().all()]
     last = table[
         table["round"] == table.groupby(["strategy", "seed"])["round"].transform("max")
     ]
     means = last.groupby("strategy")[metrics].mean().loc[order]
     return {
-        "heads": [WORDS.get(name, name) for name in metrics],
+        "heads": [get_metric(name).word for name in metrics],
         "rows": [
             {"name": name, "cells": [value_text(row[m], m) for m in metrics]}
             for name, row in means.iterrows()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from al_sklearn.experiments import statistics
+from al_sklearn.tasks import get_metric
 
 BASELINE = "random_sampling"
 
@@ -16,34 +16,20 @@ BASELINE = "random_sampling"
 ALPHA = 0.05
 
 
-# Not shares: shown as they are, not in percent.
-ABSOLUTE = frozenset({"nll", "ece", "score"})
-
-
-WORDS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "nll": "negative log-likelihood",
-    "ece": "calibration error",
-    "score": "score",
-}
-
-
 def plain_name(name: Any) -> str:
     return "random sampling" if name == BASELINE else str(name)
 
 
 def gain_text(row: pd.Series, metric: str) -> str:
-    sign = -1 if metric in statistics.LOWER_IS_BETTER else 1
+    sign = get_metric(metric).sign
     value = sign * row["difference"]
     low, high = sorted(
         sign * row[column] for column in ("difference_low", "difference_high")
     )
     between = "–" if low >= 0 else " to "
-    if metric in ABSOLUTE:
+    if not get_metric(metric).is_share:
         return f"{value:.3f} ({low:.3f}{between}{high:.3f})"
-    word = WORDS.get(metric, metric)
+    word = get_metric(metric).word
     return (
         f"{value * 100:.1f} points of {word} "
         f"({low * 100:.1f}{between}{high * 100:.1f})".replace("(-", "(−")
@@ -58,20 +44,20 @@ def range_text(values: pd.Series) -> str:
 def value_text(value: float, metric: str) -> str:
     if math.isnan(value):
         return "–"
-    return f"{value:.3f}" if metric in ABSOLUTE else f"{value * 100:.1f} %"
+    return f"{value * 100:.1f} %" if get_metric(metric).is_share else f"{value:.3f}"
 
 
 def interval_text(value: float, low: float, high: float, metric: str) -> str:
     if math.isnan(low):
         return value_text(value, metric)
     half = (high - low) / 2
-    if metric in ABSOLUTE:
+    if not get_metric(metric).is_share:
         return f"{value:.3f} ± {half:.3f}"
     return f"{value * 100:.1f} ± {half * 100:.1f} %"
 
 
 def signed_text(value: float, low: float, high: float, metric: str) -> str:
-    scale, digits = (1, 3) if metric in ABSOLUTE else (100, 1)
+    scale, digits = (100, 1) if get_metric(metric).is_share else (1, 3)
     text = f"{value * scale:+.{digits}f}"
     if not math.isnan(low):
         text += f" ({low * scale:+.{digits}f} … {high * scale:+.{digits}f})"

@@ -15,7 +15,6 @@ left out is said in ``attrs["notes"]`` of the table.
 """
 
 from al_sklearn.experiments.statistics._curves import (
-    LOWER_IS_BETTER,
     Curve,
     Curves,
     aubc,
@@ -48,7 +47,13 @@ from al_sklearn.experiments.statistics._tasks import (
     performance_profile,
     task_scores,
 )
-from al_sklearn.tasks import expected_calibration_error, reliability_curve
+from al_sklearn.tasks import expected_calibration_error, metrics, reliability_curve
+
+#: The library's own metrics of which less is better; one of yours says it where it is
+#: registered.
+LOWER_IS_BETTER = frozenset(
+    name for name, metric in metrics().items() if metric.lower_is_better
+)
 
 __all__ = [
     "LOWER_IS_BETTER",

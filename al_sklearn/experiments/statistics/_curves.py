@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from al_sklearn.tasks import LOWER_IS_BETTER
+from al_sklearn.tasks import get_metric
 
 # Sums of the same numbers in another order differ by less than this share of them: that
 # is no difference.
@@ -124,9 +124,9 @@ class Curves:
     notes: list[str]
 
     @property
-    def sign(self) -> float:
+    def sign(self) -> int:
         """-1 where lower is better."""
-        return -1.0 if self.metric in LOWER_IS_BETTER else 1.0
+        return get_metric(self.metric).sign
 
     def check_baseline(self, baseline: str) -> None:
         """Raise a ``ValueError`` where the strategy is not in the table."""

@@ -2,13 +2,18 @@
 
 from al_sklearn.experiments.store._checkpoints import check_checkpoints, load_checkpoint
 from al_sklearn.experiments.store._store import FIRST, RunStore, slug
-from al_sklearn.experiments.store._tables import tidy_columns, tidy_table
+from al_sklearn.experiments.store._tables import (
+    measured_columns,
+    tidy_columns,
+    tidy_table,
+)
 
 __all__ = [
     "FIRST",
     "RunStore",
     "check_checkpoints",
     "load_checkpoint",
+    "measured_columns",
     "slug",
     "tidy_columns",
     "tidy_table",

@@ -8,16 +8,16 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from al_sklearn.tasks import METRICS
-
+_FIRST: Final = ("round", "n_labelled")
 # Columns that a round has where there is something to say.
 _SOMETIMES: Final = (
-    "score",
     "validation_accuracy",
     "batch_accuracy",
     "bought_outside",
     "bought_wrong",
 )
+_COSTS: Final = ("query_seconds", "training_seconds", "peak_memory_mb")
+_OTHERS: Final = {"strategy", "seed", *_FIRST, *_SOMETIMES, *_COSTS, "stopped"}
 
 
 def tidy_columns(
@@ -39,13 +39,22 @@ def tidy_columns(
     dict of str to sequence
         Columns by name; where only some rounds have a metric, the others have NaN.
     """
-    there = {name for metrics in rounds for name in metrics}
+    there = {
+        name: None
+        for metrics in rounds
+        for name, value in metrics.items()
+        if not isinstance(value, (list, dict))
+    }
+    # Metrics are whatever else is a number, in the order in which they were measured.
+    measured = [name for name in there if name not in _OTHERS]
 
     def column(name: str) -> list[Any]:
         return [metrics.get(name, float("nan")) for metrics in rounds]
 
-    columns: dict[str, Any] = {name: column(name) for name in ("round", "n_labelled")}
-    columns |= {name: column(name) for name in (*METRICS, *_SOMETIMES) if name in there}
+    columns: dict[str, Any] = {name: column(name) for name in _FIRST}
+    columns |= {
+        name: column(name) for name in (*measured, *_SOMETIMES) if name in there
+    }
     for name, prefix in (("class_accuracy", "accuracy"), ("bought", "bought")):
         # Two axes even of no rounds.
         values = np.array([metrics[name] for metrics in rounds]).reshape(
@@ -54,10 +63,7 @@ def tidy_columns(
         columns |= {
             f"{prefix}_{label}": values[:, i] for i, label in enumerate(classes)
         }
-    columns |= {
-        name: column(name)
-        for name in ("query_seconds", "training_seconds", "peak_memory_mb")
-    }
+    columns |= {name: column(name) for name in _COSTS}
     return columns | ({"stopped": column("stopped")} if "stopped" in there else {})
 
 
@@ -84,3 +90,15 @@ def tidy_table(
             [metrics for rounds in curves.values() for metrics in rounds], classes
         )
     )
+
+
+def measured_columns(table: pd.DataFrame) -> list[str]:
+    """Return which columns of a table are metrics of the test set, in their order.
+
+    Those of single classes are not among them.
+    """
+    return [
+        name
+        for name in table.select_dtypes("number").columns
+        if name not in _OTHERS and not name.startswith(("accuracy_", "bought_"))
+    ]
