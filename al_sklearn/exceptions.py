@@ -40,6 +40,12 @@ class CapabilityError(AlSklearnError, TypeError):
 
     Attributes
     ----------
+    capability : str or None
+        The function of :mod:`al_sklearn.inference` that was asked: ``"sample_proba"``.
+    estimator : str or None
+        The name of the classifier's class.
+    instead : str or None
+        What would provide it.
     strategy : str or None
         The name of the strategy that asked, once one is known to have.
 
@@ -57,6 +63,9 @@ class CapabilityError(AlSklearnError, TypeError):
     margin
     """
 
+    capability: str | None = None
+    estimator: str | None = None
+    instead: str | None = None
     strategy: str | None = None
 
     def __str__(self) -> str:

@@ -26,6 +26,7 @@ from torch.utils.data import Dataset
 
 from al_sklearn import inference
 from al_sklearn._core.random import as_seed
+from al_sklearn.inference._masks import FeatureMasks
 from al_sklearn.pool import view_rows
 from al_sklearn.rows import _chunks
 
@@ -84,10 +85,10 @@ def net(images):
 def reference_sample(net, X, seed, sample):
     """One posterior sample, obviously: all rows in one batch, the masks of this sample
     set by hand."""
-    from al_sklearn.inference._nets import _FixedDropout, active_dropout
+    from al_sklearn.inference._dropout import FixedDropout, active_dropout
 
     module = net.module_.eval()
-    masks = _FixedDropout(active_dropout(module), seed)
+    masks = FixedDropout(active_dropout(module), seed)
     masks.start(sample)
     with torch.no_grad():
         x = torch.relu(module.norm(module.conv(torch.as_tensor(X))))
@@ -121,13 +122,13 @@ def test_every_kind_of_dropout_is_unbiased_and_switched_on(images, kind):
     net = make_net(images, dropout=kind)
     samples = inference.sample_proba(net, images[0][:50], n_samples=30, random_state=0)
     assert samples.std(axis=0).max() > 0.01
-    from al_sklearn.inference._nets import _FixedDropout
+    from al_sklearn.inference._dropout import FixedDropout
 
     layer, x = (
         kind(0.3),
         torch.randn(4, 600, 2, 2) if "2d" in kind.__name__ else torch.randn(4, 2400),
     )
-    masks = _FixedDropout([layer], 0)
+    masks = FixedDropout([layer], 0)
     many = []
     for t in range(300):
         masks.start(t)
@@ -506,7 +507,7 @@ def test_feature_dropout_drops_from_the_embedding_alone(net, images):
     X, _ = images
     embeddings = inference.embed(net, X)
     weights, bias = inference.last_layer(net, X)
-    masks = inference._FeatureMasks(0.75, as_seed(3))
+    masks = FeatureMasks(0.75, as_seed(3))
     samples = inference.feature_dropout(net, X, n_samples=4, random_state=3)
     for t in range(4):
         logits = (embeddings * masks.factors(t, 0, 300, 16)) @ weights.T + bias

@@ -1,0 +1,66 @@
+"""What a classifier gave is looked at before anybody reckons with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def check_proba(proba: Any, n: int, estimator: Any) -> np.ndarray:
+    """Return probabilities as floats after checking shape, finiteness and row sums."""
+    name = type(estimator).__name__
+    proba = np.asarray(proba)
+    if proba.ndim < 2 or proba.shape[-2] != n:
+        raise ValueError(
+            f"{name} gave probabilities of shape {proba.shape} for {n} rows; (…, {n}, "
+            "n_classes) is needed."
+        )
+    if proba.dtype.kind != "f":
+        proba = proba.astype(np.float64)
+    sums = proba.sum(axis=-1, dtype=np.float64)
+    if np.isnan(sums).any():
+        raise ValueError(
+            f"{name} gave probabilities with NaN, first for row "
+            f"{int(np.isnan(sums).nonzero()[-1][0])}."
+        )
+    # Half precision rounds each of many classes at the third digit; others sum to 1
+    # within what a softmax of float32 over thousands of classes loses.
+    tolerance = 1e-2 if proba.dtype.itemsize < 4 else 1e-3
+    off = np.abs(sums - 1)
+    if off.size and off.max() > tolerance:
+        raise ValueError(
+            f"The probabilities of {name} do not sum to 1 (one row sums to "
+            f"{sums.flat[off.argmax()]:.4g}); a network "
+            "needs criterion=CrossEntropyLoss for logits, or a predict_nonlinearity."
+        )
+    low, high = (proba.min(), proba.max()) if proba.size else (0, 1)
+    if low < -tolerance or high > 1 + tolerance:
+        raise ValueError(
+            f"The probabilities of {name} lie outside 0 … 1: from {low:.4g} to "
+            f"{high:.4g}."
+        )
+    if low < 0 or high > 1:
+        # Rounding in somebody's mean: a utility must not turn negative by it.
+        proba = np.clip(proba, 0, 1)
+    return proba
+
+
+def check_embeddings(embeddings: Any, n: int, estimator: Any) -> np.ndarray:
+    """Return dense finite embeddings of shape (n, d)."""
+    if hasattr(embeddings, "toarray"):
+        embeddings = embeddings.toarray()
+    if embeddings.ndim != 2 or len(embeddings) != n:
+        raise ValueError(
+            f"{type(estimator).__name__} gave embeddings of shape {embeddings.shape} "
+            f"for {n} rows; ({n}, d) is needed."
+        )
+    # A sum is NaN or infinite when a value is: no mask as large as the array.
+    finite = np.isfinite(embeddings.sum(axis=1, dtype=np.float64))
+    if not finite.all():
+        raise ValueError(
+            "The embeddings contain NaN or infinity, first in row "
+            f"{int((~finite).argmax())}."
+        )
+    # A view, so that making it read-only does not reach the caller's X.
+    return embeddings[:]

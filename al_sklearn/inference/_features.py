@@ -1,0 +1,213 @@
+"""How any classifier sees its rows: embeddings, gradients, its last layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from al_sklearn.inference._adapter import fitted_adapter
+from al_sklearn.inference._checks import check_embeddings, check_proba
+from al_sklearn.inference._predictions import predict_proba
+from al_sklearn.inference._sharing import of_rows, once
+from al_sklearn.rows import by_chunks, kept, n_rows, stays_mapped, take_rows
+
+# Rows run through a net to find the linear layer that runs last: more than one, which
+# some networks squeeze away.
+_FEW_ROWS = 8
+
+
+def embed(classifier: Any, X: Any, layer: str | None = None) -> np.ndarray:
+    """Features of every row, as the classifier sees it.
+
+    Works without a single label where X itself is the feature.
+
+    Parameters
+    ----------
+    classifier : estimator, Pipeline, ActiveLearner, Committee or None
+        A net gives the input of the last linear layer that runs, or the flattened
+        output of ``layer``. A pipeline gives its transform (and then its net's
+        embedding); a Committee of embedding members theirs, joined; anything with an
+        ``embed`` method what that returns; everything else X, flattened.
+    X : any kind of rows, n of them
+    layer : str, optional
+        Name of a layer, as ``module_.named_modules()`` says it; nets only.
+
+    Returns
+    -------
+    embeddings : ndarray of shape (n, d)
+
+    Raises
+    ------
+    CapabilityError
+        When the network has no linear layer, or ``layer`` is asked of no network.
+    ValueError
+        When there is no layer of that name, or NaN in the embeddings.
+    """
+    adapter = fitted_adapter(classifier)
+    estimator = adapter.estimator
+
+    def piece(rows: Any) -> Any:
+        return adapter.embed(rows, layer)
+
+    def compute() -> np.ndarray:
+        if adapter.gives("embed"):
+            embeddings = kept("embed", estimator, X, (layer,), piece)
+        elif stays_mapped(X):
+            # X itself is the answer: it is looked at where it lies.
+            embeddings = piece(np.asarray(X))
+        else:
+            embeddings = by_chunks(piece, X)
+        return check_embeddings(embeddings, n_rows(X), estimator)
+
+    return once("embed", estimator, X, (layer,), compute)
+
+
+def proba_and_embed(
+    classifier: Any, X: Any, layer: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Class probabilities and embeddings of every row.
+
+    A net gives both in one forward pass.
+
+    Parameters
+    ----------
+    classifier : whatever has ``predict_proba`` and ``embed``
+    X : any kind of rows, n of them
+    layer : str, optional
+        As in :func:`embed`.
+
+    Returns
+    -------
+    proba : ndarray of shape (n, n_classes)
+    embeddings : ndarray of shape (n, d)
+    """
+    adapter = fitted_adapter(classifier)
+    estimator, options = adapter.estimator, (layer,)
+    if not adapter.gives("proba_and_embed"):
+        return predict_proba(estimator, X), embed(estimator, X, layer)
+
+    def piece(rows: Any) -> tuple[Any, Any]:
+        return adapter.proba_and_embed(rows, layer)
+
+    def compute() -> tuple[np.ndarray, np.ndarray]:
+        proba, embeddings = kept("proba_and_embed", estimator, X, options, piece)
+        proba = check_proba(proba, n_rows(X), estimator)
+        return proba, check_embeddings(embeddings, n_rows(X), estimator)
+
+    proba, embeddings = once("proba_and_embed", estimator, X, options, compute)
+    # Whoever asks for one of the two in the same query has it already.
+    proba = once("predict_proba", estimator, X, (), lambda: proba)
+    return proba, once("embed", estimator, X, options, lambda: embeddings)
+
+
+def gradient_factors(
+    classifier: Any, X: Any, layer: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Residuals and embeddings, whose outer product is a gradient.
+
+    It is the gradient of the last layer for the predicted class.
+
+    Parameters
+    ----------
+    classifier : whatever has ``predict_proba`` and ``embed``
+    X : any kind of rows, n of them
+    layer : str, optional
+        As in :func:`embed`.
+
+    Returns
+    -------
+    residuals : ndarray of shape (n, n_classes)
+        one-hot(predicted class) - probabilities.
+    embeddings : ndarray of shape (n, d)
+    """
+    adapter = fitted_adapter(classifier)
+    estimator = adapter.estimator
+
+    def compute() -> tuple[np.ndarray, np.ndarray]:
+        if adapter.gives("gradient_factors"):
+            residuals, embeddings = adapter.gradient_factors(X)
+            return np.asarray(residuals), np.asarray(embeddings)
+        proba, embeddings = proba_and_embed(estimator, X, layer)
+        residuals = -proba
+        residuals[np.arange(len(proba)), proba.argmax(axis=1)] += 1
+        return residuals, embeddings
+
+    return once("gradient_factors", estimator, X, (layer,), compute)
+
+
+def last_layer(classifier: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and biases of the linear layer that turns embeddings into logits.
+
+    Parameters
+    ----------
+    classifier : estimator with a linear last layer
+        A net, logistic regression, a Pipeline that ends in one, or anything with
+        ``last_layer``.
+    X : any kind of rows
+        A few are run to find the linear layer of a net that runs last.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_classes, d)
+        The probabilities are the softmax of ``embed(classifier, X) @ weights.T +
+        bias``.
+    bias : ndarray of shape (n_classes,)
+
+    Raises
+    ------
+    CapabilityError
+        When the classifier has none.
+    """
+    adapter = fitted_adapter(classifier)
+    # A copy: what a file maps may not be written to, which torch warns of.
+    few = take_rows(X, np.arange(min(_FEW_ROWS, n_rows(X))))
+    weights, bias = adapter.last_layer(few)
+    return np.asarray(weights), np.asarray(bias)
+
+
+def input_gradient(classifier: Any, X: Any) -> np.ndarray:
+    """Size of the gradient of the predicted class's loss in the network's input.
+
+    It is Σ|∂CE(x, ŷ)/∂x|.
+
+    The input is that of the network itself: images scaled and normalised as it was
+    trained. Each row's is its own, whatever shares its batch.
+
+    Parameters
+    ----------
+    classifier : net, a Pipeline that ends in one, or anything with ``input_gradient``
+    X : any kind of rows, n of them
+
+    Returns
+    -------
+    sizes : ndarray of shape (n,)
+
+    Raises
+    ------
+    CapabilityError
+        When the classifier has no gradients.
+    """
+    return of_rows("input_gradient", fitted_adapter(classifier), X)
+
+
+def network_inputs(classifier: Any, X: Any) -> Iterator[Any]:
+    """Yield batches of X as a net's network is given them, in the order of X.
+
+    Parameters
+    ----------
+    classifier : net, or anything with ``network_inputs``
+        Fitted.
+    X : any kind of rows
+
+    Yields
+    ------
+    tensor, or a dict of them
+
+    Raises
+    ------
+    CapabilityError
+        When the classifier is no net.
+    """
+    return fitted_adapter(classifier).network_inputs(X)

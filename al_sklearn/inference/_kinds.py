@@ -1,0 +1,232 @@
+"""The kinds of classifiers that the library knows, but for nets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from al_sklearn._core.random import as_generator
+from al_sklearn.inference._adapter import (
+    Adapter,
+    Factors,
+    adapter_of,
+    own_first,
+    register_adapter,
+)
+from al_sklearn.rows import n_rows
+
+
+@register_adapter(lambda classifier: hasattr(classifier, "best_estimator_"))
+def search(classifier: Any) -> Adapter:
+    """A fitted search predicts with the best it has found."""
+    return adapter_of(classifier.best_estimator_)
+
+
+@register_adapter(
+    lambda classifier: (
+        hasattr(classifier, "query_strategy") and hasattr(classifier, "estimator")
+    )
+)
+def learner(classifier: Any) -> Adapter:
+    """A learner predicts with its estimator, an experiment with the fitted one."""
+    return adapter_of(getattr(classifier, "estimator_", classifier.estimator))
+
+
+@register_adapter("skorch.net.NeuralNet")
+def net(classifier: Any) -> Adapter:
+    """A skorch net; what runs it needs torch, which whoever has a net has imported."""
+    from al_sklearn.inference._net import Net
+
+    return Net(classifier)
+
+
+@register_adapter("sklearn.linear_model.LogisticRegression")
+class Linear(Adapter):
+    """Logistic regression."""
+
+    @own_first
+    def last_layer(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        weights = np.array(self.estimator.coef_)
+        bias = np.broadcast_to(self.estimator.intercept_, len(weights)).copy()
+        if len(weights) > 1:
+            return weights, bias
+        # Two classes have one logit: that of the first is 0.
+        weights = np.concatenate([0 * weights, weights])
+        return weights, np.concatenate([0 * bias, bias])
+
+
+@register_adapter("sklearn.pipeline.Pipeline")
+class Steps(Adapter):
+    """A pipeline: what its last step gives, of what the others make of X."""
+
+    @property
+    def last(self) -> Adapter:
+        return adapter_of(self.estimator[-1])
+
+    def transformed(self, X: Any) -> Any:
+        # A pipeline of no steps cannot be asked.
+        return self.estimator[:-1].transform(X) if len(self.estimator) > 1 else X
+
+    def gives(self, capability: str) -> bool:
+        if capability == "proba_and_embed":
+            # Its own predict_proba is what the user sees, to the last bit.
+            return False
+        # The transform itself is an embedding.
+        return capability == "embed" or self.last.gives(capability)
+
+    def takes_arrays_alone(self) -> bool:
+        return adapter_of(self.estimator[0]).takes_arrays_alone()
+
+    def learns_features(self) -> bool:
+        return self.last.learns_features()
+
+    def networks(self) -> list[Any]:
+        return self.last.networks()
+
+    @own_first
+    def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> Any:
+        return self.last.sample_proba(self.transformed(X), n_samples, seed)
+
+    @own_first
+    def embed(self, X: Any, layer: str | None = None) -> Any:
+        return self.last.embed(self.transformed(X), layer)
+
+    @own_first
+    def gradient_factors(self, X: Any) -> tuple[Any, Any]:
+        return self.last.gradient_factors(self.transformed(X))
+
+    def predict_loss(self, X: Any) -> Any:
+        return self.last.predict_loss(self.transformed(X))
+
+    def feature_dropout(self, X: Any, n_samples: int, factors: Factors) -> np.ndarray:
+        return self.last.feature_dropout(self.transformed(X), n_samples, factors)
+
+    @own_first
+    def last_layer(self, X: Any) -> tuple[Any, Any]:
+        return self.last.last_layer(self.transformed(X))
+
+    @own_first
+    def input_gradient(self, X: Any) -> Any:
+        return self.last.input_gradient(self.transformed(X))
+
+
+@register_adapter(lambda classifier: hasattr(classifier, "vote_proba"))
+class Members(Adapter):
+    """A committee of learners."""
+
+    @property
+    def members(self) -> list[Adapter]:
+        return [adapter_of(member) for member in self.estimator.learner_list]
+
+    def gives(self, capability: str) -> bool:
+        if capability != "embed":
+            return super().gives(capability)
+        has_own = hasattr(self.estimator, "embed")
+        return has_own or all(member.gives("embed") for member in self.members)
+
+    def check_fitted(self) -> None:
+        for member in self.members:
+            member.check_fitted()
+
+    def takes_arrays_alone(self) -> bool:
+        return all(member.takes_arrays_alone() for member in self.members)
+
+    def learns_features(self) -> bool:
+        return any(member.learns_features() for member in self.members)
+
+    def networks(self) -> list[Any]:
+        return [part for member in self.members for part in member.networks()]
+
+    def _all_give_proba(self) -> bool:
+        learners = self.estimator.learner_list
+        return all(hasattr(member, "predict_proba") for member in learners)
+
+    def predict_proba(self, X: Any) -> Any:
+        if not self._all_give_proba():
+            raise self.cannot("predict_proba")
+        return super().predict_proba(X)
+
+    @own_first
+    def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> np.ndarray:
+        if not self._all_give_proba():
+            raise self.cannot("sample_proba", "all its members need predict_proba.")
+        with self.modes_kept():
+            votes = np.moveaxis(np.asarray(self.estimator.vote_proba(X)), 1, 0)
+        return votes[_pick(len(votes), n_samples, seed)]
+
+    @own_first
+    def embed(self, X: Any, layer: str | None = None) -> Any:
+        if layer is not None or not self.gives("embed"):
+            return super().embed(X, layer)
+        return np.concatenate([member.embed(X) for member in self.members], axis=1)
+
+    def feature_dropout(self, X: Any, n_samples: int, factors: Factors) -> np.ndarray:
+        # The members' embeddings are joined: none predicts from all of them.
+        raise self.cannot("feature_dropout")
+
+
+class _Ensemble(Adapter):
+    """Fitted estimators that vote, each a posterior sample."""
+
+    @own_first
+    def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> np.ndarray:
+        X = self.readable(X)
+        chosen = _pick(len(self.estimator.estimators_), n_samples, seed)
+        return np.stack([self.of_member(i, X) for i in chosen])
+
+    def readable(self, X: Any) -> Any:
+        """X as its members read it, made once for all of them."""
+        return X
+
+    def of_member(self, i: int, X: Any) -> np.ndarray:
+        """Probabilities of one member, by the ensemble's classes."""
+        return self.aligned(self.estimator.estimators_[i], X)
+
+    def aligned(self, member: Any, X: Any) -> np.ndarray:
+        """Put a member's probabilities into the columns of the ensemble."""
+        if not hasattr(member, "predict_proba"):
+            instead = "all members of the ensemble need predict_proba."
+            raise Adapter(member).cannot("sample_proba", instead)
+        proba = np.zeros((n_rows(X), len(self.estimator.classes_)))
+        # The member's own classes are positions among those of the ensemble.
+        columns = np.asarray(member.classes_, dtype=np.int64)
+        proba[:, columns] = member.predict_proba(X)
+        return proba
+
+
+register_adapter("sklearn.ensemble.VotingClassifier")(_Ensemble)
+
+
+@register_adapter("sklearn.ensemble.RandomForestClassifier")
+@register_adapter("sklearn.ensemble.ExtraTreesClassifier")
+class Forest(_Ensemble):
+    """A forest of trees, which all know all classes."""
+
+    def readable(self, X: Any) -> Any:
+        # Trees compute in float32: converted once, not once a tree.
+        is_sparse = hasattr(X, "tocsr")
+        return (X if is_sparse else np.asarray(X)).astype(np.float32, copy=False)
+
+    def of_member(self, i: int, X: Any) -> np.ndarray:
+        return self.estimator.estimators_[i].predict_proba(X)
+
+
+@register_adapter("sklearn.ensemble.BaggingClassifier")
+class Bagging(_Ensemble):
+    """Members that each saw some of the columns."""
+
+    def readable(self, X: Any) -> Any:
+        # Columns of other sparse kinds and of frames are not taken by position.
+        return X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
+
+    def of_member(self, i: int, X: Any) -> np.ndarray:
+        columns = self.estimator.estimators_features_[i]
+        return self.aligned(self.estimator.estimators_[i], X[:, columns])
+
+
+def _pick(n_members: int, n_samples: int | None, seed: int) -> np.ndarray:
+    """Positions of the members that are the samples, increasing."""
+    if n_samples is None or n_samples >= n_members:
+        return np.arange(n_members)
+    return np.sort(as_generator(seed).choice(n_members, size=n_samples, replace=False))

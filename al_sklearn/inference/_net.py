@@ -1,0 +1,266 @@
+"""The adapter of skorch nets: probabilities, embeddings, dropout, gradients."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.exceptions import NotFittedError
+from torch import nn
+
+from al_sklearn.inference._adapter import Adapter, Factors, own_first
+from al_sklearn.inference._batches import (
+    Rows,
+    as_array,
+    batches,
+    copied,
+    for_scoring,
+    outputs,
+    proba_of,
+    quiet,
+)
+from al_sklearn.inference._dropout import (
+    FixedDropout,
+    FunctionalDropout,
+    active_dropout,
+    dropout_on,
+    every_module_called,
+)
+from al_sklearn.inference._trunk import FEW_ROWS, Trunk
+from al_sklearn.inference.modules import last_linear, linears, tapping
+from al_sklearn.rows import n_rows
+
+# MC dropout samples when the caller does not say: where BALD's ranking has settled in
+# practice.
+_N_SAMPLES = 20
+# Names of layers that an error lists.
+_MOST_NAMES = 40
+
+
+class Net(Adapter):
+    """A skorch net, run batch by batch as its own iterator makes them."""
+
+    def gives(self, capability: str) -> bool:
+        if capability == "proba_and_embed":
+            # An embedding of its own is not what passes through the network.
+            return not hasattr(self.estimator, "embed")
+        return super().gives(capability)
+
+    def check_fitted(self) -> None:
+        if not getattr(self.estimator, "initialized_", False):
+            raise NotFittedError(
+                f"This {type(self.estimator).__name__} is not fitted yet; call fit or "
+                "teach first."
+            )
+
+    def networks(self) -> list[Any]:
+        tops = self.estimator.module_, self.estimator.criterion_
+        # A criterion may be a plain function.
+        return [top for top in tops if hasattr(top, "modules")]
+
+    def network_inputs(self, X: Any) -> Iterator[Any]:
+        return (rows for _, rows in batches(self.estimator, X))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        n = n_rows(X)
+        out = Rows(n)
+        net = for_scoring(self.estimator, n)
+        with quiet(net):
+            for start, forward in outputs(net, X):
+                out.put(start, forward())
+        return out.array
+
+    @own_first
+    def embed(self, X: Any, layer: str | None = None) -> np.ndarray:
+        return self.proba_and_embed(X, layer)[1]
+
+    def proba_and_embed(
+        self, X: Any, layer: str | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        n = n_rows(X)
+        out, embeddings = Rows(n), Rows(n)
+        # A layer asked for by name gives what it gives in the network as it is.
+        net = self.estimator if layer is not None else for_scoring(self.estimator, n)
+        self._check_layer(net.module_, layer)
+        seen: list[torch.Tensor] = []
+
+        def keep(value: Any) -> None:
+            value = value[0] if isinstance(value, tuple) else value
+            # A copy of an output: an in-place ReLU after the layer would change it.
+            value = value if layer is None else copied(value)
+            # Every linear layer overwrites the one before: what remains belongs to the
+            # one that runs last.
+            seen[:] = [value.flatten(1)]
+
+        with quiet(net) as module, tapping(module, keep, layer):
+            for start, forward in outputs(net, X):
+                out.put(start, forward())
+                embeddings.put(start, as_array(seen[0]))
+        return out.array, embeddings.array
+
+    @own_first
+    def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> np.ndarray:
+        if not active_dropout(self.estimator.module_):
+            raise self.cannot(
+                "sample_proba",
+                "its network has no active dropout module (functional dropout cannot "
+                "be switched on); add nn.Dropout, or use DeepEnsemble or a Committee.",
+            )
+        n, n_samples = n_rows(X), n_samples or _N_SAMPLES
+        net = for_scoring(self.estimator, n)
+        masks = FixedDropout(active_dropout(net.module_), seed)
+        functions = FunctionalDropout()
+        out = Rows(n, axis=1)
+        with quiet(net) as module, dropout_on(masks), every_module_called():
+            trunk = Trunk(module, masks.layers)
+            for start, forward in outputs(net, X):
+                if start == 0:
+                    # The first rows tell: watching every batch would slow the network
+                    # down.
+                    masks.start(0)
+                    with trunk.finding(), functions:
+                        forward(FEW_ROWS)
+                masks.start(0)
+                with trunk.recording():
+                    first = forward()
+                part = np.empty((n_samples, *first.shape), dtype=np.float32)
+                part[0] = first
+                with trunk.replaying():
+                    for sample in range(1, n_samples):
+                        masks.start(sample)
+                        trunk.rewind()
+                        part[sample] = forward()
+                out.put(start, part)
+        if functions.seen:
+            warnings.warn(
+                "The network also calls dropout as a function, which cannot be "
+                "switched on from outside: the posterior "
+                "samples differ by its dropout modules alone. Make it an nn.Dropout "
+                "to have it sampled too.",
+                stacklevel=2,
+            )
+        if not masks.used:
+            raise self.cannot(
+                "sample_proba",
+                "its network's dropout modules are never called in its forward pass, "
+                "so all samples would be the same; call them, or use DeepEnsemble or a "
+                "Committee.",
+            )
+        return out.array
+
+    def feature_dropout(self, X: Any, n_samples: int, factors: Factors) -> np.ndarray:
+        n = n_rows(X)
+        out = Rows(n, axis=1)
+        net = for_scoring(self.estimator, n)
+        where = [0, 0]
+
+        def perturb(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            sample, start = where
+            x = args[0]
+            by = factors(sample, start, start + len(x), x[0].numel())
+            scale = torch.from_numpy(by).to(device=x.device, dtype=x.dtype)
+            return (x * scale.view(x.shape), *args[1:])
+
+        with quiet(net) as module:
+            last = self._last_linear(net, module, X)
+            # What comes before the last linear layer runs once for all samples.
+            trunk = Trunk(module, [last])
+            for start, forward in outputs(net, X):
+                if start == 0:
+                    with trunk.finding():
+                        forward(FEW_ROWS)
+                with trunk.recording():
+                    first = forward()
+                part = np.empty((n_samples, *first.shape), dtype=np.float32)
+                handle = last.register_forward_pre_hook(perturb)
+                try:
+                    with trunk.replaying():
+                        for sample in range(n_samples):
+                            where[:] = sample, start
+                            trunk.rewind()
+                            part[sample] = forward()
+                finally:
+                    handle.remove()
+                out.put(start, part)
+        return out.array
+
+    @own_first
+    def last_layer(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        with quiet(self.estimator) as module:
+            last = self._last_linear(self.estimator, module, X)
+            weights = as_array(last.weight).copy()
+            if last.bias is None:
+                return weights, np.zeros(len(weights), np.float32)
+            return weights, as_array(last.bias).copy()
+
+    @own_first
+    def input_gradient(self, X: Any) -> np.ndarray:
+        net, out = self.estimator, Rows(n_rows(X))
+        leaf: list[torch.Tensor] = []
+
+        def open_leaf(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            x = args[0] if args else None
+            if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+                instead = "its network takes no float images."
+                raise self.cannot("input_gradient", instead)
+            leaf[:] = [x.detach().requires_grad_()]
+            # A copy goes on, because a first layer that works in place may not change
+            # a leaf.
+            return (leaf[0].clone(), *args[1:])
+
+        with quiet(net, gradients=True) as module:
+            first = getattr(module, "_orig_mod", module)
+            handle = first.register_forward_pre_hook(open_leaf)
+            try:
+                for start, rows in batches(net, X):
+                    out.put(start, _gradient_sizes(net, rows, leaf))
+            finally:
+                handle.remove()
+        return out.array
+
+    def _last_linear(self, net: Any, module: nn.Module, X: Any) -> nn.Linear:
+        """The linear layer that runs last in one batch."""
+        self._check_layer(module, None)
+
+        def run() -> None:
+            proba_of(net, next(batches(net, X))[1])
+
+        name = last_linear(module, run)
+        if name is None:
+            raise self.cannot(
+                "embed",
+                "no nn.Linear of its network is called in its forward pass; name a "
+                "layer with layer=….",
+                "embeddings",
+            )
+        return module.get_submodule(name)
+
+    def _check_layer(self, module: nn.Module, layer: str | None) -> None:
+        names = [name for name, _ in module.named_modules() if name]
+        if layer in names or (layer is None and linears(module)):
+            return
+        listed = ", ".join(names[:_MOST_NAMES])
+        if len(names) > _MOST_NAMES:
+            listed += f", … ({len(names) - _MOST_NAMES} more)"
+        if layer is not None:
+            raise ValueError(f"Unknown layer {layer!r}. Available: {listed}.")
+        raise self.cannot(
+            "embed",
+            "its network has no nn.Linear whose input could serve as the embedding; "
+            f"name a layer with layer=…: {listed}.",
+            "embeddings",
+        )
+
+
+def _gradient_sizes(net: Any, rows: Any, leaf: list[torch.Tensor]) -> np.ndarray:
+    """Σ|∂CE(x, ŷ)/∂x| of each row of a batch, whose network put its input in leaf."""
+    # Float64 and the sum over the batch, not its mean: confident images do not drown in
+    # rounding, and no image's gradient depends on how many others share its batch.
+    proba = proba_of(net, rows, exact=True)
+    predicted = proba.argmax(dim=1, keepdim=True)
+    loss = -proba.gather(1, predicted).log().sum()
+    (gradient,) = torch.autograd.grad(loss, leaf[0])
+    return as_array(gradient.abs().flatten(1).sum(dim=1))

@@ -1,0 +1,90 @@
+"""Within one query each result is computed once, however many measures ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from al_sklearn.inference._adapter import Adapter
+from al_sklearn.rows import RowView, kept
+
+# What is said of a row whatever rows are beside it.
+_ROW_WISE = frozenset({"predict_proba", "embed", "input_gradient", "predict_loss"})
+
+_memory: ContextVar[dict[tuple, tuple] | None] = ContextVar(
+    "al_sklearn_shared", default=None
+)
+
+
+@contextmanager
+def shared() -> Iterator[None]:
+    """Compute each capability of one (classifier, X) only once inside ``with``.
+
+    Strategies open it for each query; nested blocks share the outermost one's results.
+    The results are read-only.
+    """
+    if _memory.get() is not None:
+        yield
+        return
+    token = _memory.set({})
+    try:
+        yield
+    finally:
+        _memory.reset(token)
+
+
+def once(
+    name: str, estimator: Any, X: Any, options: tuple, compute: Callable[[], Any]
+) -> Any:
+    """Return what was computed in this query, or compute it."""
+    memory = _memory.get()
+    if memory is None:
+        return compute()
+    key = (name, id(estimator), id(X), options)
+    if key not in memory:
+        whole = None
+        if isinstance(X, RowView) and name in _ROW_WISE:
+            whole = memory.get((name, id(estimator), id(X.base), options))
+        # Known of all rows, it is known of some.
+        result = compute() if whole is None else whole[2][X.indices]
+        if isinstance(result, tuple):
+            result = tuple(map(_read_only, result))
+        else:
+            result = _read_only(result)
+        # The objects are kept with the result: an id is theirs only as long as they
+        # live.
+        memory[key] = (estimator, X, result)
+    return memory[key][2]
+
+
+def of_rows(name: str, adapter: Adapter, X: Any) -> np.ndarray:
+    """One number a row, by the adapter's method of that name."""
+    estimator, ask = adapter.estimator, getattr(adapter, name)
+
+    def compute() -> np.ndarray:
+        return kept(name, estimator, X, (), lambda rows: np.asarray(ask(rows)))
+
+    return once(name, estimator, X, (), compute)
+
+
+def one_seed(estimator: Any, n_samples: int | None, seed: int) -> int:
+    """Return the seed of this query's posterior samples: that of the first to ask.
+
+    Every X of one query is then seen by the same functions.
+    """
+    memory = _memory.get()
+    if memory is None:
+        return seed
+    key = ("seed", id(estimator), n_samples)
+    return memory.setdefault(key, (estimator, None, seed))[2]
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    # A view: the array itself may belong to the classifier.
+    view = array.view()
+    view.flags.writeable = False
+    return view
