@@ -224,7 +224,7 @@ def refine(
         raise ValueError(f"n_rounds must be at least 1, got {n_rounds}.")
     rng = as_generator(random_state)
     if X_labelled is not None:
-        classifier = _Taught(inference._unwrap(classifier), X_labelled, y_labelled)
+        classifier = _Taught(inference.unwrap(classifier), X_labelled, y_labelled)
     ensemble = [get_strategy(strategy) for strategy in strategies]
     n, n_last = n_rows(X), len(ensemble) * n_instances
     shrink = min(n_last / n, 1.0) ** (1 / n_rounds)

@@ -470,7 +470,7 @@ def _held_out_temperature(
 
     The clone was trained without that row.
     """
-    estimator = inference._unwrap(classifier)
+    estimator = inference.unwrap(classifier)
     if rows is None or labels is None or n_rows(rows) < 2 * n_folds:
         return 1.0
     if not (hasattr(estimator, "get_params") and hasattr(estimator, "fit")):

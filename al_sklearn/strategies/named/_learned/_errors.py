@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.pipeline import Pipeline
 
 from al_sklearn import inference
 from al_sklearn._core.checks import check_same_length
@@ -113,7 +112,7 @@ def active_transfer_learning(
             classifier, X_validation, y_validation, layer, embeddings
         )
     else:
-        embeddings = embeddings and not _embeds_as_it_learns(classifier)
+        embeddings = embeddings and not inference.learns_features(classifier)
         rows, labels = inference.labelled_data(classifier, X_labelled, y_labelled)
         known, wrong = _cross_fitted(
             classifier, rows, labels, layer, embeddings, cv, rng
@@ -225,7 +224,7 @@ def _cross_fitted(
         )
     if cv < 2:
         raise ValueError(f"cv must be at least 2, got {cv!r}.")
-    estimator = inference._unwrap(classifier)
+    estimator = inference.unwrap(classifier)
     n_columns = inference.predict_proba(classifier, take_rows(X, np.arange(1))).shape[1]
     classes = inference.columns_of(classifier, n_columns)
     labels = _as_labels(y, n_rows(X))
@@ -284,17 +283,3 @@ def _as_labels(y: Any, n: int) -> np.ndarray:
             f"Right and wrong need one label a row, (n,), got shape {labels.shape}."
         )
     return labels
-
-
-def _embeds_as_it_learns(classifier: Any) -> bool:
-    """Whether its embedding is learnt from the labels.
-
-    If so, clones embed differently.
-    """
-    estimator = inference._unwrap(classifier)
-    while isinstance(estimator, Pipeline):
-        estimator = inference._unwrap(estimator[-1])
-    members = inference._members(estimator)
-    if members is not None:
-        return any(_embeds_as_it_learns(member) for member in members)
-    return hasattr(estimator, "embed") or inference._is_net(estimator)

@@ -9,7 +9,6 @@ import torch
 from torch.nn import functional as F
 
 from al_sklearn import inference
-from al_sklearn.inference import _nets
 from al_sklearn.rows import by_chunks, n_rows
 
 
@@ -37,12 +36,11 @@ def read_inputs(strategy: str, classifier: Any, X: Any, max_side: int) -> torch.
     TypeError
         When a net takes several inputs, or rows of X are no numbers.
     """
-    estimator = inference._unwrap(classifier)
-    if estimator is not None and inference._is_net(estimator):
+    if inference.gives(classifier, "network_inputs"):
 
         def read(rows: Any) -> np.ndarray:
             parts = []
-            for _, batch in _nets._batches(estimator, rows):
+            for batch in inference.network_inputs(classifier, rows):
                 if not isinstance(batch, torch.Tensor):
                     raise TypeError(
                         f"{strategy} needs rows of one input, the net is given "
