@@ -22,13 +22,16 @@ from al_sklearn.datasets._base import (
     Skipped,
     dataset_names,
     dataset_summaries,
+    find_source,
     options_from_text,
+    options_of,
     register_dataset,
 )
 from al_sklearn.datasets._check import check_images
 from al_sklearn.datasets._export import export_image_folder
 from al_sklearn.datasets._lazy import Hdf5Rows
 from al_sklearn.datasets._load import load_dataset
+from al_sklearn.datasets._standins import has_standin, make_standin
 from al_sklearn.datasets._tables import write_table
 from al_sklearn.rows import (
     ImageFiles,
@@ -49,8 +52,12 @@ __all__ = [
     "dataset_names",
     "dataset_summaries",
     "export_image_folder",
+    "find_source",
+    "has_standin",
     "load_dataset",
+    "make_standin",
     "options_from_text",
+    "options_of",
     "read_index_sets",
     "read_splits",
     "register_dataset",

@@ -10,7 +10,7 @@ from al_sklearn.estimators._loss_prediction import LossPredictionClassifier
 from al_sklearn.estimators._snapshot import SnapshotEnsemble
 from al_sklearn.estimators._temperature import TemperatureScaling
 from al_sklearn.estimators._tuned import TunedClassifier
-from al_sklearn.estimators.networks import export_classifier
+from al_sklearn.estimators.networks import export_classifier, register_network
 
 __all__ = [
     "DeepEnsemble",
@@ -24,4 +24,5 @@ __all__ = [
     "TemperatureScaling",
     "TunedClassifier",
     "export_classifier",
+    "register_network",
 ]

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any, ClassVar
 
+import cloudpickle
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
@@ -35,8 +36,11 @@ from al_sklearn.estimators._data import ImageDataset, image_tensor, labels_of
 from al_sklearn.estimators._folding import folded
 from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader
 from al_sklearn.estimators.networks import (
+    NETWORKS,
+    added_network,
     build_network,
     memory_format,
+    register_network,
     statistics_of,
 )
 
@@ -51,6 +55,9 @@ _FOLDED_IMAGES = 512
 _AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Parameters that callbacks are made from.
 _CALLBACK_PARAMS = {"schedule", "warmup_epochs", "patience", "monitor", "swa"}
+
+# Where a pickle holds the network that a user registered under the name in use.
+_REGISTERED = "_registered_network"
 
 
 @lru_cache
@@ -331,7 +338,19 @@ class ImageClassifier(NeuralNetClassifier):
             self._initialize_callbacks()
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        network = added_network(self.module)
+        if network is None:
+            return state
+        # Workers do not run the file or the cell that registered it.
+        return {**state, _REGISTERED: (self.module, cloudpickle.dumps(network))}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        name, network = state.pop(_REGISTERED, (None, None))
+        if name is not None and name not in NETWORKS:
+            register_network(name)(cloudpickle.loads(network))
         self.device = given = state["device"]
         super().__setstate__({**state, "device": self.device})
         if given == "auto":

@@ -78,6 +78,11 @@ def test_strided_1x1_convolutions_of_few_channels_are_laid_out_plainly(
     assert memory_format(nn.Sequential(nn.Sequential(narrow))) is PLAIN
 
 
+def test_transposed_convolutions_to_few_channels_are_laid_out_plainly():
+    narrow = nn.ConvTranspose2d(8, 4, 1, stride=2, output_padding=1)
+    assert memory_format(narrow) is PLAIN
+
+
 @pytest.mark.parametrize(
     "part",
     [
@@ -85,6 +90,8 @@ def test_strided_1x1_convolutions_of_few_channels_are_laid_out_plainly(
         nn.Conv2d(4, 16, 1),
         nn.Conv2d(8, 16, 1, stride=2, groups=4),
         nn.Conv2d(4, 16, 3, stride=2),
+        nn.ConvTranspose2d(4, 8, 1, stride=2, output_padding=1),
+        nn.ConvTranspose2d(8, 4, 2, stride=2),
         nn.Conv2d(4, 16, (1, 3), stride=2),
         nn.Conv2d(3, 16, 3, padding=1),
         nn.Linear(3, 2),

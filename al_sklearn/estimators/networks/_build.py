@@ -17,40 +17,13 @@ from al_sklearn.estimators.networks._options import (
     freeze,
     set_dropout,
 )
-from al_sklearn.estimators.networks._pretrained import efficientnet_lite0
-from al_sklearn.estimators.networks._resnet import (
-    resnet18,
-    resnet20,
-    resnet34,
-    resnet50,
-)
-from al_sklearn.estimators.networks._shake_shake import shake_shake26
-from al_sklearn.estimators.networks._small_cnn import small_cnn
+from al_sklearn.estimators.networks._registry import NETWORKS
 from al_sklearn.estimators.networks._timm import timm_model
 from al_sklearn.estimators.networks._torchvision import (
     torchvision_model,
     torchvision_names,
 )
-from al_sklearn.estimators.networks._vgg import vgg16
-from al_sklearn.estimators.networks._wide_resnet import (
-    wide_resnet28_2,
-    wide_resnet28_10,
-)
 
-# The networks of this package; a name that is not among them is looked for in
-# torchvision.
-NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "efficientnet_lite0": efficientnet_lite0,
-    "resnet18": resnet18,
-    "resnet20": resnet20,
-    "resnet34": resnet34,
-    "resnet50": resnet50,
-    "shake_shake26": shake_shake26,
-    "small_cnn": small_cnn,
-    "vgg16": vgg16,
-    "wide_resnet28_10": wide_resnet28_10,
-    "wide_resnet28_2": wide_resnet28_2,
-}
 # Other libraries, named before a colon.
 _LIBRARIES = {"torchvision": torchvision_model, "timm": timm_model}
 
@@ -71,7 +44,7 @@ def build_network(
     Parameters
     ----------
     module : str, class, callable or nn.Module
-        A name of this package or of torchvision, ``"torchvision:NAME"`` or
+        A registered name or one of torchvision, ``"torchvision:NAME"`` or
         ``"timm:NAME"``; a class or function; an instance, which is copied.
     params : mapping
         What the caller set as ``module__…``; goes before what is inferred. Three of

@@ -7,25 +7,26 @@ from math import prod
 import torch
 from torch import nn
 
-# Floats in a vector of AVX2: oneDNN's kernels there read and write this many channels.
+# Floats in a vector of AVX2, below which an image has too few channels to fill one.
 _AVX2_FLOATS = 8
 
 
 def memory_format(network: nn.Module) -> torch.memory_format:
     """Return the layout that a network and its batches are to be in.
 
-    Channels last is the faster one on every device. With fewer than 8 channels in, a
-    strided 1x1 convolution damages the memory of the process in that layout: oneDNN (as
-    of torch 2.14) trains it, on processors with AVX2 and without AVX-512, by gradients
-    of whole vectors of 8 channels, written over what lies behind the image. Networks
-    that hold one are laid out plainly, on every machine, so that their numbers do not
-    depend on the processor.
+    Channels last is the faster one. But for the gradient of a strided 1x1 convolution's
+    weights, oneDNN (as of torch 2.14, on processors with AVX2 and without AVX-512)
+    copies the pixels that the stride meets in whole vectors of 8 channels: where the
+    image has 2 to 7, it writes behind its buffer, and the process dies, hangs, or goes
+    on with damaged memory. A transposed convolution does so where fewer than 8 come
+    out. Networks that hold either are laid out plainly, on every machine, so that their
+    numbers do not depend on the processor.
 
     Parameters
     ----------
     network : nn.Module
-        Its parts are looked at, not its forward pass: images of odd sizes, scoring
-        alone and other devices would be safe.
+        Its parts are looked at, not its forward pass: what is never trained, and images
+        that the stride does not divide, would be safe.
 
     Returns
     -------
@@ -46,8 +47,13 @@ def memory_format(network: nn.Module) -> torch.memory_format:
 
 
 def _is_narrow(part: nn.Module) -> bool:
-    """Whether this is a strided 1x1 convolution of fewer channels than a vector has."""
-    if not isinstance(part, nn.Conv2d):
+    """Whether this is a strided 1x1 convolution of images narrower than a vector."""
+    if isinstance(part, nn.Conv2d):
+        channels = part.in_channels
+    elif isinstance(part, nn.ConvTranspose2d):
+        channels = part.out_channels  # it runs as its gradient would, from out to in
+    else:
         return False
     strided = prod(part.kernel_size) == 1 and prod(part.stride) > 1
-    return strided and part.groups == 1 and part.in_channels < _AVX2_FLOATS
+    # Grouped ones go to another kernel.
+    return strided and part.groups == 1 and channels < _AVX2_FLOATS

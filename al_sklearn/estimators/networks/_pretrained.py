@@ -16,6 +16,7 @@ from torch import nn
 from torch.hub import HASH_REGEX
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn.estimators.networks._registry import register_network
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -116,6 +117,7 @@ def statistics_of(name: str, weights: Any = "imagenet") -> Statistics:
     return tuple(transform.mean), tuple(transform.std)
 
 
+@register_network("efficientnet_lite0")
 def efficientnet_lite0(
     in_channels: int = 3, n_classes: int = 1000, *, weights: str | None = None
 ) -> nn.Module:

@@ -13,6 +13,7 @@ from torch import nn
 
 from al_sklearn.estimators.networks._options import set_dropout
 from al_sklearn.estimators.networks._parts import he_init, pooled_head
+from al_sklearn.estimators.networks._registry import register_network
 from al_sklearn.estimators.networks._torchvision import torchvision_model
 
 
@@ -42,6 +43,7 @@ class _Block(nn.Module):
         return self.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
 
 
+@register_network("resnet20")
 def resnet20(
     in_channels: int = 3, n_classes: int = 10, *, width: int = 16, dropout: float = 0.0
 ) -> nn.Sequential:
@@ -97,6 +99,7 @@ def resnet20(
     return net
 
 
+@register_network("resnet18")
 def resnet18(
     in_channels: int = 3,
     n_classes: int = 10,
@@ -147,6 +150,7 @@ def resnet18(
     )
 
 
+@register_network("resnet34")
 def resnet34(
     in_channels: int = 3,
     n_classes: int = 10,
@@ -162,6 +166,7 @@ def resnet34(
     )
 
 
+@register_network("resnet50")
 def resnet50(
     in_channels: int = 3,
     n_classes: int = 10,

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from al_sklearn.estimators.networks._parts import he_init, pooled_head
+from al_sklearn.estimators.networks._registry import register_network
 
 
 class Shake(nn.Module):
@@ -86,6 +87,7 @@ class _ShakeBlock(nn.Module):
         return self.shortcut(x) + self.shake(self.branch1(x), self.branch2(x))
 
 
+@register_network("shake_shake26")
 def shake_shake26(
     in_channels: int = 3, n_classes: int = 10, *, width: int = 32, dropout: float = 0.0
 ) -> nn.Sequential:

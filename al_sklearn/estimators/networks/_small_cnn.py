@@ -7,7 +7,10 @@ from collections import OrderedDict
 
 from torch import nn
 
+from al_sklearn.estimators.networks._registry import register_network
 
+
+@register_network("small_cnn")
 def small_cnn(
     in_channels: int = 1,
     n_classes: int = 10,

@@ -10,11 +10,13 @@ from torch import nn
 from al_sklearn.estimators.networks._fit import fit_stem
 from al_sklearn.estimators.networks._parts import he_init, pooled_head
 from al_sklearn.estimators.networks._pretrained import resolve_weights
+from al_sklearn.estimators.networks._registry import register_network
 
 # Convolutions of each stage and their channels: configuration D of the paper.
 _STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 
 
+@register_network("vgg16")
 def vgg16(
     in_channels: int = 3,
     n_classes: int = 10,

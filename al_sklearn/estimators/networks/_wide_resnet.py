@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from al_sklearn.estimators.networks._parts import he_init, pooled_head
+from al_sklearn.estimators.networks._registry import register_network
 
 
 class _PreActivationBlock(nn.Module):
@@ -65,6 +66,7 @@ def _wide_resnet(
     return net
 
 
+@register_network("wide_resnet28_10")
 def wide_resnet28_10(
     in_channels: int = 3, n_classes: int = 10, *, dropout: float = 0.0
 ) -> nn.Sequential:
@@ -98,6 +100,7 @@ def wide_resnet28_10(
     return _wide_resnet(in_channels, n_classes, 28, 10, dropout)
 
 
+@register_network("wide_resnet28_2")
 def wide_resnet28_2(
     in_channels: int = 3, n_classes: int = 10, *, dropout: float = 0.0
 ) -> nn.Sequential:

@@ -480,8 +480,7 @@ def _check_names(strategies: Any) -> None:
 
 
 def _check_data(data: Mapping[str, Any]) -> None:
-    from al_sklearn.datasets import dataset_names
-    from al_sklearn.datasets._base import find_source, options_of
+    from al_sklearn.datasets import dataset_names, find_source, options_of
 
     if "name" not in data:
         raise Problem(

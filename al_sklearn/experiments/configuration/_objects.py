@@ -597,8 +597,7 @@ def _inherited(factory: Any) -> dict[str, Any]:
 
 
 def _network(name: str, key: Key) -> Any:
-    from al_sklearn.estimators.networks import NETWORKS
-    from al_sklearn.estimators.networks._torchvision import torchvision_names
+    from al_sklearn.estimators.networks import NETWORKS, torchvision_names
 
     if ":" in name:
         return name

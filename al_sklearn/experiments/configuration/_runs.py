@@ -20,8 +20,12 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn._core.files import replacing
-from al_sklearn.datasets import ImageData, load_dataset
-from al_sklearn.datasets._standins import has_standin, make_standin
+from al_sklearn.datasets import (
+    ImageData,
+    has_standin,
+    load_dataset,
+    make_standin,
+)
 from al_sklearn.experiments.comparison import ProgressLines, StrategyComparison
 from al_sklearn.experiments.configuration._file import (
     ExperimentFile,
