@@ -9,7 +9,9 @@ import functools
 import hashlib
 import importlib.metadata
 import os
+import pkgutil
 import platform
+import sys
 import types
 from collections.abc import Mapping
 from typing import Any, Final
@@ -33,6 +35,7 @@ _PACKAGES: Final = (
     "modAL-python",
     "joblib",
 )
+_OURS: Final = "al_sklearn."
 # Above this, data that is not in memory is known by a sample of its rows: reading 100
 # GB to resume a run is absurd.
 WHOLE_BYTES: Final = 2**30
@@ -44,7 +47,8 @@ def describe(value: Any) -> Any:
     """Say what a parameter is in plain JSON, the same in every process.
 
     Estimators are said by class and parameters, functions by name (those without an
-    importable name by their code), arrays by shape, type and hash.
+    importable name by their code), arrays by shape, type and hash. Names are those of
+    :func:`public_name`.
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -67,8 +71,7 @@ def describe(value: Any) -> Any:
     if isinstance(value, (types.FunctionType, types.MethodType)):
         return _describe_function(value)
     if isinstance(value, (type, types.BuiltinFunctionType, np.ufunc)):
-        name = getattr(value, "__qualname__", value)
-        return f"{getattr(value, '__module__', '')}.{name}"
+        return public_name(value)
     if isinstance(value, BaseEstimator) or (
         hasattr(value, "get_params") and not isinstance(value, type)
     ):
@@ -87,6 +90,43 @@ def describe(value: Any) -> Any:
         return joblib.hash(value)
     attributes = vars(value) if hasattr(value, "__dict__") else repr(value)
     return {"class": describe(type(value)), "attributes": describe(attributes)}
+
+
+def public_name(value: Any) -> str:
+    """Name a class or function as its users import it.
+
+    That is the shallowest public package that exports the very same object, among
+    those its module lies in: a module that moves or is renamed behind its package
+    changes no name. What no package exports has the name of its module.
+
+    Parameters
+    ----------
+    value : class or function
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> public_name(LogisticRegression)
+    'sklearn.linear_model.LogisticRegression'
+    """
+    module = getattr(value, "__module__", None) or ""
+    name = getattr(value, "__qualname__", None) or value.__name__
+    where = ""
+    for part in module.split("."):
+        if part.startswith("_"):
+            break
+        where = f"{where}.{part}".lstrip(".")
+        # A package is imported before what lies in it, in every process alike.
+        found = sys.modules.get(where)
+        for step in name.split("."):
+            found = getattr(found, step, None)
+        if found is value:
+            return f"{where}.{name}"
+    return f"{module}.{name}"
 
 
 def fingerprint(X: Any) -> dict[str, Any]:
@@ -147,15 +187,29 @@ def differences(stored: Any, now: Any, where: str = "") -> list[str]:
             else:
                 found += differences(stored[key], now[key], inside)
         return found
-    if stored != now:
-        return [f"{where} was {_short(stored)}, is {_short(now)}"]
-    return []
+    if stored == now or _name_one_object(stored, now):
+        return []
+    return [f"{where} was {_short(stored)}, is {_short(now)}"]
+
+
+def _name_one_object(stored: Any, now: Any) -> bool:
+    """Whether two names are of one thing of ours, which has moved and kept the first.
+
+    Names of others are not looked up: a file must not decide what is imported.
+    """
+    names = (stored, now)
+    if not all(isinstance(name, str) and name.startswith(_OURS) for name in names):
+        return False
+    try:
+        was, is_now = map(pkgutil.resolve_name, names)
+    except (ImportError, AttributeError, ValueError):
+        return False
+    return was is is_now
 
 
 def _describe_function(function: Any, outer: tuple[Any, ...] = ()) -> Any:
-    name = f"{function.__module__}.{function.__qualname__}"
     if function.__module__ != "__main__" and "<" not in function.__qualname__:
-        return name
+        return public_name(function)
     # No importable name: a lambda, a function inside another, a script's own. Its code
     # says what it does.
     described = {
