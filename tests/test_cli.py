@@ -21,6 +21,7 @@ from al_sklearn.cli import app
 from al_sklearn.cli._console import show_summary
 from al_sklearn.datasets import read_index_sets
 from al_sklearn.experiments import load_results
+from al_sklearn.experiments.store import RunStore
 from al_sklearn.strategies import catalogue
 
 QUICK = [
@@ -437,6 +438,13 @@ def test_ctrl_c_says_how_to_go_on(grid, monkeypatch):
         result.exit_code == 130
         and f"al-sklearn resume {grid} goes on" in result.output.replace("\n", "")
     )
+
+
+def test_a_run_that_another_process_has_is_no_wrong_input(grid):
+    with RunStore(grid / "C=0.1").lock():
+        result = run("resume", grid)
+    assert result.exit_code == 1
+    assert f"process {os.getpid()} on" in result.output.replace("\n", " ")
 
 
 def test_stats_agree_with_the_statistics(grid, tmp_path):

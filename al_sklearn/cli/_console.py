@@ -82,6 +82,15 @@ def errors_in_one_line(resume: Path | None = None) -> Iterator[None]:
     stderr = _console(stderr=True)
     try:
         yield
+    # MemoryError: too large a pool for a strategy, or a batch for a network. First, as
+    # a StoreLockedError is a ValueError too: another process has the run.
+    except (RuntimeError, MemoryError) as error:
+        stderr.print(
+            f"[bold red]Error:[/] {escape(_said(error))}",
+            soft_wrap=True,
+            highlight=False,
+        )
+        raise typer.Exit(1) from error
     # OSError: missing files, failed downloads, full disks.
     except (ValueError, TypeError, OSError, ImportError) as error:
         stderr.print(
@@ -90,14 +99,6 @@ def errors_in_one_line(resume: Path | None = None) -> Iterator[None]:
             highlight=False,
         )
         raise typer.Exit(2) from error
-    # MemoryError: too large a pool for a strategy, or a batch for a network.
-    except (RuntimeError, MemoryError) as error:
-        stderr.print(
-            f"[bold red]Error:[/] {escape(_said(error))}",
-            soft_wrap=True,
-            highlight=False,
-        )
-        raise typer.Exit(1) from error
     except KeyboardInterrupt:
         kept = (
             ""

@@ -281,7 +281,7 @@ def test_ctrl_c_loses_nothing(flat, tmp_path):
         return margin(classifier, X, n_instances, **options)
 
     interrupted.__name__ = interrupted.__qualname__ = "margin"
-    interrupted.__module__ = margin.__module__
+    interrupted.__module__ = "al_sklearn.strategies"
     with pytest.raises(KeyboardInterrupt):
         make([interrupted], n_rounds=3, store=tmp_path / "run").fit(X, y)
     kept = len(list((tmp_path / "run" / "rounds" / "margin").rglob("*.json")))

@@ -21,7 +21,7 @@ from al_sklearn.experiments import (
 )
 from al_sklearn.experiments.labelling_rate import AdaptiveRate
 from al_sklearn.experiments.stopping import TargetMetric
-from al_sklearn.experiments.store._store import RunStore
+from al_sklearn.experiments.store import RunStore
 from al_sklearn.loop._streams import Streams
 from al_sklearn.strategies import kmeans_sampling, random_sampling
 

@@ -37,7 +37,7 @@ from al_sklearn.experiments.hard_pools import (
     OutOfDistribution,
     PoolTransform,
 )
-from al_sklearn.experiments.store._store import RunStore
+from al_sklearn.experiments.store import RunStore
 from al_sklearn.strategies import margin, random_sampling
 
 LOGISTIC = LogisticRegression(max_iter=300)

@@ -446,7 +446,7 @@ class Killed(BaseException):
 def test_resumed_it_stops_where_it_would_have(flat, tmp_path, training, monkeypatch):
     """The criterion remembers predictions of rounds whose models are gone: what it knew
     comes back from the store."""
-    from al_sklearn.experiments.store._store import RunStore
+    from al_sklearn.experiments.store import RunStore
 
     X, y = flat
     stopping = StabilizingPredictions(0.85, window=2) | (

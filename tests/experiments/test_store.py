@@ -4,6 +4,7 @@ and exact after a kill."""
 import errno
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -17,14 +18,15 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from al_sklearn.estimators import ImageClassifier
+from al_sklearn.exceptions import StoreError, StoreExistsError, StoreLockedError
 from al_sklearn.experiments import (
     StrategyComparison,
     load_checkpoint,
     load_results,
     load_runs,
 )
-from al_sklearn.experiments.comparison._run_folders import summarize_runs
-from al_sklearn.experiments.store._store import RunStore, slug
+from al_sklearn.experiments.comparison import summarize_runs
+from al_sklearn.experiments.store import RunStore, slug
 from al_sklearn.loop._loop import Round
 from tests.experiments._killable import comparison
 
@@ -40,7 +42,11 @@ def contents(folder):
         if path.suffix == ".json":
             values = json.loads(path.read_text())
             found[name] = json.dumps(
-                {key: value for key, value in values.items() if key not in CLOCK}
+                {
+                    key: value
+                    for key, value in values.items()
+                    if key not in (*CLOCK, "checksum")
+                }
             )
         elif path.suffix == ".npz":
             with np.load(path) as file:
@@ -195,7 +201,7 @@ def test_another_configuration_is_refused_by_name(setting, tmp_path, change, nam
     make, X, y = setting
     make(tmp_path / "run").fit(X, y)
     before = contents(tmp_path / "run")
-    with pytest.raises(ValueError, match="another configuration") as error:
+    with pytest.raises(StoreError, match="another configuration") as error:
         make(tmp_path / "run", **change).fit(X, y)
     assert names in str(error.value)
     assert contents(tmp_path / "run") == before
@@ -206,7 +212,7 @@ def test_other_data_are_refused(setting, tmp_path):
     make(tmp_path / "run").fit(X, y)
     other = X.copy()
     other[7, 7] += 1e-9
-    with pytest.raises(ValueError, match=r"other data: X\.hash was"):
+    with pytest.raises(StoreError, match=r"other data: X\.hash was"):
         make(tmp_path / "run").fit(other, y)
     with pytest.raises(ValueError, match=r"other data: y\.hash was"):
         make(tmp_path / "run").fit(X, np.roll(y, 1))
@@ -228,11 +234,11 @@ def test_other_versions_are_said(setting, tmp_path):
 def test_resume_false_and_foreign_folders_are_refused(setting, tmp_path):
     make, X, y = setting
     make(tmp_path / "run").fit(X, y)
-    with pytest.raises(FileExistsError, match="holds a run already"):
+    with pytest.raises(StoreExistsError, match="holds a run already"):
         make(tmp_path / "run", resume=False).fit(X, y)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    with pytest.raises(FileExistsError, match="not empty and holds no run"):
+    with pytest.raises(StoreExistsError, match="not empty and holds no run"):
         make(tmp_path / "mine").fit(X, y)
     assert [p.name for p in (tmp_path / "mine").iterdir() if p.suffix] == ["thesis.txt"]
 
@@ -243,7 +249,7 @@ def test_a_future_format_is_refused(setting, tmp_path):
     path = tmp_path / "run" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(
-        ValueError, match="format 99; this version reads formats 1 and 2"
+        StoreError, match="format 99, a newer layout; this version reads format 3 alone"
     ):
         load_results(tmp_path / "run")
 
@@ -264,7 +270,7 @@ def test_nothing_is_overwritten_and_nothing_trained_again(setting, tmp_path):
             raise AssertionError("trained again")
 
     Broken.__module__, Broken.__qualname__ = (
-        LogisticRegression.__module__,
+        "sklearn.linear_model",
         LogisticRegression.__qualname__,
     )
     again = make(tmp_path / "run", estimator=Broken(max_iter=500)).fit(X, y)
@@ -402,18 +408,37 @@ def test_a_damaged_or_older_config_is_refused_by_name(setting, tmp_path):
         ValueError, match=r"config\.json is damaged .*begin the run anew"
     ):
         load_results(tmp_path / "run")
-    path.write_text(
-        json.dumps(
-            {**json.loads(whole), "format": 0, "versions": {"al-sklearn": "0.1"}}
-        )
-    )
-    with pytest.raises(
-        ValueError, match=r"format 0; .*written by al-sklearn 0\.1: read it with that"
-    ):
-        make(tmp_path / "run").fit(X, y)
     path.write_text("[]")
-    with pytest.raises(ValueError, match="has format None"):
+    with pytest.raises(StoreError, match="has format None, which is none"):
         load_results(tmp_path / "run")
+    path.write_text(json.dumps({"format": 3, "configuration": {}, "data": {}}))
+    with pytest.raises(StoreError, match=r"is damaged .no 'versions'."):
+        load_results(tmp_path / "run")
+
+
+@pytest.mark.parametrize("older", [1, 2])
+def test_an_older_layout_is_refused_by_name_and_stays_as_it_is(
+    setting, tmp_path, older
+):
+    """Formats 1 (two files a round) and 2 (private modules) came with no release."""
+    make, X, y = setting
+    path = tmp_path / "run" / "config.json"
+    path.parent.mkdir()
+    written = json.dumps({"format": older, "versions": {"al-sklearn": "0.0.9"}})
+    path.write_text(written)
+    says = (
+        rf"format {older}, an older layout; this version reads format 3 alone\. It was "
+        r"written by al-sklearn 0\.0\.9: read it with that, or begin the run anew"
+    )
+    for use in (load_results, lambda folder: make(folder).fit(X, y)):
+        with pytest.raises(StoreError, match=says):
+            use(tmp_path / "run")
+    with pytest.raises(StoreError, match=says):
+        summarize_runs({"old": tmp_path / "run"})
+    assert path.read_text() == written
+    assert [item.name for item in path.parent.iterdir() if item.suffix == ".json"] == [
+        "config.json"
+    ]
 
 
 def test_a_finished_run_is_read_from_one_file_and_a_half_one_from_its_rounds(
@@ -500,12 +525,15 @@ def test_two_processes_on_one_run_are_refused(setting, tmp_path):
     make, X, y = setting
     with (
         RunStore(tmp_path / "run").lock(),
-        pytest.raises(RuntimeError, match="Another process is writing"),
+        pytest.raises(
+            StoreLockedError,
+            match=rf"Another process is writing .*: process {os.getpid()} on .*since",
+        ),
     ):
         make(tmp_path / "run").fit(X, y)
     script = (
         "import sys, time\n"
-        "from al_sklearn.experiments.store._store import RunStore\n"
+        "from al_sklearn.experiments.store import RunStore\n"
         "with RunStore(sys.argv[1]).lock():\n"
         "    print('held', flush=True)\n"
         "    time.sleep(60)\n"
@@ -515,14 +543,19 @@ def test_two_processes_on_one_run_are_refused(setting, tmp_path):
     )
     try:
         assert other.stdout.readline() == b"held\n"
-        with pytest.raises(RuntimeError, match="Another process is writing"):
+        with pytest.raises(
+            StoreLockedError, match=rf"process {other.pid} on {platform.node()}"
+        ) as error:
             make(tmp_path / "run").fit(X, y)
+        # What it was before it had a type of its own.
+        assert isinstance(error.value, RuntimeError)
         assert not (tmp_path / "run" / "config.json").exists()
     finally:
         other.kill()
         other.communicate()
     # The system takes the lock from the dead.
     make(tmp_path / "run").fit(X, y)
+    assert not (tmp_path / "run" / ".writer.json").exists()
 
 
 def test_the_pool_s_classes_are_kept(setting, tmp_path):
@@ -555,6 +588,14 @@ def test_damaged_rounds_are_named(setting, tmp_path):
     ):
         make(tmp_path / "run").fit(X, y)
     path.unlink()
+    # Still JSON, and wrong: a digit is another.
+    number = path.with_name("round_000.json")
+    path = tmp_path / "run" / "first" / "seed_001" / number.name
+    whole = path.read_text()
+    path.write_text(whole.replace('"round": 0', '"round": 1'))
+    with pytest.raises(StoreError, match="its checksum does not fit"):
+        make(tmp_path / "run").fit(X, y)
+    path.write_text(whole)
     again = make(tmp_path / "run").fit(X, y)
     assert again.results_.drop(columns=list(CLOCK)).equals(
         made.results_.drop(columns=list(CLOCK))
@@ -613,12 +654,12 @@ def test_splits_can_be_shared_and_are_checked(setting, tmp_path):
     np.savez(
         tmp_path / "run" / "splits.npz", **{**splits, "test_3": splits["train_3"][:5]}
     )
-    with pytest.raises(ValueError, match="seed 3: 'train' and 'test' share positions"):
+    with pytest.raises(StoreError, match="seed 3: 'train' and 'test' share positions"):
         store.splits()
     np.savez(
         tmp_path / "run" / "splits.npz", **{**splits, "initial_2": splits["test_2"][:5]}
     )
-    with pytest.raises(ValueError, match="seed 2: 'initial' is no part of 'train'"):
+    with pytest.raises(StoreError, match="seed 2: 'initial' is no part of 'train'"):
         store.splits()
 
 

@@ -268,10 +268,13 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         ------
         ValueError
             For data that do not fit together, an unknown strategy, two strategies of
-            one name, more images asked for than there are, or a store that holds
-            another run (the message names what differs).
-        RuntimeError
-            When another process is writing to the store.
+            one name, or more images asked for than there are.
+        StoreError
+            For a store that holds another run (the message names what differs).
+        StoreExistsError
+            For one that holds a run where ``resume`` is False, or something else.
+        StoreLockedError
+            When another process is writing to the store; the message says which.
         """
         self.strategies_ = name_strategies(self.strategies)
         check_training(self.estimator, self.training)
@@ -580,9 +583,6 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                 name: describe(strategy) for name, strategy in self.strategies_.items()
             },
         }
-        if self.stopping is not None:
-            # Only where there is one: runs that were begun without stay the same runs.
-            configuration["stopping"] = describe(self.stopping)
         for name in LATER_OPTIONS:
             if getattr(self, name) is not None:
                 configuration[name] = describe(getattr(self, name))

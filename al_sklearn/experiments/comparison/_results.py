@@ -46,7 +46,7 @@ class ComparisonResults:
     def pool_counts(self) -> pd.DataFrame | None:
         """Images of each class that could be bought, one row a seed.
 
-        There is one column a class; for an old store it is None.
+        There is one column a class; None where ``config`` does not say.
 
         Counted by the labels that were given, those for validation among them; images
         of no class are left out.

@@ -53,9 +53,10 @@ PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
     "pool": [PoolTransform, list, tuple, None],
 }
 
-# Options that came after the first stores: a run without them is described as it was
-# then.
+# Options that describe a run only where they are given: one that is added later leaves
+# the runs without it the runs they were.
 LATER_OPTIONS: Final = (
+    "stopping",
     "budget",
     "validation_size",
     "pool",

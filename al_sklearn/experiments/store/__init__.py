@@ -1,7 +1,8 @@
 """One folder a run: plain files, each written whole or not at all."""
 
 from al_sklearn.experiments.store._checkpoints import check_checkpoints, load_checkpoint
-from al_sklearn.experiments.store._store import FIRST, RunStore, slug
+from al_sklearn.experiments.store._slug import slug
+from al_sklearn.experiments.store._store import FIRST, RunStore
 from al_sklearn.experiments.store._tables import (
     measured_columns,
     tidy_columns,

@@ -5,56 +5,56 @@ No round is ever overwritten.
 ::
 
     run/
-      config.json                       configuration, data fingerprint, versions,
-      classes of the pool splits.npz                        train_0, test_0, initial_0,
-      train_1, … first/seed_000/round_000.json     the first model of a seed, which all
-      its strategies share rounds/margin/seed_000/round_001.json thumbnails.npz
-      images that were bought, for the report metrics.jsonl                     a
-      finished run's metrics, one line a round, so that it is read at once retrained/…
-      what models trained again on the sets that were bought reach
+      config.json                   configuration, data's fingerprint, versions,
+                                    classes of the pool
+      splits.npz                    train_0, test_0, initial_0, train_1, …
+      first/seed_000/round_000.json a seed's first model, shared by its strategies
+      rounds/margin/seed_000/round_001.json
+      thumbnails.npz                images that were bought, for the report
+      metrics.jsonl                 a finished run's metrics, one line a round, so
+                                    that it is read at once
+      retrained/…                   what models trained again on bought sets reach
+      .lock, .writer.json           held, and by whom, while somebody writes
 
 A round counts once its file is there; its model, where ``checkpoints=True``, is written
-before.
+before. A round's file ends with a checksum of the rest of it.
 
-Format 1 had the positions and scores of each round beside its metrics, as
-``round_001.npz``. Such rounds are read, and rounds of both formats may lie in one run:
-one that is gone on with becomes format 2.
+A folder of another format is refused: no release has written one.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
-import math
 import os
-import re
+import platform
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cache, cached_property
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import numpy as np
 
-from al_sklearn._core.files import replacing
+from al_sklearn._core.files import locked, replacing
+from al_sklearn.exceptions import StoreError, StoreExistsError, StoreLockedError
 from al_sklearn.experiments.store._checkpoints import write_checkpoint
+from al_sklearn.experiments.store._json import (
+    from_json,
+    sealed,
+    to_json,
+    unsealed,
+    with_nan,
+)
+from al_sklearn.experiments.store._slug import slug
 from al_sklearn.loop import Round
-from al_sklearn.rows import differences, read_numpy, read_splits
+from al_sklearn.rows import differences, read_splits
 
-try:
-    import fcntl
-except (
-    ImportError
-):  # Windows has no flock: there, two processes on one run are not refused.
-    fcntl = None  # type: ignore[assignment]
-
-FORMAT: Final = 2
-# Formats that are read, and gone on with.
-_READ: Final = (1, 2)
+# 3: our objects by their public names, and a checksum in each round.
+FORMAT: Final = 3
 FIRST: Final = "first"
 _FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
@@ -95,39 +95,24 @@ class RunStore:
 
         Raises
         ------
-        ValueError
+        StoreError
             When the folder holds another run; the message names what differs.
-        FileExistsError
+        StoreExistsError
             When it holds a run and ``resume`` is False, or holds something else.
         """
         path = self.folder / "config.json"
         if self.exists():
             if not resume:
-                raise FileExistsError(
+                raise StoreExistsError(
                     f"{self.folder} holds a run already; resume it, or name another "
                     "folder."
                 )
-            stored, now = self.config(), json.loads(_to_json(config))
-            self._check_same(stored, now)
-            # An older version's run: from here on only versions that know the format
-            # read it.
-            kept = (
-                stored
-                | {key: now[key] for key in now if key not in stored}
-                | {"format": FORMAT}
-            )
-            if kept != stored:
-                self._write(path, _to_json(kept, indent=1).encode())
+            self._check_same(self.config(), json.loads(to_json(config)))
         else:
-            if self.folder.exists() and any(
-                p for p in self.folder.iterdir() if not p.name.startswith(".")
-            ):
-                raise FileExistsError(
-                    f"{self.folder} is not empty and holds no run; name another folder."
-                )
+            self._check_empty()
             with self._room():
                 self.folder.mkdir(parents=True, exist_ok=True)
-            self._write(path, _to_json({"format": FORMAT, **config}, indent=1).encode())
+            self._write(path, to_json({"format": FORMAT, **config}, indent=1).encode())
         # What a kill left half-written.
         for leftover in self.folder.rglob(".*.tmp"):
             leftover.unlink(missing_ok=True)
@@ -138,7 +123,7 @@ class RunStore:
         if stored.keys() != splits.keys() or any(
             not np.array_equal(stored[key], splits[key]) for key in splits
         ):
-            raise ValueError(
+            raise StoreError(
                 f"{target} holds other index sets than this run would draw."
             )
 
@@ -147,7 +132,15 @@ class RunStore:
         return (self.folder / "config.json").exists()
 
     def config(self) -> dict[str, Any]:
-        """Read the configuration."""
+        """Read the configuration.
+
+        Raises
+        ------
+        FileNotFoundError
+            When the folder holds no run.
+        StoreError
+            When it is damaged, or of a format that this version does not read.
+        """
         path = self.folder / "config.json"
         if not self.exists():
             raise FileNotFoundError(
@@ -156,19 +149,19 @@ class RunStore:
         try:
             config = json.loads(path.read_text())
         except ValueError as error:
-            raise ValueError(
+            raise StoreError(
                 f"{path} is damaged ({error}); begin the run anew in another folder."
             ) from error
         found = config.get("format") if isinstance(config, dict) else None
-        if found not in _READ:
-            writer = _writer(config)
-            raise ValueError(
-                f"{path} has format {found!r}; this version reads formats "
-                f"{' and '.join(map(str, _READ))}. "
+        if found != FORMAT:
+            raise StoreError(
+                f"{path} has format {found!r}, {_age(found)}; this version reads "
+                f"format {FORMAT} alone. "
                 + (
-                    f"It was written by {writer}: read it with that."
-                    if writer
-                    else "It names no version."
+                    f"It was written by {writer}: read it with that, or begin the run "
+                    "anew in another folder."
+                    if (writer := _writer(config))
+                    else "It names no version: begin the run anew in another folder."
                 )
             )
         missing = [
@@ -177,7 +170,7 @@ class RunStore:
             if not isinstance(config.get(part), dict)
         ]
         if missing:
-            raise ValueError(
+            raise StoreError(
                 f"{path} is damaged (no {missing[0]!r}); begin the run anew in "
                 "another folder."
             )
@@ -188,11 +181,14 @@ class RunStore:
 
         Raises
         ------
-        ValueError
-            When an image is in training and test set at once, or an initial set is not
-            part of its training set.
+        StoreError
+            When the file is damaged, an image is in training and test set at once, or
+            an initial set is not part of its training set.
         """
-        splits = read_splits(self.folder / "splits.npz")
+        try:
+            splits = read_splits(self.folder / "splits.npz")
+        except ValueError as error:
+            raise StoreError(str(error)) from error
         return {
             f"{part}_{seed}": positions
             for seed, sets in splits.items()
@@ -216,7 +212,7 @@ class RunStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             if model is not None:
                 write_checkpoint(path.with_suffix(""), model, self.durable)
-        self._write(path, _to_json(content).encode())
+        self._write(path, sealed(content).encode())
 
     @contextmanager
     def writer(self) -> Iterator[Callable[[str, int, Round], None]]:
@@ -251,18 +247,15 @@ class RunStore:
 
         See :meth:`metrics`.
         """
-        records = []
-        for number, path, metrics in self._rounds(strategy, seed):
-            if "indices" in metrics:
-                indices, scores = metrics.pop("indices"), metrics.pop("scores")
-            else:
-                indices, scores = _read_format_1(path)
-            found = (
-                np.asarray(indices, dtype=np.int64),
-                np.asarray(scores, dtype=np.float64),
+        return [
+            Round(
+                number,
+                np.asarray(metrics.pop("indices"), dtype=np.int64),
+                np.asarray(metrics.pop("scores"), dtype=np.float64),
+                metrics,
             )
-            records.append(Round(number, *found, metrics))
-        return records
+            for number, metrics in self._rounds(strategy, seed)
+        ]
 
     def finish(self, runs: Mapping[tuple[str, int], Sequence[Round]]) -> None:
         """Join the metrics of a run that is over in one file; see :meth:`metrics`.
@@ -277,7 +270,7 @@ class RunStore:
         if path.exists():
             return
         lines = [
-            _to_json({"strategy": name, "seed": seed, "metrics": record.metrics})
+            to_json({"strategy": name, "seed": seed, "metrics": record.metrics})
             for (name, seed), records in runs.items()
             for record in records
         ]
@@ -290,11 +283,7 @@ class RunStore:
         """
         if self._joined:
             return self._joined.get((strategy, seed), [])
-        found = [metrics for _, _, metrics in self._rounds(strategy, seed)]
-        for metrics in found:
-            for name in ("indices", "scores"):
-                metrics.pop(name, None)
-        return found
+        return [record.metrics for record in self.read(strategy, seed)]
 
     @cached_property
     def _joined(self) -> dict[tuple[str, int], list[dict[str, Any]]]:
@@ -307,11 +296,11 @@ class RunStore:
         except FileNotFoundError:
             return found
         except ValueError as error:
-            raise ValueError(
+            raise StoreError(
                 f"{path} is damaged ({error}); remove it: the rounds are read instead."
             ) from error
         for line, item in zip(lines, items, strict=True):
-            metrics = _with_nan(item["metrics"]) if "null" in line else item["metrics"]
+            metrics = with_nan(item["metrics"]) if "null" in line else item["metrics"]
             found.setdefault((item["strategy"], item["seed"]), []).append(metrics)
         return found
 
@@ -322,7 +311,7 @@ class RunStore:
         """
         folder = self._run_folder(strategy, seed)
         names = [entry.name for entry in _scan(folder) if _is_round(entry.name)]
-        return _from_json((folder / max(names)).read_text()) if names else None
+        return unsealed((folder / max(names)).read_text()) if names else None
 
     def count(self, runs: Iterable[tuple[str, int]]) -> int:
         """Count the finished rounds of several runs."""
@@ -349,7 +338,7 @@ class RunStore:
     def read_json(self, *parts: str) -> dict[str, Any] | None:
         """Read a file of metrics beside the rounds; None where it is not there."""
         path = self.folder.joinpath(*parts)
-        return _from_json(path.read_text()) if path.exists() else None
+        return from_json(path.read_text()) if path.exists() else None
 
     def write_json(self, metrics: Mapping[str, Any], *parts: str) -> None:
         """Write a file of metrics beside the rounds.
@@ -360,14 +349,47 @@ class RunStore:
         if not path.exists():
             with self._room():
                 path.parent.mkdir(parents=True, exist_ok=True)
-            self._write(path, _to_json(metrics).encode())
+            self._write(path, to_json(metrics).encode())
 
-    def lock(self) -> _Lock:
-        """Context manager that lets only one process at a time write to the run.
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Let only one process at a time write to the run.
 
         The system frees it at a kill.
+
+        Raises
+        ------
+        StoreLockedError
+            When somebody else holds it; the message says who.
         """
-        return _Lock(self.folder)
+        # A file of its own: what is locked cannot be read on every system.
+        holder = self.folder / ".writer.json"
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.folder / ".lock", wait=False))
+            except BlockingIOError as error:
+                raise StoreLockedError(
+                    f"Another process is writing to the run in {self.folder}"
+                    f"{_who(holder)}. Wait until it is done, or end it."
+                ) from error
+            me = {
+                "process": os.getpid(),
+                "machine": platform.node(),
+                "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+            }
+            with self._room(), replacing(holder, durable=False) as file:
+                file.write(json.dumps(me).encode())
+            stack.callback(holder.unlink, missing_ok=True)
+            yield
+
+    def _check_empty(self) -> None:
+        """Refuse a folder of something else; what is hidden may be there."""
+        if self.folder.exists() and any(
+            not path.name.startswith(".") for path in self.folder.iterdir()
+        ):
+            raise StoreExistsError(
+                f"{self.folder} is not empty and holds no run; name another folder."
+            )
 
     def _check_same(self, stored: dict[str, Any], now: dict[str, Any]) -> None:
         for part, what in (
@@ -376,7 +398,7 @@ class RunStore:
         ):
             found = differences(stored[part], now[part])
             if found:
-                raise ValueError(
+                raise StoreError(
                     f"{self.folder} holds a run {what}: {'; '.join(found)}. Name "
                     "another folder, or go on as it was "
                     "begun (by "
@@ -402,10 +424,8 @@ class RunStore:
     def _round_file(self, strategy: str, seed: int, number: int) -> Path:
         return self._run_folder(strategy, seed) / f"round_{number:03d}.json"
 
-    def _rounds(
-        self, strategy: str, seed: int
-    ) -> Iterator[tuple[int, Path, dict[str, Any]]]:
-        """Yield number, file and content of each finished round.
+    def _rounds(self, strategy: str, seed: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield number and content of each finished round.
 
         It ends before the first that is missing.
         """
@@ -413,11 +433,11 @@ class RunStore:
         while True:
             path = self._round_file(strategy, seed, number)
             try:
-                yield number, path, _from_json(path.read_text())
+                yield number, unsealed(path.read_text())
             except FileNotFoundError:
                 return
             except ValueError as error:
-                raise ValueError(
+                raise StoreError(
                     f"{path} is damaged ({error}); remove it and run the same again: "
                     "that round is made anew."
                 ) from error
@@ -448,51 +468,6 @@ class RunStore:
             ) from error
 
 
-class _Lock:
-    def __init__(self, folder: Path):
-        self._path = folder / ".lock"
-        self._handle: int | None = None
-
-    def __enter__(self) -> _Lock:
-        if fcntl is None:
-            return self
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(handle)
-            raise RuntimeError(
-                f"Another process is writing to the run in {self._path.parent}."
-            ) from None
-        self._handle = handle
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-
-
-@cache
-def slug(name: str) -> str:
-    """Turn a strategy's name into a folder's.
-
-    Different names give different folders.
-    """
-    plain = re.sub(r"[^A-Za-z0-9_.=+-]+", "_", name).strip("._")[:80]
-    return (
-        plain
-        if plain == name
-        else f"{plain}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
-    )
-
-
 def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
@@ -505,19 +480,6 @@ def _is_round(name: str) -> bool:
     return name.startswith("round_") and name.endswith(".json")
 
 
-def _read_format_1(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    arrays = path.with_suffix(".npz")
-    try:
-        content: Any = read_numpy(arrays)
-        return content["indices"], content["scores"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"{arrays} is missing or damaged ({error}); remove {path.name} beside it "
-            "and run the same again: that "
-            "round is made anew."
-        ) from error
-
-
 def _writer(config: Any) -> str:
     """Say which version wrote a configuration; empty where it does not say."""
     versions = config.get("versions") if isinstance(config, dict) else None
@@ -525,35 +487,17 @@ def _writer(config: Any) -> str:
     return f"al-sklearn {made}" if made else ""
 
 
-def _to_json(value: Any, indent: int | None = None) -> str:
-    """JSON with null for NaN, which is not JSON.
-
-    ``repr`` of a float keeps every bit.
-    """
-
-    def plain(item: Any) -> Any:
-        if isinstance(item, Mapping):
-            return {key: plain(part) for key, part in item.items()}
-        if isinstance(item, (list, tuple)):
-            return [plain(part) for part in item]
-        return None if isinstance(item, float) and math.isnan(item) else item
-
-    text = json.dumps(value, indent=indent)
-    # Most have none; walking through everything takes longer than writing it.
-    return json.dumps(plain(value), indent=indent) if "NaN" in text else text
+def _age(found: Any) -> str:
+    """Say of a format that is not ours whether it came before or after it."""
+    if not isinstance(found, int):
+        return "which is none"
+    return "an older layout" if found < FORMAT else "a newer layout"
 
 
-def _from_json(text: str) -> dict[str, Any]:
-    content = json.loads(text)
-    if not isinstance(content, dict):
-        raise ValueError(f"it holds {type(content).__name__}, not an object")
-    return _with_nan(content) if "null" in text else content
-
-
-def _with_nan(metrics: dict[str, Any]) -> dict[str, Any]:
-    def numbers(item: Any) -> Any:
-        if isinstance(item, list):
-            return [numbers(part) for part in item]
-        return math.nan if item is None else item
-
-    return {key: numbers(item) for key, item in metrics.items()}
+def _who(holder: Path) -> str:
+    """Say who holds a run; nothing where it has only just begun or ended."""
+    try:
+        known = json.loads(holder.read_text())
+    except (OSError, ValueError):
+        return ""
+    return ": process {process} on {machine}, since {since}".format(**known)
