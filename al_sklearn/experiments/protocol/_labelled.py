@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from al_sklearn._core.random import preserve_global_rng, seeded_clone
-from al_sklearn.exceptions import ParameterError
 from al_sklearn.experiments.hard_pools import HardPool
 from al_sklearn.experiments.protocol import _data
 from al_sklearn.experiments.protocol._splits import INITIAL, initial_set
@@ -41,10 +40,9 @@ def draw_labelled(
         )
         lost = np.setdiff1d(np.concatenate([validation, initial]), inside)
         if len(lost):
-            raise ParameterError(
+            raise ValueError(
                 f"splits={str(settings.splits)!r} begins with image {lost[0]}, which "
-                "pool= has taken out.",
-                "splits",
+                "pool= has taken out."
             )
         if settings.validation_size is None or len(validation):
             return validation, initial
@@ -70,10 +68,9 @@ def draw_labelled(
         )
     n_initial = _data.check_share(settings.n_initial, len(inside))
     if n_initial > len(free):
-        raise ParameterError(
+        raise ValueError(
             f"n_initial={n_initial} is more than the {len(free)} images there are to "
-            "learn from.",
-            "n_initial",
+            "learn from."
         )
     return validation, _cold_start(
         how, settings.estimator, pool.X, free, n_initial, streams
@@ -86,10 +83,9 @@ def _draw_validation(
     """Draw at random: nobody knows the classes of a pool before they pay for them."""
     n = int(size) if isinstance(size, Integral) else max(1, round(size * n_pool))
     if n >= len(free):
-        raise ParameterError(
+        raise ValueError(
             f"validation_size={size} takes {n} of {len(free)} images and leaves none "
-            "to learn from.",
-            "validation_size",
+            "to learn from."
         )
     return np.sort(streams.generator("validation").permutation(free)[:n])
 
@@ -119,11 +115,10 @@ def _cold_start(
             try:
                 rows = steps.fit_transform(take_rows(X, free))
             except (TypeError, ValueError) as error:
-                raise ParameterError(
+                raise ValueError(
                     f"initial={name!r} cannot choose an initial set: the steps of the "
                     "pipeline before the last must be "
-                    f"fitted without labels ({error})",
-                    "initial",
+                    f"fitted without labels ({error})"
                 ) from error
         else:
             rows = (
@@ -134,12 +129,11 @@ def _cold_start(
         try:
             answer = strategy(None, rows, n_instances=n_initial, **options)
         except (TypeError, ValueError) as error:
-            raise ParameterError(
+            raise ValueError(
                 f"initial={name!r} cannot choose an initial set: it must be a "
                 "strategy that needs no labels and no "
                 "model, such as 'typiclust', 'probcover' or 'kmeans_sampling' "
-                f"({error})",
-                "initial",
+                f"({error})"
             ) from error
     chosen, _ = split_answer(answer, len(free))
     check_choice(name, chosen, n_initial)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.stratified import hold_out
-from al_sklearn.exceptions import ParameterError
 from al_sklearn.experiments.hard_pools import HardPool, as_transforms, outside_classes
 from al_sklearn.experiments.protocol import _data
 from al_sklearn.experiments.protocol._labelled import draw_labelled
@@ -73,11 +72,10 @@ def make_problem(
         test = given["test"]
         if strange[test].any():
             first = test[strange[test]][0]
-            raise ParameterError(
+            raise ValueError(
                 f"splits={str(settings.splits)!r} tests on image {first}, of class "
                 f"{y[first]!s}, which pool= has "
-                "taken out of the task.",
-                "splits",
+                "taken out of the task."
             )
         train = np.setdiff1d(train, test)
     elif X_test is None:
@@ -116,11 +114,10 @@ def make_problem(
         else _data.check_share(settings.budget, len(pool.train))
     )
     if budget is not None and budget < len(initial) + len(validation):
-        raise ParameterError(
+        raise ValueError(
             f"budget={settings.budget} is {budget} labels; the initial set has "
             f"{len(initial)} and the validation set "
-            f"{len(validation)} already.",
-            "budget",
+            f"{len(validation)} already."
         )
     truth = None if pool.truth is pool.y else pool.truth
     outside = pool.outside if pool.outside.any() else None

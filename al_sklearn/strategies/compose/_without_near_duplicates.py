@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
@@ -128,9 +128,9 @@ def without_near_duplicates(
     strategy: str | Strategy,
     threshold: float | None = None,
     *,
-    by: Literal["embedding", "hash"] = "embedding",
+    by: str = "embedding",
     layer: str | None = None,
-    neighbors: Literal["auto", "exact", "faiss"] = "auto",
+    neighbors: str = "auto",
 ) -> WithoutNearDuplicates:
     """Leave near-duplicates out before a strategy selects.
 
