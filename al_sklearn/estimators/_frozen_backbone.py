@@ -11,7 +11,7 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Integral
@@ -43,6 +43,7 @@ from al_sklearn.estimators.networks import (
     resolve_weights,
     statistics_of,
 )
+from al_sklearn.inference.modules import linears, tapping
 from al_sklearn.rows import KeyedRows, RowView, cache_key, hashes, n_rows
 
 # Images read, embedded and written to the cache at a time: what a kill can lose.
@@ -111,8 +112,8 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ``"auto"`` is the first CUDA device where there is one, else the CPU.
     amp : {None, "bf16", "fp16"}, default=None
         Precision of the network's arithmetic; embeddings are float32.
-    verbose : bool, default=True
-        Show a progress bar when embedding takes more than three seconds.
+    verbose : int, default=0
+        1 shows a progress bar when embedding takes more than three seconds.
 
     Attributes
     ----------
@@ -184,7 +185,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         batch_size: int | None = None,
         device: Any = "auto",
         amp: str | None = None,
-        verbose: bool | int = True,
+        verbose: int = 0,
     ):
         self.backbone = backbone
         self.weights = weights
@@ -494,9 +495,7 @@ class _Extractor:
         names = {name for name, _ in network.net.named_modules() if name}
         if self.layer is not None and self.layer not in names:
             raise unknown_name("layer", self.layer, names)
-        if self.layer is None and not any(
-            isinstance(part, nn.Linear) for part in network.net.modules()
-        ):
+        if self.layer is None and not linears(network.net):
             raise ValueError(
                 f"{network.name} has no linear layer whose input could be taken; name "
                 "a layer: layer=…."
@@ -577,36 +576,16 @@ class _Extractor:
             if self._stops:
                 raise _Stop
 
-        parts = dict(self.network.net.named_modules())
         autocast = (
             nullcontext()
             if self.amp is None
             else torch.autocast(device.type, dtype=_AMP[self.amp])
         )
-        with _ONE_AT_A_TIME, torch.inference_mode(), autocast:
-            if self.layer is None:
-                # Every linear layer overwrites the one before: what remains is the last
-                # one's.
-                linears = [
-                    part for part in parts.values() if isinstance(part, nn.Linear)
-                ]
-                handles = [
-                    part.register_forward_pre_hook(lambda _, args: keep(args[0]))
-                    for part in linears
-                ]
-            else:
-                handles = [
-                    parts[self.layer].register_forward_hook(
-                        lambda _, __, out: keep(out)
-                    )
-                ]
-            try:
-                self.network.net(self._prepare(images.to(device, non_blocking=True)))
-            except _Stop:
-                pass
-            finally:
-                for handle in handles:
-                    handle.remove()
+        net = self.network.net
+        # Of linear layers each overwrites the one before: the last one's input remains.
+        taps = tapping(net, keep, self.layer)
+        with _ONE_AT_A_TIME, torch.inference_mode(), autocast, taps, suppress(_Stop):
+            net(self._prepare(images.to(device, non_blocking=True)))
         if not seen:
             raise ValueError(
                 f"The layer {self.layer!r} of {self.network.name} does not run."

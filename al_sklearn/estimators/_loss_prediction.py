@@ -14,6 +14,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._image_classifier import ImageClassifier
+from al_sklearn.inference.modules import evaluating
 
 # Where the head hangs in the network: its weights are saved, moved and trained with the
 # others.
@@ -511,16 +512,9 @@ def _in_order(
 
 def _run_zeros(network: nn.Module, image_shape: tuple[int, int, int]) -> None:
     """Run an image of zeros through the network, which stays as it is."""
-    modes = [(part, part.training) for part in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            network(
-                torch.zeros((1, *image_shape), device=next(network.parameters()).device)
-            )
-    finally:
-        for part, training in modes:
-            part.training = training
+    device = next(network.parameters()).device
+    with evaluating(network):
+        network(torch.zeros((1, *image_shape), device=device))
 
 
 def _n_channels(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,10 +15,7 @@ from al_sklearn.estimators._fitting import fit_seeded
 from al_sklearn.estimators._reach import OneInside, unshared
 from al_sklearn.estimators._validation import as_rows, check_labels, validation_splits
 from al_sklearn.rows import take_rows
-
-# A handful of labels, all predicted right, would drive the temperature to 0 and every
-# probability to 0 or 1.
-_RANGE = (0.05, 20.0)
+from al_sklearn.strategies.measures import fit_temperature
 
 
 class TemperatureScaling(OneInside):
@@ -214,33 +210,6 @@ def scale_proba(proba: np.ndarray, temperature: float) -> np.ndarray:
     array of the same shape and type
     """
     return softmax(_logs(proba) / temperature, axis=-1).astype(proba.dtype, copy=False)
-
-
-def fit_temperature(logits: np.ndarray, codes: np.ndarray) -> float:
-    """Return the temperature, within 0.05 … 20, that makes the labels most probable.
-
-    Parameters
-    ----------
-    logits : float64 array of shape (n, C)
-        Or logarithms of probabilities.
-    codes : int array of shape (n,)
-        Columns of the labels.
-    """
-    right = logits[np.arange(len(codes)), codes]
-
-    def nll(log_beta: float) -> float:
-        beta = np.exp(log_beta)
-        return float(np.mean(logsumexp(beta * logits, axis=1) - beta * right))
-
-    # Convex in 1/T, so that there is one minimum.
-    low, high = -np.log(_RANGE[1]), -np.log(_RANGE[0])
-    return float(
-        np.exp(
-            -minimize_scalar(
-                nll, bounds=(low, high), method="bounded", options={"xatol": 1e-8}
-            ).x
-        )
-    )
 
 
 def _logs(proba: np.ndarray) -> np.ndarray:

@@ -108,7 +108,7 @@ class TunedClassifier(Wrapper):
         Fixes the split, the trials and every training; each ``random_state`` that is
         None in the estimator is set. With the same ``n_jobs`` the same trials come
         again.
-    verbose : int, default=1
+    verbose : int, default=0
         1 shows a progress bar over the trials, though not in worker processes.
 
     Attributes
@@ -185,7 +185,7 @@ class TunedClassifier(Wrapper):
         scoring: Any = None,
         n_jobs: int | None = None,
         random_state: Any = None,
-        verbose: int = 1,
+        verbose: int = 0,
     ):
         self.estimator = estimator
         self.space = space

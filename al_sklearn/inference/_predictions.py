@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.random import RandomState, as_seed
-from al_sklearn.inference._adapter import fitted_adapter
+from al_sklearn.inference._adapter import adapter_of, fitted_adapter
 from al_sklearn.inference._checks import check_proba
 from al_sklearn.inference._masks import FeatureMasks
 from al_sklearn.inference._sharing import of_rows, once, one_seed
@@ -182,4 +182,8 @@ def predict_loss(classifier: Any, X: Any) -> np.ndarray:
     CapabilityError
         When the estimator has no ``predict_loss`` method.
     """
-    return of_rows("predict_loss", fitted_adapter(classifier), X)
+    adapter = adapter_of(classifier)
+    if adapter.gives("predict_loss"):
+        # What it can never give is said before what it lacks today.
+        adapter.check_fitted()
+    return of_rows("predict_loss", adapter, X)

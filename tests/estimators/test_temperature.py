@@ -24,11 +24,11 @@ from al_sklearn import ActiveLearner
 from al_sklearn.estimators import DeepEnsemble, ImageClassifier
 from al_sklearn.estimators._temperature import (
     TemperatureScaling,
-    fit_temperature,
     scale_proba,
 )
 from al_sklearn.inference import embed, gradient_factors, sample_proba
 from al_sklearn.inference import predict_proba as ask
+from al_sklearn.strategies.measures import fit_temperature
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from torch import nn
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.files import replacing
-from al_sklearn.estimators.networks._parts import evaluating
+from al_sklearn.inference.modules import evaluating
 
 _INPUTS = ("uint8", "float32")
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from al_sklearn.estimators.networks._fit import replace_part
-from al_sklearn.estimators.networks._parts import evaluating
+from al_sklearn.inference.modules import evaluating, last_linear
 
 OPTIONS = ("dropout", "freeze", "resize")
 
@@ -29,28 +29,16 @@ def find_head(net: nn.Module, image_shape: tuple[int, int, int]) -> str:
     ValueError
         When no linear layer runs.
     """
-    names: dict[nn.Module, str] = {
-        part: name for name, part in net.named_modules() if isinstance(part, nn.Linear)
-    }
-    ran: list[nn.Module] = []
-    handles = [
-        part.register_forward_pre_hook(lambda part, _: ran.append(part))
-        for part in names
-    ]
     device = next((weight.device for weight in net.parameters()), None)
-    try:
-        with evaluating(net):
-            net(torch.zeros(1, *image_shape, device=device))
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not ran:
+    blank = torch.zeros(1, *image_shape, device=device)
+    with evaluating(net):
+        head = last_linear(net, lambda: net(blank))
+    if head is None:
         raise ValueError(
             "module__dropout and module__freeze work on the nn.Linear that runs last, "
-            "and this network runs none; "
-            "build them into the network itself."
+            "and this network runs none; build them into the network itself."
         )
-    return names[ran[-1]]
+    return head
 
 
 def _head_dropouts(net: nn.Module, head: str) -> list[nn.Dropout]:

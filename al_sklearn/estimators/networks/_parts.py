@@ -1,15 +1,9 @@
-"""What the networks have in common.
-
-Their last layers, their first weights, and a look at them in evaluation.
-"""
+"""What the networks have in common: their last layers and their first weights."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import torch
 from torch import nn
 
 
@@ -39,19 +33,3 @@ def he_init(net: nn.Module) -> None:
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
-
-
-@contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """Put the network into evaluation mode, and every part back as it was.
-
-    Gradients are off meanwhile.
-    """
-    modes = [(part, part.training) for part in net.modules()]
-    net.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in modes:
-            part.training = training

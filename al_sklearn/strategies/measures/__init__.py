@@ -57,6 +57,7 @@ from al_sklearn.strategies.measures._samples import (
 from al_sklearn.strategies.measures._temperature import (
     at_temperature,
     calibrated_temperature,
+    fit_temperature,
 )
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "entropy",
     "entropy_pt",
     "epig",
+    "fit_temperature",
     "flip_distance",
     "flipped",
     "get_measure",

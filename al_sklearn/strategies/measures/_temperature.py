@@ -7,6 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+
+# Below what float32 softmax can tell from 0; a forest's exact zeros must not make one
+# mistake infinitely bad.
+_LEAST_PROBABILITY = 1e-6
+# A handful of labels, all predicted right, would drive the temperature to 0 and every
+# probability to 0 or 1.
+_RANGE = (0.05, 20.0)
 
 
 def at_temperature(proba: Any, temperature: float) -> NDArray[np.float64]:
@@ -36,11 +44,6 @@ def at_temperature(proba: Any, temperature: float) -> NDArray[np.float64]:
     return logits
 
 
-# Below what float32 softmax can tell from 0; a forest's exact zeros must not make one
-# mistake infinitely bad.
-_LEAST_PROBABILITY = 1e-6
-
-
 def calibrated_temperature(proba: Any, y: Any) -> float:
     """Temperature at which the probabilities explain held-out labels best.
 
@@ -62,13 +65,44 @@ def calibrated_temperature(proba: Any, y: Any) -> float:
     known = np.flatnonzero(y >= 0)
     if len(known) == 0:
         return 1.0
-    proba, y = np.asarray(proba)[known], y[known]
+    proba = np.asarray(proba, dtype=np.float64)[known]
+    return fit_temperature(np.log(np.maximum(proba, _LEAST_PROBABILITY)), y[known])
 
-    def loss(log_temperature: float) -> float:
-        likelihood = at_temperature(proba, float(np.exp(log_temperature)))[
-            np.arange(len(y)), y
-        ]
-        return float(-np.log(np.maximum(likelihood, 1e-300)).mean())
 
-    bounds = (np.log(0.05), np.log(20.0))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+def fit_temperature(logits: NDArray[np.float64], y: NDArray[np.integer]) -> float:
+    """Temperature that makes labels most probable under softmax(logits / T).
+
+    Parameters
+    ----------
+    logits : float64 array of shape (n, C)
+        Or logarithms of probabilities.
+    y : int array of shape (n,)
+        Column of the label of each row.
+
+    Returns
+    -------
+    temperature : float
+        From 0.05 to 20.
+
+    References
+    ----------
+    Guo, Pleiss, Sun, Weinberger. On Calibration of Modern Neural Networks. ICML 2017.
+
+    Examples
+    --------
+    >>> logits = np.log([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1]])
+    >>> round(fit_temperature(logits, np.array([0, 0, 1])), 3)  # too sure
+    3.17
+    """
+    right = logits[np.arange(len(y)), y]
+
+    def loss(log_beta: float) -> float:
+        beta = np.exp(log_beta)
+        return float(np.mean(logsumexp(beta * logits, axis=1) - beta * right))
+
+    # Convex in 1/T, so that there is one minimum.
+    bounds = (-np.log(_RANGE[1]), -np.log(_RANGE[0]))
+    best = minimize_scalar(
+        loss, bounds=bounds, method="bounded", options={"xatol": 1e-8}
+    )
+    return float(np.exp(-best.x))
