@@ -19,6 +19,7 @@ def as_features(X: Any) -> Any:
         When X is not numbers.
     """
     if sp.issparse(X):
+        # The kind whose rows are taken by position.
         return X.tocsr()
     array = np.asarray(X.detach().cpu() if hasattr(X, "detach") else X)
     if array.dtype.kind not in "fiub":
@@ -45,6 +46,7 @@ def mean_over_pool(
         reduce_func=lambda distances, _start: of_distance(distances).mean(axis=1),
         metric=metric,
         n_jobs=n_jobs,
+        # MiB: a block of distances stays in the cache, and is nothing beside a pool.
         working_memory=16,
     )
     return np.concatenate(list(chunks))

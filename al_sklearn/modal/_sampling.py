@@ -80,6 +80,7 @@ def sampling(
     def query(
         classifier: Any,
         X: Any,
+        # By position, as in modAL; what it does not have comes by name.
         n_instances: int = 1,
         random_tie_break: bool = False,
         *,
@@ -114,6 +115,8 @@ def best(
     smallest: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions and values of the best utilities."""
+    # Ties by position unless asked otherwise, of votes too: code written for modAL
+    # chooses what it chose there.
     if random_tie_break:
         return (shuffled_argmin if smallest else shuffled_argmax)(
             utilities, n_instances, random_state
@@ -130,6 +133,7 @@ def cold_start(value: float) -> Callable[[Measure], Measure]:
             try:
                 return measure(classifier, X, **options)
             except NotFittedError:
+                # This error alone: whatever else goes wrong is the user's to see.
                 return np.full(n_rows(X), value)
 
         return measured

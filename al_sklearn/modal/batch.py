@@ -44,11 +44,9 @@ def select_cold_start_instance(
     row : kind of X
         With its first axis.
     """
-    position = int(
-        np.argmin(
-            mean_over_pool(as_features(X), metric, lambda distances: distances, n_jobs)
-        )
-    )
+    features = as_features(X)
+    means = mean_over_pool(features, metric, lambda distances: distances, n_jobs)
+    position = int(np.argmin(means))
     return position, take_rows(X, [position])
 
 
@@ -85,6 +83,7 @@ def select_instance(
     mask = np.asarray(mask, dtype=bool)
     nearest = _distance_to(as_features(X_pool), as_features(X_training), metric, n_jobs)
     position = _next(nearest, np.asarray(X_uncertainty), mask, n_rows(X_training))
+    # The caller keeps the mask that was given, as in modAL.
     mask = mask.copy()
     mask[position] = False
     return position, take_rows(X_pool, [position]), mask
@@ -141,24 +140,25 @@ def ranked_batch(
     )
     pool = as_features(transform(unlabeled))
     uncertainty = np.asarray(uncertainty_scores)
+    # The default of 20 may be more than a small pool has left.
     n_instances = check_n_instances(min(n_instances, pool.shape[0]), pool.shape[0])
     mask = np.ones(pool.shape[0], dtype=bool)
     ranking: list[int] = []
     if classifier.X_training is None:
+        # Nothing to be far from yet: the batch begins in the middle of the pool.
         ranking.append(select_cold_start_instance(pool, metric, n_jobs)[0])
         mask[ranking[0]] = False
         nearest, n_labelled = _distance_to(pool, pool[ranking], metric, n_jobs), 1
     else:
         labelled = as_features(transform(classifier.X_training))
-        nearest, n_labelled = (
-            _distance_to(pool, labelled, metric, n_jobs),
-            labelled.shape[0],
-        )
+        nearest = _distance_to(pool, labelled, metric, n_jobs)
+        n_labelled = labelled.shape[0]
     while len(ranking) < n_instances:
         position = _next(nearest, uncertainty, mask, n_labelled)
         ranking.append(position)
         mask[position] = False
         n_labelled += 1
+        # Only the row just ranked can be nearer than what was there before.
         nearest = np.minimum(
             nearest, _distance_to(pool, pool[[position]], metric, n_jobs)
         )
@@ -207,6 +207,7 @@ def _distance_to(
 ) -> np.ndarray:
     """Distance of every row of the pool to the nearest of ``others``."""
     if n_jobs is None or n_jobs == 1:
+        # In chunks; the whole matrix is made only where jobs were asked for.
         return pairwise_distances_argmin_min(pool, others, metric=metric)[1]
     return pairwise_distances(pool, others, metric=metric, n_jobs=n_jobs).min(axis=1)
 
@@ -215,6 +216,7 @@ def _next(
     nearest: np.ndarray, uncertainty: np.ndarray, mask: np.ndarray, n_labelled: int
 ) -> int:
     left = np.flatnonzero(mask)
+    # The less is labelled, the more distance counts (Cardoso et al., equation 4).
     alpha = len(left) / (len(left) + n_labelled)
     scores = alpha * (1 - 1 / (1 + nearest[left])) + (1 - alpha) * uncertainty[left]
     return int(left[np.argmax(scores)])

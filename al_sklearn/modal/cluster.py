@@ -24,9 +24,8 @@ class _Tree:
     leaf_of_pool: np.ndarray  # (n,)
     n_pool: np.ndarray  # rows of the pool in each node
     lower: np.ndarray  # share of the majority label in each node, at least
-    error: (
-        np.ndarray
-    )  # error of giving all its rows that label; 1 while that is not justified
+    # Error of giving all its rows that label; 1 while that is not justified.
+    error: np.ndarray
 
     @property
     def n_leaves(self) -> int:
@@ -39,11 +38,12 @@ class _Tree:
         """
         score = self.error.copy()
         split = np.zeros(len(score), dtype=bool)
+        # Children stand before their parents: one pass from the leaves up.
         for i, pair in enumerate(self.children):
             node, weights = self.n_leaves + i, self.n_pool[pair]
-            below = (
-                (weights * score[pair]).sum() / weights.sum() if weights.sum() else 1.0
-            )
+            # Nodes of labelled rows alone weigh nothing, and are never split for.
+            total = weights.sum()
+            below = (weights * score[pair]).sum() / total if total else 1.0
             if below < score[node]:
                 score[node], split[node] = below, True
         chosen, open_nodes = [], [len(score) - 1]
@@ -181,25 +181,18 @@ class HierarchicalClustering:
         return errors
 
     def _grow(self, classifier: Any, X: Any, rng: np.random.Generator) -> _Tree:
-        transform = (
-            classifier.transform_without_estimating
-            if getattr(classifier, "on_transformed", False)
-            else None
-        )
-        pool = _dense(X if transform is None else transform(X))
+        def features(rows: Any) -> np.ndarray:
+            if getattr(classifier, "on_transformed", False):
+                rows = classifier.transform_without_estimating(rows)
+            return _dense(rows)
+
         X_training = getattr(classifier, "X_training", None)
         labels = np.empty(0, dtype=np.int64)
-        rows = pool
+        rows = features(X)
         if X_training is not None:
-            rows = np.concatenate(
-                [
-                    _dense(X_training if transform is None else transform(X_training)),
-                    pool,
-                ]
-            )
-            labels = np.unique(np.asarray(classifier.y_training), return_inverse=True)[
-                1
-            ]
+            rows = np.concatenate([features(X_training), rows])
+            y = np.asarray(classifier.y_training)
+            labels = np.unique(y, return_inverse=True)[1]
         leaves = np.arange(len(rows))
         centres = rows
         if len(rows) > self.max_leaves:
@@ -211,19 +204,14 @@ class HierarchicalClustering:
             centres = means.cluster_centers_[used]
         children = np.empty((0, 2), dtype=np.int64)
         if len(centres) > 1:
-            children = (
-                AgglomerativeClustering(1, compute_full_tree=True)
-                .fit(centres)
-                .children_
-            )
+            tree = AgglomerativeClustering(1, compute_full_tree=True)
+            children = tree.fit(centres).children_
         n_labelled = len(labels)
-        n_pool = _up(
-            np.bincount(leaves[n_labelled:], minlength=len(centres)).astype(float),
-            children,
-        )
+        n_pool = np.bincount(leaves[n_labelled:], minlength=len(centres))
         counts = np.zeros((len(centres), max(labels.max(initial=-1) + 1, 1)))
         np.add.at(counts, (leaves[:n_labelled], labels), 1)
         lower, error = self._bounds(_up(counts, children))
+        n_pool = _up(n_pool.astype(float), children)
         return _Tree(children, leaves[n_labelled:], n_pool, lower, error)
 
     def _bounds(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -232,12 +220,12 @@ class HierarchicalClustering:
         The error is 1 where taking it is not admissible.
         """
         n = counts.sum(axis=1, keepdims=True)
-        share = counts / np.maximum(n, 1)
-        width = 1 / np.maximum(n, 1) + np.sqrt(share * (1 - share) / np.maximum(n, 1))
-        low, high = (
-            np.where(n > 0, np.maximum(share - width, 0), 0),
-            np.where(n > 0, np.minimum(share + width, 1), 1),
-        )
+        # Of a node without labels all is possible: its width is 1.
+        at_least_one = np.maximum(n, 1)
+        share = counts / at_least_one
+        # Section 4 of the paper: normal, and 1 / n for what few labels hide.
+        width = 1 / at_least_one + np.sqrt(share * (1 - share) / at_least_one)
+        low, high = np.maximum(share - width, 0), np.minimum(share + width, 1)
         rows = np.arange(len(counts))
         majority = share.argmax(axis=1)
         others = high.copy()

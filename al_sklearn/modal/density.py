@@ -10,6 +10,7 @@ from modAL.density import cosine_similarity, euclidean_similarity, similarize_di
 
 from al_sklearn.modal._features import as_features, mean_over_pool
 
+# modAL's own similarities work as they are; its density makes an n x n matrix.
 __all__ = [
     "cosine_similarity",
     "euclidean_similarity",

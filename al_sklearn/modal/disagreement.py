@@ -11,6 +11,7 @@ from al_sklearn.learners.disagreement import max_std_sampling
 from al_sklearn.modal._sampling import cold_start, sampling
 from al_sklearn.strategies import measures
 
+# The functions of learners raise where nothing is fitted; modAL's give 0 to all rows.
 __all__ = [
     "KL_max_disagreement",
     "consensus_entropy",

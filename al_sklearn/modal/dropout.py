@@ -21,10 +21,12 @@ from al_sklearn._core.random import (
     as_seed,
     preserve_global_rng,
 )
+from al_sklearn.inference.modules import evaluating
 from al_sklearn.modal._sampling import best
 from al_sklearn.rows import iter_chunks
 from al_sklearn.strategies import measures
 
+# The names and the order of arguments are modAL's; what it computed wrongly is right.
 __all__ = [
     "default_logits_adaptor",
     "entropy_sum",
@@ -104,10 +106,11 @@ def get_predictions(
     ):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
-    net = getattr(classifier, "estimator", classifier)
+    net = inference.unwrap(classifier)
     seed = as_seed(random_state)
     with _only(getattr(net, "module_", None), dropout_layer_indexes):
         if logits_adaptor is default_logits_adaptor:
+            # One seed: the masks are those of the sample, whatever chunk they meet.
             chunks = iter_chunks(X, sample_per_forward_pass)
             parts = [
                 inference.sample_proba(net, rows, num_predictions, seed)
@@ -129,24 +132,20 @@ def _adapted(
 ) -> list[np.ndarray]:
     nonlinearity = net._get_predict_nonlinearity()
     predictions = []
-    modes = [(part, part.training) for part in net.module_.modules()]
-    with preserve_global_rng(seed), torch.no_grad():
-        try:
-            net.module_.eval()
-            set_dropout_mode(net.module_, (), train_mode=True)
-            for _ in range(num_predictions):
-                parts = []
-                for _, rows in iter_chunks(X, chunk_rows):
-                    logits = logits_adaptor(net.infer(rows), rows)
-                    missing = logits.isnan()
-                    proba = nonlinearity(logits.masked_fill(missing, -torch.inf))
-                    parts.append(
-                        proba.masked_fill(missing, torch.nan).float().cpu().numpy()
-                    )
-                predictions.append(np.concatenate(parts))
-        finally:
-            for part, training in modes:
-                part.training = training
+    with preserve_global_rng(seed), evaluating(net.module_):
+        # The adaptor may need the rows: torch draws the masks, batch by batch.
+        set_dropout_mode(net.module_, (), train_mode=True)
+        for _ in range(num_predictions):
+            parts = []
+            for _, rows in iter_chunks(X, chunk_rows):
+                logits = logits_adaptor(net.infer(rows), rows)
+                # A class that a row does not have: no share in the softmax, and NaN
+                # again in the answer.
+                missing = logits.isnan()
+                proba = nonlinearity(logits.masked_fill(missing, -torch.inf))
+                proba = proba.masked_fill(missing, torch.nan)
+                parts.append(proba.float().cpu().numpy())
+            predictions.append(np.concatenate(parts))
     return predictions
 
 
@@ -157,15 +156,15 @@ def _only(module: Any, indexes: Sequence[int]) -> Iterator[None]:
         yield
         return
     chosen = _dropout_modules(module, indexes)
-    others = [
-        (part, part.p) for part in _dropout_modules(module, ()) if part not in chosen
-    ]
+    others = set(_dropout_modules(module, ())).difference(chosen)
+    rates = [(part, part.p) for part in others]
     try:
-        for part, _ in others:
+        for part in others:
+            # Not by its mode: inference switches every module of a rate above 0 on.
             part.p = 0.0
         yield
     finally:
-        for part, rate in others:
+        for part, rate in rates:
             part.p = rate
 
 
@@ -173,11 +172,12 @@ def _dropout_modules(
     module: torch.nn.Module, indexes: Sequence[int]
 ) -> list[_DropoutNd]:
     parts = list(module.modules())
-    chosen = []
-    for part in parts if len(indexes) == 0 else [parts[index] for index in indexes]:
-        if isinstance(part, _DropoutNd):
-            chosen.append(part)
-        elif len(indexes):
+    if len(indexes) == 0:
+        return [part for part in parts if isinstance(part, _DropoutNd)]
+    chosen = [parts[index] for index in indexes]
+    for part in chosen:
+        if not isinstance(part, _DropoutNd):
+            # modAL's error for it.
             raise KeyError(
                 "A passed index is not that of a dropout module but of "
                 f"{type(part).__name__}."
@@ -253,6 +253,8 @@ def _variation_ratio(samples: np.ndarray) -> np.ndarray:
 
 def _mean_std(samples: np.ndarray) -> np.ndarray:
     """Mean over the classes of the standard deviation over the samples."""
+    # Over the classes that a row has; in float64, as differences of equal masks are
+    # tiny.
     n_classes = (~np.isnan(samples[0])).sum(axis=-1)
     std = np.nan_to_num(samples.astype(np.float64).std(axis=0), nan=0.0).sum(axis=-1)
     return (std / np.maximum(n_classes, 1)).reshape(samples.shape[1], -1).mean(axis=1)
@@ -305,6 +307,7 @@ def _strategy(
         *,
         random_state: RandomState = None,
     ) -> tuple[np.ndarray, np.ndarray]:
+        # One stream: masks first, then ties.
         rng = as_generator(random_state)
         samples = get_predictions(
             classifier,
@@ -317,6 +320,7 @@ def _strategy(
         )
         return best(utility(np.stack(samples)), n_instances, random_tie_break, rng)
 
+    # Found by this name when it is unpickled.
     query.__name__ = query.__qualname__ = name
     query.__doc__ = _DOC.format(summary=summary)
     return query

@@ -27,14 +27,13 @@ def _binary_minimum(classifier: Any, X: Any) -> np.ndarray:
     # A learner and a bare OneVsRestClassifier both have an `estimator`: only fitted
     # ones have `estimators_`.
     fitted = estimator if hasattr(estimator, "estimators_") else classifier
-    decisions = np.stack(
-        [svm.decision_function(X) for svm in fitted.estimators_], axis=1
-    )
-    return np.abs(decisions).min(axis=1)
+    decisions = [svm.decision_function(X) for svm in fitted.estimators_]
+    return np.abs(decisions).min(axis=0)
 
 
 def SVM_binary_minimum(
     classifier: Any,
+    # modAL's name of it, here alone.
     X_pool: Any,
     n_instances: int = 1,
     random_tie_break: bool = False,
@@ -89,6 +88,7 @@ def _mean_max_loss(classifier: Any, X: Any) -> np.ndarray:
     See Li et al. 2004.
     """
     signs = _signs(classifier, X)
+    # One row a label: that label right, all others wrong.
     right = 2 * np.eye(signs.shape[1]) - 1
     return np.maximum(1 - signs @ right, 0).mean(axis=1)
 
@@ -104,9 +104,9 @@ def _avg_confidence(classifier: Any, X: Any) -> np.ndarray:
 
 
 def _scores(classifier: Any, X: Any) -> np.ndarray:
-    return np.asarray(classifier.predict_proba(X)) * (
-        np.asarray(classifier.predict(X)) - 0.5
-    )
+    # modAL's scale: half of the sign.
+    signs = np.asarray(classifier.predict(X)) - 0.5
+    return np.asarray(classifier.predict_proba(X)) * signs
 
 
 def _max_score(classifier: Any, X: Any) -> np.ndarray:

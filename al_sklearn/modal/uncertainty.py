@@ -19,6 +19,8 @@ __all__ = [
 ]
 
 
+# What modAL gives while nothing is fitted: the most that least confidence can be, and
+# 0 for the others, so that ties decide.
 @cold_start(1.0)
 def classifier_uncertainty(
     classifier: Any, X: Any, **predict_proba_kwargs: Any
@@ -64,6 +66,7 @@ def classifier_margin(
         0 for a classifier that knows one class only.
     """
     proba = np.asarray(classifier.predict_proba(X, **predict_proba_kwargs))
+    # One class leaves no second: nothing is known, as with equal probabilities.
     return np.zeros(len(proba)) if proba.shape[1] == 1 else 1 - measures.margin(proba)
 
 

@@ -54,7 +54,9 @@ def data_vstack(blocks: Sequence[Any]) -> Any:
     ValueError
         When the rows differ in shape.
     """
-    joined = _known_kind(blocks[0])
+    joined = blocks[0]
+    # A single block is of a known kind as well, or n_rows says that it is not.
+    n_rows(joined)
     for block in blocks[1:]:
         joined = concat_rows(joined, block)
     return joined
@@ -103,13 +105,13 @@ def add_row(X: Any, row: Any) -> Any:
     rows
         Of the kind of X.
     """
-    if isinstance(X, pd.DataFrame):
-        return concat_rows(
-            X, row.to_frame().T.astype(X.dtypes) if isinstance(row, pd.Series) else row
-        )
+    if isinstance(X, pd.DataFrame) and isinstance(row, pd.Series):
+        # A Series has one dtype for all columns: each gets its own back.
+        return concat_rows(X, row.to_frame().T.astype(X.dtypes))
     if isinstance(X, np.ndarray) or _is_tensor(X):
         return concat_rows(X, row.reshape(1, *X.shape[1:]))
     if isinstance(X, list):
+        # A list of one row like the others is that row with its first axis.
         one = isinstance(row, list) and len(row) == 1 and isinstance(row[0], type(X[0]))
         return [*X, *(row if one else [row])]
     return concat_rows(X, row)
@@ -130,11 +132,10 @@ def retrieve_rows(X: Any, I: Any) -> Any:  # noqa: E741 - modAL's name
         For a single integer one row without the first axis: ``X[I]``, a Series of a
         DataFrame; a matrix of one row if sparse.
     """
-    return (
-        take_row(X, int(I))
-        if np.ndim(I) == 0 and not isinstance(I, slice)
-        else take_rows(X, I)
-    )
+    # numpy takes a slice for a scalar.
+    if np.ndim(I) == 0 and not isinstance(I, slice):
+        return take_row(X, int(I))
+    return take_rows(X, I)
 
 
 def drop_rows(X: Any, I: Any) -> Any:  # noqa: E741 - modAL's name
@@ -151,6 +152,7 @@ def drop_rows(X: Any, I: Any) -> Any:  # noqa: E741 - modAL's name
     rows
         Of the kind of X.
     """
+    # By position for frames too: modAL drops by label, which may stand twice.
     return take_rows(X, np.delete(np.arange(n_rows(X)), I))
 
 
@@ -191,8 +193,3 @@ def data_shape(X: Any) -> tuple[int, ...]:
 
 def _is_tensor(X: Any) -> bool:
     return hasattr(X, "detach")
-
-
-def _known_kind(X: Any) -> Any:
-    n_rows(X)
-    return X

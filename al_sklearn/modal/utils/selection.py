@@ -120,14 +120,14 @@ def weighted_random(
     """
     weights = np.asarray(weights, dtype=np.float64)
     n_instances = check_n_instances(n_instances, len(weights))
+    # NaN is not at least 0 either. Rows of weight 0 are never drawn.
     if not (weights >= 0).all() or np.count_nonzero(weights) < n_instances:
         raise ValueError(
             f"weights must not be negative, and at least {n_instances} of them above 0."
         )
+    shares = weights / weights.sum()
     rng = as_generator(random_state)
-    return rng.choice(
-        len(weights), size=n_instances, replace=False, p=weights / weights.sum()
-    )
+    return rng.choice(len(weights), size=n_instances, replace=False, p=shares)
 
 
 def _smallest(
@@ -136,6 +136,7 @@ def _smallest(
     random_tie_break: bool,
     random_state: RandomState,
 ) -> Chosen:
+    # In float64: the smallest of unsigned integers would turn largest by the sign.
     negative = -np.asarray(values, dtype=np.float64)
     indices, scores = top_k(
         negative,
