@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_sklearn import ImageClassifier, StrategyComparison
-from al_sklearn.datasets import Hdf5Rows, load_dataset
+from al_sklearn.datasets import Hdf5Rows, load_dataset, read_index_sets
 from al_sklearn.pool import n_rows, take_rows, view_rows
 from al_sklearn.rows._numpy_files import read_numpy
 from tests.datasets.files import sum_of_two
@@ -184,6 +184,9 @@ def test_damaged_files_are_named(tmp_path, digits):
         ValueError, match=r"X\.npy holds Python objects, which only pickle can read"
     ):
         load_dataset("npy", tmp_path)
+    np.savez(tmp_path / "lists.npz", i=np.array([[1], [2, 3]], dtype=object))
+    with pytest.raises(ValueError, match=r"lists\.npz holds Python objects"):
+        read_index_sets(tmp_path / "lists.npz")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="is no Zarr group"):
         load_dataset("zarr", tmp_path / "empty")
