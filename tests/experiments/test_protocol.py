@@ -97,6 +97,14 @@ def test_a_strategy_chooses_the_initial_set_from_what_a_pipeline_sees(flat):
     with pytest.raises(ValueError, match="Unknown strategy 'typiclus'"):
         run(LOGISTIC, X, y, initial="typiclus")
 
+    def broken(classifier, X, n_instances=1):
+        raise TypeError("my own")
+
+    # Nobody else's error is renamed: what was going on is said beside it.
+    with pytest.raises(TypeError, match=r"^my own") as error:
+        run(LOGISTIC, X, y, initial=broken)
+    assert "it chooses without labels and without a model." in error.value.__notes__[0]
+
 
 def test_budgets_are_counts_or_shares_and_end_exactly(flat):
     X, y = flat

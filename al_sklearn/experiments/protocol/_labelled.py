@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from al_sklearn._core.random import preserve_global_rng, seeded_clone
+from al_sklearn.exceptions import CapabilityError
 from al_sklearn.experiments.hard_pools import HardPool
 from al_sklearn.experiments.protocol import _data
 from al_sklearn.experiments.protocol._splits import INITIAL, initial_set
@@ -112,14 +114,8 @@ def _cold_start(
     with preserve_global_rng(streams.integer("initial", "order")):
         if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
             steps = seeded_clone(estimator[:-1], streams.integer("initial", "weights"))
-            try:
+            with _said_of(name, "the steps of the pipeline before the last fit"):
                 rows = steps.fit_transform(take_rows(X, free))
-            except (TypeError, ValueError) as error:
-                raise ValueError(
-                    f"initial={name!r} cannot choose an initial set: the steps of the "
-                    "pipeline before the last must be "
-                    f"fitted without labels ({error})"
-                ) from error
         else:
             rows = (
                 view_rows(X, free)
@@ -127,14 +123,27 @@ def _cold_start(
                 else without_labels(take_rows(X, free))
             )
         try:
-            answer = strategy(None, rows, n_instances=n_initial, **options)
-        except (TypeError, ValueError) as error:
+            with _said_of(name, "it chooses"):
+                answer = strategy(None, rows, n_instances=n_initial, **options)
+        except CapabilityError as error:
             raise ValueError(
                 f"initial={name!r} cannot choose an initial set: it must be a "
-                "strategy that needs no labels and no "
-                "model, such as 'typiclust', 'probcover' or 'kmeans_sampling' "
-                f"({error})"
+                "strategy that needs no labels and no model, such as 'typiclust', "
+                f"'probcover' or 'kmeans_sampling' ({error})"
             ) from error
     chosen, _ = split_answer(answer, len(free))
     check_choice(name, chosen, n_initial)
     return free[chosen]
+
+
+@contextmanager
+def _said_of(name: str, who: str) -> Iterator[None]:
+    """Say beside an error, which stays what it is, that there were no labels yet."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(
+            f"initial={name!r} cannot choose an initial set: {who} without labels and "
+            "without a model."
+        )
+        raise
