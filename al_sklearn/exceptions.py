@@ -10,6 +10,7 @@ __all__ = [
     "AlSklearnError",
     "CapabilityError",
     "ExperimentFileError",
+    "ParameterError",
     "StoreError",
     "StoreExistsError",
     "StoreLockedError",
@@ -71,6 +72,37 @@ class CapabilityError(AlSklearnError, TypeError):
     def __str__(self) -> str:
         text = super().__str__()
         return text if self.strategy is None else f"strategy {self.strategy!r}: {text}"
+
+
+class ParameterError(AlSklearnError, ValueError):
+    """A parameter has a value that cannot be, as only the data or a training show.
+
+    Also a :class:`ValueError`. Experiment files and the command line find the key, the
+    line or the flag by it.
+
+    Parameters
+    ----------
+    message : str
+        What was given and what is allowed.
+    *parameters : str
+        The parameters it is about, the one that is to blame first.
+
+    Attributes
+    ----------
+    parameters : tuple of str
+        As given.
+
+    Examples
+    --------
+    >>> from al_sklearn.exceptions import ParameterError
+    >>> error = ParameterError("n_initial=200 is more than 100 images.", "n_initial")
+    >>> error.parameters
+    ('n_initial',)
+    """
+
+    def __init__(self, message: str, *parameters: str):
+        super().__init__(message)
+        self.parameters = parameters
 
 
 class StoreError(AlSklearnError, ValueError):

@@ -158,7 +158,7 @@ def test_compare_on_a_folder_of_photos(tmp_path):
         (["--set", "n_seed=3"], "Did you mean 'n_seeds'?"),
         (
             ["--strategy", "coreset: {metric: cosin}"],
-            "coreset.metric is wrong: Unknown metric 'cosin'",
+            "coreset.metric must be euclidean or cosine or manhattan, got 'cosin'",
         ),
         (["--strategy", "[a"], "--strategy, line 1: "),
         (["--class-weight", "blanced"], "compare, --class-weight: "),

@@ -17,10 +17,6 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import numpy as np
-from joblib import parallel_config
-from joblib._parallel_backends import SequentialBackend
-from joblib.parallel import get_active_backend
-from sklearn.base import clone
 
 RandomState: TypeAlias = (
     int
@@ -108,6 +104,11 @@ def take_turn() -> Iterator[None]:
 
 
 def _one_after_the_other() -> Any:
+    # Imported here: pools and data sets draw, too, and open without them.
+    from joblib import parallel_config
+    from joblib._parallel_backends import SequentialBackend
+    from joblib.parallel import get_active_backend
+
     backend, _ = get_active_backend()
     # Threads are what is active where the caller chose them, and in every worker of
     # joblib's, whose own calls nest as threads.
@@ -229,5 +230,7 @@ def seeded_clone(estimator: Any, seed: int, only_open: bool = False) -> Any:
     A seed that the user gave is replaced, as scikit-learn's ensembles do: repetitions
     must differ. With ``only_open`` it stays.
     """
+    from sklearn.base import clone
+
     copy = clone(estimator)
     return copy.set_params(**seeds_for(copy, seed, only_open))

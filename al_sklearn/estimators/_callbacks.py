@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn.estimators._loader import AugmentedLoader
+from al_sklearn.exceptions import ParameterError
 
 
 def _cosine(step: float, steps: float) -> float:
@@ -425,10 +426,11 @@ def check_training(net: Any) -> None:
                 f"{net.patience!r}."
             )
         if net.monitor == "auto" and not net.train_split:
-            raise ValueError(
+            raise ParameterError(
                 "patience needs a validation set: give train_split=ValidSplit(0.2, "
-                "stratified=True) or "
-                "predefined_split(…); or monitor='train_loss'."
+                "stratified=True) or predefined_split(…); or monitor='train_loss'.",
+                "train_split",
+                "patience",
             )
 
 

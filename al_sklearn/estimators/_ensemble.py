@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from al_sklearn import inference
 from al_sklearn._core.random import as_generator, as_seed
+from al_sklearn._core.threads import threads_per_job
 from al_sklearn.estimators._fitting import fit_seeded
 from al_sklearn.estimators._reach import Wrapper, unshared
 
@@ -230,7 +231,7 @@ class DeepEnsemble(Members):
             self.n_members
         )
         n_jobs = min(effective_n_jobs(self.n_jobs), int(self.n_members))
-        threads = max(1, cpu_count() // n_jobs) if n_jobs > 1 else None
+        threads = threads_per_job(n_jobs) if n_jobs > 1 else None
         fitted = Parallel(n_jobs=n_jobs, return_as="generator")(
             delayed(fit_seeded)(
                 clone(self.estimator),

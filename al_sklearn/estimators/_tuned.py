@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import cpu_count, effective_n_jobs
+from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.metrics import get_scorer
 from sklearn.utils.metaestimators import available_if
@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import as_seed, take_turn
+from al_sklearn._core.threads import threads_per_job
 from al_sklearn.estimators import _tuning_search as tuning
 from al_sklearn.estimators._fitting import fit_seeded
 from al_sklearn.estimators._image_classifier import _in_worker
@@ -359,7 +360,7 @@ class TunedClassifier(Wrapper):
             scorer=get_scorer("accuracy" if self.scoring is None else self.scoring),
             seed=int(seeds[2]),
             pruned=self.pruner is not None,
-            threads=max(1, cpu_count() // n_jobs) if n_jobs > 1 else None,
+            threads=threads_per_job(n_jobs) if n_jobs > 1 else None,
         )
         with tuning.quiet():
             self._keep(

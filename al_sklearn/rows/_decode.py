@@ -15,16 +15,14 @@ What is decided here, for every file:
 
 from __future__ import annotations
 
-import os
 import struct
-import sys
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from al_sklearn._core.thread_pools import thread_pool
+from al_sklearn._core.threads import present_threads, thread_pool
 
 Size = int | tuple[int, int] | None
 
@@ -171,24 +169,13 @@ def decode_all(
         interpreter. As many as torch computes with by default, so that worker processes
         do not fight over the cores.
     """
-    n_threads = n_threads or _cores()
+    n_threads = n_threads or present_threads()
     if n_threads == 1 or len(paths) < 2:
         return [decode(path, image_size, mode) for path in paths]
     return list(
         thread_pool("decode", n_threads).map(
             lambda path: decode(path, image_size, mode), paths
         )
-    )
-
-
-def _cores() -> int:
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        return int(torch.get_num_threads())
-    return (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
     )
 
 

@@ -18,7 +18,7 @@ from skorch.dataset import ValidSplit
 from skorch.helper import SliceDataset
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-from al_sklearn._core import thread_pools as _thread_pools
+from al_sklearn._core import threads as _threads
 from al_sklearn.estimators import ImageClassifier, ImageLoader
 from al_sklearn.estimators._data import ImageDataset
 from al_sklearn.pool import RowView, view_rows
@@ -486,7 +486,7 @@ def test_threads_decode_the_same(photo, tmp_path):
         photo.crop((i, i, 300 + i, 200 + i)).save(paths[-1])
     one, four = (decode_all(paths, (30, 40), n_threads=n) for n in (1, 4))
     np.testing.assert_array_equal(np.stack(one), np.stack(four))
-    assert ("decode", 4) in _thread_pools._pools
+    assert ("decode", 4) in _threads._pools
 
 
 @pytest.fixture

@@ -1,6 +1,10 @@
 """Networks for :class:`~al_sklearn.estimators.ImageClassifier`, by name."""
 
-from al_sklearn.estimators.networks._build import build_network
+from al_sklearn.estimators.networks._build import (
+    build_network,
+    network_names,
+    network_options,
+)
 from al_sklearn.estimators.networks._export import export_classifier
 from al_sklearn.estimators.networks._layout import memory_format
 from al_sklearn.estimators.networks._pretrained import (
@@ -35,6 +39,8 @@ __all__ = [
     "efficientnet_lite0",
     "export_classifier",
     "memory_format",
+    "network_names",
+    "network_options",
     "register_network",
     "resnet18",
     "resnet20",

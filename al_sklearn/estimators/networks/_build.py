@@ -124,6 +124,40 @@ def _build(
     return factory(**_with_inferred(factory, params, image_shape, n_classes))
 
 
+def network_names() -> list[str]:
+    """Return the names of all networks that need no library of their own.
+
+    Examples
+    --------
+    >>> "resnet20" in network_names() and "squeezenet1_1" in network_names()
+    True
+    """
+    return [*NETWORKS, *torchvision_names()]
+
+
+def network_options(module: Any) -> list[str] | None:
+    """Return what may follow ``module__`` for a network, None where anything may.
+
+    Parameters
+    ----------
+    module : str, class or callable
+        As :class:`~al_sklearn.estimators.ImageClassifier` takes it.
+
+    Examples
+    --------
+    >>> network_options("vgg16")
+    ['in_channels', 'n_classes', 'weights', 'dropout', 'freeze', 'resize']
+    """
+    factory = NETWORKS.get(module) if isinstance(module, str) else module
+    if not callable(factory) or isinstance(factory, nn.Module):
+        # Of other libraries, or made already.
+        return None
+    parameters = inspect.signature(factory).parameters
+    if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        return None
+    return list(dict.fromkeys([*parameters, *OPTIONS]))
+
+
 def _takes(module: Any, option: str) -> bool:
     """Whether what ``module`` stands for has a parameter named ``option``."""
     if isinstance(module, str):

@@ -1,24 +1,88 @@
-"""Experiments as YAML files: read, checked, and turned into comparisons.
+"""Experiments as YAML files: described by models, read, checked, made into comparisons.
 
-They are checked key by key.
+The names below are imported when they are first used: the models alone, of which the
+command line's flags are made, need neither torch nor scikit-learn.
 """
 
-from al_sklearn.experiments.configuration._file import ExperimentFile, read_experiment
-from al_sklearn.experiments.configuration._problems import Key, Where
-from al_sklearn.experiments.configuration._runs import (
-    read_record,
-    run_experiment,
-    run_plugin,
-)
-from al_sklearn.experiments.configuration._yaml import read_yaml
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from al_sklearn._core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from al_sklearn.experiments.configuration._file import (
+        ExperimentFile,
+        Run,
+        read_experiment,
+    )
+    from al_sklearn.experiments.configuration._models import (
+        Comparison,
+        Data,
+        Experiment,
+        Net,
+        Section,
+        fields_of,
+        is_switch,
+        is_text,
+        words_of,
+    )
+    from al_sklearn.experiments.configuration._plugins import run_plugin
+    from al_sklearn.experiments.configuration._problems import Key, Where
+    from al_sklearn.experiments.configuration._runs import (
+        Outcome,
+        Record,
+        read_record,
+        run_experiment,
+    )
+    from al_sklearn.experiments.configuration._yaml import Document, read_yaml
+
+_HOMES = {
+    "Comparison": "_models",
+    "Data": "_models",
+    "Document": "_yaml",
+    "Experiment": "_models",
+    "ExperimentFile": "_file",
+    "Key": "_problems",
+    "Net": "_models",
+    "Outcome": "_runs",
+    "Record": "_runs",
+    "Run": "_file",
+    "Section": "_models",
+    "Where": "_problems",
+    "fields_of": "_models",
+    "is_switch": "_models",
+    "is_text": "_models",
+    "read_experiment": "_file",
+    "read_record": "_runs",
+    "read_yaml": "_yaml",
+    "run_experiment": "_runs",
+    "run_plugin": "_plugins",
+    "words_of": "_models",
+}
 
 __all__ = [
+    "Comparison",
+    "Data",
+    "Document",
+    "Experiment",
     "ExperimentFile",
     "Key",
+    "Net",
+    "Outcome",
+    "Record",
+    "Run",
+    "Section",
     "Where",
+    "fields_of",
+    "is_switch",
+    "is_text",
     "read_experiment",
     "read_record",
     "read_yaml",
     "run_experiment",
     "run_plugin",
+    "words_of",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

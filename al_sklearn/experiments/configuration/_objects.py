@@ -4,76 +4,47 @@ These are estimators, strategies, criteria and rules.
 
 An object is its name, or its name with its options: ``StandardScaler``,
 ``LogisticRegression: {C: 0.1}``. One value that is no mapping is the first option:
-``Budget: 200``. A list of estimators is a pipeline.
+``Budget: 200``. A list of estimators is a pipeline. Whatever is wrong is raised as one
+:class:`Problem`, with the key of each option.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
-import re
-import warnings
 from collections.abc import Callable, Collection, Mapping
-from functools import cache, partial
-from types import ModuleType
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final
 
-import numpy as np
 from sklearn.base import BaseEstimator, is_regressor
 
-from al_sklearn.experiments.configuration._net_options import check_net_options
+from al_sklearn.experiments.configuration._models import Net, check
+from al_sklearn.experiments.configuration._names import (
+    Kind,
+    find,
+    find_import,
+    is_object,
+)
+from al_sklearn.experiments.configuration._options import (
+    check_constraints,
+    check_name,
+    check_parts,
+    check_value,
+    is_net,
+    parameters_of,
+)
 from al_sklearn.experiments.configuration._problems import (
     Key,
     Problem,
+    did_you_mean,
+    each,
+    raise_all,
     shown,
     unknown_key,
 )
-from al_sklearn.strategies import get_strategy
+from al_sklearn.strategies import catalogue, get_strategy
 
-# Where a name without a dot is looked for, in this order.
-_MODULES: Final = (
-    "al_sklearn.estimators",
-    "al_sklearn.loop.stopping",
-    "al_sklearn.loop.labelling_rate",
-    "al_sklearn.experiments.hard_pools",
-    "al_sklearn.experiments.tracking",
-    *(
-        f"sklearn.{name}"
-        for name in (
-            "linear_model",
-            "preprocessing",
-            "ensemble",
-            "svm",
-            "neighbors",
-            "naive_bayes",
-            "tree",
-            "discriminant_analysis",
-            "neural_network",
-            "gaussian_process",
-            "decomposition",
-            "feature_selection",
-            "random_projection",
-            "kernel_approximation",
-            "calibration",
-            "dummy",
-            "multiclass",
-        )
-    ),
-    "skorch.dataset",
-    "skorch.callbacks",
-)
-
-
-class _Kind(NamedTuple):
-    """Where the objects of a key come from, and what they are."""
-
-    module: str
-    base: str
-    called: str
-
-
-_CRITERION: Final = _Kind(
+_CRITERION: Final = Kind(
     "al_sklearn.loop.stopping", "StoppingCriterion", "a stopping criterion"
 )
 # What may stand under some keys; anything else there is an estimator, or an option of
@@ -81,46 +52,30 @@ _CRITERION: Final = _Kind(
 KINDS: Final = {
     "stopping": _CRITERION,
     "criteria": _CRITERION,
-    "n_instances": _Kind(
+    "n_instances": Kind(
         "al_sklearn.loop.labelling_rate", "LabellingRate", "a labelling rate"
     ),
-    "pool": _Kind("al_sklearn.experiments.hard_pools", "PoolTransform", "a hard pool"),
-    "callbacks": _Kind("al_sklearn.experiments.tracking", "Callback", "a callback"),
+    "pool": Kind("al_sklearn.experiments.hard_pools", "PoolTransform", "a hard pool"),
+    "callbacks": Kind("al_sklearn.experiments.tracking", "Callback", "a callback"),
 }
 # Under these keys a plain word or list stands for an object; elsewhere it is text, or a
 # list of values.
 _OBJECT_KEYS: Final = frozenset(
-    {
-        "estimator",
-        "stopping",
-        "criteria",
-        "labelling_rate",
-        "train_split",
-        "pool",
-        "callbacks",
-    }
+    {*KINDS, "estimator", "labelling_rate", "train_split"} - {"n_instances"}
 )
-# Parts of networks' training, no classifiers.
-_HELPERS: Final = frozenset({"ImageDataset", "ImageLoader"})
 _LISTS: Final = frozenset({"criteria", "pool", "callbacks"})
-_COMPOSERS: Final = frozenset(
-    {
-        "mix",
-        "two_stage",
-        "subsample",
-        "weighted",
-        "stochastic",
-        "without_near_duplicates",
-    }
+_COMPOSERS: Final = (
+    "mix",
+    "stochastic",
+    "subsample",
+    "two_stage",
+    "weighted",
+    "without_near_duplicates",
 )
+# Of a strategy's options those that hold strategies.
+_INNER: Final = frozenset({"strategy", "prefilter", "select"})
+# The loop gives these.
 _RESERVED: Final = frozenset({"random_state", "random_tie_break"})
-_PLAIN: Final[dict[str, tuple[type, ...]]] = {
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "bool": (bool,),
-    "None": (type(None),),
-}
 
 
 def build_estimator(spec: Any, key: Key) -> Any:
@@ -129,13 +84,14 @@ def build_estimator(spec: Any, key: Key) -> Any:
     Raises
     ------
     Problem
-        At the key that is wrong.
+        At the keys that are wrong.
     """
     estimator = _build(spec, key)
-    steps = getattr(estimator, "_validate_steps", None)
-    if steps is not None:
+    # A pipeline looks at its steps when it is fitted, which is late.
+    check_steps = getattr(estimator, "_validate_steps", None)
+    if check_steps is not None:
         try:
-            steps()
+            check_steps()
         except TypeError as error:
             raise Problem(
                 key, "must be a list of transformers that ends with a classifier."
@@ -158,16 +114,18 @@ def build_kind(spec: Any, key: Key) -> Any:
     Raises
     ------
     Problem
-        At the key that is wrong.
+        At the keys that are wrong.
     """
     kind = KINDS[str(key[-1])]
     if key[-1] in _LISTS and isinstance(spec, list):
-        return [_of_kind(part, kind, (*key, i)) for i, part in enumerate(spec)]
+        return each(
+            partial(_of_kind, part, kind, (*key, i)) for i, part in enumerate(spec)
+        )
     thing = _of_kind(spec, kind, key)
     return [thing] if key[-1] == "callbacks" else thing
 
 
-def _of_kind(spec: Any, kind: _Kind, key: Key) -> Any:
+def _of_kind(spec: Any, kind: Kind, key: Key) -> Any:
     if isinstance(spec, list):
         raise Problem(
             key,
@@ -175,21 +133,15 @@ def _of_kind(spec: Any, kind: _Kind, key: Key) -> Any:
             "AllOf.",
         )
     name, _ = _name_and_options(spec, key, kind.called)
-    factory, base = (
-        _find(name, key, kind),
-        getattr(importlib.import_module(kind.module), kind.base),
-    )
+    factory = find(name, key, kind)
     # A function that makes one is known by what it makes.
-    thing = (
-        None
-        if isinstance(factory, type) and not issubclass(factory, base)
-        else _build(spec, key, kind)
-    )
-    if not isinstance(thing, base):
+    is_other = isinstance(factory, type) and not issubclass(factory, kind.type)
+    thing = None if is_other else _build(spec, key, kind)
+    if not isinstance(thing, kind.type):
         raise Problem(
             key,
             f"must be {kind.called}, got {shown(spec)}. Allowed: "
-            f"{', '.join(_names_of(kind))}.",
+            f"{', '.join(kind.names())}.",
         )
     return thing
 
@@ -199,20 +151,12 @@ def build_initial(spec: Any, key: Key, words: Collection[str]) -> Any:
 
     This is for where ``spec`` is none of the words for drawing them.
     """
-    if isinstance(spec, str) and (
-        close := difflib.get_close_matches(spec, words, n=1, cutoff=0.75)
-    ):
+    hint = did_you_mean(spec, words, cutoff=0.75) if isinstance(spec, str) else ""
+    if hint:
         raise Problem(
-            key,
-            f"must be {', '.join(words)} or a strategy, got {spec!r}. Did you mean "
-            f"{close[0]!r}?",
+            key, f"must be {', '.join(words)} or a strategy, got {spec!r}.{hint}"
         )
     return build_strategy(spec, key)
-
-
-def build_option(spec: Any, key: Key) -> Any:
-    """Make an option's value: plain values stay, objects are made."""
-    return _value(spec, key)
 
 
 def build_strategies(spec: Any, key: Key) -> list[Any] | dict[str, Any]:
@@ -221,22 +165,24 @@ def build_strategies(spec: Any, key: Key) -> list[Any] | dict[str, Any]:
     Raises
     ------
     Problem
-        At the key that is wrong.
+        At the keys that are wrong.
     """
-    if isinstance(spec, Mapping) and spec:
-        for name in spec:
-            if not str(name).strip():
-                raise Problem((*key, name), "must be a name.")
-        return {
-            str(name): build_strategy(part, (*key, name)) for name, part in spec.items()
-        }
-    if isinstance(spec, list) and spec:
-        return [build_strategy(part, (*key, i)) for i, part in enumerate(spec)]
-    raise Problem(
-        key,
-        "must be a list of strategies, or a mapping of names to them; got "
-        f"{shown(spec)}.",
+    if not isinstance(spec, list | Mapping) or not spec:
+        raise Problem(
+            key,
+            "must be a list of strategies, or a mapping of names to them; got "
+            f"{shown(spec)}.",
+        )
+    named = isinstance(spec, Mapping)
+    parts: list[tuple[Any, Any]] = list(
+        spec.items() if isinstance(spec, Mapping) else enumerate(spec)
     )
+    nameless = [name for name, _ in parts if not str(name).strip()]
+    raise_all([Problem((*key, name), "must be a name.") for name in nameless])
+    built = each(partial(build_strategy, part, (*key, name)) for name, part in parts)
+    if not named:
+        return built
+    return {str(name): one for (name, _), one in zip(parts, built, strict=True)}
 
 
 def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
@@ -245,194 +191,180 @@ def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
     Raises
     ------
     Problem
-        At the key that is wrong.
+        At the keys that are wrong.
     """
     name, options = _name_and_options(spec, key, "a strategy")
     inner = key if isinstance(spec, str) else (*key, name)
-    if name in _COMPOSERS:
-        return _compose(name, options, inner)
-    strategy = _import(name, key) if "." in name else None
-    if strategy is not None and not callable(strategy):
-        raise Problem(
-            key,
-            f"must be a strategy, {name} is {shown(strategy)}, which cannot be called.",
-        )
-    if strategy is None:
-        try:
-            strategy = get_strategy(name)
-        except ValueError as error:
-            close = difflib.get_close_matches(name, _COMPOSERS, n=1, cutoff=0.8)
-            hint = (
-                f" Did you mean {close[0]!r}?"
-                if close and "Did you mean" not in str(error)
-                else ""
-            )
-            raise Problem(
-                key,
-                f"is wrong: {error}{hint} Compositions: "
-                f"{', '.join(sorted(_COMPOSERS))}.",
-            ) from error
+    if name == "mix":
+        return _mix(options, inner)
+    strategy = _find_strategy(name, key)
+    parameters = inspect.signature(strategy).parameters
+    is_composer = name in _COMPOSERS
+    if is_composer and not isinstance(options, Mapping):
+        options = {} if options is None else {next(iter(parameters)): options}
     if options is None:
         return strategy
     if not isinstance(options, Mapping):
         raise Problem(
             inner, f"must be a mapping of the strategy's options, got {shown(options)}."
         )
-    parameters = inspect.signature(strategy).parameters
-    allowed = {
-        option: parameter
+    allowed = [
+        option
         for option, parameter in parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-        and option not in _RESERVED
-        and not option.startswith(("X_", "y_"))
-    }
-    built: dict[str, Any] = {}
-    for option, value in options.items():
+        if is_composer
+        or (
+            parameter.kind is parameter.KEYWORD_ONLY
+            and option not in _RESERVED
+            # Data come from the loop.
+            and not option.startswith(("X_", "y_"))
+        )
+    ]
+    holds = _INNER if is_composer else frozenset()
+
+    def built(option: Any, value: Any) -> Any:
         where = (*inner, option)
         if option not in allowed:
             raise unknown_key(where, allowed)
+        if option in holds:
+            return build_strategy(value, where)
         if option == "strategies":
-            built[option] = list(build_strategies(value, where))
-            continue
-        built[option] = _checked(
-            _value(value, where), allowed[option].annotation, where
+            return list(build_strategies(value, where))
+        value = build_option(value, where)
+        check_value(strategy, option, value, where)
+        return value
+
+    values = each(partial(built, *one) for one in options.items())
+    keywords = dict(zip(options, values, strict=True))
+    if is_composer:
+        raise_all(_missing(parameters, keywords, inner))
+        return _call(strategy, keywords, inner)
+    return partial(strategy, **keywords)
+
+
+def _find_strategy(name: str, key: Key) -> Callable[..., Any]:
+    if name in _COMPOSERS:
+        composer = getattr(importlib.import_module("al_sklearn.strategies"), name)
+        return composer
+    if "." in name:
+        strategy = find_import(name, key)
+        if callable(strategy):
+            return strategy
+        raise Problem(
+            key,
+            f"must be a strategy, {name} is {shown(strategy)}, which cannot be called.",
         )
-    if "." not in name:
-        _rehearse(partial(strategy, **built), built, inner)
-    return partial(strategy, **built)
-
-
-def _rehearse(
-    strategy: Callable[..., Any], options: Mapping[str, Any], key: Key
-) -> None:
-    """Let a strategy meet its options that are words, on a handful of rows.
-
-    Else it would after the first training.
-
-    A forest gives most of what strategies ask for; whatever else goes wrong here says
-    nothing of the experiment.
-    """
-    words = {
-        option: value for option, value in options.items() if isinstance(value, str)
-    }
-    if not words:
-        return
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            strategy(
-                _pupil(), np.random.default_rng(0).random((12, 4)), 2, random_state=0
-            )
-    except ValueError as error:
-        for option, value in words.items():
-            if repr(value) in str(error):
-                raise Problem((*key, option), f"is wrong: {error}") from error
-    except (TypeError, AttributeError, LookupError, ImportError, RuntimeError):
-        # It wants a network, or images.
-        return
+        return get_strategy(name)
+    except ValueError:
+        infos = catalogue()
+        known = [one for info in infos for one in (info.name, *info.aliases)]
+        hint = did_you_mean(name, [*known, *_COMPOSERS])
+        raise Problem(
+            key,
+            f"is wrong: Unknown strategy {name!r}.{hint} Available: "
+            f"{', '.join(sorted(known))}. Compositions: {', '.join(_COMPOSERS)}.",
+        ) from None
 
 
-@cache
-def _pupil() -> Any:
-    from sklearn.ensemble import RandomForestClassifier
+def _mix(options: Any, key: Key) -> Callable[..., Any]:
+    from al_sklearn.strategies import mix
 
-    from al_sklearn.learners import ActiveLearner
-
-    X, y = np.random.default_rng(1).random((6, 4)), np.arange(6) % 2
-    forest = RandomForestClassifier(n_estimators=3, random_state=0).fit(X, y)
-    return ActiveLearner(forest, X_training=X, y_training=y)
-
-
-def _compose(name: str, options: Any, key: Key) -> Callable[..., Any]:
-    compose = getattr(importlib.import_module("al_sklearn.strategies"), name)
-    if name == "mix":
-        pairs = list(options.items()) if isinstance(options, Mapping) else options
-        if not isinstance(pairs, list) or not pairs:
-            raise Problem(
-                key,
-                "must be a list of pairs [share, strategy], as [[0.5, margin], [0.5, "
-                "random_sampling]].",
-            )
-        parts = []
-        for i, pair in enumerate(pairs):
-            where = (*key, i)
-            if (
-                not isinstance(pair, list | tuple)
-                or len(pair) != 2
-                or not isinstance(pair[0], int | float)
-            ):
-                raise Problem(
-                    where, f"must be a pair [share, strategy], got {shown(pair)}."
-                )
-            parts.append((pair[0], build_strategy(pair[1], (*where, 1))))
-        return _call(compose, parts, {}, key)
-    parameters = inspect.signature(compose).parameters
-    if not isinstance(options, Mapping):
-        options = {} if options is None else {next(iter(parameters)): options}
-    built = {}
-    for option, value in options.items():
-        where = (*key, option)
-        if option not in parameters:
-            raise unknown_key(where, parameters)
-        takes_strategy = option in {"strategy", "prefilter", "select"}
-        built[option] = (
-            build_strategy(value, where) if takes_strategy else _value(value, where)
+    pairs = list(options.items()) if isinstance(options, Mapping) else options
+    if not isinstance(pairs, list) or not pairs:
+        raise Problem(
+            key,
+            "must be a list of pairs [share, strategy], as [[0.5, margin], [0.5, "
+            "random_sampling]].",
         )
-    return _call(compose, [], built, key)
+
+    def part(i: int, pair: Any) -> tuple[float, Callable[..., Any]]:
+        is_pair = isinstance(pair, list | tuple) and len(pair) == 2
+        if not is_pair or not isinstance(pair[0], int | float):
+            raise Problem(
+                (*key, i), f"must be a pair [share, strategy], got {shown(pair)}."
+            )
+        return pair[0], build_strategy(pair[1], (*key, i, 1))
+
+    parts = each(partial(part, *one) for one in enumerate(pairs))
+    return _call(partial(mix, *parts), {}, key)
 
 
-def _build(spec: Any, key: Key, kind: _Kind | None = None) -> Any:
+def _build(spec: Any, key: Key, kind: Kind | None = None) -> Any:
     if isinstance(spec, list):
         from sklearn.pipeline import make_pipeline
 
         if not spec:
             raise Problem(key, "is an empty list; a pipeline needs steps.")
-        return make_pipeline(*[_build(part, (*key, i)) for i, part in enumerate(spec)])
+        steps = each(partial(_build, one, (*key, i)) for i, one in enumerate(spec))
+        return make_pipeline(*steps)
     name, options = _name_and_options(spec, key, "an object")
     inner = key if isinstance(spec, str) else (*key, name)
-    factory = _find(name, key, kind)
-    parameters = {
-        option: parameter
-        for option, parameter in inspect.signature(factory).parameters.items()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    }
+    factory = find(name, key, kind)
+    parameters = parameters_of(factory)
     if options is not None and not isinstance(options, Mapping):
         if not parameters:
             raise Problem(inner, f"takes no options, got {shown(options)}.")
         options = {next(iter(parameters)): options}
+    options = {str(option): value for option, value in (options or {}).items()}
+    problems = check(Net, options, inner) if is_net(factory) else []
+    wrong = {problem.key[-1] for problem in problems}
     built = {}
-    for option, value in (options or {}).items():
+    for option, value in options.items():
         where = (*inner, option)
-        _check_option(factory, str(option), parameters, where)
-        if option == "module" and isinstance(value, str):
-            value = _network(value, where)
-        if option == "optimizer" and isinstance(value, str):
-            value = {"import": value if "." in value else f"torch.optim.{value}"}
-        built[str(option)] = _value(value, where)
-    if hasattr(factory, "initialize_module"):
-        check_net_options(built, _inherited(factory)["optimizer"].default, inner)
-    thing = _call(factory, [], built, inner)
-    _check_parameters(thing, inner)
+        if option in wrong:
+            continue
+        try:
+            check_name(factory, option, where)
+            built[option] = _option_of(factory, option, value, where)
+        except Problem as problem:
+            problems.append(problem)
+    problems += _missing(parameters, options, inner)
+    if is_net(factory):
+        # What is wrong already says nothing of what its own options may be.
+        problems += check_parts(factory, built, inner, {*options} - {*built})
+    raise_all(problems)
+    thing = _call(factory, built, inner)
+    if hasattr(factory, "_parameter_constraints"):
+        raise_all(check_constraints(thing, inner))
     return thing
 
 
-def _value(spec: Any, key: Key) -> Any:
+def _option_of(factory: Any, option: str, value: Any, key: Key) -> Any:
+    if is_net(factory):
+        if option == "module" and isinstance(value, str) and ":" not in value:
+            # The class or function itself; a name is looked up at fit.
+            return find_import(value, key) if "." in value else value
+        if option == "optimizer" and isinstance(value, str):
+            return find_import(value if "." in value else f"torch.optim.{value}", key)
+        return build_option(value, key)
+    value = build_option(value, key)
+    # Constraints say more than annotations.
+    if not hasattr(factory, "_parameter_constraints"):
+        check_value(factory, option, value, key)
+    return value
+
+
+def build_option(spec: Any, key: Key) -> Any:
+    """Make an option's value: plain values stay, objects are made."""
     last = key[-1] if key else ""
-    if last in _OBJECT_KEYS and (
-        isinstance(spec, list | Mapping) or (isinstance(spec, str) and _is_object(spec))
-    ):
+    of_objects = last in _OBJECT_KEYS
+    if of_objects and (isinstance(spec, list | Mapping) or is_object(spec)):
         kind = KINDS[last] if last == "criteria" else None
-        if last in _LISTS and isinstance(spec, list):
-            return [_build(part, (*key, i), kind) for i, part in enumerate(spec)]
-        return _build(spec, key)
+        if last not in _LISTS or not isinstance(spec, list):
+            return _build(spec, key)
+        return each(
+            partial(_build, part, (*key, i), kind) for i, part in enumerate(spec)
+        )
     if isinstance(spec, list):
-        return [_value(part, (*key, i)) for i, part in enumerate(spec)]
+        return each(
+            partial(build_option, part, (*key, i)) for i, part in enumerate(spec)
+        )
     if not isinstance(spec, Mapping):
         return spec
     if len(spec) == 1:
         [(name, options)] = spec.items()
         if name == "import":
-            return _import(str(options), key)
+            return find_import(str(options), key)
         if name == "range":
             if not isinstance(options, list) or len(options) not in (2, 3):
                 raise Problem(
@@ -440,9 +372,12 @@ def _value(spec: Any, key: Key) -> Any:
                     f"must be [low, high] or [low, high, log], got {shown(options)}.",
                 )
             return tuple(options)
-        if isinstance(name, str) and _is_object(name):
+        if is_object(name):
             return _build(spec, key)
-    return {name: _value(part, (*key, name)) for name, part in spec.items()}
+    parts = each(
+        partial(build_option, part, (*key, name)) for name, part in spec.items()
+    )
+    return dict(zip(spec, parts, strict=True))
 
 
 def _name_and_options(spec: Any, key: Key, what: str) -> tuple[str, Any]:
@@ -458,236 +393,22 @@ def _name_and_options(spec: Any, key: Key, what: str) -> tuple[str, Any]:
     )
 
 
-def _is_object(name: str) -> bool:
-    return re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+", name) is not None or (
-        name[:1].isupper() and name in _names()
-    )
-
-
-def _find(name: str, key: Key, kind: _Kind | None = None) -> Any:
-    if "." in name:
-        thing = _import(name, key)
-        if not callable(thing):
-            raise Problem(key, f"must be a class, {name} is {shown(thing)}.")
-        return thing
-    module = _names().get(name)
-    if module is None:
-        known = (
-            _names_of(kind)
-            if kind is not None
-            else [n for n in _names() if n not in _HELPERS]
-        )
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        more = "; any other by its import path."
-        if kind is None:
-            known = sorted(
-                n
-                for n, where in _names().items()
-                if where == _MODULES[0] and n not in _HELPERS
-            )
-            more = (
-                "; scikit-learn's classes by name; any other by its import path, as "
-                "sklearn.linear_model.LogisticRegression."
-            )
-        raise Problem(
-            key,
-            f"names {name!r}, which does not exist.{hint} Allowed: "
-            f"{', '.join(known)}{more}",
-        )
-    return getattr(importlib.import_module(module), name)
-
-
-def _names_of(kind: _Kind) -> list[str]:
-    """Names of the classes that may stand under a key."""
-    module = importlib.import_module(kind.module)
-    base = getattr(module, kind.base)
-    found = [getattr(module, name) for name in _classes(module)]
-    # Those that others are made of are no use by themselves.
-    return sorted(
-        one.__name__
-        for one in found
-        if issubclass(one, base) and not _is_base(one, found)
-    )
-
-
-def _is_base(one: type, others: list[type]) -> bool:
-    return any(issubclass(other, one) and other is not one for other in others)
-
-
-@cache
-def _names() -> dict[str, str]:
-    names: dict[str, str] = {}
-    for path in _MODULES:
-        module = importlib.import_module(path)
-        for name in _classes(module):
-            names.setdefault(name, path)
-    return names
-
-
-def _classes(module: ModuleType) -> list[str]:
-    public = getattr(module, "__all__", None) or [
-        name for name in vars(module) if not name.startswith("_")
-    ]
-    return [name for name in public if inspect.isclass(getattr(module, name, None))]
-
-
-def _import(path: str, key: Key) -> Any:
-    parts = path.split(".")
-    for n in range(len(parts) - 1, 0, -1):
-        module = ".".join(parts[:n])
-        try:
-            thing: Any = importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            # Only where the path itself is wrong, not where something inside is
-            # missing.
-            if error.name is not None and (
-                module == error.name or module.startswith(f"{error.name}.")
-            ):
-                continue
-            raise Problem(
-                key, f"asks for {path}, which needs {error.name}; it is not installed."
-            ) from error
-        for i, part in enumerate(parts[n:]):
-            if not hasattr(thing, part):
-                close = difflib.get_close_matches(part, dir(thing), n=1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
-                raise Problem(
-                    key,
-                    f"asks for {path}, but {'.'.join(parts[: n + i])} has no "
-                    f"{part!r}.{hint}",
-                )
-            thing = getattr(thing, part)
-        return thing
-    raise Problem(
-        key,
-        f"asks for {path}, but there is no module {parts[0]!r}; it must be an import "
-        "path.",
-    )
-
-
-def _check_option(
-    factory: Any, option: str, parameters: Mapping[str, Any], key: Key
-) -> None:
-    inherited = _inherited(factory) if hasattr(factory, "initialize_module") else {}
-    known = {*parameters, *inherited}
-    # skorch's prefixes reach the parts: module__dropout, optimizer__weight_decay,
-    # iterator_train__min_batches.
-    prefix, double, _ = option.partition("__")
-    passes_on = any(
-        p.kind is inspect.Parameter.VAR_KEYWORD
-        for p in inspect.signature(factory).parameters.values()
-    )
-    if option not in known and not (double and prefix in known and passes_on):
-        raise unknown_key(key, known)
-
-
-def _inherited(factory: Any) -> dict[str, Any]:
-    """Parameters that a subclass of a skorch net passes on as keywords."""
-    found: dict[str, Any] = {}
-    # What a class itself says of a parameter comes last, and stays.
-    for base in reversed(inspect.getmro(factory)):
-        if "__init__" in vars(base) and hasattr(base, "initialize_module"):
-            named = inspect.signature(base).parameters.values()
-            variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-            found |= {
-                p.name: p for p in named if p.kind not in variadic and p.name != "self"
-            }
-    return found
-
-
-def _network(name: str, key: Key) -> Any:
-    from al_sklearn.estimators.networks import NETWORKS, torchvision_names
-
-    if ":" in name:
-        return name
-    if "." in name:
-        return _import(name, key)
-    known = [*NETWORKS, *torchvision_names()]
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise Problem(
-            key,
-            f"must be a network, got {name!r}.{hint} Allowed: {', '.join(known)}, "
-            "timm:….",
-        )
-    return name
-
-
-def _call(factory: Any, args: list[Any], options: dict[str, Any], key: Key) -> Any:
-    parameters = list(inspect.signature(factory).parameters.values())[len(args) :]
-    single = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+def _missing(
+    parameters: Mapping[str, inspect.Parameter], given: Collection[str], key: Key
+) -> list[Problem]:
     missing = [
-        p.name
-        for p in parameters
-        if p.kind in single and p.default is p.empty and p.name not in options
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty and name not in given
     ]
-    if missing:
-        raise Problem(key, f"needs {' and '.join(missing)}.")
+    return [Problem(key, f"needs {' and '.join(missing)}.")] if missing else []
+
+
+def _call(factory: Any, options: Mapping[str, Any], key: Key) -> Any:
+    """Make it, with what its own constructor still says of its options."""
     try:
-        return factory(*args, **options)
+        return factory(**options)
     except (TypeError, ValueError) as error:
-        option = next(
-            (
-                name
-                for name in options
-                if re.search(rf"\b{re.escape(name)}\b", str(error))
-            ),
-            None,
-        )
-        raise Problem(
-            key if option is None else (*key, option), f"is wrong: {error}"
-        ) from error
-
-
-def _check_parameters(thing: Any, key: Key) -> None:
-    """Let an estimator check its own parameters before anything runs.
-
-    This is for estimators of scikit-learn's kind.
-    """
-    if hasattr(type(thing), "_parameter_constraints"):
-        check_constraints(thing, key)
-
-
-def check_constraints(thing: Any, key: Key) -> None:
-    """Turn what scikit-learn's validation says into a problem at a key.
-
-    The key is the parameter's.
-    """
-    try:
-        thing._validate_params()
-    except ValueError as error:
-        found = re.match(r"The '(\w+)' parameter of \w+ (.*)", str(error), re.DOTALL)
-        if found is None:
-            raise Problem(key, f"is wrong: {error}") from error
-        raise Problem(
-            (*key, found[1]), _in_plain_words(found[2], getattr(thing, found[1], None))
-        ) from error
-
-
-def _in_plain_words(text: str, value: Any) -> str:
-    """Sort the words that are allowed, and name classes by their names.
-
-    The words come in any order.
-    """
-    text = re.sub(r"an instance of '(?:\w+\.)*(\w+)'", r"a \1", text)
-    words = re.search(r"among \{(.*?)\}", text)
-    if words is None:
-        return text
-    allowed = sorted(words[1].split(", "))
-    close = difflib.get_close_matches(repr(value), allowed, n=1)
-    hint = f" Did you mean {close[0]}?" if close else ""
-    return f"{text.replace(words[1], ', '.join(allowed))}{hint}"
-
-
-def _checked(value: Any, annotation: Any, key: Key) -> Any:
-    """Compare a strategy's option with its annotation, where that is of plain types."""
-    kinds = [part.strip() for part in str(annotation).split("|")]
-    if all(kind in _PLAIN for kind in kinds):
-        types = tuple(kind for name in kinds for kind in _PLAIN[name])
-        if not isinstance(value, types) or (
-            isinstance(value, bool) and bool not in types
-        ):
-            raise Problem(key, f"must be {' or '.join(kinds)}, got {shown(value)}.")
-    return value
+        # Of one option there is no doubt which is meant.
+        where = (*key, *options) if len(options) == 1 else key
+        raise Problem(where, f"is wrong: {error}") from error

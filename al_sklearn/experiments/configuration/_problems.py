@@ -5,31 +5,20 @@ from __future__ import annotations
 import difflib
 import json
 import reprlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
+
+from al_sklearn.exceptions import ExperimentFileError
 
 Key = tuple[str | int, ...]
 # Where each key stands: a line, or the flag that has put it in.
 Lines = Mapping[Key, int | str]
+T = TypeVar("T")
 
 # Whoever gave much knows what it was.
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 80, 80
-
-
-class ExperimentFileError(ValueError):
-    """An experiment file says something that cannot be.
-
-    The message names the keys and what is allowed.
-    """
-
-
-class Rule(NamedTuple):
-    """What a plain value must be: a test of it, and the words for it."""
-
-    accepts: Callable[[Any], bool]
-    allowed: str
 
 
 class Where(str):
@@ -40,12 +29,46 @@ class Where(str):
 
 
 class Problem(Exception):
-    """One thing that is wrong at one key."""
+    """What is wrong at one key, or at several.
+
+    Attributes
+    ----------
+    key : tuple
+        The first of the keys.
+    found : list of (key, text)
+        All of them, each with what is wrong.
+    """
 
     def __init__(self, key: Key, text: str):
         super().__init__(text)
         self.key = key
-        self.text = text
+        self.found = [(key, text)]
+
+
+def each(calls: Iterable[Callable[[], T]]) -> list[T]:
+    """Return what every call gives, or raise all problems of all of them together.
+
+    Raises
+    ------
+    Problem
+        With everything that is wrong.
+    """
+    given, problems = [], []
+    for call in calls:
+        try:
+            given.append(call())
+        except Problem as problem:
+            problems.append(problem)
+    raise_all(problems)
+    return given
+
+
+def raise_all(problems: Collection[Problem]) -> None:
+    """Raise several problems as one, if there are any."""
+    if problems:
+        first, *others = problems
+        first.found = [*first.found, *(one for p in others for one in p.found)]
+        raise first
 
 
 class Problems:
@@ -62,6 +85,7 @@ class Problems:
     def __init__(self, name: str, lines: Lines):
         self._name = name
         self._lines = lines
+        # In the order of the findings; the same thing in two runs of a grid is one.
         self._found: dict[str, None] = {}
 
     @contextmanager
@@ -83,16 +107,13 @@ class Problems:
         try:
             yield
         except Problem as problem:
-            self.add(problem.key, problem.text)
+            self.add(problem)
 
-    def add(self, key: Key, text: str) -> None:
-        """Take note of what is wrong at a key.
-
-        The same thing twice (in two runs of a grid) is said once.
-        """
-        self._found[f"{place(self._name, self._lines, key)}: {written(key)}{text}"] = (
-            None
-        )
+    def add(self, problem: Problem) -> None:
+        """Take note of a problem, at the places of its keys."""
+        for key, text in problem.found:
+            where = place(self._name, self._lines, key)
+            self._found[f"{where}: {written(key)}{text}"] = None
 
     def raise_if_any(self) -> None:
         """Raise an :class:`ExperimentFileError` with all that was found."""
@@ -125,27 +146,27 @@ def place(name: str, lines: Lines, key: Key) -> str:
 
 def shown(value: Any) -> str:
     """Show what was given: words of YAML as they are written there, long things cut."""
-    return (
-        json.dumps(value)
-        if value is None or isinstance(value, bool)
-        else _SHORT.repr(value)
-    )
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return _SHORT.repr(value)
 
 
 def written(key: Key) -> str:
     """Write a key as people do: ``strategies[2].coreset.metric`` and a space."""
-    text = ""
-    for part in key:
-        text += (
-            f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-        )
-    return f"{text} " if text else ""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in key]
+    return f"{''.join(parts).removeprefix('.')} " if parts else ""
+
+
+def did_you_mean(given: Any, names: Iterable[Any], cutoff: float = 0.6) -> str:
+    """Return a sentence with the name that comes close, and a space before it."""
+    close = difflib.get_close_matches(
+        str(given), list(map(str, names)), n=1, cutoff=cutoff
+    )
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def unknown_key(key: Key, allowed: Collection[str]) -> Problem:
     """Say that a key does not exist, what comes close, and which do."""
-    close = difflib.get_close_matches(str(key[-1]), list(allowed), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return Problem(
-        key, f"is no key here.{hint} Allowed: {', '.join(sorted(allowed)) or 'none'}."
-    )
+    hint = did_you_mean(key[-1], allowed)
+    known = ", ".join(sorted(allowed)) or "none"
+    return Problem(key, f"is no key here.{hint} Allowed: {known}.")

@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import runpy
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,23 +18,16 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn._core.files import replacing
-from al_sklearn.datasets import (
-    ImageData,
-    has_standin,
-    load_dataset,
-    make_standin,
-)
+from al_sklearn.datasets import ImageData, has_standin, load_dataset, make_standin
+from al_sklearn.exceptions import ParameterError, StoreExistsError
 from al_sklearn.experiments.comparison import ProgressLines, StrategyComparison
-from al_sklearn.experiments.configuration._file import (
-    ExperimentFile,
-    ExperimentFileError,
-    Run,
-)
+from al_sklearn.experiments.configuration._file import ExperimentFile, Run
+from al_sklearn.experiments.configuration._plugins import run_plugin
 from al_sklearn.experiments.configuration._problems import Key, Where
 from al_sklearn.experiments.protocol import known_classes
 from al_sklearn.experiments.report import FACTS, ReportFacts
 from al_sklearn.experiments.store import RunStore
-from al_sklearn.rows import n_rows, take_rows
+from al_sklearn.rows import n_rows, read_splits, take_rows
 
 # Hidden, so that a store may be begun beside it.
 RECORD: Final = ".experiment.json"
@@ -122,6 +113,11 @@ def run_experiment(
             + (f": {run.name}" if run.name else "")
             + (" (quick)" if quick else "")
         )
+        if comparison.splits is not None:
+            # Read once more by the run itself: here an error has the key.
+            with _said_where(small, run, ("comparison", "splits")):
+                splits = Path(comparison.splits)
+                read_splits(splits / "splits.npz" if splits.is_dir() else splits)
         with _said_where(small, run):
             names = _names(
                 data, known_classes(np.asarray(data.y_train), comparison.pool)
@@ -240,7 +236,7 @@ def _begin(
     record["command"] = command
     if path.is_file():
         if not resume and any(output.rglob("round_*.json")):
-            raise FileExistsError(
+            raise StoreExistsError(
                 f"{output} holds a run already: al-sklearn resume {output} goes on "
                 "with it; else name another folder."
             )
@@ -260,7 +256,7 @@ def _begin(
     if output.is_dir() and any(
         part for part in output.iterdir() if not part.name.startswith(".")
     ):
-        raise FileExistsError(
+        raise StoreExistsError(
             f"{output} is not empty, and holds no run of this command; name another "
             "folder."
         )
@@ -306,7 +302,7 @@ def _said_where(
     try:
         yield
     except (ValueError, TypeError, OSError) as error:
-        where = experiment.blame(str(error), run, default)
+        where = experiment.blame(error, run, default)
         if where:
             error.add_note(Where(where))
         raise
@@ -375,8 +371,9 @@ def _limited(
         )
         X, y = take_rows(X, chosen), y[chosen]
         if len(np.unique(y)) < 2:
-            raise ExperimentFileError(
-                f"pool_size must leave two classes to learn; {pool_size} leaves one."
+            raise ParameterError(
+                f"pool_size must leave two classes to learn; {pool_size} leaves one.",
+                "data.pool_size",
             )
     if (
         X_test is not None
@@ -391,29 +388,6 @@ def _limited(
         chosen = chosen[np.isin(y_test[chosen], y)]
         X_test, y_test = take_rows(X_test, chosen), y_test[chosen]
     return ImageData(data.name, X, y, X_test, y_test, data.class_names)
-
-
-def run_plugin(path: str) -> None:
-    """Run the Python file that registers data sets.
-
-    Raises
-    ------
-    ExperimentFileError
-        When it fails; the line is named.
-    """
-    try:
-        runpy.run_path(path)
-    # Whatever somebody's code may raise.
-    except Exception as error:
-        lines = [
-            frame.lineno
-            for frame in traceback.extract_tb(error.__traceback__)
-            if frame.filename == path
-        ]
-        where = f"{path}, line {lines[-1]}" if lines else path
-        raise ExperimentFileError(
-            f"{where}: {type(error).__name__}: {error}"
-        ) from error
 
 
 def _flat(data: ImageData) -> ImageData:
@@ -443,8 +417,8 @@ def _subset(y: np.ndarray, size: int, seed: int, name: str, kind: str) -> np.nda
     from sklearn.model_selection import train_test_split
 
     if size > len(y):
-        raise ExperimentFileError(
-            f"{name} {size} is more than the {len(y)} {kind} images."
+        raise ParameterError(
+            f"{name} {size} is more than the {len(y)} {kind} images.", f"data.{name}"
         )
     if size == len(y):
         return np.arange(len(y))

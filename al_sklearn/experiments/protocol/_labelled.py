@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from al_sklearn._core.random import preserve_global_rng, seeded_clone
-from al_sklearn.exceptions import CapabilityError
+from al_sklearn.exceptions import CapabilityError, ParameterError
 from al_sklearn.experiments.hard_pools import HardPool
 from al_sklearn.experiments.protocol import _data
 from al_sklearn.experiments.protocol._splits import INITIAL, initial_set
@@ -42,9 +42,10 @@ def draw_labelled(
         )
         lost = np.setdiff1d(np.concatenate([validation, initial]), inside)
         if len(lost):
-            raise ValueError(
+            raise ParameterError(
                 f"splits={str(settings.splits)!r} begins with image {lost[0]}, which "
-                "pool= has taken out."
+                "pool= has taken out.",
+                "splits",
             )
         if settings.validation_size is None or len(validation):
             return validation, initial
@@ -70,9 +71,10 @@ def draw_labelled(
         )
     n_initial = _data.check_share(settings.n_initial, len(inside))
     if n_initial > len(free):
-        raise ValueError(
+        raise ParameterError(
             f"n_initial={n_initial} is more than the {len(free)} images there are to "
-            "learn from."
+            "learn from.",
+            "n_initial",
         )
     return validation, _cold_start(
         how, settings.estimator, pool.X, free, n_initial, streams
@@ -85,9 +87,10 @@ def _draw_validation(
     """Draw at random: nobody knows the classes of a pool before they pay for them."""
     n = int(size) if isinstance(size, Integral) else max(1, round(size * n_pool))
     if n >= len(free):
-        raise ValueError(
+        raise ParameterError(
             f"validation_size={size} takes {n} of {len(free)} images and leaves none "
-            "to learn from."
+            "to learn from.",
+            "validation_size",
         )
     return np.sort(streams.generator("validation").permutation(free)[:n])
 
@@ -126,10 +129,11 @@ def _cold_start(
             with _said_of(name, "it chooses"):
                 answer = strategy(None, rows, n_instances=n_initial, **options)
         except CapabilityError as error:
-            raise ValueError(
+            raise ParameterError(
                 f"initial={name!r} cannot choose an initial set: it must be a "
                 "strategy that needs no labels and no model, such as 'typiclust', "
-                f"'probcover' or 'kmeans_sampling' ({error})"
+                f"'probcover' or 'kmeans_sampling' ({error})",
+                "initial",
             ) from error
     chosen, _ = split_answer(answer, len(free))
     check_choice(name, chosen, n_initial)

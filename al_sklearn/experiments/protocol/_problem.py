@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.stratified import hold_out
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.experiments.hard_pools import HardPool, as_transforms, outside_classes
 from al_sklearn.experiments.protocol import _data
 from al_sklearn.experiments.protocol._labelled import draw_labelled
@@ -72,10 +73,11 @@ def make_problem(
         test = given["test"]
         if strange[test].any():
             first = test[strange[test]][0]
-            raise ValueError(
+            raise ParameterError(
                 f"splits={str(settings.splits)!r} tests on image {first}, of class "
                 f"{y[first]!s}, which pool= has "
-                "taken out of the task."
+                "taken out of the task.",
+                "splits",
             )
         train = np.setdiff1d(train, test)
     elif X_test is None:
@@ -114,10 +116,11 @@ def make_problem(
         else _data.check_share(settings.budget, len(pool.train))
     )
     if budget is not None and budget < len(initial) + len(validation):
-        raise ValueError(
+        raise ParameterError(
             f"budget={settings.budget} is {budget} labels; the initial set has "
             f"{len(initial)} and the validation set "
-            f"{len(validation)} already."
+            f"{len(validation)} already.",
+            "budget",
         )
     truth = None if pool.truth is pool.y else pool.truth
     outside = pool.outside if pool.outside.any() else None

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from al_sklearn._core.stratified import allocate, draw
+from al_sklearn.exceptions import ParameterError
 
 INITIAL: Final = ("stratified", "random", "per_class")
 
@@ -34,19 +35,21 @@ def initial_set(
                 counts > 0, np.maximum(1, np.round(n_initial * counts)), 0
             ).astype(np.int64)
         if (quota > counts).any():
-            raise ValueError(
+            raise ParameterError(
                 f"n_initial={n_initial} of each class is more than there are: the "
                 "smallest class has "
-                f"{counts[counts > 0].min()} images."
+                f"{counts[counts > 0].min()} images.",
+                "n_initial",
             )
         return train[
             generator.permutation(draw(codes[train], quota, generator))
         ].astype(np.int64)
     n_initial = int(n_initial)
     if n_initial > len(train):
-        raise ValueError(
+        raise ParameterError(
             f"n_initial={n_initial} is more than the {len(train)} images there are to "
-            "learn from."
+            "learn from.",
+            "n_initial",
         )
     if how == "random":
         return generator.permutation(train)[:n_initial].astype(np.int64)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from al_sklearn._core.thread_pools import thread_pool
+from al_sklearn._core.threads import thread_pool
 
 Floats = NDArray[np.floating[Any]]
 

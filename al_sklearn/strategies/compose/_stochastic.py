@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
@@ -98,7 +98,7 @@ class Stochastic:
 def stochastic(
     measure: str | Callable[[Any], Any],
     *,
-    kind: str = "power",
+    kind: Literal["power", "softmax", "softrank"] = "power",
     beta: float = 1.0,
     of: str | None = None,
 ) -> Stochastic:

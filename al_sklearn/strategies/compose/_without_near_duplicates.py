@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -128,9 +128,9 @@ def without_near_duplicates(
     strategy: str | Strategy,
     threshold: float | None = None,
     *,
-    by: str = "embedding",
+    by: Literal["embedding", "hash"] = "embedding",
     layer: str | None = None,
-    neighbors: str = "auto",
+    neighbors: Literal["auto", "exact", "faiss"] = "auto",
 ) -> WithoutNearDuplicates:
     """Leave near-duplicates out before a strategy selects.
 

@@ -6,7 +6,7 @@ The first change with the number of labels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.metrics import check_scoring
@@ -105,7 +105,7 @@ def auto(
     X: Any,
     n_instances: int = 1,
     *,
-    quality: str = "fast",
+    quality: Literal["fast", "best"] = "fast",
     n_few: int | None = None,
     layer: str | None = None,
     X_labelled: Any = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def coreset(
     X: Any,
     n_instances: int = 1,
     *,
-    metric: str = "euclidean",
+    metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
     weight_by: str | None = None,
     layer: str | None = None,
     X_labelled: Any = None,
@@ -106,7 +106,7 @@ def k_nearest(
     *,
     n_neighbors: int = 5,
     uncertainty: str = "margin",
-    metric: str = "euclidean",
+    metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
     layer: str | None = None,
     X_labelled: Any = None,
     random_tie_break: bool = False,
@@ -158,8 +158,8 @@ def centre_of_gravity(
     X: Any,
     n_instances: int = 1,
     *,
-    metric: str = "euclidean",
-    order: str = "farthest",
+    metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
+    order: Literal["farthest", "nearest"] = "farthest",
     layer: str | None = None,
     random_tie_break: bool = False,
     random_state: RandomState = None,

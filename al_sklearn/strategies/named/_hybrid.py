@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def bait(
     X: Any,
     n_instances: int = 1,
     *,
-    likelihood: str = "binary",
+    likelihood: Literal["binary", "categorical"] = "binary",
     regularization: float = 1.0,
     oversample: float = 2.0,
     layer: str | None = None,
@@ -405,7 +405,7 @@ def density_weighted(
     *,
     measure: str = "entropy",
     beta: float = 1.0,
-    metric: str = "cosine",
+    metric: Literal["cosine", "dot", "euclidean"] = "cosine",
     n_reference: int | None = None,
     layer: str | None = None,
     random_tie_break: bool = False,
@@ -455,7 +455,7 @@ def ranked_batch(
     X: Any,
     n_instances: int = 1,
     *,
-    metric: str = "euclidean",
+    metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
     layer: str | None = None,
     X_labelled: Any = None,
     random_tie_break: bool = False,

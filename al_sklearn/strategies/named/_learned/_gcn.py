@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -196,7 +196,7 @@ def core_gcn(
     X: Any,
     n_instances: int = 1,
     *,
-    select: str = "k_center",
+    select: Literal["k_center", "uncertain"] = "k_center",
     max_candidates: int = 10_000,
     hidden: int = 128,
     n_epochs: int = 200,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -484,7 +484,7 @@ def vaal(
     beta: float = 0.1,
     adversary_weight: float = 1.0,
     lr: float = 1e-3,
-    space: str = "inputs",
+    space: Literal["inputs", "embeddings"] = "inputs",
     max_side: int = 64,
     layer: str | None = None,
     X_labelled: Any = None,
@@ -581,7 +581,7 @@ def vaal_distance(
     beta: float = 0.1,
     adversary_weight: float = 1.0,
     lr: float = 1e-3,
-    space: str = "inputs",
+    space: Literal["inputs", "embeddings"] = "inputs",
     max_side: int = 64,
     layer: str | None = None,
     X_labelled: Any = None,

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from al_sklearn._core.thread_pools import thread_pool
+from al_sklearn._core.threads import thread_pool
 from al_sklearn.strategies._engine import kernels as _kernels
 
 
