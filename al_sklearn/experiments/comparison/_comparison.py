@@ -37,7 +37,7 @@ from al_sklearn.experiments.comparison._workers import (
     train_first,
 )
 from al_sklearn.experiments.hard_pools import PoolTransform
-from al_sklearn.experiments.plots._images import bought_thumbnails
+from al_sklearn.experiments.plots import bought_thumbnails
 from al_sklearn.experiments.protocol import (
     LATER_OPTIONS,
     PROTOCOL_CONSTRAINTS,

@@ -6,6 +6,7 @@ A strategy has the same colour in every picture, random sampling is grey. Where 
 picture has several axes, ``ax`` takes an array of them, and an array comes back.
 """
 
+from al_sklearn.experiments.plots._axes import legend_columns
 from al_sklearn.experiments.plots._bought import bought_histogram, bought_images
 from al_sklearn.experiments.plots._colours import strategy_styles
 from al_sklearn.experiments.plots._comparisons import (
@@ -18,7 +19,7 @@ from al_sklearn.experiments.plots._curves import (
     gain_over_baseline,
     learning_curves,
 )
-from al_sklearn.experiments.plots._images import bought_thumbnails
+from al_sklearn.experiments.plots._images import bought_thumbnails, png_data_uri
 from al_sklearn.experiments.plots._models import calibration, pr_curves
 from al_sklearn.experiments.plots._pool_map import pool_coordinates, pool_map
 
@@ -31,8 +32,10 @@ __all__ = [
     "critical_difference",
     "gain_over_baseline",
     "learning_curves",
+    "legend_columns",
     "pairwise_matrix",
     "performance_profile",
+    "png_data_uri",
     "pool_coordinates",
     "pool_map",
     "pr_curves",

@@ -69,7 +69,22 @@ def several_axes(
 
 
 def legend_columns(names: Iterable[str], width: float, font_size: float = 8) -> int:
-    """Return how many columns of a legend with these names fit a width in inches."""
+    """Return how many columns of a legend with these names fit a width.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The entries.
+    width : float
+        Inches.
+    font_size : float, default=8
+        Points.
+
+    Returns
+    -------
+    int
+        At least 1, at most one for each entry.
+    """
     shown = list(names)
     # A letter is about 0.6 of its size wide; the line before it and the gaps are five
     # letters.

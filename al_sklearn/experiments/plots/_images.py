@@ -67,7 +67,17 @@ def thumbnails(rows: Any) -> np.ndarray | None:
 
 
 def png_data_uri(image: np.ndarray) -> str:
-    """Return an image as the text of an ``<img src=…>`` that needs no file."""
+    """Return an image as the text of an ``<img src=…>`` that needs no file.
+
+    Parameters
+    ----------
+    image : uint8 array of shape (h, w) or (h, w, 3)
+
+    Returns
+    -------
+    str
+        A PNG, in base 64.
+    """
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn.experiments import plots, statistics
-from al_sklearn.experiments.plots._axes import legend_columns
 
 # Beyond these a picture has more in it than anybody reads.
 _MOST_CLASSES: Final = 20
@@ -311,7 +310,7 @@ def _class_curves(
             one.figure.legend(
                 *one.get_legend_handles_labels(),
                 loc="outside upper left",
-                ncols=legend_columns(
+                ncols=plots.legend_columns(
                     one.get_legend_handles_labels()[1], one.figure.get_size_inches()[0]
                 ),
                 frameon=False,

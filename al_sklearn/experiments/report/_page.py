@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from al_sklearn.experiments.plots._images import png_data_uri
+from al_sklearn.experiments.plots import png_data_uri
 from al_sklearn.experiments.report._figures import ReportData, figures
 from al_sklearn.experiments.report._headline import headline
 from al_sklearn.experiments.report._protocol import (
