@@ -61,6 +61,7 @@ def unknown_name(kind: str, name: object, allowed: Iterable[str]) -> ValueError:
         The names that exist.
     """
     names = sorted(allowed)
+    # One only: the list of all stands behind it.
     close = difflib.get_close_matches(str(name), names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return ValueError(f"Unknown {kind} {name!r}.{hint} Available: {', '.join(names)}.")
@@ -76,9 +77,9 @@ def check_n_instances(n_instances: int, n_pool: int) -> int:
     """
     if n_pool == 0:
         raise ValueError("The pool is empty: there is nothing left to query.")
-    if not isinstance(n_instances, Integral) or isinstance(
-        n_instances, (bool, np.bool_)
-    ):
+    # True is an int to Python, and a slip to everybody else.
+    truth = isinstance(n_instances, (bool, np.bool_))
+    if truth or not isinstance(n_instances, Integral):
         raise ValueError(
             f"n_instances must be an integer from 1 to {n_pool}, got {n_instances!r}."
         )

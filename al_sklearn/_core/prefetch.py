@@ -21,6 +21,7 @@ def read_ahead(parts: Iterable[T]) -> Iterator[T]:
     the loop early waits for the one read that has begun.
     """
     iterator = iter(parts)
+    # One thread: parts of a generator cannot be read two at a time.
     with ThreadPoolExecutor(1, thread_name_prefix="al_sklearn-read") as reader:
         coming = reader.submit(next, iterator, _END)
         while (part := coming.result()) is not _END:

@@ -50,9 +50,11 @@ def as_generator(random_state: RandomState = None) -> np.random.Generator:
     if isinstance(random_state, np.random.Generator):
         return random_state
     if isinstance(random_state, np.random.RandomState):
+        # 128 bits, as many as fresh entropy has.
         return np.random.default_rng(
             random_state.randint(2**32, size=4, dtype=np.uint32)
         )
+    # True is an int to Python, and here a slip: of another parameter's place.
     if isinstance(random_state, bool):
         raise TypeError(
             "random_state must be an int, a numpy generator or None, got "
@@ -76,6 +78,7 @@ def as_seed(random_state: RandomState = None) -> int:
 
     What torch and scikit-learn take.
     """
+    # torch takes 64 bits, scikit-learn 32, and some of it signed ones.
     return int(as_generator(random_state).integers(2**31 - 1))
 
 

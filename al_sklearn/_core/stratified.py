@@ -31,6 +31,7 @@ def hold_out(
     """
     n = len(codes)
     n_test = int(test_size) if isinstance(test_size, Integral) else round(test_size * n)
+    # A share of few images rounds to none, and nothing could be measured on that.
     n_test = max(1, n_test)
     if n_test >= n:
         raise ValueError(
@@ -40,6 +41,7 @@ def hold_out(
     counts = np.bincount(codes)
     room = np.maximum(counts - 1, 0)
     if room.sum() < n_test:
+        # More is asked for than the classes can give and keep one: some lose all.
         room = counts
     test = np.sort(draw(codes, allocate(counts, room, n_test, 0), generator))
     return np.setdiff1d(np.arange(n, dtype=np.int64), test), test
@@ -53,8 +55,11 @@ def allocate(counts: np.ndarray, room: np.ndarray, n: int, at_least: int) -> np.
     ideal = n * counts / counts.sum()
     least = np.minimum(at_least, room)
     if least.sum() > n:
+        # More classes than images: the shares alone decide who gets one.
         least = np.zeros_like(least)
     quota = np.clip(np.floor(ideal).astype(np.int64), least, room)
+    # Rounded down, ``least`` and ``room`` kept: a few too few, or too many, and one at
+    # a time goes where the share is missed by most.
     while quota.sum() < n:
         quota[np.where(quota < room, ideal - quota, -np.inf).argmax()] += 1
     while quota.sum() > n:

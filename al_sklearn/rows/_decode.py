@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.optional import require
 from al_sklearn._core.threads import present_threads, thread_pool
 
 Size = int | tuple[int, int] | None
@@ -77,12 +78,7 @@ def decode(path: Any, image_size: Size = None, mode: str | None = None) -> np.nd
     ImportError
         Without Pillow.
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            "Reading image files needs Pillow: pip install pillow."
-        ) from error
+    Image = require("PIL.Image", "Reading image files", "pillow")
     try:
         with Image.open(path) as image:
             check_mode(image)

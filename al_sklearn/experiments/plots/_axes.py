@@ -7,18 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.optional import require
 from al_sklearn.tasks import get_metric
 
 
 def pyplot() -> Any:
     """Import matplotlib, which is only needed for pictures."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "Pictures need matplotlib: pip install al-sklearn[plots]."
-        ) from error
-    return plt
+    return require("matplotlib.pyplot", "A picture", "al-sklearn[plots]")
 
 
 def one_axes(ax: Any, size: tuple[float, float] = (7.5, 4.6)) -> Any:

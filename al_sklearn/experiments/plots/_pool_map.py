@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from al_sklearn._core.optional import require
 from al_sklearn._core.random import RandomState, as_seed
 from al_sklearn.experiments.plots._axes import several_axes, undress
 from al_sklearn.experiments.plots._colours import COLOURS, GREY, INK, strategy_styles
@@ -65,15 +66,9 @@ def pool_coordinates(
             **options,
         }
         return TSNE(n_components=2, random_state=seed, **options).fit_transform(rows)
-    try:
-        from umap import UMAP  # type: ignore[import-not-found, unused-ignore]
-    except ImportError as error:
-        raise ImportError(
-            "method='umap' needs UMAP: pip install umap-learn; or use method='tsne'."
-        ) from error
-    return np.asarray(
-        UMAP(n_components=2, random_state=seed, **options).fit_transform(rows)
-    )
+    umap = require("umap", "method='umap'", "umap-learn; or use method='tsne'")
+    mapper = umap.UMAP(n_components=2, random_state=seed, **options)
+    return np.asarray(mapper.fit_transform(rows))
 
 
 def pool_map(

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from al_sklearn._core.optional import require
 from al_sklearn.experiments import plots, statistics
 
 # Beyond these a picture has more in it than anybody reads.
@@ -385,17 +386,13 @@ def _pr_picture(name: str, codes: Any, proba: Any, names: list[str]) -> _Picture
 
 
 def _source(picture: _Picture) -> str:
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "The report's pictures need matplotlib: pip install al-sklearn[plots]."
-        ) from error
+    matplotlib = require("matplotlib", "A report's picture", "al-sklearn[plots]")
+    from matplotlib.figure import Figure
+
     buffer = io.BytesIO()
     kind = "png" if picture.pixels else "svg"
     # With a salt of its own, the same run gives the same file.
-    with rc_context({"svg.hashsalt": "al_sklearn"}):
+    with matplotlib.rc_context({"svg.hashsalt": "al_sklearn"}):
         figure = Figure(figsize=picture.size, layout="constrained")
         axes = figure.subplots(*picture.grid, squeeze=False).ravel()
         for unused in axes[picture.n_axes :]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from al_sklearn._core.files import locked
+from al_sklearn._core.optional import require
 from al_sklearn.experiments.tracking._callback import ExperimentState
 from al_sklearn.experiments.tracking._tracker import (
     Tracker,
@@ -185,10 +186,4 @@ def _key(name: str) -> str:
 
 
 def _mlflow() -> Any:
-    try:
-        import mlflow
-    except ImportError as error:
-        raise ImportError(
-            "Writing for MLflow needs it: pip install al-sklearn[track]."
-        ) from error
-    return mlflow
+    return require("mlflow", "Writing for MLflow", "al-sklearn[track]")

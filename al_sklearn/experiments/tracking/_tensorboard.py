@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.files import replacing
+from al_sklearn._core.optional import require
 from al_sklearn.experiments.store import slug
 from al_sklearn.experiments.tracking._callback import ExperimentState
 from al_sklearn.experiments.tracking._tracker import (
@@ -192,10 +193,7 @@ def _one_line(label: Any) -> str:
 
 
 def _writer_class() -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ImportError(
-            "Writing for TensorBoard needs it: pip install al-sklearn[track]."
-        ) from error
+    require("tensorboard", "Writing for TensorBoard", "al-sklearn[track]")
+    from torch.utils.tensorboard import SummaryWriter
+
     return SummaryWriter

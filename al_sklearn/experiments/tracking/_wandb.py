@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.files import replacing
+from al_sklearn._core.optional import require
 from al_sklearn.experiments.store import slug
 from al_sklearn.experiments.tracking._callback import ExperimentState
 from al_sklearn.experiments.tracking._tracker import Tracker, scalars, training_losses
@@ -134,10 +135,4 @@ class WandB(Tracker):
 
 
 def _wandb() -> Any:
-    try:
-        import wandb
-    except ImportError as error:
-        raise ImportError(
-            "Writing for Weights & Biases needs it: pip install al-sklearn[track]."
-        ) from error
-    return wandb
+    return require("wandb", "Writing for Weights & Biases", "al-sklearn[track]")

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.optional import require
 from al_sklearn.rows import are_files, by_chunks, decode_all
 from al_sklearn.strategies._engine.distances import Array, as_rows, exact_float32, tiles
 from al_sklearn.strategies._engine.products import inner_products
@@ -200,13 +201,8 @@ class _Faiss(_Exact):
 
     def __init__(self, X: Array, L: Array | None, threshold: float):
         super().__init__(X, L, threshold)
-        try:
-            faiss = importlib.import_module("faiss")
-        except ImportError as error:
-            raise ImportError(
-                "neighbors='faiss' needs faiss: pip install faiss-cpu, or take "
-                "neighbors='exact'."
-            ) from error
+        otherwise = "faiss-cpu, or take neighbors='exact'"
+        faiss = require("faiss", "neighbors='faiss'", otherwise)
         n, d = X.shape
         n_lists = max(1, int(min(4 * n**0.5, n / 40)))
         self.index = faiss.IndexIVFFlat(
