@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ParamSpec, Protocol, cast
+from typing import Any, ParamSpec, Protocol, cast, get_type_hints
 
 import numpy as np
 
@@ -281,6 +282,59 @@ def query_strategy(
         return cast(Callable[P, Chosen], strategy)
 
     return register
+
+
+def variant(
+    strategy: Callable[..., Chosen],
+    name: str,
+    summary: str,
+    *,
+    needs: tuple[str, ...] | None = None,
+    reference: str | None = None,
+    cost: str | None = None,
+    **defaults: Any,
+) -> Callable[..., Chosen]:
+    """Register a strategy once more, under another name and with other defaults.
+
+    Parameters
+    ----------
+    strategy : strategy
+        A registered one.
+    name, summary : str
+        Of the variant; everything else is documented as in ``strategy``.
+    needs, reference, cost : optional
+        Where they differ.
+    **defaults
+        Options and their values.
+    """
+    info: StrategyInfo = strategy.info  # type: ignore[attr-defined]
+    function = inspect.unwrap(strategy)
+    signature = inspect.signature(function)
+
+    def run(classifier: Any, X: Any, n_instances: int = 1, **options: Any) -> Chosen:
+        return function(classifier, X, n_instances, **(defaults | options))
+
+    told = ", ".join(f"``{option}={value!r}``" for option, value in defaults.items())
+    doc = inspect.getdoc(function) or ""
+    own = doc[doc.find("Parameters\n---") :]
+    for option, value in defaults.items():
+        line = rf"^({option} : .*?)(, optional|, default=.*)?$"
+        own = re.sub(line, rf"\1, default={value!r}", own, count=1, flags=re.M)
+    run.__name__ = run.__qualname__ = name
+    run.__annotations__ = get_type_hints(function)
+    run.__doc__ = f"{summary}\n\n:func:`{info.name}` with {told}.\n\n{own}"
+    run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[
+            parameter.replace(default=defaults.get(option, parameter.default))
+            for option, parameter in signature.parameters.items()
+        ]
+    )
+    return query_strategy(
+        family=info.family,
+        needs=info.needs if needs is None else needs,
+        reference=reference or info.reference,
+        cost=cost or info.cost,
+    )(run)
 
 
 def _enter(info: StrategyInfo, function: Callable[..., Any]) -> None:

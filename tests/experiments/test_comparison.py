@@ -355,8 +355,8 @@ def test_descriptions_are_stable_and_tell_things_apart(flat):
     different = [
         (partial(coreset, metric="cosine"), partial(coreset, metric="euclidean")),
         (
-            partial(coreset, weight_by=measures.entropy),
-            partial(coreset, weight_by=measures.margin),
+            partial(coreset, measure=measures.entropy),
+            partial(coreset, measure=measures.margin),
         ),
         (RandomForestClassifier(3), RandomForestClassifier(4)),
         (mix((1, "margin"), (2, margin)), mix((1, "margin"), (3, margin))),

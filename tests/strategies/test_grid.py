@@ -108,7 +108,7 @@ COMPOSED = [
     ({"embeddings", "labelled"}, partial(strategies.coreset, metric="cosine")),
     (
         {"proba", "embeddings"},
-        partial(strategies.coreset, metric="manhattan", weight_by="entropy"),
+        partial(strategies.coreset, metric="manhattan", measure="entropy"),
     ),
     ({"samples"}, partial(strategies.entropy, n_samples=5, normalize=True)),
     (

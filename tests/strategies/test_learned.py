@@ -134,9 +134,9 @@ def test_nothing_labelled_is_said(strategy, flat):
     [
         partial(vaal, n_steps=2),
         partial(vaal_distance, n_steps=2),
-        partial(core_gcn, n_epochs=2, select="uncertain", max_candidates=20),
+        partial(core_gcn, max_epochs=2, select="uncertain", max_candidates=20),
         partial(
-            active_transfer_learning, n_epochs=2, n_batches=3, embeddings=True, cv=2
+            active_transfer_learning, max_epochs=2, n_batches=3, embeddings=True, cv=2
         ),
         partial(dal, n_batches=2, fresh=True, hidden=(8,), max_epochs=2),
     ],
@@ -463,19 +463,17 @@ def test_validation_rows_take_the_place_of_cross_fitting(flat, monkeypatch):
             model,
             X[300:],
             60,
-            X_validation=X[60:300],
-            y_validation=y[60:300],
+            X_val=X[60:300],
+            y_val=y[60:300],
             embeddings=embeddings,
             random_state=0,
         )
         wrong = model.predict(X[300:]) != y[300:]
         assert wrong[indices].mean() > 1.5 * wrong.mean()
     with pytest.raises(ValueError, match="together, or neither"):
-        active_transfer_learning(model, X[300:], 3, X_validation=X[60:300])
+        active_transfer_learning(model, X[300:], 3, X_val=X[60:300])
     with pytest.raises(ValueError, match="same length"):
-        active_transfer_learning(
-            model, X[300:], 3, X_validation=X[60:300], y_validation=y[60:90]
-        )
+        active_transfer_learning(model, X[300:], 3, X_val=X[60:300], y_val=y[60:90])
 
 
 def test_string_labels_missing_classes_and_too_few(flat):
@@ -521,7 +519,7 @@ def test_where_nothing_is_wrong_it_says_so_and_asks_for_the_least_confident(flat
     right = model.predict(X[100:200])
     with pytest.warns(UserWarning, match="100 held-out predictions are all right"):
         indices, _ = active_transfer_learning(
-            model, X[300:], 5, X_validation=X[100:200], y_validation=right
+            model, X[300:], 5, X_val=X[100:200], y_val=right
         )
     np.testing.assert_array_equal(
         indices,
@@ -557,7 +555,7 @@ def test_graph_loss_is_its_definition():
 
 GRAPH = {
     "hidden": 32,
-    "n_epochs": 60,
+    "max_epochs": 60,
     "lr": 1e-2,
     "dropout": 0.3,
     "weight_decay": 5e-4,
@@ -569,7 +567,7 @@ def test_the_graph_network_learns(half):
     rows = torch.from_numpy(np.concatenate([half["pool"], half["labelled"]]))
     labelled = torch.arange(len(rows)) >= len(half["pool"])
     before = _learned_gcn.train_graph(
-        rows, labelled, generator=generator(), **{**GRAPH, "n_epochs": 1}
+        rows, labelled, generator=generator(), **{**GRAPH, "max_epochs": 1}
     )
     after = _learned_gcn.train_graph(rows, labelled, generator=generator(), **GRAPH)
     assert after.history[-1] < 0.85 * after.history[0] and not np.allclose(
@@ -591,7 +589,7 @@ def test_core_gcn_is_k_center_on_the_hidden_features_and_sees_no_class(
         lambda *args, **options: results.append(train(*args, **options)) or results[-1],
     )
     n = len(half["pool"])
-    options = {"X_labelled": half["labelled"], "n_epochs": 5, "random_state": 0}
+    options = {"X_labelled": half["labelled"], "max_epochs": 5, "random_state": 0}
     indices, _ = core_gcn(None, half["pool"], 12, **options)
     features = results[0].features
     np.testing.assert_array_equal(
@@ -608,7 +606,8 @@ def test_core_gcn_is_k_center_on_the_hidden_features_and_sees_no_class(
         learner = checks._Learner(LogisticRegression(), half["labelled"], y)
         learner.estimator = None
         np.testing.assert_array_equal(
-            core_gcn(learner, half["pool"], 12, n_epochs=5, random_state=0)[0], indices
+            core_gcn(learner, half["pool"], 12, max_epochs=5, random_state=0)[0],
+            indices,
         )
     # A part of the pool drawn at random, never smaller than what is asked for.
     part, _ = core_gcn(None, half["pool"], 12, max_candidates=20, **options)
@@ -680,8 +679,8 @@ def test_the_task_network_is_left_as_it_was(strategy, digits):
     ).fit(X[:40], y[:40])
     quick = {
         dal: {"max_epochs": 2},
-        core_gcn: {"n_epochs": 2},
-        active_transfer_learning: {"n_epochs": 2, "cv": 2},
+        core_gcn: {"max_epochs": 2},
+        active_transfer_learning: {"max_epochs": 2, "cv": 2},
     }
     options = quick.get(strategy, {"n_steps": 2})
     before = {
@@ -713,8 +712,8 @@ def test_they_run_in_a_comparison(digits):
         partial(dal, max_epochs=2),
         partial(vaal, n_steps=2),
         partial(vaal_distance, n_steps=2),
-        partial(core_gcn, n_epochs=2),
-        partial(active_transfer_learning, n_epochs=2, cv=2),
+        partial(core_gcn, max_epochs=2),
+        partial(active_transfer_learning, max_epochs=2, cv=2),
     ]
     net = LossPredictionClassifier(max_epochs=1, iterator_train__min_batches=1)
     comparison = StrategyComparison(
@@ -732,4 +731,4 @@ def test_an_ensemble_embeds_for_them(digits):
     learner = checks._Learner(ensemble, X[:40], y[:40])
     assert inference.embed(ensemble, X[:3]).shape == (3, 256)
     assert len(dal(learner, X[40:80], 4, max_epochs=2, random_state=0)[0]) == 4
-    assert len(core_gcn(learner, X[40:80], 4, n_epochs=2, random_state=0)[0]) == 4
+    assert len(core_gcn(learner, X[40:80], 4, max_epochs=2, random_state=0)[0]) == 4

@@ -148,7 +148,7 @@ def test_the_layers_of_a_net(name, taught):
             [inference.embed(learner, learner.X_training, layer) for layer in names],
         )
         np.testing.assert_array_equal(
-            strategy(learner, X, 11, layers=layers)[0],
+            strategy(learner, X, 11, layer=layers)[0],
             selectors.top_k(utilities, 11)[0],
         )
     # Validation rows in the place of the labelled.
@@ -160,7 +160,7 @@ def test_the_layers_of_a_net(name, taught):
     with pytest.raises(ValueError, match="pass X_labelled="):
         strategy(learner, X, 3, X_labelled=X[:0])
     with pytest.raises(ValueError, match="at least one layer"):
-        strategy(learner, X, 3, layers=[])
+        strategy(learner, X, 3, layer=[])
 
 
 @pytest.mark.parametrize("measure", ["least_confidence", "entropy"])

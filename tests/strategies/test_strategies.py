@@ -38,9 +38,9 @@ from al_sklearn.strategies._registry import FAMILIES, NEEDS, follows_contract
 # learn, and from images too.
 QUICK = {
     "active_transfer_learning": partial(
-        strategies.active_transfer_learning, n_epochs=3
+        strategies.active_transfer_learning, max_epochs=3
     ),
-    "core_gcn": partial(strategies.core_gcn, n_epochs=5),
+    "core_gcn": partial(strategies.core_gcn, max_epochs=5),
     "dal": partial(strategies.dal, n_batches=3, hidden=(16,), max_epochs=3),
     "vaal": partial(strategies.vaal, n_steps=4, space="embeddings"),
     "vaal_distance": partial(strategies.vaal_distance, n_steps=4, space="embeddings"),
@@ -53,7 +53,7 @@ CONFIGURED = [
         if "true_labels" not in info.needs
     ],
     partial(coreset, metric="cosine"),
-    partial(coreset, metric="manhattan", weight_by="entropy"),
+    partial(coreset, metric="manhattan", measure="entropy"),
     partial(strategies.entropy, n_samples=5, normalize=True),
     mix((0.5, "margin"), (0.3, "coreset"), (0.2, "random_sampling")),
     two_stage("margin", "badge", factor=3),
@@ -251,7 +251,7 @@ def test_coreset_and_badge_are_their_selectors(taught):
     )
     weights = measures.entropy(inference.predict_proba(learner, X))
     np.testing.assert_array_equal(
-        coreset(learner, X, 20, weight_by="entropy")[0],
+        coreset(learner, X, 20, measure="entropy")[0],
         selectors.k_center(embeddings, 20, labelled=labelled, utilities=weights)[0],
     )
     residuals, factors = inference.gradient_factors(learner, X)
@@ -262,7 +262,7 @@ def test_coreset_and_badge_are_their_selectors(taught):
     # Without a classifier, and without a single label: X itself is the feature.
     np.testing.assert_array_equal(coreset(None, X, 9)[0], selectors.k_center(X, 9)[0])
     with pytest.raises(ValueError, match="Unknown measure 'margn'"):
-        coreset(learner, X, 2, weight_by="margn")
+        coreset(learner, X, 2, measure="margn")
 
 
 def test_random_sampling_is_uniform_and_never_the_whole_pool():
@@ -352,8 +352,8 @@ def test_names_and_the_catalogue():
         strategy_name(partial(coreset, metric="cosine")) == "coreset(metric='cosine')"
     )
     assert (
-        strategy_name(partial(coreset, weight_by=measures.entropy))
-        == "coreset(weight_by=entropy)"
+        strategy_name(partial(coreset, measure=measures.entropy))
+        == "coreset(measure=entropy)"
     )
     assert (
         strategy_name(mix((3, margin), (1, "random")))

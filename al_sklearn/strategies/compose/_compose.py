@@ -5,7 +5,6 @@ They share the budget, pre-filter then select, or select weighted by scores.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,25 +12,24 @@ from typing import Any
 import numpy as np
 
 from al_sklearn import inference
-from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.rows import n_rows, view_rows
 from al_sklearn.strategies import measures, selectors
+from al_sklearn.strategies._pairs import embed_labelled, told, utilities_of
 from al_sklearn.strategies._registry import (
     Chosen,
     Strategy,
     get_strategy,
-    run_strategy,
     strategy_name,
 )
+from al_sklearn.strategies.compose._base import Composition, written
 from al_sklearn.strategies.selectors._buckets import apportion
 
 
-@dataclass(frozen=True)
-class Mix:
+@dataclass(frozen=True, repr=False)
+class Mix(Composition):
     """A query strategy that splits its budget among others; made by :func:`mix`."""
 
     parts: tuple[tuple[float, str | Strategy], ...]
-    reads_lazily = True
 
     @property
     def __name__(self) -> str:
@@ -41,51 +39,18 @@ class Mix:
         )
         return f"mix({shares})"
 
-    def __repr__(self) -> str:
-        return self.__name__
-
-    def __call__(
-        self,
-        classifier: Any,
-        X: Any,
-        n_instances: int = 1,
-        *,
-        random_tie_break: bool = False,
-        random_state: RandomState = None,
-    ) -> Chosen:
-        """Query each part for its share of ``n_instances``."""
-        options = {"random_tie_break": random_tie_break, "random_state": random_state}
-        return run_strategy(
-            self._choose, self.__name__, classifier, X, n_instances, options
-        )
-
-    def _choose(
-        self,
-        classifier: Any,
-        X: Any,
-        n_instances: int,
-        random_tie_break: bool,
-        random_state: RandomState,
-    ) -> Chosen:
-        n, rng = n_rows(X), as_generator(random_state)
-        taken = np.zeros(n, dtype=bool)
+    def _choose(self, classifier: Any, X: Any, n_instances: int, **ties: Any) -> Chosen:
+        taken = np.zeros(n_rows(X), dtype=bool)
         indices, scores = [], []
-        for (_, strategy), budget in zip(
-            self.parts, self._budgets(n_instances), strict=True
-        ):
+        budgets = self._budgets(n_instances)
+        for (_, strategy), budget in zip(self.parts, budgets, strict=True):
             if budget == 0:
                 continue
             # On the same X, so that the parts share what the classifier computes.
             # Asking for as many more as are taken leaves enough after those are
             # dropped.
-            n_asked = min(budget + int(taken.sum()), n)
-            chosen, utilities = get_strategy(strategy)(
-                classifier,
-                X,
-                n_asked,
-                random_tie_break=random_tie_break,
-                random_state=rng,
-            )
+            n_asked = min(budget + int(taken.sum()), len(taken))
+            chosen, utilities = get_strategy(strategy)(classifier, X, n_asked, **ties)
             fresh = np.flatnonzero(~taken[chosen])[:budget]
             indices.append(chosen[fresh])
             scores.append(utilities[fresh])
@@ -133,8 +98,8 @@ def mix(*parts: tuple[float, str | Strategy]) -> Mix:
     return Mix(tuple(parts))
 
 
-@dataclass(frozen=True)
-class TwoStage:
+@dataclass(frozen=True, repr=False)
+class TwoStage(Composition):
     """A query strategy that selects among the best of another.
 
     Made by :func:`two_stage`.
@@ -143,7 +108,6 @@ class TwoStage:
     prefilter: str | Strategy
     select: str | Strategy
     factor: float = 10
-    reads_lazily = True
 
     @property
     def __name__(self) -> str:
@@ -153,42 +117,11 @@ class TwoStage:
             f"{strategy_name(self.select)}, factor={self.factor:g})"
         )
 
-    def __repr__(self) -> str:
-        return self.__name__
-
-    def __call__(
-        self,
-        classifier: Any,
-        X: Any,
-        n_instances: int = 1,
-        *,
-        random_tie_break: bool = False,
-        random_state: RandomState = None,
-    ) -> Chosen:
-        """Query the pre-filter, then the selecting strategy among what it chose."""
-        options = {"random_tie_break": random_tie_break, "random_state": random_state}
-        return run_strategy(
-            self._choose, self.__name__, classifier, X, n_instances, options
-        )
-
-    def _choose(
-        self,
-        classifier: Any,
-        X: Any,
-        n_instances: int,
-        random_tie_break: bool,
-        random_state: RandomState,
-    ) -> Chosen:
-        options = {
-            "random_tie_break": random_tie_break,
-            "random_state": as_generator(random_state),
-        }
-        n_kept = min(
-            max(int(np.ceil(self.factor * n_instances)), n_instances), n_rows(X)
-        )
-        kept, _ = get_strategy(self.prefilter)(classifier, X, n_kept, **options)
+    def _choose(self, classifier: Any, X: Any, n_instances: int, **ties: Any) -> Chosen:
+        n_kept = min(int(np.ceil(self.factor * n_instances)), n_rows(X))
+        kept, _ = get_strategy(self.prefilter)(classifier, X, n_kept, **ties)
         chosen, scores = get_strategy(self.select)(
-            classifier, view_rows(X, kept), n_instances, **options
+            classifier, view_rows(X, kept), n_instances, **ties
         )
         return kept[chosen], scores
 
@@ -230,8 +163,8 @@ def two_stage(
     return TwoStage(prefilter, select, factor)
 
 
-@dataclass(frozen=True)
-class Weighted:
+@dataclass(frozen=True, repr=False)
+class Weighted(Composition):
     """A query strategy that weights a selector by a measure.
 
     Made by :func:`weighted`.
@@ -240,72 +173,26 @@ class Weighted:
     measure: str | Callable[[Any], Any]
     selector: str | Callable[..., Chosen]
     layer: str | None = None
-    reads_lazily = True
 
     @property
     def __name__(self) -> str:
         """The composition, as it would be written."""
-        names = [
-            part if isinstance(part, str) else getattr(part, "__name__", repr(part))
-            for part in self._parts()
-        ]
-        return f"weighted({', '.join(names)})"
+        return f"weighted({written(self.measure)}, {written(self.selector)})"
 
-    def _parts(self) -> tuple[Any, Any]:
-        return self.measure, self.selector
-
-    def __repr__(self) -> str:
-        return self.__name__
-
-    def __call__(
-        self,
-        classifier: Any,
-        X: Any,
-        n_instances: int = 1,
-        *,
-        random_tie_break: bool = False,
-        random_state: RandomState = None,
-    ) -> Chosen:
-        """Weight the embeddings by the measure, and select."""
-        options = {"random_tie_break": random_tie_break, "random_state": random_state}
-        return run_strategy(
-            self._choose, self.__name__, classifier, X, n_instances, options
+    def _choose(self, classifier: Any, X: Any, n_instances: int, **ties: Any) -> Chosen:
+        select = selectors.get_selector(self.selector, takes=("features", "utilities"))
+        rng = ties["random_state"]
+        weights = utilities_of(
+            self.measure, classifier, X, rng, embeds=True, layer=self.layer
         )
-
-    def _choose(
-        self,
-        classifier: Any,
-        X: Any,
-        n_instances: int,
-        random_tie_break: bool,
-        random_state: RandomState,
-    ) -> Chosen:
-        rng = as_generator(random_state)
-        measure, selector = _measure(self.measure), _selector(self.selector)
-        if measures.kind_of(measure) == "samples":
-            weights = measure(inference.sample_proba(classifier, X, None, rng))
-        else:
-            weights = measure(inference.proba_and_embed(classifier, X, self.layer)[0])
-        embeddings = inference.embed(classifier, X, self.layer)
-        takes = inspect.signature(selector).parameters
-        options: dict[str, Any] = {
+        options = {
+            "features": inference.embed(classifier, X, self.layer),
+            "n_instances": n_instances,
             "utilities": np.maximum(weights, 0),
-            "random_state": rng,
+            "labelled": embed_labelled(classifier, layer=self.layer),
+            **ties,
         }
-        if "random_tie_break" in takes:
-            options["random_tie_break"] = random_tie_break
-        rows, _ = inference.labelled_data(classifier)
-        if "labelled" in takes and rows is not None and n_rows(rows):
-            options["labelled"] = inference.embed(classifier, rows, self.layer)
-        return selector(features=embeddings, n_instances=n_instances, **options)
-
-
-def _measure(measure: str | Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return measures.get_measure(measure, of=None)
-
-
-def _selector(selector: str | Callable[..., Chosen]) -> Callable[..., Chosen]:
-    return selectors.get_selector(selector, takes=("features", "utilities"))
+        return select(**told(select, options))
 
 
 def weighted(
@@ -344,6 +231,6 @@ def weighted(
     >>> weighted("margin", "k_center")
     weighted(margin, k_center)
     """
-    _measure(measure)
-    _selector(selector)
+    measures.get_measure(measure, of=None)
+    selectors.get_selector(selector, takes=("features", "utilities"))
     return Weighted(measure, selector, layer)

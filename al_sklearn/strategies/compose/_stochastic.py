@@ -9,16 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
-from al_sklearn._core.random import RandomState, as_generator
-from al_sklearn.strategies import measures
-from al_sklearn.strategies._registry import Chosen, run_strategy
-from al_sklearn.strategies.selectors._stochastic import _check, stochastic_top_k
+from al_sklearn._core.random import RandomState
+from al_sklearn.strategies import measures, selectors
+from al_sklearn.strategies._pairs import utilities_of
+from al_sklearn.strategies._registry import Chosen
+from al_sklearn.strategies.compose._base import Composition, written
+from al_sklearn.strategies.selectors._stochastic import _check
 
 
-@dataclass(frozen=True)
-class Stochastic:
+@dataclass(frozen=True, repr=False)
+class Stochastic(Composition):
     """A query strategy that draws its batch by the scores of a measure.
 
     Made by :func:`stochastic`.
@@ -28,20 +29,12 @@ class Stochastic:
     kind: str = "power"
     beta: float = 1.0
     of: str = "proba"
-    reads_lazily = True
 
     @property
     def __name__(self) -> str:
         """The composition, as it would be written."""
-        name = (
-            self.measure
-            if isinstance(self.measure, str)
-            else getattr(self.measure, "__name__", repr(self.measure))
-        )
+        name = written(self.measure)
         return f"stochastic({name}, kind={self.kind!r}, beta={self.beta:g})"
-
-    def __repr__(self) -> str:
-        return self.__name__
 
     def __call__(
         self,
@@ -54,13 +47,13 @@ class Stochastic:
         random_state: RandomState = None,
     ) -> Chosen:
         """Score every candidate by the measure, and draw ``n_instances``."""
-        options = {
-            "n_samples": n_samples,
-            "random_tie_break": random_tie_break,
-            "random_state": random_state,
-        }
-        return run_strategy(
-            self._choose, self.__name__, classifier, X, n_instances, options
+        return self._run(
+            classifier,
+            X,
+            n_instances,
+            n_samples=n_samples,
+            random_tie_break=random_tie_break,
+            random_state=random_state,
         )
 
     def _choose(
@@ -68,30 +61,17 @@ class Stochastic:
         classifier: Any,
         X: Any,
         n_instances: int,
-        n_samples: int | None,
-        random_tie_break: bool,
-        random_state: RandomState,
+        *,
+        n_samples: int | None = None,
+        **ties: Any,
     ) -> Chosen:
-        generator = as_generator(random_state)
-        if self.of == "samples":
-            given = inference.sample_proba(classifier, X, n_samples, generator)
-        elif n_samples is not None:
-            given = inference.sample_proba(classifier, X, n_samples, generator).mean(
-                axis=0
-            )
-        else:
-            given = inference.predict_proba(classifier, X)
-        measure = (
-            measures.get_measure(self.measure, self.of)
-            if isinstance(self.measure, str)
-            else self.measure
+        rng = ties["random_state"]
+        utilities = utilities_of(
+            self.measure, classifier, X, rng, of=self.of, n_samples=n_samples
         )
-        return stochastic_top_k(
-            measure(given),
-            n_instances,
-            kind=self.kind,
-            beta=self.beta,
-            random_state=generator,
+        # What ties is drawn among at random: random_tie_break has nothing to break.
+        return selectors.stochastic_top_k(
+            utilities, n_instances, kind=self.kind, beta=self.beta, random_state=rng
         )
 
 
@@ -119,8 +99,9 @@ def stochastic(
     beta : float, default=1
         How sharply higher scores are preferred.
     of : {"proba", "samples"}, optional
-        What a function of one's own takes: probabilities (n, C), the default, or
-        posterior samples (T, n, C).
+        What a function of one's own takes: probabilities (n, C) or posterior samples
+        (T, n, C); the second by default where its first parameter is called
+        ``samples``.
 
     Returns
     -------
@@ -140,13 +121,5 @@ def stochastic(
     _check(kind, beta)
     if of not in (None, *measures.MEASURES):
         raise unknown_name("kind of input", str(of), measures.MEASURES)
-    known = {
-        name: where for where, named in measures.MEASURES.items() for name in named
-    }
-    if isinstance(measure, str) and measure not in known:
-        raise unknown_name("measure", measure, known)
-    name = measure if isinstance(measure, str) else getattr(measure, "__name__", "")
-    ours = isinstance(measure, str) or (
-        name in known and measures.MEASURES[known[name]][name] is measure
-    )
-    return Stochastic(measure, kind, beta, known[name] if ours else of or "proba")
+    measures.get_measure(measure, of=None)
+    return Stochastic(measure, kind, beta, of or measures.kind_of(measure))

@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.rows import n_rows, view_rows
 from al_sklearn.strategies._registry import (
     Chosen,
     Strategy,
     get_strategy,
-    run_strategy,
     strategy_name,
 )
+from al_sklearn.strategies.compose._base import Composition
 
 
-@dataclass(frozen=True)
-class Subsample:
+@dataclass(frozen=True, repr=False)
+class Subsample(Composition):
     """A query strategy that looks at some random candidates.
 
     Made by :func:`subsample`.
@@ -28,7 +27,6 @@ class Subsample:
 
     strategy: str | Strategy
     n_candidates: int = 100_000
-    reads_lazily = True
 
     @property
     def __name__(self) -> str:
@@ -38,43 +36,15 @@ class Subsample:
             f"n_candidates={self.n_candidates})"
         )
 
-    def __repr__(self) -> str:
-        return self.__name__
-
-    def __call__(
-        self,
-        classifier: Any,
-        X: Any,
-        n_instances: int = 1,
-        *,
-        random_tie_break: bool = False,
-        random_state: RandomState = None,
-    ) -> Chosen:
-        """Draw the candidates, and query the strategy among them."""
-        options = {"random_tie_break": random_tie_break, "random_state": random_state}
-        return run_strategy(
-            self._choose, self.__name__, classifier, X, n_instances, options
-        )
-
-    def _choose(
-        self,
-        classifier: Any,
-        X: Any,
-        n_instances: int,
-        random_tie_break: bool,
-        random_state: RandomState,
-    ) -> Chosen:
-        n, rng = n_rows(X), as_generator(random_state)
-        options = {"random_tie_break": random_tie_break, "random_state": rng}
+    def _choose(self, classifier: Any, X: Any, n_instances: int, **ties: Any) -> Chosen:
+        n, rng = n_rows(X), ties["random_state"]
         strategy = get_strategy(self.strategy)
         n_drawn = max(self.n_candidates, n_instances)
         if n_drawn >= n:
-            return strategy(classifier, X, n_instances, **options)
+            return strategy(classifier, X, n_instances, **ties)
         # Increasing, so that a file is read from its beginning to its end.
         drawn = np.sort(rng.choice(n, size=n_drawn, replace=False))
-        chosen, scores = strategy(
-            classifier, view_rows(X, drawn), n_instances, **options
-        )
+        chosen, scores = strategy(classifier, view_rows(X, drawn), n_instances, **ties)
         return drawn[chosen], scores
 
 

@@ -9,15 +9,15 @@ import numpy as np
 
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
-from al_sklearn._core.random import RandomState, as_generator
-from al_sklearn.rows import n_rows, view_rows
+from al_sklearn.rows import view_rows
+from al_sklearn.strategies._pairs import embed_labelled, labelled_rows
 from al_sklearn.strategies._registry import (
     Chosen,
     Strategy,
     get_strategy,
-    run_strategy,
     strategy_name,
 )
+from al_sklearn.strategies.compose._base import Composition
 from al_sklearn.strategies.selectors._near_duplicates import (
     NEIGHBORS,
     near_duplicates,
@@ -29,8 +29,8 @@ _BY: Final = ("embedding", "hash")
 _FROM_PROBA: Final = {"proba", "gradients"}
 
 
-@dataclass(frozen=True)
-class WithoutNearDuplicates:
+@dataclass(frozen=True, repr=False)
+class WithoutNearDuplicates(Composition):
     """A query strategy on a pool without near-duplicates.
 
     Made by :func:`without_near_duplicates`.
@@ -41,7 +41,6 @@ class WithoutNearDuplicates:
     by: str = "embedding"
     layer: str | None = None
     neighbors: str = "auto"
-    reads_lazily = True
 
     @property
     def __name__(self) -> str:
@@ -52,61 +51,30 @@ class WithoutNearDuplicates:
             f"{self.threshold:g}{by})"
         )
 
-    def __repr__(self) -> str:
-        return self.__name__
-
-    def __call__(
-        self,
-        classifier: Any,
-        X: Any,
-        n_instances: int = 1,
-        *,
-        random_tie_break: bool = False,
-        random_state: RandomState = None,
-    ) -> Chosen:
-        """Leave out the near-duplicates, and query the strategy among the others."""
-        options = {"random_tie_break": random_tie_break, "random_state": random_state}
-        return run_strategy(
-            self._choose, self.__name__, classifier, X, n_instances, options
-        )
-
-    def _choose(
-        self,
-        classifier: Any,
-        X: Any,
-        n_instances: int,
-        random_tie_break: bool,
-        random_state: RandomState,
-    ) -> Chosen:
-        options = {
-            "random_tie_break": random_tie_break,
-            "random_state": as_generator(random_state),
-        }
+    def _choose(self, classifier: Any, X: Any, n_instances: int, **ties: Any) -> Chosen:
         is_near = self._find(classifier, X)
         indices: list[np.ndarray] = []
         scores: list[np.ndarray] = []
         for candidates in (np.flatnonzero(~is_near), np.flatnonzero(is_near)):
             # Near-duplicates come last, where the others are not enough.
-            budget = min(
-                n_instances - sum(len(part) for part in indices), len(candidates)
-            )
+            budget = min(n_instances - sum(map(len, indices)), len(candidates))
             if budget == 0:
                 continue
             rows = X if len(candidates) == len(is_near) else view_rows(X, candidates)
             chosen, utilities = get_strategy(self.strategy)(
-                classifier, rows, budget, **options
+                classifier, rows, budget, **ties
             )
             indices.append(candidates[chosen])
             scores.append(utilities)
         return np.concatenate(indices), np.concatenate(scores)
 
     def _find(self, classifier: Any, X: Any) -> np.ndarray:
-        labelled = inference.labelled_data(classifier)[0]
-        has_labelled = labelled is not None and n_rows(labelled) > 0
+        labelled = labelled_rows(classifier)
         if self.by == "hash":
-            known = perceptual_hash(labelled) if has_labelled else None
+            known = None if labelled is None else perceptual_hash(labelled)
             return near_duplicates(
                 perceptual_hash(X),
+                # Two hashes of 64 bits of which k differ have a cosine of 1 - k / 32.
                 1 - self.threshold / 32,
                 known=known,
                 neighbors=self.neighbors,
@@ -116,11 +84,11 @@ class WithoutNearDuplicates:
             features = inference.proba_and_embed(classifier, X, self.layer)[1]
         else:
             features = inference.embed(classifier, X, self.layer)
-        known = (
-            inference.embed(classifier, labelled, self.layer) if has_labelled else None
-        )
         return near_duplicates(
-            features, self.threshold, known=known, neighbors=self.neighbors
+            features,
+            self.threshold,
+            known=embed_labelled(classifier, layer=self.layer),
+            neighbors=self.neighbors,
         )
 
 

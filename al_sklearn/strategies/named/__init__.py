@@ -45,7 +45,6 @@ from al_sklearn.strategies.named._hybrid import (
     falcun,
     ranked_batch,
 )
-from al_sklearn.strategies.named._input_gradient import input_gradient
 from al_sklearn.strategies.named._learned._dal import dal
 from al_sklearn.strategies.named._learned._errors import active_transfer_learning
 from al_sklearn.strategies.named._learned._gcn import core_gcn
@@ -61,6 +60,7 @@ from al_sklearn.strategies.named._uncertainty import (
     bucketed_margin,
     entropy,
     entropy_mc,
+    input_gradient,
     least_confidence,
     least_confidence_mc,
     margin,

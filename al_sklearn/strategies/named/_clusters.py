@@ -9,56 +9,21 @@ from typing import Any
 
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState
-from al_sklearn.strategies._engine.density_clusters import density_clusters, glosh
-from al_sklearn.strategies._engine.top_k import top_k
-from al_sklearn.strategies._registry import Chosen, query_strategy
-from al_sklearn.strategies.selectors import cluster_quotas
+from al_sklearn.strategies import measures, selectors
+from al_sklearn.strategies._pairs import pair
+from al_sklearn.strategies._registry import Chosen, query_strategy, variant
 
-
-@query_strategy(
+outlier = pair(
+    "Candidates that lie outside all clusters of embeddings.",
+    "The largest GLOSH scores of HDBSCAN.",
+    name="outlier",
+    measure=measures.glosh,
+    options=("min_cluster_size", "min_samples"),
     family="outlier",
-    needs=("embeddings",),
     reference="Campello, Moulavi, Zimek & Sander, TKDD 2015 (GLOSH)",
     cost="O(n log n) for few features, else O(n²)",
     aliases=("mb_outliers_glosh",),
 )
-def outlier(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    min_cluster_size: int = 50,
-    min_samples: int | None = None,
-    layer: str | None = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates that lie outside all clusters of embeddings.
-
-    The largest GLOSH scores of HDBSCAN.
-
-    Parameters
-    ----------
-    min_cluster_size : int, default=50
-        Fewest members of a cluster; halved while none appears, until 2.
-    min_samples : int, optional
-        Neighbours that the density is estimated from; ``min_cluster_size`` by default.
-    layer : str, optional
-        Layer of a net to embed by; the input of its last linear layer by default.
-
-    See Also
-    --------
-    al_sklearn.strategies.measures.glosh : the scores.
-    """
-    utilities = glosh(
-        inference.embed(classifier, X, layer), min_cluster_size, min_samples=min_samples
-    )
-    return top_k(
-        utilities,
-        n_instances,
-        random_tie_break=random_tie_break,
-        random_state=random_state,
-    )
 
 
 @query_strategy(
@@ -75,6 +40,7 @@ def cluster(
     *,
     min_cluster_size: int = 50,
     min_samples: int | None = None,
+    outlier_share: float = 0.0,
     layer: str | None = None,
     random_tie_break: bool = False,
     random_state: RandomState = None,
@@ -91,48 +57,7 @@ def cluster(
         Fewest members of a cluster; halved while none appears, until 2.
     min_samples : int, optional
         Neighbours that the density is estimated from; ``min_cluster_size`` by default.
-    layer : str, optional
-        Layer of a net to embed by; the input of its last linear layer by default.
-
-    See Also
-    --------
-    al_sklearn.strategies.selectors.cluster_quotas : the selector.
-    """
-    labels, _ = density_clusters(
-        inference.embed(classifier, X, layer), min_cluster_size, min_samples=min_samples
-    )
-    return cluster_quotas(labels, n_instances, random_state=random_state)
-
-
-@query_strategy(
-    family="outlier",
-    needs=("embeddings",),
-    reference="McInnes, Healy & Astels, JOSS 2017; Campello et al., TKDD 2015",
-    cost="O(n log n) for few features, else O(n²)",
-)
-def cluster_outlier_combined(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    min_cluster_size: int = 50,
-    min_samples: int | None = None,
-    outlier_share: float = 0.2,
-    layer: str | None = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """The same number from every cluster, some of it among the cluster's outliers.
-
-    ``random_tie_break`` has nothing to break.
-
-    Parameters
-    ----------
-    min_cluster_size : int, default=50
-        Fewest members of a cluster; halved while none appears, until 2.
-    min_samples : int, optional
-        Neighbours that the density is estimated from; ``min_cluster_size`` by default.
-    outlier_share : float, default=0.2
+    outlier_share : float, default=0.0
         Share of each quota that comes from the tenth of the cluster with the largest
         GLOSH scores.
     layer : str, optional
@@ -142,13 +67,23 @@ def cluster_outlier_combined(
     --------
     al_sklearn.strategies.selectors.cluster_quotas : the selector.
     """
-    labels, scores = density_clusters(
+    labels, scores = selectors.density_clusters(
         inference.embed(classifier, X, layer), min_cluster_size, min_samples=min_samples
     )
-    return cluster_quotas(
+    return selectors.cluster_quotas(
         labels,
         n_instances,
-        outlier_scores=scores,
+        # Without a share of them the scores stay out: all members draw alike.
+        outlier_scores=scores if outlier_share else None,
         outlier_share=outlier_share,
         random_state=random_state,
     )
+
+
+cluster_outlier_combined = variant(
+    cluster,
+    "cluster_outlier_combined",
+    "The same number from every cluster, some of it among the cluster's outliers.",
+    reference="McInnes, Healy & Astels, JOSS 2017; Campello et al., TKDD 2015",
+    outlier_share=0.2,
+)

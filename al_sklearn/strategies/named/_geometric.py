@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -17,24 +18,17 @@ from al_sklearn._core.random import (
 )
 from al_sklearn.rows import n_rows, take_rows, with_labels
 from al_sklearn.strategies import measures, selectors
-from al_sklearn.strategies._engine.top_k import top_k
+from al_sklearn.strategies._pairs import (
+    embed_labelled,
+    labelled_rows,
+    pair,
+    utilities_of,
+)
 from al_sklearn.strategies._registry import Chosen, query_strategy
 
 # Balls of ProbCover need a number of clusters where no classifier says how many classes
 # there are.
 _N_CLUSTERS = 10
-
-
-def _embed_labelled(
-    classifier: Any, X_labelled: Any, layer: str | None
-) -> np.ndarray | None:
-    """Embeddings of what is labelled, or None."""
-    rows, _ = inference.labelled_data(classifier, X_labelled)
-    return (
-        None
-        if rows is None or n_rows(rows) == 0
-        else inference.embed(classifier, rows, layer)
-    )
 
 
 @query_strategy(
@@ -50,7 +44,7 @@ def coreset(
     n_instances: int = 1,
     *,
     metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
-    weight_by: str | None = None,
+    measure: str | Callable[..., Any] | None = None,
     layer: str | None = None,
     X_labelled: Any = None,
     random_tie_break: bool = False,
@@ -64,9 +58,10 @@ def coreset(
     ----------
     metric : {"euclidean", "manhattan", "cosine"}
         Distance between embeddings.
-    weight_by : str, optional
-        Name of a measure of probabilities (``"margin"``, ``"entropy"``, …) that
-        multiplies the distances.
+    measure : str or callable, optional
+        A measure of probabilities or posterior samples, by name (``"margin"``,
+        ``"bald"``, …) or any function of them, that multiplies the distances. What is
+        negative counts as 0.
     layer : str, optional
         Layer of a net to embed by; the input of its last linear layer by default.
     X_labelled : rows, optional
@@ -77,19 +72,19 @@ def coreset(
     --------
     al_sklearn.strategies.selectors.k_center : the selector.
     """
-    # The measure is looked up first: a wrong name should not cost a pass over the pool.
-    measure = None if weight_by is None else measures.get_measure(weight_by)
-    weights = (
-        None if measure is None else measure(inference.predict_proba(classifier, X))
-    )
+    rng = as_generator(random_state)
+    weights = None
+    if measure is not None:
+        weights = utilities_of(measure, classifier, X, rng, embeds=True, layer=layer)
+        weights = np.maximum(weights, 0)
     return selectors.k_center(
         inference.embed(classifier, X, layer),
         n_instances,
-        labelled=_embed_labelled(classifier, X_labelled, layer),
+        labelled=embed_labelled(classifier, X_labelled, layer),
         metric=metric,
         utilities=weights,
         random_tie_break=random_tie_break,
-        random_state=random_state,
+        random_state=rng,
     )
 
 
@@ -105,7 +100,7 @@ def k_nearest(
     n_instances: int = 1,
     *,
     n_neighbors: int = 5,
-    uncertainty: str = "margin",
+    measure: str | Callable[..., Any] = "margin",
     metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
     layer: str | None = None,
     X_labelled: Any = None,
@@ -118,8 +113,9 @@ def k_nearest(
     ----------
     n_neighbors : int, default=5
         How many each labelled row gives in its turn.
-    uncertainty : str, default="margin"
-        Name of the measure of probabilities that orders the labelled rows.
+    measure : str or callable, default="margin"
+        A measure of probabilities or posterior samples, by name or any function of
+        them, that orders the labelled rows.
     metric : {"euclidean", "manhattan", "cosine"}
         Distance between embeddings.
     layer : str, optional
@@ -132,14 +128,14 @@ def k_nearest(
     --------
     al_sklearn.strategies.selectors.k_nearest : the selector.
     """
-    measure = measures.get_measure(uncertainty)
-    rows, _ = inference.labelled_data(classifier, X_labelled)
+    rng = as_generator(random_state)
+    rows = labelled_rows(classifier, X_labelled)
     embeddings = inference.embed(classifier, X, layer)
-    if rows is None or n_rows(rows) == 0:
+    if rows is None:
         seeds, utilities = embeddings.mean(axis=0, dtype=np.float64)[None], None
     else:
         seeds = inference.embed(classifier, rows, layer)
-        utilities = measure(inference.predict_proba(classifier, rows))
+        utilities = utilities_of(measure, classifier, rows, rng)
     return selectors.k_nearest(
         embeddings,
         n_instances,
@@ -148,7 +144,7 @@ def k_nearest(
         n_neighbors=n_neighbors,
         metric=metric,
         random_tie_break=random_tie_break,
-        random_state=random_state,
+        random_state=rng,
     )
 
 
@@ -185,7 +181,7 @@ def centre_of_gravity(
         inference.embed(classifier, X, layer), metric=metric
     )
     scores = distances if order == "farthest" else -distances
-    return top_k(
+    return selectors.top_k(
         scores,
         n_instances,
         random_tie_break=random_tie_break,
@@ -193,84 +189,23 @@ def centre_of_gravity(
     )
 
 
-@query_strategy(
+kmeans_sampling = pair(
+    "Candidate nearest the centre of each k-means cluster.",
+    "There are as many clusters as candidates asked for.",
+    select=selectors.kmeans_sampling,
     family="geometric",
-    needs=("embeddings",),
     reference="Zhdanov, 2019, without its weights",
     cost="O(n b d) an iteration of k-means",
 )
-def kmeans_sampling(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    layer: str | None = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidate nearest the centre of each k-means cluster.
-
-    There are as many clusters as candidates asked for.
-
-    Parameters
-    ----------
-    layer : str, optional
-        Layer of a net to embed by; the input of its last linear layer by default.
-
-    See Also
-    --------
-    al_sklearn.strategies.selectors.kmeans_sampling : the selector.
-    """
-    return selectors.kmeans_sampling(
-        inference.embed(classifier, X, layer),
-        n_instances,
-        random_tie_break=random_tie_break,
-        random_state=random_state,
-    )
-
-
-@query_strategy(
+typiclust = pair(
+    "Most typical candidate of each cluster, the least labelled first (TypiClust).",
+    "The clusters in which least is labelled come first.",
+    select=selectors.typiclust,
+    options=("max_clusters",),
     family="geometric",
-    needs=("embeddings", "labelled"),
     reference="Hacohen, Dekel & Weinshall, ICML 2022",
     cost="O((n + l) min(l + b, 500) d) an iteration of k-means",
 )
-def typiclust(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    max_clusters: int = 500,
-    layer: str | None = None,
-    X_labelled: Any = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Most typical candidate of each cluster, the least labelled first (TypiClust).
-
-    The clusters in which least is labelled come first.
-
-    Parameters
-    ----------
-    max_clusters : int, default=500
-        At most so many clusters; there are ``min(l + n_instances, max_clusters)``.
-    layer : str, optional
-        Layer of a net to embed by; the input of its last linear layer by default.
-    X_labelled : rows, optional
-        What is labelled already; ``classifier.X_training`` by default.
-
-    See Also
-    --------
-    al_sklearn.strategies.selectors.typiclust : the selector.
-    """
-    return selectors.typiclust(
-        inference.embed(classifier, X, layer),
-        n_instances,
-        labelled=_embed_labelled(classifier, X_labelled, layer),
-        max_clusters=max_clusters,
-        random_tie_break=random_tie_break,
-        random_state=random_state,
-    )
 
 
 @query_strategy(
@@ -324,7 +259,7 @@ def probcover(
     return selectors.probcover(
         inference.embed(classifier, X, layer),
         n_instances,
-        labelled=_embed_labelled(classifier, X_labelled, layer),
+        labelled=embed_labelled(classifier, X_labelled, layer),
         radius=radius,
         purity=purity,
         n_clusters=n_clusters,
@@ -333,51 +268,25 @@ def probcover(
     )
 
 
-@query_strategy(
+max_herding = pair(
+    "Candidates that add most to the kernel coverage of the pool (MaxHerding).",
+    select=selectors.max_herding,
+    options=("bandwidth", "n_reference"),
     family="geometric",
-    needs=("embeddings", "labelled"),
     reference="Bae, Noh & Sutherland, ECCV 2024",
     cost="O(n m d log b), m = max(2,000, 4 b) reference points",
 )
-def max_herding(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    bandwidth: float = 1.0,
-    n_reference: int | None = None,
-    layer: str | None = None,
-    X_labelled: Any = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates that add most to the kernel coverage of the pool (MaxHerding).
-
-    Parameters
-    ----------
-    bandwidth : float, default=1.0
-        Width of the kernel, in distance of normalised embeddings.
-    n_reference : int, optional
-        Coverage is averaged over a random sample of so many candidates; by default
-        2,000, or four times ``n_instances`` where that is more.
-    layer : str, optional
-        Layer of a net to embed by; the input of its last linear layer by default.
-    X_labelled : rows, optional
-        What is labelled already; ``classifier.X_training`` by default.
-
-    See Also
-    --------
-    al_sklearn.strategies.selectors.max_herding : the selector.
+lcmd = pair(
+    "Farthest candidate of the largest cluster (LCMD).",
     """
-    return selectors.max_herding(
-        inference.embed(classifier, X, layer),
-        n_instances,
-        labelled=_embed_labelled(classifier, X_labelled, layer),
-        bandwidth=bandwidth,
-        n_reference=n_reference,
-        random_tie_break=random_tie_break,
-        random_state=random_state,
-    )
+    The largest has the largest sum of squared distances. What is labelled are the first
+    centres; without any, the first pick is the candidate nearest the mean.
+    """,
+    select=selectors.lcmd,
+    family="geometric",
+    reference="Holzmüller, Zaverkin, Kästner & Steinwart, JMLR 2023",
+    cost="O(n (l + b) d)",
+)
 
 
 @query_strategy(
@@ -441,7 +350,7 @@ def u_herding(
     """
     rng = as_generator(random_state)
     rows, labels = inference.labelled_data(classifier, X_labelled, y_labelled)
-    embedded = _embed_labelled(classifier, X_labelled, layer)
+    embedded = embed_labelled(classifier, X_labelled, layer)
     proba = inference.predict_proba(classifier, X)
     if temperature is None:
         temperature = _held_out_temperature(
@@ -514,44 +423,3 @@ def _folds(
     return [
         (np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(n_folds)
     ]
-
-
-@query_strategy(
-    family="geometric",
-    needs=("embeddings", "labelled"),
-    reference="Holzmüller, Zaverkin, Kästner & Steinwart, JMLR 2023",
-    cost="O(n (l + b) d)",
-)
-def lcmd(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    layer: str | None = None,
-    X_labelled: Any = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Farthest candidate of the largest cluster (LCMD).
-
-    The largest has the largest sum of squared distances.
-
-    Parameters
-    ----------
-    layer : str, optional
-        Layer of a net to embed by; the input of its last linear layer by default.
-    X_labelled : rows, optional
-        What is labelled already, the first centres; ``classifier.X_training`` by
-        default. Without any, the first pick is the candidate nearest the mean.
-
-    See Also
-    --------
-    al_sklearn.strategies.selectors.lcmd : the selector.
-    """
-    return selectors.lcmd(
-        inference.embed(classifier, X, layer),
-        n_instances,
-        labelled=_embed_labelled(classifier, X_labelled, layer),
-        random_tie_break=random_tie_break,
-        random_state=random_state,
-    )

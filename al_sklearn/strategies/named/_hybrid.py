@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +12,8 @@ from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.exceptions import CapabilityError
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures, selectors
+from al_sklearn.strategies._pairs import labelled_rows, pair, utilities_of
 from al_sklearn.strategies._registry import Chosen, query_strategy
-from al_sklearn.strategies.measures._flips import class_means, flipped
-from al_sklearn.strategies.selectors._candidates import candidates_kmeans
 
 # How far the softmax of the last linear layer may be from the probabilities: reduced
 # precision, no other model.
@@ -55,12 +55,6 @@ def badge(
     return selectors.gradient_kmeans_plusplus(
         embeddings, residuals, n_instances, random_state=random_state
     )
-
-
-def _labelled_rows(classifier: Any, X_labelled: Any) -> Any:
-    """Labelled rows, or None where there are none."""
-    rows, _ = inference.labelled_data(classifier, X_labelled)
-    return None if rows is None or n_rows(rows) == 0 else rows
 
 
 @query_strategy(
@@ -105,7 +99,7 @@ def bait(
     al_sklearn.strategies.selectors.fisher_trace : the selector.
     """
     proba, embeddings = inference.proba_and_embed(classifier, X, layer)
-    rows = _labelled_rows(classifier, X_labelled)
+    rows = labelled_rows(classifier, X_labelled)
     labelled = (
         (None, None)
         if rows is None
@@ -125,80 +119,35 @@ def bait(
     )
 
 
-@query_strategy(
+clue = pair(
+    "Candidates nearest the centres of k-means weighted by entropy: CLUE.",
+    name="clue",
+    measure=measures.entropy,
+    select=selectors.weighted_kmeans,
     family="hybrid",
-    needs=("proba", "embeddings"),
     reference="Prabhu et al., ICCV 2021",
     cost="O(n d b) an iteration",
 )
-def clue(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    layer: str | None = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates nearest the centres of k-means weighted by entropy: CLUE.
-
-    Parameters
-    ----------
-    layer : str, optional
-        Layer of a net to embed by; the input of its last linear layer by default.
-
-    See Also
-    --------
-    al_sklearn.strategies.selectors.weighted_kmeans : the selector.
-    """
-    proba, embeddings = inference.proba_and_embed(classifier, X, layer)
-    weights = np.maximum(measures.entropy(proba), 0)
-    return selectors.weighted_kmeans(
-        embeddings,
-        n_instances,
-        utilities=weights,
-        random_tie_break=random_tie_break,
-        random_state=random_state,
-    )
-
-
-@query_strategy(
+falcun = pair(
+    "Uncertain candidates drawn at random, away from those drawn: FALCUN.",
+    "The distance to what is drawn already is one of probabilities.",
+    select=selectors.falcun,
+    options=("gamma",),
     family="hybrid",
-    needs=("proba",),
     reference="Gilhuber et al., ECML PKDD 2024",
     cost="O(n C b) at most; lazily less",
 )
-def falcun(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    gamma: float = 10.0,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Uncertain candidates drawn at random, away from those drawn: FALCUN.
-
-    The distance to what is drawn already is one of probabilities.
-
-    Parameters
-    ----------
-    gamma : float, default=10
-        Power of what is left of the uncertainty: 0 draws uniformly, a very large one
-        always takes the largest.
-
-    See Also
-    --------
-    al_sklearn.strategies.selectors.falcun : the selector.
-    """
-    proba = inference.predict_proba(classifier, X)
-    return selectors.falcun(
-        proba,
-        n_instances,
-        gamma=gamma,
-        random_tie_break=random_tie_break,
-        random_state=random_state,
-    )
+ranked_batch = pair(
+    "Candidates far from the labelled at first, and uncertain ones later.",
+    "They are far from what is labelled and chosen while little is labelled.",
+    name="ranked_batch",
+    measure=measures.least_confidence,
+    select=selectors.ranked_batch,
+    options=("metric",),
+    family="hybrid",
+    reference="Cardoso et al., Information Sciences 2017",
+    cost="O(n (l + b) d) at most; lazily O(n l d)",
+)
 
 
 @query_strategy(
@@ -301,7 +250,7 @@ def drop_query(
     samples = inference.feature_dropout(classifier, X, n_samples, p, rng)
     share = measures.disagreement(samples, proba)
     scores = share + measures.margin(proba) / (4 * n_samples)
-    return candidates_kmeans(
+    return selectors.candidates_kmeans(
         embeddings,
         share > 0.5,
         scores,
@@ -359,11 +308,13 @@ def alfa_mix(
     weights, bias = inference.last_layer(classifier, X)
     proba, embeddings = inference.proba_and_embed(classifier, X)
     _check_is_last_layer(classifier, proba, embeddings, weights, bias)
-    anchors = class_means(inference.embed(classifier, rows), np.asarray(labels))
+    anchors = measures.class_means(
+        inference.embed(classifier, rows), np.asarray(labels)
+    )
     distances = measures.flip_distance(embeddings, weights, bias, anchors)
-    return candidates_kmeans(
+    return selectors.candidates_kmeans(
         embeddings,
-        flipped(distances, n_instances, alpha_cap),
+        measures.flipped(distances, n_instances, alpha_cap),
         -distances,
         n_instances,
         normalize=True,
@@ -403,7 +354,7 @@ def density_weighted(
     X: Any,
     n_instances: int = 1,
     *,
-    measure: str = "entropy",
+    measure: str | Callable[..., Any] = "entropy",
     beta: float = 1.0,
     metric: Literal["cosine", "dot", "euclidean"] = "cosine",
     n_reference: int | None = None,
@@ -417,8 +368,9 @@ def density_weighted(
 
     Parameters
     ----------
-    measure : str, default="entropy"
-        Name of a measure of probabilities.
+    measure : str or callable, default="entropy"
+        A measure of probabilities or posterior samples, by name or any function of
+        them.
     beta : float, default=1
         Power of the mean similarity.
     metric : {"cosine", "dot", "euclidean"}
@@ -432,60 +384,15 @@ def density_weighted(
     --------
     al_sklearn.strategies.measures.information_density : the mean similarity.
     """
-    uncertainty = measures.get_measure(measure)
     rng = as_generator(random_state)
-    proba, embeddings = inference.proba_and_embed(classifier, X, layer)
+    utilities = utilities_of(measure, classifier, X, rng, embeds=True, layer=layer)
     density = measures.information_density(
-        embeddings, metric=metric, n_reference=n_reference, random_state=rng
+        inference.embed(classifier, X, layer),
+        metric=metric,
+        n_reference=n_reference,
+        random_state=rng,
     )
-    scores = measures.density_weighted(uncertainty(proba), density, beta=beta)
+    scores = measures.density_weighted(utilities, density, beta=beta)
     return selectors.top_k(
         scores, n_instances, random_tie_break=random_tie_break, random_state=rng
-    )
-
-
-@query_strategy(
-    family="hybrid",
-    needs=("proba", "embeddings", "labelled"),
-    reference="Cardoso et al., Information Sciences 2017",
-    cost="O(n (l + b) d) at most; lazily O(n l d)",
-)
-def ranked_batch(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
-    layer: str | None = None,
-    X_labelled: Any = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates far from the labelled at first, and uncertain ones later.
-
-    They are far from what is labelled and chosen while little is labelled.
-
-    Parameters
-    ----------
-    metric : {"euclidean", "manhattan", "cosine"}
-        Distance between embeddings.
-    layer : str, optional
-        Layer of a net to embed by; the input of its last linear layer by default.
-    X_labelled : rows, optional
-        What is labelled already; ``classifier.X_training`` by default.
-
-    See Also
-    --------
-    al_sklearn.strategies.selectors.ranked_batch : the selector.
-    """
-    proba, embeddings = inference.proba_and_embed(classifier, X, layer)
-    rows = _labelled_rows(classifier, X_labelled)
-    return selectors.ranked_batch(
-        embeddings,
-        measures.least_confidence(proba),
-        n_instances,
-        labelled=None if rows is None else inference.embed(classifier, rows, layer),
-        metric=metric,
-        random_tie_break=random_tie_break,
-        random_state=random_state,
     )

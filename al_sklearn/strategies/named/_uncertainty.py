@@ -5,8 +5,7 @@ Every measure also has an ``_mc`` strategy, on the mean of posterior samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ import numpy as np
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.rows import n_rows
-from al_sklearn.strategies import measures
-from al_sklearn.strategies._engine.top_k import top_k
-from al_sklearn.strategies._registry import Chosen, query_strategy
-from al_sklearn.strategies.selectors._buckets import binned, both_ends, bucketed
+from al_sklearn.strategies import measures, selectors
+from al_sklearn.strategies._pairs import Pair, pair
+from al_sklearn.strategies._registry import Chosen, query_strategy, variant
+from al_sklearn.strategies.selectors import top_k
 
 
 @query_strategy(family="uncertainty", reference="-", cost="O(n)", aliases=("random",))
@@ -39,431 +38,117 @@ def random_sampling(
     return indices, np.sort(rng.random(n_instances))[::-1]
 
 
-def _proba(
-    classifier: Any, X: Any, n_samples: int | None, rng: np.random.Generator
-) -> np.ndarray:
-    """The probabilities, or the mean of ``n_samples`` posterior samples."""
-    if n_samples is None:
-        return inference.predict_proba(classifier, X)
-    return inference.sample_proba(classifier, X, n_samples, rng).mean(axis=0)
-
-
-def _top_of(
-    measure: Callable[[np.ndarray], np.ndarray],
-    classifier: Any,
-    X: Any,
-    n_instances: int,
-    n_samples: int | None,
-    random_tie_break: bool,
-    random_state: RandomState,
-) -> Chosen:
-    """Top of ``measure`` of the probabilities, or of the mean over samples.
-
-    There are ``n_samples`` posterior samples.
-    """
-    rng = as_generator(random_state)
-    proba = _proba(classifier, X, n_samples, rng)
-    return top_k(
-        measure(proba), n_instances, random_tie_break=random_tie_break, random_state=rng
-    )
-
-
-@query_strategy(
+least_confidence = pair(
+    "Candidates whose most likely class is least likely.",
+    measure=measures.least_confidence,
+    options=("normalize",),
     family="uncertainty",
-    needs=("proba",),
     reference="Lewis & Gale, SIGIR 1994",
-    cost="O(n C)",
 )
-def least_confidence(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    n_samples: int | None = None,
-    normalize: bool = False,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates whose most likely class is least likely.
-
-    Parameters
-    ----------
-    n_samples : int, optional
-        Average so many posterior samples instead of asking for the probabilities once.
-    normalize : bool, default=False
-        Scale so that the uniform distribution scores 1.
-
-    See Also
-    --------
-    al_sklearn.strategies.measures.least_confidence : the scores.
-    """
-    measure = partial(measures.least_confidence, normalize=normalize)
-    return _top_of(
-        measure, classifier, X, n_instances, n_samples, random_tie_break, random_state
-    )
-
-
-@query_strategy(
+margin = pair(
+    "Candidates whose two most likely classes are closest.",
+    measure=measures.margin,
     family="uncertainty",
-    needs=("samples",),
-    reference="Lewis & Gale, SIGIR 1994",
-    cost="O(T n C)",
-)
-def least_confidence_mc(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    n_samples: int = 20,
-    normalize: bool = False,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates whose most likely class is least likely.
-
-    The probabilities are the mean of posterior samples.
-
-    Parameters
-    ----------
-    n_samples : int, default=20
-        Posterior samples (dropout masks, members) that are averaged.
-    normalize : bool, default=False
-        Scale so that the uniform distribution scores 1.
-
-    See Also
-    --------
-    al_sklearn.strategies.measures.least_confidence : the scores.
-    """
-    measure = partial(measures.least_confidence, normalize=normalize)
-    return _top_of(
-        measure, classifier, X, n_instances, n_samples, random_tie_break, random_state
-    )
-
-
-@query_strategy(
-    family="uncertainty",
-    needs=("proba",),
     reference="Scheffer et al., IDA 2001",
-    cost="O(n C)",
 )
-def margin(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    n_samples: int | None = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates whose two most likely classes are closest.
-
-    Parameters
-    ----------
-    n_samples : int, optional
-        Average so many posterior samples instead of asking for the probabilities once.
-
-    See Also
-    --------
-    al_sklearn.strategies.measures.margin : the scores.
-    """
-    return _top_of(
-        measures.margin,
-        classifier,
-        X,
-        n_instances,
-        n_samples,
-        random_tie_break,
-        random_state,
-    )
-
-
-@query_strategy(
+ratio = pair(
+    "Candidates whose second class is most nearly as likely as the first.",
+    measure=measures.ratio,
     family="uncertainty",
-    needs=("samples",),
-    reference="Scheffer et al., IDA 2001",
-    cost="O(T n C)",
+    reference="Settles, 2009",
 )
-def margin_mc(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    n_samples: int = 20,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates whose two most likely classes are closest.
-
-    The probabilities are the mean of posterior samples.
-
-    Parameters
-    ----------
-    n_samples : int, default=20
-        Posterior samples (dropout masks, members) that are averaged.
-
-    See Also
-    --------
-    al_sklearn.strategies.measures.margin : the scores.
-    """
-    return _top_of(
-        measures.margin,
-        classifier,
-        X,
-        n_instances,
-        n_samples,
-        random_tie_break,
-        random_state,
-    )
-
-
-@query_strategy(
-    family="uncertainty", needs=("proba",), reference="Settles, 2009", cost="O(n C)"
-)
-def ratio(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    n_samples: int | None = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates whose second class is most nearly as likely as the first.
-
-    Parameters
-    ----------
-    n_samples : int, optional
-        Average so many posterior samples instead of asking for the probabilities once.
-
-    See Also
-    --------
-    al_sklearn.strategies.measures.ratio : the scores.
-    """
-    return _top_of(
-        measures.ratio,
-        classifier,
-        X,
-        n_instances,
-        n_samples,
-        random_tie_break,
-        random_state,
-    )
-
-
-@query_strategy(
-    family="uncertainty", needs=("samples",), reference="Settles, 2009", cost="O(T n C)"
-)
-def ratio_mc(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    n_samples: int = 20,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates whose second class is most nearly as likely as the first.
-
-    The probabilities are the mean of posterior samples.
-
-    Parameters
-    ----------
-    n_samples : int, default=20
-        Posterior samples (dropout masks, members) that are averaged.
-
-    See Also
-    --------
-    al_sklearn.strategies.measures.ratio : the scores.
-    """
-    return _top_of(
-        measures.ratio,
-        classifier,
-        X,
-        n_instances,
-        n_samples,
-        random_tie_break,
-        random_state,
-    )
-
-
-@query_strategy(
+entropy = pair(
+    "Candidates with the largest entropy of the prediction.",
+    measure=measures.entropy,
+    options=("normalize",),
     family="uncertainty",
-    needs=("proba",),
     reference="Dagan & Engelson, ICML 1995",
-    cost="O(n C)",
 )
-def entropy(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    n_samples: int | None = None,
-    normalize: bool = False,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates with the largest entropy of the prediction.
 
-    Parameters
-    ----------
-    n_samples : int, optional
-        Average so many posterior samples instead of asking for the probabilities once.
-    normalize : bool, default=False
-        Scale so that the uniform distribution scores 1.
 
-    See Also
-    --------
-    al_sklearn.strategies.measures.entropy : the scores.
+def _averaged(strategy: Pair) -> Callable[..., Chosen]:
+    """Register a strategy of probabilities on the mean of 20 posterior samples.
+
+    As many dropout masks as are usual, or members of an ensemble.
     """
-    measure = partial(measures.entropy, normalize=normalize)
-    return _top_of(
-        measure, classifier, X, n_instances, n_samples, random_tie_break, random_state
+    return variant(
+        strategy,
+        f"{strategy.__name__}_mc",
+        f"{strategy.info.summary[:-1]}, by the mean of posterior samples.",
+        needs=("samples",),
+        cost="O(T n C)",
+        n_samples=20,
     )
 
 
-@query_strategy(
-    family="uncertainty",
-    needs=("samples",),
-    reference="Dagan & Engelson, ICML 1995",
-    cost="O(T n C)",
-)
-def entropy_mc(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    n_samples: int = 20,
-    normalize: bool = False,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates with the largest entropy of the prediction.
+least_confidence_mc = _averaged(least_confidence)
+margin_mc = _averaged(margin)
+ratio_mc = _averaged(ratio)
+entropy_mc = _averaged(entropy)
 
-    The prediction is the mean of posterior samples.
-
-    Parameters
-    ----------
-    n_samples : int, default=20
-        Posterior samples (dropout masks, members) that are averaged.
-    normalize : bool, default=False
-        Scale so that the uniform distribution scores 1.
-
-    See Also
-    --------
-    al_sklearn.strategies.measures.entropy : the scores.
+bucketed_margin = pair(
+    "Random candidates of small, middling and large margin, mostly of small.",
     """
-    measure = partial(measures.entropy, normalize=normalize)
-    return _top_of(
-        measure, classifier, X, n_instances, n_samples, random_tie_break, random_state
-    )
-
-
-@query_strategy(
-    family="uncertainty", needs=("proba",), reference="-", cost="O(n C + n log n)"
-)
-def bucketed_margin(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    n_samples: int | None = None,
-    percentiles: Sequence[float] = (30, 70),
-    shares: Sequence[float] = (0.6, 0.3, 0.1),
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Random candidates of small, middling and large margin, mostly of small.
-
     The draw is random inside each bucket, so that ``random_tie_break`` has nothing to
     break.
-
-    Parameters
-    ----------
-    n_samples : int, optional
-        Average so many posterior samples instead of asking for the probabilities once.
-    percentiles : sequence of float, default=(30, 70)
-        Where the margins are cut, from the smallest.
-    shares : sequence of float, default=(0.6, 0.3, 0.1)
-        Shares of the batch, from the bucket of the smallest margins on.
-
-    See Also
-    --------
-    al_sklearn.strategies.measures.margin : the scores.
-    al_sklearn.strategies.selectors.bucketed : the selector.
-    """
-    rng = as_generator(random_state)
-    scores = measures.margin(_proba(classifier, X, n_samples, rng))
-    return bucketed(
-        scores, n_instances, percentiles=percentiles, shares=shares, random_state=rng
-    )
-
-
-@query_strategy(family="uncertainty", needs=("proba",), reference="-", cost="O(n C)")
-def uncertainty_mix(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    n_samples: int | None = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Half the batch least confident, half most confident.
-
-    Parameters
-    ----------
-    n_samples : int, optional
-        Average so many posterior samples instead of asking for the probabilities once.
-
-    See Also
-    --------
-    al_sklearn.strategies.measures.least_confidence : the scores.
-    al_sklearn.strategies.selectors.both_ends : the selector.
-    """
-    rng = as_generator(random_state)
-    scores = measures.least_confidence(_proba(classifier, X, n_samples, rng))
-    return both_ends(
-        scores, n_instances, random_tie_break=random_tie_break, random_state=rng
-    )
+    """,
+    name="bucketed_margin",
+    measure=measures.margin,
+    select=selectors.bucketed,
+    options=("percentiles", "shares"),
+    family="uncertainty",
+    reference="-",
+    cost="O(n C + n log n)",
+)
+uncertainty_mix = pair(
+    "Half the batch least confident, half most confident.",
+    name="uncertainty_mix",
+    measure=measures.least_confidence,
+    select=selectors.both_ends,
+    family="uncertainty",
+    reference="-",
+)
+uncertainty_bins = pair(
+    "As many random candidates from each of several bins of confidence.",
+    "The bins are of equal count.",
+    name="uncertainty_bins",
+    measure=measures.least_confidence,
+    select=selectors.binned,
+    options=("n_bins",),
+    family="uncertainty",
+    reference="-",
+    cost="O(n C + n log n)",
+)
 
 
 @query_strategy(
-    family="uncertainty", needs=("proba",), reference="-", cost="O(n C + n log n)"
+    family="uncertainty",
+    needs=("proba", "input_gradient"),
+    reference="-",
+    cost="O(n) forward and backward passes",
 )
-def uncertainty_bins(
+def input_gradient(
     classifier: Any,
     X: Any,
     n_instances: int = 1,
     *,
-    n_samples: int | None = None,
-    n_bins: int = 10,
     random_tie_break: bool = False,
     random_state: RandomState = None,
 ) -> Chosen:
-    """As many random candidates from each of several bins of confidence.
+    """Candidates whose loss changes most when the image does; nets only.
 
-    The bins are of equal count.
+    The loss is that of the predicted class.
 
-    Parameters
-    ----------
-    n_samples : int, optional
-        Average so many posterior samples instead of asking for the probabilities once.
-    n_bins : int, default=10
-        Number of bins. A smaller batch is spread over all of them.
+    The score is Σ|∂CE(x, ŷ)/∂x| over the values of the network's input. It is that of
+    each image alone, whatever the batch it is computed in.
 
     See Also
     --------
-    al_sklearn.strategies.measures.least_confidence : the scores.
-    al_sklearn.strategies.selectors.binned : the selector.
+    al_sklearn.strategies.measures.input_gradient : the scores, from gradients.
     """
-    rng = as_generator(random_state)
-    scores = measures.least_confidence(_proba(classifier, X, n_samples, rng))
-    return binned(
-        scores,
-        n_instances,
-        n_bins=n_bins,
-        random_tie_break=random_tie_break,
-        random_state=rng,
+    sizes = inference.input_gradient(classifier, X)
+    return top_k(
+        sizes, n_instances, random_tie_break=random_tie_break, random_state=random_state
     )
 
 

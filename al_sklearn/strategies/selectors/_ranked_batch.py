@@ -5,7 +5,7 @@ Points are far from what is labelled and chosen while little is labelled.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +28,7 @@ def ranked_batch(
     n_instances: int,
     *,
     labelled: Any = None,
-    metric: str = "euclidean",
+    metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
     random_tie_break: bool = False,
     random_state: Any = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

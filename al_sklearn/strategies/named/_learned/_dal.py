@@ -10,9 +10,9 @@ import torch
 
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState, as_generator, as_seed
-from al_sklearn.strategies._engine.top_k import top_k
 from al_sklearn.strategies._registry import Chosen, query_strategy
 from al_sklearn.strategies.named._learned import _training as training
+from al_sklearn.strategies.selectors import top_k
 
 
 @query_strategy(

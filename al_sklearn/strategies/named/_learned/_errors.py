@@ -23,9 +23,9 @@ from al_sklearn._core.random import (
 )
 from al_sklearn.rows import n_rows, take_rows, with_labels
 from al_sklearn.strategies import measures
-from al_sklearn.strategies._engine.top_k import top_k
 from al_sklearn.strategies._registry import Chosen, query_strategy
 from al_sklearn.strategies.named._learned import _training as training
+from al_sklearn.strategies.selectors import top_k
 
 # Forests give probabilities of 0, whose logarithm would drown all else.
 _LEAST_PROBA = 1e-4
@@ -43,12 +43,12 @@ def active_transfer_learning(
     X: Any,
     n_instances: int = 1,
     *,
-    X_validation: Any = None,
-    y_validation: Any = None,
+    X_val: Any = None,
+    y_val: Any = None,
     cv: int = 3,
     n_batches: int = 1,
     hidden: Sequence[int] = (),
-    n_epochs: int = 40,
+    max_epochs: int = 40,
     lr: float = 1e-2,
     weight_decay: float = 0.1,
     embeddings: bool = False,
@@ -65,7 +65,7 @@ def active_transfer_learning(
 
     Parameters
     ----------
-    X_validation, y_validation : rows, labels, optional
+    X_val, y_val : rows, labels, optional
         Rows that the classifier was not trained on: where it is right and where wrong
         is read off them. Without them, from cross-fitting on what is labelled: clones
         of the classifier, each trained without one of ``cv`` parts, predict that part.
@@ -77,7 +77,7 @@ def active_transfer_learning(
         will be labelled (ATLAS).
     hidden : sequence of int, default=()
         Hidden layers of the head; by default it is linear.
-    n_epochs, lr, weight_decay : int, float, float
+    max_epochs, lr, weight_decay : int, float, float
         Of the head's training by Adam.
     embeddings : bool, default=False
         Whether the head sees the embeddings too, worth it with many held-out rows. In
@@ -99,18 +99,15 @@ def active_transfer_learning(
     are right, or all are wrong, there is nothing to learn: a warning says so, and the
     least confident are chosen. Scores are logits of being wrong.
     """
-    training.check_positive(n_batches=n_batches, n_epochs=n_epochs, lr=lr)
+    training.check_positive(n_batches=n_batches, max_epochs=max_epochs, lr=lr)
     rng = as_generator(random_state)
     generator = torch.Generator().manual_seed(as_seed(rng))
-    if (X_validation is None) != (y_validation is None):
+    if (X_val is None) != (y_val is None):
         raise ValueError(
-            "active_transfer_learning needs X_validation and y_validation together, "
-            "or neither."
+            "active_transfer_learning needs X_val and y_val together, or neither."
         )
-    if X_validation is not None:
-        known, wrong = _on_validation(
-            classifier, X_validation, y_validation, layer, embeddings
-        )
+    if X_val is not None:
+        known, wrong = _on_validation(classifier, X_val, y_val, layer, embeddings)
     else:
         embeddings = embeddings and not inference.learns_features(classifier)
         rows, labels = inference.labelled_data(classifier, X_labelled, y_labelled)
@@ -140,7 +137,7 @@ def active_transfer_learning(
         training.get_device(device),
         ties,
         hidden=hidden,
-        max_epochs=n_epochs,
+        max_epochs=max_epochs,
         batch_size=1024,
         lr=lr,
         weight_decay=weight_decay,
@@ -220,7 +217,7 @@ def _cross_fitted(
         raise ValueError(
             "active_transfer_learning learns from labelled rows, and there are none: "
             "pass X_labelled= and y_labelled=, "
-            "X_validation= and y_validation=, or a learner that was taught some."
+            "X_val= and y_val=, or a learner that was taught some."
         )
     if cv < 2:
         raise ValueError(f"cv must be at least 2, got {cv!r}.")
@@ -242,8 +239,8 @@ def _cross_fitted(
             raise ValueError(
                 "Cross-fitting needs labelled rows of two classes outside each part; "
                 f"{len(labels)} rows of "
-                f"{len(np.unique(labels))} classes are too few. Pass X_validation= "
-                "and y_validation=."
+                f"{len(np.unique(labels))} classes are too few. Pass X_val= "
+                "and y_val=."
             )
         member = seeded_clone(estimator, seed)
         # What draws from the global generators, which the query puts back afterwards.

@@ -13,10 +13,9 @@ from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import RandomState, as_generator, as_seed
 from al_sklearn.rows import n_rows, view_rows
-from al_sklearn.strategies._engine.top_k import top_k
 from al_sklearn.strategies._registry import Chosen, query_strategy
 from al_sklearn.strategies.named._learned import _training as training
-from al_sklearn.strategies.selectors._k_center import k_center
+from al_sklearn.strategies.selectors import k_center, top_k
 
 
 class CosineGraph:
@@ -141,7 +140,7 @@ def train_graph(
     labelled: torch.Tensor,
     *,
     hidden: int,
-    n_epochs: int,
+    max_epochs: int,
     lr: float,
     dropout: float,
     weight_decay: float,
@@ -156,7 +155,7 @@ def train_graph(
     ----------
     features : Tensor of shape (n, d), float32
     labelled : bool Tensor of shape (n,)
-    hidden, n_epochs, lr, dropout, weight_decay, unlabelled_weight
+    hidden, max_epochs, lr, dropout, weight_decay, unlabelled_weight
         See :func:`core_gcn`.
     generator : torch.Generator
         On the CPU; draws first weights and dropout.
@@ -168,7 +167,7 @@ def train_graph(
     )
     optimizer = training.adam(network, lr, weight_decay)
     history = []
-    for _ in range(n_epochs):
+    for _ in range(max_epochs):
         loss = graph_loss(
             network.logits(graph, network.features(spread), generator),
             labelled,
@@ -199,7 +198,7 @@ def core_gcn(
     select: Literal["k_center", "uncertain"] = "k_center",
     max_candidates: int = 10_000,
     hidden: int = 128,
-    n_epochs: int = 200,
+    max_epochs: int = 200,
     lr: float = 1e-3,
     dropout: float = 0.3,
     weight_decay: float = 5e-4,
@@ -226,7 +225,7 @@ def core_gcn(
         and only they are looked at.
     hidden : int, default=128
         Hidden features.
-    n_epochs, lr, weight_decay : int, float, float
+    max_epochs, lr, weight_decay : int, float, float
         Of the training by Adam, each step on the whole graph.
     dropout : float, default=0.3
         Of the hidden features.
@@ -253,7 +252,7 @@ def core_gcn(
     if select not in ("k_center", "uncertain"):
         raise unknown_name("select", select, ("k_center", "uncertain"))
     training.check_positive(
-        max_candidates=max_candidates, hidden=hidden, n_epochs=n_epochs, lr=lr
+        max_candidates=max_candidates, hidden=hidden, max_epochs=max_epochs, lr=lr
     )
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be from 0 to below 1, got {dropout!r}.")
@@ -275,7 +274,7 @@ def core_gcn(
         features.to(place),
         labelled.to(place),
         hidden=hidden,
-        n_epochs=n_epochs,
+        max_epochs=max_epochs,
         lr=lr,
         dropout=dropout,
         weight_decay=weight_decay,

@@ -9,8 +9,8 @@ import numpy as np
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.rows import n_rows, view_rows
-from al_sklearn.strategies._engine.top_k import top_k
 from al_sklearn.strategies._registry import Chosen, query_strategy
+from al_sklearn.strategies.selectors import top_k
 
 
 @query_strategy(

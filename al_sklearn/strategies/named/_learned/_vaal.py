@@ -18,11 +18,10 @@ from torch.nn import functional as F
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import RandomState, as_generator, as_seed
-from al_sklearn.strategies._engine.top_k import top_k
-from al_sklearn.strategies._registry import Chosen, query_strategy
+from al_sklearn.strategies._registry import Chosen, query_strategy, variant
 from al_sklearn.strategies.named._learned import _training as training
 from al_sklearn.strategies.named._learned._inputs import read_inputs
-from al_sklearn.strategies.selectors._k_center import k_center
+from al_sklearn.strategies.selectors import k_center, top_k
 
 # Side at which convolutions stop to halve the image.
 _LEAST_SIDE = 4
@@ -410,60 +409,56 @@ def train_adversaries(
     return adversaries, history
 
 
+_BY = ("discriminator", "distance")
+_MAY_BE_ZERO = ("beta", "adversary_weight")
+
+
 def _train(
     strategy: str,
     classifier: Any,
     X: Any,
     X_labelled: Any,
     generator: torch.Generator,
-    options: dict[str, Any],
+    *,
+    space: str,
+    layer: str | None,
+    max_side: int,
+    device: torch.device,
+    **options: Any,
 ) -> tuple[Adversaries, Rows, Rows]:
     """Read the rows and train on them.
 
     The networks, the candidates and what is labelled.
     """
-    space, layer, max_side = (
-        options.pop("space"),
-        options.pop("layer"),
-        options.pop("max_side"),
-    )
-    device = training.get_device(options.pop("device"))
     if space not in ("inputs", "embeddings"):
         raise unknown_name("space", space, ("inputs", "embeddings"))
-    training.check_positive(
-        max_side=max_side,
-        **{name: options[name] for name in options if name not in _MAY_BE_ZERO},
-    )
+    positive = {name: options[name] for name in options if name not in _MAY_BE_ZERO}
+    training.check_positive(max_side=max_side, **positive)
     for name in _MAY_BE_ZERO:
         if not 0 <= options[name] < np.inf:
             raise ValueError(
                 f"{name} must be a number of at least 0, got {options[name]!r}."
             )
+
+    def read(rows: Any) -> torch.Tensor:
+        if space == "inputs":
+            return read_inputs(strategy, classifier, rows, max_side)
+        # A copy: what the query keeps may not be written to, and torch warns of that.
+        embeddings = np.array(inference.embed(classifier, rows, layer), np.float32)
+        return torch.from_numpy(embeddings)
+
     known = training.labelled_rows(strategy, classifier, X_labelled)
-    parts = []
-    for rows in (X, known):
-        if space == "embeddings":
-            parts.append(
-                torch.from_numpy(
-                    np.array(inference.embed(classifier, rows, layer), dtype=np.float32)
-                )
-            )
-        else:
-            parts.append(read_inputs(strategy, classifier, rows, max_side))
+    parts = [read(X), read(known)]
     if parts[0].shape[1:] != parts[1].shape[1:]:
         raise ValueError(
             f"Candidates have shape {tuple(parts[0].shape[1:])} and labelled rows "
-            f"{tuple(parts[1].shape[1:])}: they "
-            "must be the same."
+            f"{tuple(parts[1].shape[1:])}: they must be the same."
         )
     unlabelled, labelled = as_rows(parts, device)
     adversaries, _ = train_adversaries(
         labelled, unlabelled, generator=generator, **options
     )
     return adversaries, unlabelled, labelled
-
-
-_MAY_BE_ZERO = ("beta", "adversary_weight")
 
 
 @query_strategy(
@@ -477,6 +472,7 @@ def vaal(
     X: Any,
     n_instances: int = 1,
     *,
+    by: Literal["discriminator", "distance"] = "discriminator",
     n_steps: int = 200,
     batch_size: int = 64,
     latent: int = 32,
@@ -498,6 +494,9 @@ def vaal(
 
     Parameters
     ----------
+    by : {"discriminator", "distance"}, default="discriminator"
+        What chooses: the discriminator, or k-center greedy in the latent space, from
+        what is labelled.
     n_steps : int, default=200
         Steps of each of the two networks: some seconds on a processor; the paper's are
         tens of thousands.
@@ -529,114 +528,52 @@ def vaal(
 
     See Also
     --------
-    vaal_distance : distance in the same latent space.
+    al_sklearn.strategies.selectors.k_center : the selector of distances.
 
     Notes
     -----
     Images are standardised by channel, features one by one. The classifier plays no
     part but to read the images, unless ``space="embeddings"``. Memory: all images,
-    shrunk, in their own type. Scores are logits of being unlabelled.
+    shrunk, in their own type. Scores are logits of being unlabelled, or distances.
     """
+    if by not in _BY:
+        raise unknown_name("by", by, _BY)
     rng = as_generator(random_state)
-    options = {
-        "n_steps": n_steps,
-        "batch_size": batch_size,
-        "latent": latent,
-        "hidden": hidden,
-        "beta": beta,
-    }
-    options |= {"adversary_weight": adversary_weight, "lr": lr, "max_side": max_side}
-    generator = torch.Generator().manual_seed(as_seed(rng))
-    named: dict[str, Any] = {
-        **options,
-        "space": space,
-        "layer": layer,
-        "device": device,
-    }
-    adversaries, candidates, _ = _train(
-        "vaal", classifier, X, X_labelled, generator, named
-    )
-    utilities = -adversaries.labelled_logits(candidates.batches())
-    return top_k(
-        utilities, n_instances, random_tie_break=random_tie_break, random_state=rng
-    )
-
-
-@query_strategy(
-    family="learned",
-    needs=("labelled",),
-    reference="Sinha, Ebrahimi & Darrell, ICCV 2019",
-    cost="O((s m + n) p + n (l + b) k) for s steps on m rows, p weights and k latent "
-    "units",
-)
-def vaal_distance(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    n_steps: int = 200,
-    batch_size: int = 64,
-    latent: int = 32,
-    hidden: int = 64,
-    beta: float = 0.1,
-    adversary_weight: float = 1.0,
-    lr: float = 1e-3,
-    space: Literal["inputs", "embeddings"] = "inputs",
-    max_side: int = 64,
-    layer: str | None = None,
-    X_labelled: Any = None,
-    device: Any = "auto",
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates farthest from the labelled and chosen, in VAAL's latent space.
-
-    The space is that of VAAL's autoencoder.
-
-    Parameters
-    ----------
-    n_steps, batch_size, latent, hidden, beta, adversary_weight, lr
-        As in :func:`vaal`.
-    space : {"inputs", "embeddings"}, default="inputs"
-        What is encoded: images (by convolutions) or features as they come, or the
-        classifier's embeddings.
-    max_side : int, default=64
-        Larger images are shrunk to this longer side.
-    layer : str, optional
-        Layer of a net to embed by, with ``space="embeddings"``.
-    X_labelled : rows, optional
-        What is labelled; ``classifier.X_training`` by default.
-    device : str or torch.device, default="auto"
-        Where the networks are trained; ``"auto"`` is CUDA where there is one.
-
-    See Also
-    --------
-    vaal : the discriminator's choice.
-    al_sklearn.strategies.selectors.k_center : the selector.
-    """
-    rng = as_generator(random_state)
-    options = {
-        "n_steps": n_steps,
-        "batch_size": batch_size,
-        "latent": latent,
-        "hidden": hidden,
-        "beta": beta,
-    }
-    options |= {"adversary_weight": adversary_weight, "lr": lr, "max_side": max_side}
-    generator = torch.Generator().manual_seed(as_seed(rng))
-    named: dict[str, Any] = {
-        **options,
-        "space": space,
-        "layer": layer,
-        "device": device,
-    }
     adversaries, candidates, known = _train(
-        "vaal_distance", classifier, X, X_labelled, generator, named
+        f"vaal(by={by!r})",
+        classifier,
+        X,
+        X_labelled,
+        torch.Generator().manual_seed(as_seed(rng)),
+        space=space,
+        layer=layer,
+        max_side=max_side,
+        device=training.get_device(device),
+        n_steps=n_steps,
+        batch_size=batch_size,
+        latent=latent,
+        hidden=hidden,
+        beta=beta,
+        adversary_weight=adversary_weight,
+        lr=lr,
     )
+    ties: dict[str, Any] = {"random_tie_break": random_tie_break, "random_state": rng}
+    if by == "discriminator":
+        utilities = -adversaries.labelled_logits(candidates.batches())
+        return top_k(utilities, n_instances, **ties)
     return k_center(
         adversaries.latent(candidates.batches()),
         n_instances,
         labelled=adversaries.latent(known.batches()),
-        random_tie_break=random_tie_break,
-        random_state=rng,
+        **ties,
     )
+
+
+vaal_distance = variant(
+    vaal,
+    "vaal_distance",
+    "Candidates farthest from the labelled and chosen, in VAAL's latent space.",
+    cost="O((s m + n) p + n (l + b) k) for s steps on m rows, p weights and k latent "
+    "units",
+    by="distance",
+)
