@@ -192,8 +192,9 @@ __all__ = [
 
 # What a pickle, a traceback or a stored run says of a strategy is where it is imported
 # from, so that no move inside the package makes it another one.
-_PRIVATE = (f"{__name__}.named.", f"{__name__}.compose.", f"{__name__}._")
 for _name in __all__:
     _value = globals()[_name]
-    if getattr(_value, "__module__", "").startswith(_PRIVATE):
+    _home = getattr(_value, "__module__", "")
+    # Measures and selectors that are imported from their own packages keep those.
+    if "._" in _home or _home.startswith((f"{__name__}.named", f"{__name__}.compose")):
         _value.__module__ = __name__

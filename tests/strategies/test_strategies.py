@@ -1,8 +1,10 @@
 """The named strategies: their contract, and that each is the pair of measure and
 selector that it says."""
 
+import inspect
 import pickle
 from functools import partial
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -418,6 +420,81 @@ def of_a_cell(classifier, X, n_instances=1, *, random_state=None):
             names | {"__name__": "__main__"},
         )
     assert get_strategy("firsts")(None, np.zeros((3, 1)), 1)[1] == 2
+
+
+@pytest.mark.parametrize("name", strategies.__all__)
+def test_strategies_are_what_is_imported(name):
+    """Pickles and stored runs name the public place, whatever file it is written in."""
+    value = getattr(strategies, name)
+    if isinstance(value, ModuleType):
+        pytest.skip("a module")
+    below = ("al_sklearn.strategies.measures", "al_sklearn.strategies.selectors")
+    assert value.__module__ in ("al_sklearn.strategies", *below)
+    assert pickle.loads(pickle.dumps(value)) is value
+
+
+def test_twins_are_one_strategy_with_an_option(taught):
+    learner, X = taught["forest"]
+    for twin, strategy, options in (
+        ("margin_mc", "margin", {"n_samples": 20}),
+        ("vaal_distance", "vaal", {"by": "distance"}),
+        ("outliers_max", "outliers_mean", {"reduce": "max"}),
+        ("outliers_mean_entropy", "outliers_mean", {"measure": "entropy"}),
+        ("cluster_outlier_combined", "cluster", {"outlier_share": 0.2}),
+    ):
+        function, base = get_strategy(twin), get_strategy(strategy)
+        small = {"n_steps": 3} if strategy == "vaal" else {}
+        got = function(learner, X, 7, random_state=0, **small)
+        expected = base(learner, X, 7, random_state=0, **small, **options)
+        np.testing.assert_array_equal(got[0], expected[0])
+        assert strategy_name(twin) == function.info.name == twin
+        assert getattr(strategies, twin) is function
+        own, known = (inspect.signature(of).parameters for of in (function, base))
+        assert list(own) == list(known)
+        for option, value in options.items():
+            assert own[option].default == value != known[option].default
+            assert f"{option} : " in function.__doc__
+            assert f"default={value!r}" in function.__doc__
+
+
+def test_a_measure_is_a_name_or_a_function_everywhere(taught):
+    learner, X = taught["forest"]
+
+    def gini(proba):
+        return 1 - (proba**2).sum(axis=1)
+
+    def spread(samples):
+        return samples.std(axis=0).sum(axis=1)
+
+    for measure in ("margin", "bald", measures.entropy, gini, spread):
+        for strategy in (
+            partial(coreset, measure=measure),
+            partial(strategies.k_nearest, measure=measure),
+            partial(strategies.density_weighted, measure=measure),
+            partial(strategies.outliers_mean, measure=measure),
+            strategies.weighted(measure, "k_center"),
+            strategies.stochastic(measure),
+        ):
+            assert len(set(strategy(learner, X, 5, random_state=0)[0])) == 5
+    np.testing.assert_array_equal(
+        coreset(learner, X, 5, measure="margin")[0],
+        coreset(learner, X, 5, measure=measures.margin)[0],
+    )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "old", "new"),
+    [
+        ("coreset", "weight_by", "measure"),
+        ("k_nearest", "uncertainty", "measure"),
+        ("outliers_mean", "layers", "layer"),
+        ("core_gcn", "n_epochs", "max_epochs"),
+        ("active_transfer_learning", "X_validation", "X_val"),
+    ],
+)
+def test_an_old_spelling_names_the_new_one(strategy, old, new):
+    with pytest.raises(TypeError, match=f"takes no '{old}'; it is called '{new}'"):
+        get_strategy(strategy)(None, np.eye(3), 1, **{old: None})
 
 
 def test_an_unknown_option_says_which_there_are():
