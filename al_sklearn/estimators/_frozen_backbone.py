@@ -44,7 +44,14 @@ from al_sklearn.estimators.networks import (
     statistics_of,
 )
 from al_sklearn.inference.modules import linears, tapping
-from al_sklearn.rows import KeyedRows, RowView, cache_key, hashes, n_rows
+from al_sklearn.rows import (
+    KeyedRows,
+    RowView,
+    cache_key,
+    file_key,
+    hashes,
+    n_rows,
+)
 
 # Images read, embedded and written to the cache at a time: what a kill can lose.
 _CHUNK_ROWS: Final = 1024
@@ -329,7 +336,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             folder.mkdir(parents=True, exist_ok=True)
             with replacing(folder / "about.json") as file:
                 file.write(json.dumps(extractor.about, indent=1).encode())
-        store = _STORES.setdefault(place, KeyedRows(folder))
+        store = _STORES.setdefault(place, KeyedRows(folder, (extractor.n_features,)))
         _STORES.move_to_end(place)
         while len(_STORES) > _MOST_STORES:
             _STORES.popitem(last=False)
@@ -342,7 +349,7 @@ def _embed_chunk(
     files = _paths(images.images)
     if store is not None and files is not None:
         # Known without opening them.
-        keys = [_file_key(path, images.image_size) for path in files[part]]
+        keys = [file_key(path) for path in files[part]]
         return store.get(
             keys, lambda missing: extractor.embed(images.batch(part.start + missing)[0])
         )
@@ -376,18 +383,6 @@ def _gives_pil(X: Any) -> bool:
     item = X[0]
     image = item[0] if isinstance(item, (tuple, list)) else item
     return hasattr(image, "convert") and hasattr(image, "resize")
-
-
-def _file_key(path: str, image_size: Any) -> bytes:
-    path = os.path.abspath(path)
-    try:
-        stat = os.stat(path)
-        known = (path, stat.st_size, stat.st_mtime_ns, image_size)
-    except OSError as error:
-        raise ValueError(
-            f"X names a file that cannot be read as an image: {path} ({error})."
-        ) from error
-    return hashlib.blake2b(repr(known).encode(), digest_size=16).digest()
 
 
 class _Stop(Exception):

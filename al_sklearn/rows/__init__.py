@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING
 from al_sklearn._core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from al_sklearn.rows._cache import (
+        KeyedRows,
+        cache_key,
+        file_key,
+        hashes,
+        open_or_compute,
+    )
     from al_sklearn.rows._chunks import by_chunks, kept, stays_mapped
     from al_sklearn.rows._decode import DAMAGED, Size, check_mode, decode_all, to_pixels
     from al_sklearn.rows._fingerprint import (
@@ -27,10 +34,8 @@ if TYPE_CHECKING:
         read_splits,
         write_index_sets,
     )
-    from al_sklearn.rows._keyed_rows import KeyedRows, hashes
     from al_sklearn.rows._labelled_dataset import with_labels
     from al_sklearn.rows._numpy_files import read_numpy
-    from al_sklearn.rows._row_cache import cache_key, open_or_compute
     from al_sklearn.rows._rows import (
         RowView,
         are_files,
@@ -47,7 +52,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "DAMAGED": "_decode",
     "ImageFiles": "_image_files",
-    "KeyedRows": "_keyed_rows",
+    "KeyedRows": "_cache",
     "ObjectHasher": "_fingerprint",
     "RowView": "_rows",
     "Size": "_decode",
@@ -55,7 +60,7 @@ _HOMES = {
     "are_files": "_rows",
     "as_positions": "_rows",
     "by_chunks": "_chunks",
-    "cache_key": "_row_cache",
+    "cache_key": "_cache",
     "check_index_sets": "_index_sets",
     "check_mode": "_decode",
     "concat_columns": "_rows",
@@ -63,12 +68,13 @@ _HOMES = {
     "decode_all": "_decode",
     "describe": "_fingerprint",
     "differences": "_fingerprint",
+    "file_key": "_cache",
     "fingerprint": "_fingerprint",
-    "hashes": "_keyed_rows",
+    "hashes": "_cache",
     "iter_chunks": "_rows",
     "kept": "_chunks",
     "n_rows": "_rows",
-    "open_or_compute": "_row_cache",
+    "open_or_compute": "_cache",
     "read_index_sets": "_index_sets",
     "read_numpy": "_numpy_files",
     "read_splits": "_index_sets",
@@ -101,6 +107,7 @@ __all__ = [
     "decode_all",
     "describe",
     "differences",
+    "file_key",
     "fingerprint",
     "hashes",
     "iter_chunks",

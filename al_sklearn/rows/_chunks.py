@@ -21,13 +21,13 @@ import torch
 
 from al_sklearn._core.prefetch import read_ahead
 from al_sklearn.config import current
+from al_sklearn.rows._cache import cache_key, open_or_compute
 from al_sklearn.rows._fingerprint import (
     WHOLE_BYTES,
     ObjectHasher,
     describe,
     fingerprint,
 )
-from al_sklearn.rows._row_cache import cache_key, open_or_compute
 from al_sklearn.rows._rows import RowView, are_files, n_rows, take_rows
 
 # Rows read at a time from what is not in memory: large enough to be fast, small enough

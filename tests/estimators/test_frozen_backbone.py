@@ -40,8 +40,7 @@ from al_sklearn import (
 from al_sklearn.estimators import FrozenBackbone, ImageClassifier, _frozen_backbone
 from al_sklearn.estimators.networks import _pretrained
 from al_sklearn.pool import view_rows
-from al_sklearn.rows import _keyed_rows
-from al_sklearn.rows._keyed_rows import KeyedRows, hashes
+from al_sklearn.rows import KeyedRows, _cache, hashes
 
 needs_lite = pytest.mark.skipif(
     find_spec("efficientnet_lite_pytorch") is None, reason="needs the extra pretrained"
@@ -439,7 +438,7 @@ def test_a_kill_loses_at_most_one_chunk(
 
 def test_memory_has_an_end_and_says_so(network, digits, embedded, monkeypatch):
     X = digits[0][:12]
-    monkeypatch.setattr(_keyed_rows, "_MOST_BYTES", 8 * 8 * 4)
+    monkeypatch.setattr(_cache, "_MOST_BYTES", 8 * 8 * 4)
     monkeypatch.setattr(_frozen_backbone, "_CHUNK_ROWS", 6)
     backbone = FrozenBackbone(network)
     with pytest.warns(UserWarning, match="give cache= a folder"):
@@ -461,13 +460,13 @@ def test_a_folder_deleted_meanwhile_is_filled_again(
         path.rmdir() if path.is_dir() else path.unlink()
     np.testing.assert_array_equal(backbone.transform(digits[0][:5]), first)
     assert embedded == [5, 5]
-    assert list((tmp_path / "cache").glob("*/*.keys.npy"))
+    assert list((tmp_path / "cache").glob("*/keys.bin"))
 
 
 def test_damage_is_told(network, digits, tmp_path):
     backbone = FrozenBackbone(network, cache=tmp_path)
     backbone.fit_transform(digits[0][:5])
-    (rows,) = tmp_path.glob("*/*.rows.npy")
+    (rows,) = tmp_path.glob("*/rows.bin")
     rows.write_bytes(rows.read_bytes()[:-5])
     _frozen_backbone._STORES.clear()
     with pytest.raises(ValueError, match=r"is damaged .* delete that folder"):
@@ -482,7 +481,7 @@ def test_threads_and_stores_compute_each_row_once(tmp_path):
         computed.extend(indices.tolist())
         return np.repeat(indices[:, None], 3, axis=1).astype(np.float32)
 
-    stores = [KeyedRows(tmp_path), KeyedRows(tmp_path)]
+    stores = [KeyedRows(tmp_path, (3,)) for _ in range(2)]
 
     def work(number):
         for start in range(0, 200, 20):
@@ -876,7 +875,7 @@ def test_the_example_runs(tmp_path):
     assert done.returncode == 0, done.stderr
     accuracies = [float(line.rpartition(" ")[2]) for line in done.stdout.splitlines()]
     assert len(accuracies) == 5 and accuracies[-1] > 0.9
-    assert list((tmp_path / "runs" / "embeddings").glob("*/*.rows.npy"))
+    assert list((tmp_path / "runs" / "embeddings").glob("*/rows.bin"))
 
 
 @needs_lite

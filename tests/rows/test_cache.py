@@ -3,6 +3,7 @@ contradictions."""
 
 import multiprocessing
 import os
+import pickle
 import time
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_sklearn.rows._row_cache import cache_key, open_or_compute
+from al_sklearn.rows import KeyedRows, cache_key, file_key, open_or_compute
 
 
 def rows_of(start, stop, d=3):
@@ -179,18 +180,46 @@ def test_a_cache_of_another_shape_is_not_read(tmp_path):
         compute(tmp_path, dtype=np.float64)
 
 
-@pytest.mark.parametrize("name", ["rows.npy", "finished.bin", "about.json"])
-def test_damage_is_told(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("rows.npy", lambda whole: whole[:-1]),
+        ("rows.npy", lambda whole: whole[:9]),
+        ("rows.npy", lambda whole: b"something else"),
+        ("finished.bin", lambda whole: b"\xff" * len(whole)),
+        ("finished.bin", lambda whole: (11).to_bytes(8, "little")),
+    ],
+)
+def test_damage_is_told(tmp_path, name, change):
     compute(tmp_path)
     path = tmp_path / "k" / name
-    path.write_bytes(path.read_bytes()[:-1])
+    path.write_bytes(change(path.read_bytes()))
     with pytest.raises(ValueError, match=r"is damaged .* delete that folder"):
         compute(tmp_path)
 
 
+def test_a_record_that_is_gone_is_damage(tmp_path):
+    compute(tmp_path)
+    (tmp_path / "k" / "finished.bin").unlink()
+    with pytest.raises(ValueError, match=r"is damaged .* delete that folder"):
+        compute(tmp_path)
+
+
+def test_half_an_entry_of_the_record_is_as_none(tmp_path):
+    compute(tmp_path)
+    record = tmp_path / "k" / "finished.bin"
+    record.write_bytes(record.read_bytes()[:-3])
+    again = []
+    rows = compute(
+        tmp_path, compute_chunk=lambda a, b: again.append((a, b)) or rows_of(a, b)
+    )
+    np.testing.assert_array_equal(rows, rows_of(0, 10))
+    assert again == [(8, 10)]
+
+
 def test_a_folder_that_was_only_begun_starts_again(tmp_path):
     compute(tmp_path)
-    (tmp_path / "k" / "about.json").unlink()
+    (tmp_path / "k" / "rows.npy").unlink()
     np.testing.assert_array_equal(compute(tmp_path, n=12), rows_of(0, 12))
 
 
@@ -222,3 +251,69 @@ def test_progress_counts_what_was_there(tmp_path, capsys):
     assert "Embedding" in shown
     assert "4/10" in shown
     assert "10/10" in shown
+
+
+# ---- by keys -------------------------------------------------------------------------
+
+
+def key(i):
+    return int(i).to_bytes(16, "little")
+
+
+@given(
+    asked=st.lists(st.lists(st.integers(0, 12), max_size=6), max_size=6),
+    on_disk=st.booleans(),
+    in_turn=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_each_key_is_computed_once_and_found_again(
+    tmp_path_factory, asked, on_disk, in_turn
+):
+    folder = tmp_path_factory.mktemp("keyed") if on_disk else None
+    rows = KeyedRows(folder, (2, 1), np.uint8, in_turn=in_turn)
+    computed = []
+    for wanted in asked:
+
+        def values(indices, wanted=wanted):
+            found = np.array([wanted[i] for i in indices], np.uint8)
+            computed.extend(found.tolist())
+            return np.tile(found[:, None, None], (1, 2, 1))
+
+        got = rows.get([key(i) for i in wanted], values)
+        assert got.shape == (len(wanted), 2, 1) and got.dtype == np.uint8
+        assert got[:, 1, 0].tolist() == wanted
+        if on_disk:
+            # Another process, or the next run.
+            rows = pickle.loads(pickle.dumps(rows))
+    assert sorted(computed) == sorted({i for wanted in asked for i in wanted})
+
+
+def test_what_a_kill_left_behind_the_last_key_goes(tmp_path):
+    KeyedRows(tmp_path, (1,)).get([key(1)], lambda _: [[1.0]])
+    for name, left in (("rows.bin", b"abcdef"), ("keys.bin", b"half a key")):
+        with (tmp_path / name).open("ab") as file:
+            file.write(left)
+    rows = KeyedRows(tmp_path, (1,))
+    got = rows.get([key(2), key(1)], lambda missing: [[2.0]] * len(missing))
+    assert got.tolist() == [[2], [1]]
+    sizes = [(tmp_path / name).stat().st_size for name in ("rows.bin", "keys.bin")]
+    assert sizes == [2 * 4, 2 * 16]
+
+
+def test_keys_without_their_rows_are_damage(tmp_path):
+    KeyedRows(tmp_path, (1,)).get([key(1)], lambda _: [[1.0]])
+    (tmp_path / "rows.bin").write_bytes(b"abc")
+    with pytest.raises(ValueError, match=r"is damaged .* delete that folder"):
+        KeyedRows(tmp_path, (1,)).get([key(1)], None)
+
+
+def test_files_are_known_by_path_size_and_time(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"1")
+    os.utime(path, ns=(1, 1))
+    first = file_key(path)
+    assert len(first) == 16 and file_key(str(path)) == first
+    os.utime(path, ns=(1, 2))
+    assert file_key(path) != first
+    with pytest.raises(ValueError, match=r"cannot be read as an image: .*gone"):
+        file_key(tmp_path / "gone")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "photo_folder.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "photo_folder.py"
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 
 pytestmark = pytest.mark.skipif(

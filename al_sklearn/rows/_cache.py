@@ -1,0 +1,496 @@
+"""Rows that are slow to compute, kept: found again in order, or each by a key.
+
+On a disk a cache is one folder with two files that are only ever added to::
+
+    rows.npy or rows.bin        the rows
+    finished.bin or keys.bin    what of them is whole, written once they are on the disk
+
+so that a process killed at any moment loses what it was working on and nothing else.
+Processes that want the same rows take turns: the second one reads what the first one
+wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import DTypeLike
+from tqdm.auto import tqdm
+
+from al_sklearn._core.files import locked, replacing
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]{0,119}")
+# Bytes of a key: among a billion rows, two of which one hash would be are unlikelier
+# than a disk that reads wrongly.
+_KEY_BYTES: Final = 16
+# Bytes in which the number of finished rows is written.
+_COUNT: Final = np.dtype("<i8")
+# Rows in memory alone; more than this belongs on a disk.
+_MOST_BYTES: Final = 2**30
+
+
+def cache_key(**parts: Any) -> str:
+    """Return a name for rows from everything that they depend on.
+
+    Data, weights, layer, transform.
+
+    Parameters
+    ----------
+    **parts : plain JSON values
+        Anything ``json.dumps`` takes; the order does not matter.
+
+    Returns
+    -------
+    key : str
+        32 hexadecimal digits.
+
+    Examples
+    --------
+    >>> cache_key(data="5f1c", layer="fc") == cache_key(layer="fc", data="5f1c")
+    True
+    """
+    text = json.dumps(parts, sort_keys=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+class _Files:
+    """Rows of one shape, and entries of one size that say which are whole."""
+
+    def __init__(
+        self,
+        rows: Path,
+        record: Path,
+        row_shape: tuple[int, ...],
+        dtype: np.dtype,
+        entry_bytes: int,
+    ):
+        self.rows, self.record = rows, record
+        self.row_shape, self.dtype, self.entry_bytes = row_shape, dtype, entry_bytes
+        self.row_bytes = int(np.prod(row_shape, dtype=np.int64)) * dtype.itemsize
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        with locked(self.rows.with_name(".lock")):
+            yield
+
+    def append(
+        self, values: np.ndarray, entries: bytes, n_entries: int, offset: int
+    ) -> None:
+        """Add rows behind ``offset`` bytes, and what says so behind ``n_entries``."""
+        # Written, not mapped: a full disk is then an error that can be read, not a
+        # crash of the process.
+        with self.rows.open("ab") as rows, self.record.open("ab") as record:
+            # What a kill left without an entry, or half an entry, goes.
+            rows.truncate(offset)
+            record.truncate(n_entries * self.entry_bytes)
+            rows.write(np.ascontiguousarray(values, self.dtype).data)
+            _sync(rows)
+            # Only now, so that no row is called whole before it is on the disk.
+            record.write(entries)
+            _sync(record)
+
+    def damaged(self, why: object) -> ValueError:
+        folder = self.rows.parent
+        return ValueError(
+            f"The cache in {folder} is damaged ({why}); delete that folder."
+        )
+
+
+def open_or_compute(
+    folder: str | os.PathLike[str],
+    key: str,
+    *,
+    n_rows: int,
+    row_shape: tuple[int, ...],
+    dtype: DTypeLike,
+    compute_chunk: Callable[[int, int], np.ndarray],
+    chunk_rows: int = 4096,
+    progress: str | None = None,
+) -> np.ndarray:
+    """Open cached rows, computing first those that are not there yet.
+
+    Parameters
+    ----------
+    folder : path
+        Where caches lie; made when it does not exist.
+    key : str
+        Name of this cache inside ``folder``; see :func:`cache_key`.
+    n_rows : int
+    row_shape : tuple of int
+        Shape of one row, such as ``(1280,)``.
+    dtype : numpy dtype
+    compute_chunk : callable
+        ``compute_chunk(start, stop)`` returns rows start … stop - 1, (stop - start,
+        *row_shape), in a type that ``dtype`` holds without a change of kind. Called
+        with increasing ``start``, only for what is missing.
+    chunk_rows : int, default=4096
+        Rows computed and written at a time: what a kill can lose.
+    progress : str, optional
+        Words before a progress bar; None shows none.
+
+    Returns
+    -------
+    rows : read-only memmap of shape (n_rows, *row_shape)
+        Of an ordinary .npy file. An empty array when there are no values, which cannot
+        be mapped.
+
+    Raises
+    ------
+    ValueError
+        When the cache of that key has another shape or dtype or is damaged, or a
+        computed chunk has another shape.
+    """
+    if not _NAME.fullmatch(key):
+        raise ValueError(
+            "A key is 1 to 120 letters, digits and _.=+- and names a folder; got "
+            f"{key!r}."
+        )
+    if n_rows < 0 or chunk_rows < 1:
+        raise ValueError(
+            f"n_rows must be at least 0 and chunk_rows at least 1, got {n_rows} and "
+            f"{chunk_rows}."
+        )
+    shape, dtype = (n_rows, *row_shape), np.dtype(dtype)
+    if 0 in shape:
+        empty = np.empty(shape, dtype)
+        empty.flags.writeable = False
+        return empty
+    cache = _InOrder(Path(folder) / key, shape, dtype)
+    if not cache.complete():
+        # Another process may finish it while this one waits: then nothing is left to
+        # do.
+        with cache.files.turn():
+            cache.begin()
+            cache.fill(compute_chunk, chunk_rows, progress)
+    return cache.open()
+
+
+class _InOrder:
+    """Rows one after the other; an entry a chunk says how many are there."""
+
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: np.dtype):
+        self.shape = shape
+        self.files = _Files(
+            folder / "rows.npy",
+            folder / "finished.bin",
+            shape[1:],
+            dtype,
+            _COUNT.itemsize,
+        )
+
+    def complete(self) -> bool:
+        return self.files.rows.exists() and self._known()[0] == self.shape[0]
+
+    def begin(self) -> None:
+        if self.files.rows.exists():
+            return
+        # Before the rows: a folder without them is not begun, whatever else it holds.
+        self.files.record.write_bytes(b"")
+        header = {
+            "descr": np.lib.format.dtype_to_descr(self.files.dtype),
+            "fortran_order": False,
+            # Of all the rows that will be, so that the file is an ordinary one in the
+            # end.
+            "shape": self.shape,
+        }
+        with replacing(self.files.rows) as file:
+            np.lib.format.write_array_header_1_0(file, header)
+
+    def fill(
+        self,
+        compute_chunk: Callable[[int, int], np.ndarray],
+        chunk_rows: int,
+        progress: str | None,
+    ) -> None:
+        done, n_entries, header = self._known()
+        n = self.shape[0]
+        silent = progress is None
+        with tqdm(
+            total=n, initial=done, desc=progress, unit="row", disable=silent
+        ) as bar:
+            for start in range(done, n, chunk_rows):
+                stop = min(start + chunk_rows, n)
+                values = np.asarray(compute_chunk(start, stop))
+                wanted = (stop - start, *self.shape[1:])
+                if values.shape != wanted:
+                    raise ValueError(
+                        f"Rows {start} … {stop - 1} must have shape {wanted}, got "
+                        f"{values.shape}."
+                    )
+                values = values.astype(
+                    self.files.dtype, casting="same_kind", copy=False
+                )
+                offset = header + start * self.files.row_bytes
+                count = np.array(stop, _COUNT).tobytes()
+                self.files.append(values, count, n_entries, offset)
+                n_entries += 1
+                bar.update(stop - start)
+
+    def open(self) -> np.ndarray:
+        try:
+            return np.load(self.files.rows, mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            raise self.files.damaged(error) from error
+
+    def _known(self) -> tuple[int, int, int]:
+        """Return the finished rows, the entries that say so, and the header's bytes.
+
+        The files must be what the caller wants.
+        """
+        try:
+            with self.files.rows.open("rb") as file:
+                np.lib.format.read_magic(file)
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+                header = file.tell()
+            entries = self.files.record.read_bytes()
+        except (OSError, ValueError) as error:
+            raise self.files.damaged(error) from error
+        if (shape, dtype) != (self.shape, self.files.dtype):
+            raise ValueError(
+                f"The cache in {self.files.rows.parent} holds {dtype} rows of shape "
+                f"{shape}, not {self.files.dtype} rows of shape {self.shape}: a key "
+                "must say everything that the rows depend on."
+            )
+        whole = len(entries) // _COUNT.itemsize
+        counts = np.frombuffer(entries, _COUNT, whole)
+        done = int(counts[-1]) if whole else 0
+        there = (self.files.rows.stat().st_size - header) // self.files.row_bytes
+        if not 0 <= done <= min(there, shape[0]):
+            raise self.files.damaged(f"of {done} rows that it says it has, {there} are")
+        return done, whole, header
+
+
+class KeyedRows:
+    """Rows of one shape by key, so that any selection ever computed is found.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where they lie, shared by processes; it may be deleted while nobody reads it.
+        None keeps up to 1 GiB in this process's memory.
+    row_shape : tuple of int
+        Shape of one row.
+    dtype : numpy dtype, default=float32
+    in_turn : bool, default=True
+        Whether who wants rows that are not there waits for whoever computes some, so
+        that none is computed twice. False lets all compute at once, for what is cheaper
+        than to wait for.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        row_shape: tuple[int, ...],
+        dtype: DTypeLike = np.float32,
+        *,
+        in_turn: bool = True,
+    ):
+        self.folder, self.row_shape, self.dtype = folder, row_shape, np.dtype(dtype)
+        self.in_turn = in_turn
+        self._kept: _InMemory | _OnDisk
+        if folder is None:
+            self._kept = _InMemory()
+        else:
+            self._kept = _OnDisk(
+                _Files(
+                    folder / "rows.bin",
+                    folder / "keys.bin",
+                    row_shape,
+                    self.dtype,
+                    _KEY_BYTES,
+                )
+            )
+
+    def __reduce__(self) -> Any:
+        # A worker process looks for itself.
+        make = partial(KeyedRows, in_turn=self.in_turn)
+        return make, (self.folder, self.row_shape, self.dtype)
+
+    def get(
+        self, keys: Sequence[bytes], compute: Callable[[np.ndarray], Any]
+    ) -> np.ndarray:
+        """Return the rows of ``keys``, computing those that are not there.
+
+        Parameters
+        ----------
+        keys : sequence of 16 bytes each
+        compute : callable
+            ``compute(indices)`` returns the rows (len(indices), *row_shape) of the keys
+            at these positions.
+
+        Returns
+        -------
+        rows : ndarray of shape (len(keys), *row_shape)
+        """
+        new: dict[bytes, np.ndarray] = {}
+        missing = self._kept.missing(keys)
+        if missing and not self.in_turn:
+            new = self._computed(keys, missing, compute)
+        if missing:
+            with self._kept.turn():
+                missing = self._kept.missing(keys)
+                if missing and self.in_turn:
+                    new = self._computed(keys, missing, compute)
+                self._kept.add({keys[i]: new[keys[i]] for i in missing})
+        out = np.empty((len(keys), *self.row_shape), self.dtype)
+        return self._kept.take(keys, new, out)
+
+    def _computed(
+        self, keys: Sequence[bytes], missing: list[int], compute: Any
+    ) -> dict[bytes, np.ndarray]:
+        rows = np.asarray(compute(np.array(missing, np.int64)), self.dtype)
+        return dict(zip([keys[i] for i in missing], rows, strict=True))
+
+
+def _first_of(keys: Sequence[bytes], known: Any) -> list[int]:
+    """Return where each key that is not known stands first, in order."""
+    first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in known}
+    return sorted(first.values())
+
+
+class _InMemory:
+    def __init__(self) -> None:
+        self._rows: dict[bytes, np.ndarray] = {}
+        self._bytes, self._full = 0, False
+        self._lock = threading.Lock()
+
+    def turn(self) -> threading.Lock:
+        return self._lock
+
+    def missing(self, keys: Sequence[bytes]) -> list[int]:
+        return _first_of(keys, self._rows)
+
+    def add(self, new: dict[bytes, np.ndarray]) -> None:
+        self._bytes += sum(row.nbytes for row in new.values())
+        if self._bytes <= _MOST_BYTES:
+            # At once: other threads look here without the lock.
+            self._rows.update(new)
+            return
+        self._bytes -= sum(row.nbytes for row in new.values())
+        if not self._full:
+            warnings.warn(
+                "More than 1 GiB of embeddings: the rest is not kept in memory and "
+                "will be computed again; give cache= a folder.",
+                stacklevel=3,
+            )
+        self._full = True
+
+    def take(
+        self, keys: Sequence[bytes], new: dict[bytes, np.ndarray], out: np.ndarray
+    ) -> np.ndarray:
+        for i, key in enumerate(keys):
+            out[i] = new[key] if key in new else self._rows[key]
+        return out
+
+
+class _OnDisk:
+    """Rows in the order in which they came, and as many keys."""
+
+    def __init__(self, files: _Files):
+        self.files = files
+        self._slots: dict[bytes, int] = {}
+        self._known = 0
+        # The file that was looked at and its last key: what tells a folder begun anew.
+        self._file, self._last = 0, b""
+        self._looking = threading.Lock()
+
+    def turn(self) -> Any:
+        return self.files.turn()
+
+    def missing(self, keys: Sequence[bytes]) -> list[int]:
+        self._look()
+        return _first_of(keys, self._slots)
+
+    def _look(self) -> None:
+        """Learn the keys that are there and not known yet, whoever wrote them."""
+        with self._looking:
+            try:
+                handle = self.files.record.open("rb")
+            except FileNotFoundError:
+                self._slots, self._known, self._last = {}, 0, b""
+                return
+            with handle:
+                inode = os.fstat(handle.fileno()).st_ino
+                handle.seek(max(self._known - 1, 0) * _KEY_BYTES)
+                if (inode, handle.read(len(self._last))) != (self._file, self._last):
+                    # The folder was deleted, and begun anew: its rows come in another
+                    # order.
+                    self._slots, self._known, self._file, self._last = {}, 0, inode, b""
+                    handle.seek(0)
+                found = handle.read()
+            for start in range(0, len(found) - _KEY_BYTES + 1, _KEY_BYTES):
+                self._last = found[start : start + _KEY_BYTES]
+                self._slots[self._last] = self._known
+                self._known += 1
+
+    def add(self, new: dict[bytes, np.ndarray]) -> None:
+        if not new:
+            return
+        n = self._known
+        rows = np.stack(list(new.values()))
+        self.files.append(rows, b"".join(new), n, n * self.files.row_bytes)
+        self._look()
+
+    def take(
+        self, keys: Sequence[bytes], _new: dict[bytes, np.ndarray], out: np.ndarray
+    ) -> np.ndarray:
+        if len(keys) == 0:
+            return out
+        # Not all that is in the file: somebody may be in the middle of writing more.
+        shape = (self._known, *self.files.row_shape)
+        try:
+            rows = np.memmap(self.files.rows, self.files.dtype, "r", shape=shape)
+        except (OSError, ValueError) as error:
+            raise self.files.damaged(error) from error
+        out[:] = rows[[self._slots[key] for key in keys]]
+        return out
+
+
+def hashes(rows: np.ndarray) -> list[bytes]:
+    """Return 16 bytes for each row of an array, by its values, shape and type."""
+    start = hashlib.blake2b(
+        repr((rows.dtype.str, rows.shape[1:])).encode(), digest_size=_KEY_BYTES
+    )
+    flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
+    found = []
+    for row in flat:
+        digest = start.copy()
+        digest.update(row.data)
+        found.append(digest.digest())
+    return found
+
+
+def file_key(path: str | os.PathLike[str]) -> bytes:
+    """Return 16 bytes by which an image file is known: its path, size and time.
+
+    Raises
+    ------
+    ValueError
+        When there is no such file.
+    """
+    try:
+        stat = os.stat(path)
+    except OSError as error:
+        raise ValueError(
+            f"X names a file that cannot be read as an image: {path} ({error})."
+        ) from error
+    text = f"{os.path.abspath(path)}\0{stat.st_mtime_ns}\0{stat.st_size}"
+    # Names that are not UTF-8 come from the system as surrogates.
+    known = text.encode(errors="surrogateescape")
+    return hashlib.blake2b(known, digest_size=_KEY_BYTES).digest()
+
+
+def _sync(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
