@@ -8,13 +8,15 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
+
+from al_sklearn.cli._plugins import command_of, plugins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +30,7 @@ _FILE_WIDTH: Final = 140
 
 
 class _Commands(TyperGroup):
-    """Keeps the command as it was typed, which reports show."""
+    """Keeps the command as it was typed, which reports show, and knows plugins'."""
 
     def make_context(
         self, info_name: str | None, args: list[str], *more: Any, **extra: Any
@@ -38,6 +40,30 @@ class _Commands(TyperGroup):
         context = super().make_context(info_name, args, *more, **extra)
         context.meta[_COMMAND] = command
         return context
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Ours, then those of plugins; a plugin cannot replace one of ours."""
+        ours = super().list_commands(ctx)
+        return ours + [name for name in plugins() if name not in ours]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Find a command; a plugin is only loaded when it is asked for or listed."""
+        ours = super().get_command(ctx, cmd_name)
+        entry = None if ours is not None else plugins().get(cmd_name)
+        if entry is None:
+            return ours
+        try:
+            return command_of(entry)
+        # The other commands must still work.
+        except Exception as error:  # noqa: BLE001  somebody's code may raise anything
+            whose = "" if entry.dist is None else f" of {entry.dist.name}"
+            _console(stderr=True).print(
+                f"[yellow]Warning:[/] the command {cmd_name}{whose} cannot be loaded: "
+                f"{type(error).__name__}: {escape(' '.join(str(error).split()))}",
+                soft_wrap=True,
+                highlight=False,
+            )
+            return None
 
 
 app = typer.Typer(
@@ -50,7 +76,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     # Square brackets in help are keys and shells, no markup.
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import al_sklearn
+
+        console.print(al_sklearn.__version__, highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """What stands before a command."""
 
 
 def _console(stderr: bool = False) -> Console:
@@ -215,3 +265,17 @@ def option_from_text(text: str, flag: str) -> Any:
     from al_sklearn.experiments.configuration import read_yaml
 
     return read_yaml(text, flag).value
+
+
+def key_and_value(text: str, example: str) -> tuple[str, Any]:
+    """Read what ``--set`` takes: a key, and its value as YAML.
+
+    Raises
+    ------
+    ValueError
+        When there is no value.
+    """
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set takes key=value, as {example}; got {text!r}.")
+    return key.strip(), option_from_text(value, f"--set {key}")

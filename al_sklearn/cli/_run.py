@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from al_sklearn.cli._console import (
     app,
     console,
     errors_in_one_line,
-    option_from_text,
+    key_and_value,
     say,
     show_summary,
     shows_bars,
@@ -20,6 +20,14 @@ from al_sklearn.cli._console import (
 
 if TYPE_CHECKING:
     from al_sklearn.experiments.configuration import ExperimentFile
+
+
+# Flags that several commands have.
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with what the folder holds.")
+]
+Report = Annotated[bool, typer.Option(help="Write pictures and HTML reports.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 
 
 @app.command()
@@ -60,20 +68,17 @@ def run(
     jobs: Annotated[
         int | None, typer.Option(help="Worker processes; -1 for one a core.")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with what the folder holds.")
-    ] = False,
-    report: Annotated[
-        bool, typer.Option(help="Write pictures and HTML reports.")
-    ] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    resume: Resume = False,
+    report: Report = True,
+    quiet: Quiet = False,
 ) -> None:
     """Run an experiment file: each comparison of its grid in its own folder."""
     folder = output
     with errors_in_one_line():
         from al_sklearn.experiments.configuration import read_experiment
 
-        put_in = _changes(changes or [])
+        pairs = [key_and_value(one, "comparison.n_seeds=3") for one in changes or []]
+        put_in = dict(pairs)
         if jobs is not None:
             put_in["comparison.n_jobs"] = jobs
         experiment = read_experiment(file, put_in)
@@ -103,7 +108,7 @@ def run(
 def resume(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of a run that was stopped.")],
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Go on with a run that was stopped, however it was stopped.
 
@@ -158,15 +163,3 @@ def execute(
                 console.print(
                     f"Report:  {page.resolve()}", soft_wrap=True, highlight=False
                 )
-
-
-def _changes(texts: list[str]) -> dict[str, Any]:
-    changes = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(
-                f"--set takes key=value, as comparison.n_seeds=3; got {text!r}."
-            )
-        changes[key.strip()] = option_from_text(value, f"--set {key}")
-    return changes

@@ -40,7 +40,12 @@ def make(
     ] = 20,
     validation: Annotated[
         float,
-        typer.Option(min=0, help="Validation images: a number, or a share below 1."),
+        typer.Option(
+            "--validation-size",
+            "--validation",
+            min=0,
+            help="Validation images: a number, or a share below 1.",
+        ),
     ] = 0,
     test: Annotated[
         float,

@@ -1,13 +1,33 @@
-"""The loop, the comparison of strategies, its store, statistics, plots and report."""
+"""The loop, the comparison of strategies, its store, statistics, plots and report.
 
-from al_sklearn.experiments._experiment import ActiveLearningExperiment
-from al_sklearn.experiments.comparison import (
-    ComparisonResults,
-    StrategyComparison,
-    load_results,
-    load_runs,
-)
-from al_sklearn.experiments.store import load_checkpoint
+The names below are imported when they are first used, so that the command line answers
+``--help`` without torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from al_sklearn._core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from al_sklearn.experiments._experiment import ActiveLearningExperiment
+    from al_sklearn.experiments.comparison import (
+        ComparisonResults,
+        StrategyComparison,
+        load_results,
+        load_runs,
+    )
+    from al_sklearn.experiments.store import load_checkpoint
+
+_HOMES = {
+    "ActiveLearningExperiment": "_experiment",
+    "ComparisonResults": "comparison",
+    "StrategyComparison": "comparison",
+    "load_checkpoint": "store",
+    "load_results": "comparison",
+    "load_runs": "comparison",
+}
 
 __all__ = [
     "ActiveLearningExperiment",
@@ -17,3 +37,5 @@ __all__ = [
     "load_results",
     "load_runs",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -250,7 +250,7 @@ class Comparison(Section):
         "How a round's training follows the one before it.",
         "--training",
     )
-    scoring: Any = _key(
+    scoring: str | list[Any] | Mapping[str, Any] | None = _key(
         None,
         "A scorer or metric, or a list of them: each one more column.",
         "--scoring",
@@ -386,26 +386,25 @@ def fields_of(model: type[Section]) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
-def is_switch(field: FieldInfo) -> bool:
-    """Whether a key is true or false, and so its flag takes no value."""
-    return field.annotation is bool
+def flag_of(field: FieldInfo) -> str | None:
+    """Return the flag that says a key on the command line."""
+    return field.json_schema_extra["flag"]  # type: ignore[index, call-overload, return-value]
 
 
-def is_text(field: FieldInfo) -> bool:
-    """Whether a key is text whatever its value looks like: a path, a name."""
-    return set(_plain(field.annotation)) <= {str, NoneType}
+def kinds_of(field: FieldInfo) -> set[Any]:
+    """Return the plain types that a key takes, None left out."""
+    return set(_kinds(field.annotation)) - {NoneType}
 
 
-def _plain(kind: Any) -> Iterator[Any]:
-    """Yield the types that a type is made of."""
+def _kinds(kind: Any) -> Iterator[Any]:
     origin = origin_of(kind)
     if origin is Annotated:
-        yield from _plain(kind.__origin__)
+        yield from _kinds(kind.__origin__)
     elif origin in (Union, UnionType):
         for part in get_args(kind):
-            yield from _plain(part)
+            yield from _kinds(part)
     else:
-        yield kind
+        yield kind if origin is None else origin
 
 
 def check(model: type[Section], section: Mapping[Any, Any], key: Key) -> list[Problem]:

@@ -127,8 +127,14 @@ def test_compare_on_a_folder_of_photos(tmp_path):
         (["--pool-size", "99999"], "more than the 1437 training images"),
         (["--model", "small_cn"], "Did you mean 'small_cnn'"),
         (["--dataset", "mnist"], "give data_dir"),
-        (["--seeds", "0"], "'--seeds'"),
-        (["--batch", "nan"], "'--batch'"),
+        (
+            ["--seeds", "0"],
+            "compare, --seeds: comparison.n_seeds must be a whole number from 1; got 0",
+        ),
+        (
+            ["--batch", "nan"],
+            "compare, --batch: comparison.n_instances names 'nan', which does not",
+        ),
         (
             ["--batch", "2.5"],
             "compare, --batch: comparison.n_instances must be a whole number from 1, "
@@ -150,7 +156,10 @@ def test_compare_on_a_folder_of_photos(tmp_path):
             "key here",
         ),
         (["--optimizer", "Sgd"], "torch.optim has no 'Sgd'"),
-        (["--validation", "0"], "--validation must be a share between 0 and 1, got 0"),
+        (
+            ["--validation", "0"],
+            "--patience-share must be a share between 0 and 1, got 0",
+        ),
         (
             ["--set", "n_rounds=-3"],
             "compare, --set: comparison.n_rounds must be a whole number from 0",
@@ -165,7 +174,7 @@ def test_compare_on_a_folder_of_photos(tmp_path):
         (["--import", "none.py"], "none.py: FileNotFoundError"),
         (
             ["--patience", "3"],
-            "--validation: estimator.ImageClassifier.train_split: patience needs a "
+            "--patience-share: estimator.ImageClassifier.train_split: patience needs a "
             "validation set",
         ),
         (["--swa=False"], "'--swa' does not take a value"),
