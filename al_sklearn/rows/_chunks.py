@@ -20,6 +20,7 @@ import scipy.sparse as sp
 import torch
 
 from al_sklearn._core.prefetch import read_ahead
+from al_sklearn._core.random import take_turn
 from al_sklearn.config import current
 from al_sklearn.rows._cache import cache_key, open_or_compute
 from al_sklearn.rows._fingerprint import (
@@ -230,7 +231,9 @@ def kept(
 
     result_bytes = sum(like.nbytes // len(like) for like in likes)
     chunk_rows = min(chunk_rows_of(X, result_bytes), max(_FEW_ROWS, n // 64))
-    with _Reader(X) as reader:
+    # The generators before the cache, as a query takes them: what is computed may
+    # need them, and two threads would wait for each other's.
+    with take_turn(), _Reader(X) as reader:
         rows = open_or_compute(
             config.cache,
             _key(name, estimator, X, options),

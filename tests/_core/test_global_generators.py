@@ -31,6 +31,8 @@ from al_sklearn._core.random import (
     seeded_clone,
     take_turn,
 )
+from al_sklearn.config import config_context
+from al_sklearn.rows import kept
 
 from ._drawing import GENERATORS, Draws, together
 
@@ -231,6 +233,30 @@ def test_what_needs_no_turn_stays_parallel_in_processes():
         with take_turn():
             assert effective_n_jobs(2) == 1
         assert effective_n_jobs(2) == 2
+
+
+def test_generators_come_before_the_lock_of_a_cache(tmp_path):
+    computing, held = threading.Event(), threading.Event()
+    X = np.arange(40.0).reshape(20, 2)
+
+    def compute(rows):
+        if len(rows) > 2:  # not the look at the shape of the result
+            computing.set()
+            held.wait(0.2)
+        with take_turn():
+            return rows * 2
+
+    def computes():
+        with config_context(cache=tmp_path):
+            return kept("twice", None, X, (), compute).tolist()
+
+    def holds():
+        computing.wait(30)
+        with take_turn():
+            held.set()
+            return computes()
+
+    assert together(computes, holds, seconds=20) == [(X * 2).tolist()] * 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
