@@ -183,11 +183,10 @@ def clock() -> Iterator[dict[str, float]]:
 
     with ExitStack() as stack:
         for owner, name in (
-            (_loop, "seeded_clone"),
-            (_loop, "fit"),
-            (_loop, "measure"),
-            (_loop.Loop, "query"),
-            (_loop.Loop, "_accuracy"),
+            (_loop, "choose"),
+            (_loop, "train_round"),
+            (_loop, "measure_round"),
+            (_loop, "batch_agreement"),
         ):
             stack.enter_context(patch.object(owner, name, timed(getattr(owner, name))))
         yield spent

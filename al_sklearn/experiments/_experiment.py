@@ -31,8 +31,10 @@ from al_sklearn.experiments.protocol import (
     check_protocol,
     check_rows,
     check_test_set,
+    first_round,
     known_classes,
     make_problem,
+    next_round,
     reads_lazily,
 )
 from al_sklearn.experiments.store import tidy_columns
@@ -87,10 +89,12 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         or from what a pipeline's transformers make of them.
     test_size : float or int, default=0.25
         Held out of X, stratified, where ``fit`` gets no ``X_test``.
-    training : {"from_scratch", "fine_tune", "only_new"}, default="from_scratch"
-        Each round's model: from fresh weights on all labels; from the weights before on
-        all labels (the estimator needs ``warm_start``); or from the weights before on
-        the new batch (``partial_fit``, else ``warm_start``). What goes on has an output
+    training : str, default="from_scratch"
+        Each round's model: from fresh weights on all labels (``"from_scratch"``); from
+        the weights before on all labels (``"fine_tune"``, the estimator needs
+        ``warm_start``); from the weights before on the new batch (``"incremental"``, by
+        ``partial_fit``, else ``warm_start``); or by ``fit`` on the new batch alone
+        (``"only_new"``, which forgets the rest). What goes on has an output
         for every class from the beginning where it is a net, or learns by
         ``partial_fit``; others begin again, on all labels, where a class is new. In a
         pipeline whose last step has ``partial_fit`` the steps before it stay, with the
@@ -401,11 +405,11 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         with tqdm(
             total=total, desc=loop.name, unit="round", disable=not self.verbose
         ) as bar:
-            records = [loop.begin()]
+            records = [first_round(loop)]
             told.round_end(records[-1])
             bar.update()
             while not loop.finished:
-                records.append(loop.step())
+                records.append(next_round(loop))
                 told.round_end(records[-1])
                 bar.update()
         return records

@@ -4,11 +4,15 @@ from al_sklearn.learners._active import ActiveLearner
 from al_sklearn.learners._bayesian import BayesianOptimizer
 from al_sklearn.learners._committee import Committee, CommitteeRegressor
 from al_sklearn.learners._deep import DeepActiveLearner
+from al_sklearn.learners._query import split_answer
+from al_sklearn.learners.training import TRAINING
 
 __all__ = [
+    "TRAINING",
     "ActiveLearner",
     "BayesianOptimizer",
     "Committee",
     "CommitteeRegressor",
     "DeepActiveLearner",
+    "split_answer",
 ]

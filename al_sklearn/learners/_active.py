@@ -16,7 +16,8 @@ from sklearn.utils.metaestimators import available_if
 from al_sklearn._core.random import RandomState
 from al_sklearn.learners._base import LearnerBase
 from al_sklearn.learners._checks import check_labelled
-from al_sklearn.learners._training import Labelled, split_weights, train, training_mode
+from al_sklearn.learners._labelled import Labelled, split_weights
+from al_sklearn.learners.training import NEW_LABELS, train, training_mode
 from al_sklearn.rows import concat_columns, n_rows
 from al_sklearn.strategies import get_strategy, least_confidence
 
@@ -71,13 +72,17 @@ class SingleLearner(LearnerBase):
     def _fit_estimator(
         self,
         data: Labelled,
-        mode: str | None,
+        training: str | None,
         bootstrap: bool,
         fit_kwargs: dict[str, Any],
     ) -> None:
         rows = self._bootstrap(len(data)) if bootstrap else None
         self.estimator = train(
-            self.estimator, data, mode=mode, bootstrap=rows, fit_kwargs=fit_kwargs
+            self.estimator,
+            data,
+            training=training,
+            bootstrap=rows,
+            fit_kwargs=fit_kwargs,
         )
 
     def _bootstrap(self, n: int) -> np.ndarray:
@@ -346,7 +351,7 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
             Whether to train on a bootstrap sample.
         only_new : bool, default=False
             modAL's word for ``training="only_new"``.
-        training : {None, "from_scratch", "fine_tune", "only_new"}, default=None
+        training : str or None, default=None
             - None: call the estimator's ``fit`` with all rows known; its own
               ``warm_start``, if it has one, decides whether it starts again.
             - ``"from_scratch"``: all rows, from new weights, whatever ``warm_start``
@@ -354,6 +359,9 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
             - ``"fine_tune"``: all rows, from the present weights (``warm_start``).
             - ``"only_new"``: call ``fit`` with the new rows alone; an estimator without
               ``warm_start`` then knows nothing else.
+            - ``"incremental"``: the new rows alone, from the present weights
+              (``partial_fit``, else ``warm_start``). The first one, of a learner that
+              knows nothing, may be given all ``classes``.
         refit : bool, default=True
             False only stores the rows; train later with :meth:`refit`.
         store : bool, default=True
@@ -397,7 +405,7 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         everything = known.extend(new)
         if refit:
             self._fit_estimator(
-                new if mode == "only_new" else everything, mode, bootstrap, others
+                new if mode in NEW_LABELS else everything, mode, bootstrap, others
             )
         if store:
             self._known = everything
@@ -426,15 +434,15 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         Raises
         ------
         ValueError
-            When nothing is known yet, or ``training="only_new"``.
+            When nothing is known yet, or ``training`` wants new rows.
         """
         if self.X_training is None:
             raise ValueError("Nothing is known yet: call fit or teach first.")
         mode = training_mode(training, False)
-        if mode == "only_new":
+        if mode in NEW_LABELS:
             raise ValueError(
                 "refit trains on everything known: there are no new rows for "
-                "training='only_new'."
+                f"training={mode!r}."
             )
         known = self._known
         _, of_all, others = split_weights(

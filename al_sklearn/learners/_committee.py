@@ -18,14 +18,9 @@ from al_sklearn.inference import columns_of
 from al_sklearn.learners._active import ActiveLearner
 from al_sklearn.learners._base import LearnerBase
 from al_sklearn.learners._checks import check_labelled
-from al_sklearn.learners._training import (
-    Labelled,
-    extend_each,
-    split_weights,
-    train,
-    training_mode,
-)
+from al_sklearn.learners._labelled import Labelled, extend_each, split_weights
 from al_sklearn.learners.disagreement import max_std_sampling, vote_entropy_sampling
+from al_sklearn.learners.training import NEW_LABELS, train, training_mode
 from al_sklearn.rows import concat_columns, concat_rows, n_rows
 from al_sklearn.strategies import get_strategy
 
@@ -222,7 +217,7 @@ class CommitteeBase(LearnerBase):
             delayed(train)(
                 learner.estimator,
                 part,
-                mode=mode,
+                training=mode,
                 bootstrap=indices,
                 seed=seed,
                 fit_kwargs=kwargs,
@@ -319,7 +314,7 @@ class CommitteeBase(LearnerBase):
         everything = extend_each([learner._known for learner in self.learner_list], new)
         if refit:
             self._train(
-                new if mode == "only_new" else everything, others, mode, bootstrap
+                new if mode in NEW_LABELS else everything, others, mode, bootstrap
             )
         if store:
             self._assign(everything)
@@ -346,13 +341,13 @@ class CommitteeBase(LearnerBase):
         Raises
         ------
         ValueError
-            When a member knows nothing yet, or ``training="only_new"``.
+            When a member knows nothing yet, or ``training`` wants new rows.
         """
         mode = training_mode(training, False)
-        if mode == "only_new":
+        if mode in NEW_LABELS:
             raise ValueError(
                 "refit trains on everything known: there are no new rows for "
-                "training='only_new'."
+                f"training={mode!r}."
             )
         data = [learner._known for learner in self.learner_list]
         if any(part.X is None for part in data):

@@ -10,7 +10,7 @@ from typing import Any
 from al_sklearn._core.random import RandomState
 from al_sklearn.learners._active import SingleLearner
 from al_sklearn.learners._checks import check_labelled
-from al_sklearn.learners._training import Labelled, split_weights
+from al_sklearn.learners._labelled import Labelled, split_weights
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies import least_confidence
 
@@ -152,7 +152,7 @@ class DeepActiveLearner(SingleLearner, _ModalLearner):
         weights, _, others = split_weights(
             self._routed("fit", fit_kwargs)["estimator"], n_rows(X), n_rows(X)
         )
-        mode = "partial_fit" if warm_start else "from_scratch"
+        mode = "incremental" if warm_start else "from_scratch"
         self._fit_estimator(Labelled(X, y, weights), mode, bootstrap, others)
         return self
 

@@ -1,19 +1,19 @@
 """One strategy's rounds, whoever answers: ask, tell, train, measure."""
 
-from al_sklearn.loop._loop import (
-    TRAINING,
-    Loop,
-    Problem,
-    Round,
-    check_choice,
-    measure,
-)
+from al_sklearn.learners.training import TRAINING, check_training
+from al_sklearn.loop._ask import check_choice
+from al_sklearn.loop._loop import Loop
+from al_sklearn.loop._measure import measure
+from al_sklearn.loop._problem import Problem
+from al_sklearn.loop._rounds import Answers, Batch, Contradiction, Round
 from al_sklearn.loop._streams import Streams, entropy_of
-from al_sklearn.loop._training import check_training, fit, name_classes
 from al_sklearn.loop._without_labels import without_labels
 
 __all__ = [
     "TRAINING",
+    "Answers",
+    "Batch",
+    "Contradiction",
     "Loop",
     "Problem",
     "Round",
@@ -21,8 +21,6 @@ __all__ = [
     "check_choice",
     "check_training",
     "entropy_of",
-    "fit",
     "measure",
-    "name_classes",
     "without_labels",
 ]

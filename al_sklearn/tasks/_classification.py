@@ -127,6 +127,15 @@ class Classification(Task):
         check_same_length(n, len(labels))
         return labels
 
+    def check_known(self, y: np.ndarray) -> None:
+        """Raise a ``ValueError`` for labels that are none of the classes."""
+        unknown = np.setdiff1d(y, self.classes)
+        if len(unknown):
+            raise ValueError(
+                f"{unknown.tolist()[:5]} are none of the classes; there are "
+                f"{self.classes.tolist()}."
+            )
+
     def encode(self, y: np.ndarray) -> np.ndarray:
         """Return the column of each label."""
         return np.searchsorted(self.classes, y)

@@ -42,11 +42,17 @@ class Task(ABC):
     #: Lists of a round with a number for each kind of label, and what the columns of
     #: their numbers begin with.
     lists: ClassVar[Mapping[str, str]]
+    #: The sorted labels, where there is a list of them.
+    classes: Any = None
 
     @staticmethod
     @abstractmethod
     def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
         """Return ``n`` labels that can be learnt; raise a ``ValueError`` for others."""
+
+    @abstractmethod
+    def check_known(self, y: np.ndarray) -> None:
+        """Raise a ``ValueError`` for labels that the task does not know."""
 
     @abstractmethod
     def encode(self, y: np.ndarray) -> np.ndarray:

@@ -219,8 +219,8 @@ def test_labels_of_any_type_and_classes_not_met_yet(flat):
     [
         (LogisticRegression(max_iter=200), "fine_tune"),
         (SGDClassifier(loss="log_loss"), "fine_tune"),
-        (SGDClassifier(loss="log_loss"), "only_new"),
-        (GaussianNB(var_smoothing=0.1), "only_new"),
+        (SGDClassifier(loss="log_loss"), "incremental"),
+        (GaussianNB(var_smoothing=0.1), "incremental"),
         (make_pipeline(MinMaxScaler(), SGDClassifier(loss="log_loss")), "fine_tune"),
     ],
 )

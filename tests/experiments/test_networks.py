@@ -54,7 +54,7 @@ def test_files_and_data_sets_give_what_the_array_gives(images, tmp_path):
     assert expected.n_features_in_ == 64
 
 
-@pytest.mark.parametrize("training", ["fine_tune", "only_new"])
+@pytest.mark.parametrize("training", ["fine_tune", "incremental"])
 def test_training_goes_on_even_when_a_batch_misses_classes(images, training):
     X, y = images
     experiment = run(X, y, "random", training=training)

@@ -217,7 +217,7 @@ def test_criteria_and_rates_read_the_validation_set(flat):
     )
 
 
-@pytest.mark.parametrize("training", ["from_scratch", "fine_tune", "only_new"])
+@pytest.mark.parametrize("training", ["from_scratch", "fine_tune", "incremental"])
 def test_first_and_later_rounds_have_epochs_of_their_own(digits, training):
     X, y = digits
     net = ImageClassifier("small_cnn", max_epochs=9)
@@ -233,7 +233,9 @@ def test_first_and_later_rounds_have_epochs_of_their_own(digits, training):
     )
     # A net that goes on counts its epochs on; one from scratch has those of the last
     # round.
-    expected = {"from_scratch": [1], "fine_tune": [1, 4], "only_new": [1, 4]}[training]
+    expected = {"from_scratch": [1], "fine_tune": [1, 4], "incremental": [1, 4]}[
+        training
+    ]
     assert len(ran.estimator_.history) in expected
     assert ran.estimator_.max_epochs == 1
     ran = run(

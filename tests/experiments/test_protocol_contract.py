@@ -330,7 +330,7 @@ def class_by_class(X, y):
     return X[order], y[order]
 
 
-@pytest.mark.parametrize("training", ["fine_tune", "only_new"])
+@pytest.mark.parametrize("training", ["fine_tune", "incremental"])
 @pytest.mark.parametrize(
     "estimator",
     [
@@ -346,7 +346,7 @@ def test_training_goes_on_when_a_class_is_met_late(flat, estimator, training):
     X, y = flat
     if training == "fine_tune" and isinstance(estimator, GaussianNB):
         return
-    if training == "only_new" and estimator is LOGISTIC:
+    if training == "incremental" and estimator is LOGISTIC:
         with pytest.raises(
             ValueError, match=r"LogisticRegression cannot go on .* a batch of"
         ):
@@ -358,7 +358,7 @@ def test_training_goes_on_when_a_class_is_met_late(flat, estimator, training):
     assert ran.history_["accuracy"].iloc[-1] > ran.history_["accuracy"].iloc[0]
 
 
-@pytest.mark.parametrize("training", ["from_scratch", "fine_tune", "only_new"])
+@pytest.mark.parametrize("training", ["from_scratch", "fine_tune", "incremental"])
 def test_a_network_goes_on_when_a_class_is_met_late(images, training):
     X, y = images
     net = ImageClassifier("small_cnn", max_epochs=1)
@@ -369,7 +369,7 @@ def test_a_network_goes_on_when_a_class_is_met_late(images, training):
         assert ran.history_["nll"].notna().all()
 
 
-@pytest.mark.parametrize("training", ["from_scratch", "fine_tune", "only_new"])
+@pytest.mark.parametrize("training", ["from_scratch", "fine_tune", "incremental"])
 def test_a_pipeline_of_one_step_or_two_is_the_net_alone(images, training):
     X, y = images
     net = ImageClassifier("small_cnn", max_epochs=2, patience=2, monitor="valid_loss")
@@ -384,7 +384,7 @@ def test_a_pipeline_of_one_step_or_two_is_the_net_alone(images, training):
         assert run(model, X[:80], y[:80], **options).history_["nll"].equals(alone)
 
 
-@pytest.mark.parametrize("training", ["from_scratch", "fine_tune", "only_new"])
+@pytest.mark.parametrize("training", ["from_scratch", "fine_tune", "incremental"])
 def test_a_plain_net_is_told_the_classes_it_has_outputs_for(flat, training):
     X, y = flat
     X = X.astype(np.float32)
@@ -425,7 +425,12 @@ def test_a_plain_net_is_told_the_classes_it_has_outputs_for(flat, training):
 
 def test_batches_of_one_class_keep_the_others(flat):
     X, y = class_by_class(*flat)
-    options = {"n_initial": 40, "n_instances": 5, "n_rounds": 3, "training": "only_new"}
+    options = {
+        "n_initial": 40,
+        "n_instances": 5,
+        "n_rounds": 3,
+        "training": "incremental",
+    }
     ran = run(
         make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss")),
         X,
@@ -626,7 +631,7 @@ def linear_net(**options):
     )
 
 
-@pytest.mark.parametrize("training", ["from_scratch", "only_new"])
+@pytest.mark.parametrize("training", ["from_scratch", "incremental"])
 def test_a_torch_data_set_teaches_the_labels_of_y_not_its_own(flat, training):
     X, y = flat
     options = {
@@ -1156,7 +1161,7 @@ def drawn_protocol(number):
     return {
         "initial": initial[0],
         "n_initial": initial[1],
-        "training": ["from_scratch", "fine_tune", "only_new"][number % 3],
+        "training": ["from_scratch", "fine_tune", "incremental"][number % 3],
         "validation_size": [None, 11, 0.08][draw.integers(3)],
         "n_instances": [7, 0.05][draw.integers(2)],
         "pool": [transforms[i] for i in chosen],

@@ -27,7 +27,7 @@ from al_sklearn.experiments import (
 )
 from al_sklearn.experiments.comparison import summarize_runs
 from al_sklearn.experiments.store import RunStore, slug
-from al_sklearn.loop._loop import Round
+from al_sklearn.loop import Round
 from tests.experiments._killable import comparison
 
 CLOCK = {"query_seconds", "training_seconds", "peak_memory_mb"}
@@ -138,7 +138,7 @@ def test_ten_random_kills(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("training", ["fine_tune", "only_new"])
+@pytest.mark.parametrize("training", ["fine_tune", "incremental"])
 def test_kills_while_training_goes_on(tmp_path, training):
     assert kill_and_resume(tmp_path, "sgd", [2, 6, 5, 5], training=training) >= 3
 

@@ -10,8 +10,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
-from al_sklearn.learners import ActiveLearner
-from al_sklearn.learners._query import split_answer
+from al_sklearn.learners import ActiveLearner, split_answer
 
 
 @pytest.fixture

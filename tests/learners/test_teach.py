@@ -104,7 +104,7 @@ def test_fine_tune_goes_on_from_the_present_weights(digits):
 
 def test_fine_tune_says_when_it_cannot():
     learner = ActiveLearner(KNeighborsClassifier(1), X_training=X, y_training=Y)
-    with pytest.raises(ValueError, match="KNeighborsClassifier has none"):
+    with pytest.raises(ValueError, match="KNeighborsClassifier has no warm_start"):
         learner.teach(X, Y, training="fine_tune")
     learner = ActiveLearner(RandomForestClassifier(2), X_training=X, y_training=Y)
     with pytest.raises(ValueError, match="only adds"):
@@ -125,6 +125,8 @@ def test_refit_false_labels_much_and_fits_once(learner):
         ActiveLearner(Recorder()).refit()
     with pytest.raises(ValueError, match="no new rows"):
         learner.refit(training="only_new")
+    with pytest.raises(ValueError, match="no new rows"):
+        learner.refit(training="incremental")
 
 
 def test_bootstrap_is_repeatable():

@@ -101,7 +101,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         As in :class:`ActiveLearningExperiment`.
     test_size : float or int, default=0.25
         Held out of X anew for each seed, stratified, where ``fit`` gets no ``X_test``.
-    training : {"from_scratch", "fine_tune", "only_new"}, default="from_scratch"
+    training : str, default="from_scratch"
         As in :class:`ActiveLearningExperiment`.
     scoring : str, callable, list or dict of these, or None, default=None
         Each a further column, as in :class:`ActiveLearningExperiment`.

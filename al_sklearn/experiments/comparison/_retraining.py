@@ -14,12 +14,8 @@ import numpy as np
 
 from al_sklearn._core.random import preserve_global_rng, seed_all, seeded_clone
 from al_sklearn.experiments.store import RunStore, slug
-from al_sklearn.loop import (
-    Problem,
-    fit,
-    measure,
-    name_classes,
-)
+from al_sklearn.learners.training import fit, name_classes
+from al_sklearn.loop import Problem, measure
 from al_sklearn.rows import describe, take_rows
 
 
@@ -94,13 +90,8 @@ class Retraining:
             name_classes(model, problem.classes, goes_on=False)
             seed_all(problem.streams.integer("retraining", "order", *keys))
             started = time.perf_counter()
-            labels, for_validation = problem.y[rows], problem.y[problem.validation]
-            fit(
-                model,
-                take_rows(problem.X, rows),
-                labels,
-                problem.validation_rows,
-                for_validation,
-            )
+            labels = problem.known_labels(rows)
+            X = take_rows(problem.X, rows)
+            fit(model, X, labels, *problem.validation_set)
             seconds = time.perf_counter() - started
             return {**measure(model, problem), "training_seconds": seconds}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from al_sklearn._core.threads import limit_threads
 from al_sklearn.config import config_context
 from al_sklearn.experiments.comparison._retraining import Retraining
+from al_sklearn.experiments.protocol import first_round, next_round
 from al_sklearn.experiments.store import FIRST, RunStore
 from al_sklearn.experiments.tracking import (
     Callback,
@@ -49,7 +50,7 @@ def in_worker(settings: Settings) -> Iterator[None]:
 def train_first(problem: Problem, store: RunStore, settings: Settings) -> Any:
     with in_worker(settings):
         loop = Loop(problem, None, FIRST)
-        record = loop.begin()
+        record = first_round(loop)
         store.write(
             FIRST,
             problem.streams.seed,
@@ -86,7 +87,7 @@ def run_strategy(
             if fresh:
                 listeners.round_end(records[0])
             while not loop.finished:
-                record = loop.step()
+                record = next_round(loop)
                 if told.listeners or settings.checkpoints:
                     # Nobody hears of a round that a kill could still take, and the next
                     # one changes the model.

@@ -5,6 +5,7 @@ from al_sklearn.experiments.protocol._data import (
     check_test_set,
     reads_lazily,
 )
+from al_sklearn.experiments.protocol._known_labels import first_round, next_round
 from al_sklearn.experiments.protocol._problem import known_classes, make_problem
 from al_sklearn.experiments.protocol._settings import (
     LATER_OPTIONS,
@@ -20,8 +21,10 @@ __all__ = [
     "check_protocol",
     "check_rows",
     "check_test_set",
+    "first_round",
     "initial_set",
     "known_classes",
     "make_problem",
+    "next_round",
     "reads_lazily",
 ]

@@ -15,7 +15,7 @@ from al_sklearn.exceptions import CapabilityError, ParameterError
 from al_sklearn.experiments.hard_pools import HardPool
 from al_sklearn.experiments.protocol import _data
 from al_sklearn.experiments.protocol._splits import INITIAL, initial_set
-from al_sklearn.learners._query import split_answer
+from al_sklearn.learners import split_answer
 from al_sklearn.loop import Streams, check_choice, without_labels
 from al_sklearn.rows import take_rows, view_rows
 from al_sklearn.strategies import (

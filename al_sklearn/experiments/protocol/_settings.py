@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, Final
@@ -78,6 +79,14 @@ def check_protocol(settings: Any) -> None:
             "stop; give one of them."
         )
     scorers_of(settings.scoring)
+    if settings.training == "only_new":
+        # It used to go on, with the word that learners have for forgetting.
+        warnings.warn(
+            "training='only_new' fits each round's model on the new batch alone and "
+            "forgets the rest, as a learner's does; to go on from the round before "
+            "with the new batch is training='incremental'.",
+            stacklevel=4,
+        )
     for name in ("first_params", "later_params"):
         unknown = set(getattr(settings, name) or {}) - set(
             settings.estimator.get_params(deep=True)

@@ -1,44 +1,16 @@
-"""How an estimator is trained on what is known.
-
-Which rows, from which weights, with which randomness.
-"""
+"""What a learner knows: labelled rows, and what belongs to each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from al_sklearn._core.checks import check_same_length
-from al_sklearn._core.random import (
-    preserve_global_rng,
-    seeds_for,
-    take_turn,
-)
 from al_sklearn.learners._checks import check_follows
-from al_sklearn.rows import concat_rows, n_rows, take_rows, with_labels
-
-TRAINING_MODES: Final = ("from_scratch", "fine_tune", "only_new")
-
-
-def training_mode(training: str | None, only_new: bool) -> str | None:
-    """Join ``training`` and modAL's ``only_new``.
-
-    None means the estimator's own ``fit`` on everything known.
-    """
-    if training is not None and training not in TRAINING_MODES:
-        raise ValueError(
-            f"training must be one of {', '.join(TRAINING_MODES)} or None, got "
-            f"{training!r}."
-        )
-    if only_new and training not in (None, "only_new"):
-        raise ValueError(
-            f"only_new=True contradicts training={training!r}: give one of them."
-        )
-    return "only_new" if only_new else training
+from al_sklearn.rows import concat_rows, n_rows, take_rows
 
 
 @dataclass(frozen=True)
@@ -170,94 +142,3 @@ def split_weights(
                 f"{len(values)}."
             )
     return of_new, of_all, others
-
-
-def train(
-    estimator: Any,
-    data: Labelled,
-    *,
-    mode: str | None = None,
-    bootstrap: np.ndarray | None = None,
-    seed: int | None = None,
-    fit_kwargs: Mapping[str, Any] | None = None,
-) -> Any:
-    """Fit ``estimator`` and return it.
-
-    Runs in a worker too, so everything that it needs is passed in.
-
-    Parameters
-    ----------
-    estimator : object
-        Has ``fit``; changed in place.
-    data : Labelled
-        What to fit.
-    mode : {None, "from_scratch", "fine_tune", "only_new", "partial_fit"}
-        Which weights to start from; ``data`` holds the right rows already.
-    bootstrap : int array, optional
-        Rows of ``data`` to fit instead of all; repeats allowed.
-    seed : int, optional
-        Seed for this fit alone; the global generators and the estimator's parameters
-        are put back after it.
-    fit_kwargs : mapping, optional
-        Further arguments of ``fit``.
-    """
-    if bootstrap is not None:
-        data = data.take(bootstrap)
-    parameters: dict[str, Any] = {}
-    if mode in ("from_scratch", "fine_tune"):
-        parameters.update(_warm_start(estimator, mode == "fine_tune"))
-    if seed is not None:
-        parameters.update(seeds_for(estimator, seed, only_open=True))
-    fit = estimator.partial_fit if mode == "partial_fit" else estimator.fit
-    # Without a seed the estimator draws from the generators as they are, and moves them
-    # on, as its own ``fit`` would: in its turn all the same.
-    drawing = take_turn() if seed is None else preserve_global_rng(seed)
-    with _temporarily(estimator, parameters), drawing:
-        fit(
-            *with_labels(estimator, data.X, data.y),
-            **data.weights,
-            **(fit_kwargs or {}),
-        )
-    return estimator
-
-
-def _parameters(estimator: Any) -> dict[str, Any]:
-    return estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
-
-
-def _warm_start(estimator: Any, value: bool) -> dict[str, bool]:
-    """Every ``warm_start`` of the estimator and its parts, set to ``value``."""
-    parameters = _parameters(estimator)
-    names = [name for name in parameters if name.rpartition("__")[2] == "warm_start"]
-    if value and not names:
-        raise ValueError(
-            "training='fine_tune' needs an estimator with warm_start, and "
-            f"{type(estimator).__name__} has none: "
-            "it always trains from scratch."
-        )
-    growing = [
-        name
-        for name in names
-        if name.removesuffix("warm_start") + "n_estimators" in parameters
-    ]
-    if value and growing:
-        raise ValueError(
-            "training='fine_tune' would change nothing: with warm_start "
-            f"{type(estimator).__name__} only adds "
-            "members to those that it has. Use training='from_scratch'."
-        )
-    return dict.fromkeys(names, value)
-
-
-@contextmanager
-def _temporarily(estimator: Any, parameters: Mapping[str, Any]) -> Iterator[None]:
-    if not parameters:
-        yield
-        return
-    known = _parameters(estimator)
-    before = {name: known[name] for name in parameters}
-    estimator.set_params(**parameters)
-    try:
-        yield
-    finally:
-        estimator.set_params(**before)

@@ -1,0 +1,358 @@
+"""How a round's training follows the one before, for learners and experiments.
+
+A word means one thing everywhere:
+
+- ``"from_scratch"``: new weights, on all labels;
+- ``"fine_tune"``: from the weights before, on all labels (``warm_start``);
+- ``"only_new"``: the estimator's ``fit`` on the new labels alone, as modAL's: without a
+  ``warm_start`` of its own it knows nothing else then;
+- ``"incremental"``: from the weights before, on the new labels alone (``partial_fit``,
+  else ``warm_start``).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+from sklearn.ensemble import BaseEnsemble, HistGradientBoostingClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet, NeuralNetClassifier
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
+
+from al_sklearn._core.random import preserve_global_rng, seeds_for, take_turn
+from al_sklearn.inference import classes_of
+from al_sklearn.learners._labelled import Labelled
+from al_sklearn.rows import take_rows, with_labels
+
+__all__ = [
+    "NEW_LABELS",
+    "TRAINING",
+    "Labelled",
+    "check_training",
+    "fit",
+    "goes_on",
+    "learns_in_parts",
+    "name_classes",
+    "partial_fit",
+    "takes_validation",
+    "train",
+    "training_mode",
+    "warm_start_parameter",
+]
+
+TRAINING: Final = ("from_scratch", "fine_tune", "only_new", "incremental")
+#: Those that see a round's new labels alone.
+NEW_LABELS: Final = ("only_new", "incremental")
+
+
+def check_training(estimator: Any, training: str) -> None:
+    """Raise a ``ValueError`` unless the estimator can be trained that way."""
+    if training == "fine_tune" or (
+        training == "incremental" and not learns_in_parts(estimator)
+    ):
+        warm_start_parameter(estimator)
+
+
+def train(
+    estimator: Any,
+    data: Labelled,
+    *,
+    training: str | None = None,
+    classes: np.ndarray | None = None,
+    validation: tuple[Any, Any] = (None, None),
+    bootstrap: np.ndarray | None = None,
+    seed: int | None = None,
+    fit_kwargs: Mapping[str, Any] | None = None,
+) -> Any:
+    """Train ``estimator``, changed in place, and return it.
+
+    Runs in a worker too, so everything that it needs is passed in.
+
+    Parameters
+    ----------
+    estimator : object
+        Has ``fit``.
+    data : Labelled
+        All labels, or the new ones alone for what is in ``NEW_LABELS``.
+    training : str, optional
+        One of ``TRAINING``. None calls ``fit``; the estimator's own ``warm_start``
+        decides whether it begins again.
+    classes : array, optional
+        All that there are, for the first ``partial_fit``; those of ``data`` by default.
+    validation : (rows, labels), default=(None, None)
+        For estimators that can use them, see :func:`fit`.
+    bootstrap : int array, optional
+        Rows of ``data`` to learn from instead of all; repeats allowed.
+    seed : int, optional
+        Seed for this training alone; the global generators and the estimator's
+        parameters are put back after it.
+    fit_kwargs : mapping, optional
+        Further arguments of ``fit`` or ``partial_fit``.
+
+    Raises
+    ------
+    ValueError
+        When the estimator cannot be trained that way.
+    """
+    if bootstrap is not None:
+        data = data.take(bootstrap)
+    if training is not None:
+        check_training(estimator, training)
+    in_parts = training == "incremental" and learns_in_parts(estimator)
+    parameters: dict[str, Any] = {}
+    if training == "from_scratch":
+        parameters = dict.fromkeys(_warm_starts(estimator), False)
+    elif not in_parts and training in ("fine_tune", "incremental"):
+        parameters = {warm_start_parameter(estimator): True}
+    if seed is not None:
+        parameters |= seeds_for(estimator, seed, only_open=True)
+    options = {**data.weights, **(fit_kwargs or {})}
+    # Without a seed the estimator draws from the generators as they are, and moves them
+    # on, as its own ``fit`` would: in its turn all the same.
+    drawing = take_turn() if seed is None else preserve_global_rng(seed)
+    with _temporarily(estimator, parameters), drawing:
+        if in_parts:
+            # A learner is given them with its first labels, a loop knows them.
+            classes = options.pop("classes", classes)
+            partial_fit(estimator, data.X, data.y, classes, *validation, **options)
+        else:
+            fit(estimator, data.X, data.y, *validation, **options)
+    return estimator
+
+
+def warm_start_parameter(estimator: Any) -> str:
+    """Return the parameter that lets ``fit`` go on from the weights there are.
+
+    Raises
+    ------
+    ValueError
+        When the estimator has none.
+    """
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        return f"{name}__{warm_start_parameter(last)}"
+    parameters = _parameters(estimator, deep=False)
+    if "warm_start" not in parameters:
+        raise ValueError(
+            f"{type(estimator).__name__} has no warm_start, so its training cannot go "
+            "on from the round before; use training='from_scratch'."
+        )
+    growing = isinstance(estimator, (BaseEnsemble, HistGradientBoostingClassifier))
+    if growing or "n_estimators" in parameters:
+        raise ValueError(
+            f"The warm_start of {type(estimator).__name__} only adds members: those "
+            "there are would never learn the "
+            "new labels; use training='from_scratch'."
+        )
+    return "warm_start"
+
+
+def training_mode(training: str | None, only_new: bool) -> str | None:
+    """Join ``training`` and modAL's ``only_new``.
+
+    None means the estimator's own ``fit`` on everything known.
+    """
+    if training is not None and training not in TRAINING:
+        raise ValueError(
+            f"training must be one of {', '.join(TRAINING)} or None, got {training!r}."
+        )
+    if only_new and training not in (None, "only_new"):
+        raise ValueError(
+            f"only_new=True contradicts training={training!r}: give one of them."
+        )
+    return "only_new" if only_new else training
+
+
+def learns_in_parts(estimator: Any) -> bool:
+    """Whether an estimator, or the last step of a pipeline, has a ``partial_fit``."""
+    return hasattr(
+        estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator,
+        "partial_fit",
+    )
+
+
+def name_classes(model: Any, classes: np.ndarray, goes_on: bool) -> None:
+    """Tell the nets in a model all classes there are, where the user has not.
+
+    It reaches nets however deep they are.
+
+    A net whose module has its outputs from the user needs it always; one that finds out
+    how many it needs only where training ``goes_on``: it cannot grow outputs for
+    classes met late.
+    """
+    for part in [model, *model.get_params(deep=True).values()]:
+        if (
+            isinstance(part, NeuralNetClassifier)
+            and part.classes is None
+            and (goes_on or _is_plain(part))
+        ):
+            part.set_params(classes=classes)
+
+
+def goes_on(model: Any, y: np.ndarray) -> bool:
+    """Whether ``fit`` can go on from the weights there are, with these labels.
+
+    Networks know all classes, by :func:`name_classes`; for others the classes must be
+    those that they have.
+    """
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    if any(
+        isinstance(part, NeuralNet)
+        for part in [last, *last.get_params(deep=True).values()]
+    ):
+        return True
+    return np.array_equal(classes_of(model), np.unique(y))
+
+
+def fit(
+    model: Any,
+    X: Any,
+    y: np.ndarray,
+    X_val: Any = None,
+    y_val: np.ndarray | None = None,
+    **options: Any,
+) -> None:
+    """Fit a model; one that can use a validation set gets it.
+
+    A net gets it as its validation data (``train_split``), what has a ``fit(X, y,
+    X_val=, y_val=)`` as that, a pipeline hands it on to its last step, transformed.
+    Others are fitted without.
+    """
+    if X_val is None or y_val is None or not takes_validation(model):
+        model.fit(*with_labels(model, X, y), **options)
+    elif isinstance(model, Pipeline) and len(model.steps) == 1:
+        fit(model.steps[-1][1], X, y, X_val, y_val)
+    elif isinstance(model, Pipeline):
+        before = model[:-1]
+        X = before.fit_transform(X, y)
+        # With memory=, the steps that were fitted are copies.
+        model.steps[:-1] = before.steps
+        fit(model.steps[-1][1], X, y, before.transform(X_val), y_val)
+    else:
+        with _validation(model, X_val, y_val, np.unique(y)) as options:
+            model.fit(*with_labels(model, X, y), **options)
+
+
+def partial_fit(
+    model: Any,
+    X: Any,
+    y: np.ndarray,
+    classes: np.ndarray | None = None,
+    X_val: Any = None,
+    y_val: np.ndarray | None = None,
+    **options: Any,
+) -> None:
+    """Go on training on new rows alone; see :func:`fit`.
+
+    The steps of a pipeline but the last are fitted the first time only: fitted on each
+    batch, they would move the space that the last one's weights live in.
+    """
+    if isinstance(model, Pipeline):
+        name, last = model.steps[-1]
+        if len(model.steps) > 1:
+            before = model[:-1]
+            first = not _is_fitted(last)
+            X = before.fit_transform(X, y) if first else before.transform(X)
+            # With memory=, the steps that were fitted are copies.
+            model.steps[:-1] = before.steps
+            X_val = None if X_val is None else before.transform(X_val)
+        own = {key.removeprefix(f"{name}__"): value for key, value in options.items()}
+        partial_fit(last, X, y, classes, X_val, y_val, **own)
+        return
+    takes_classes = "classes" in inspect.signature(model.partial_fit).parameters
+    if classes is None and not (isinstance(model, NeuralNet) or _is_fitted(model)):
+        classes = np.unique(y)
+    if classes is not None and takes_classes:
+        options = {"classes": classes, **options}
+    if X_val is None or y_val is None or not isinstance(model, NeuralNet):
+        model.partial_fit(*with_labels(model, X, y), **options)
+        return
+    met = classes if classes is not None else np.unique(y)
+    with _validation(model, X_val, y_val, met):
+        model.partial_fit(*with_labels(model, X, y), **options)
+
+
+def takes_validation(estimator: Any) -> bool:
+    """Whether :func:`fit` has a use for a validation set."""
+    if isinstance(estimator, Pipeline):
+        return takes_validation(estimator.steps[-1][1])
+    return (
+        isinstance(estimator, NeuralNet)
+        or "X_val" in inspect.signature(estimator.fit).parameters
+    )
+
+
+def _is_plain(net: NeuralNetClassifier) -> bool:
+    """Whether it is skorch's own, or a subclass that reads data as that does."""
+    return type(net).get_dataset is NeuralNet.get_dataset
+
+
+@contextmanager
+def _validation(
+    model: Any, X_val: Any, y_val: np.ndarray, classes: np.ndarray
+) -> Iterator[dict[str, Any]]:
+    """Lend a model its validation set for one training.
+
+    What it has never met it cannot be told to predict.
+    """
+    known = np.flatnonzero(np.isin(y_val, classes))
+    if len(known) == 0:
+        yield {}
+        return
+    if len(known) < len(y_val):
+        X_val, y_val = take_rows(X_val, known), y_val[known]
+    if not isinstance(model, NeuralNet):
+        yield {"X_val": X_val, "y_val": y_val}
+        return
+    before = model.train_split
+    pairs, _ = with_labels(model, X_val, y_val)
+    model.set_params(
+        train_split=predefined_split(Dataset(X_val, y_val) if pairs is X_val else pairs)
+    )
+    try:
+        yield {}
+    finally:
+        # The images would be copied and stored with every copy of the model.
+        model.set_params(train_split=before)
+
+
+def _parameters(estimator: Any, deep: bool = True) -> dict[str, Any]:
+    return estimator.get_params(deep=deep) if hasattr(estimator, "get_params") else {}
+
+
+def _warm_starts(estimator: Any) -> list[str]:
+    """Names of every ``warm_start``, of the estimator and its parts."""
+    names = _parameters(estimator)
+    return [name for name in names if name.rpartition("__")[2] == "warm_start"]
+
+
+@contextmanager
+def _temporarily(estimator: Any, parameters: Mapping[str, Any]) -> Iterator[None]:
+    if not parameters:
+        yield
+        return
+    known = _parameters(estimator)
+    before = {name: known[name] for name in parameters}
+    estimator.set_params(**parameters)
+    try:
+        yield
+    finally:
+        estimator.set_params(**before)
+
+
+def _is_fitted(estimator: Any) -> bool:
+    if isinstance(estimator, NeuralNet):
+        # It has attributes with an underscore at their end from its construction on.
+        return bool(estimator.initialized_)
+    try:
+        check_is_fitted(estimator)
+    except (NotFittedError, TypeError):
+        return False
+    return True
