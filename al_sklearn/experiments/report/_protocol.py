@@ -94,7 +94,8 @@ def _training(training: Any) -> str:
     how = {
         "from_scratch": "fresh weights every round",
         "fine_tune": "each round goes on from the weights before, on all labels",
-        "only_new": "each round goes on from the weights before, on the new batch",
+        "only_new": "each round is trained on its new batch alone",
+        "incremental": "each round goes on from the weights before, on the new batch",
     }
     return f", {how.get(training, training)}" if isinstance(training, str) else ""
 
