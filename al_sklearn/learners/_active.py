@@ -24,6 +24,7 @@ from al_sklearn.strategies import get_strategy, least_confidence
 
 def _estimator_has(method: str) -> Callable[[Any], bool]:
     def check(self: Any) -> bool:
+        # Its AttributeError says what is missing, as available_if wants it.
         getattr(self.estimator, method)
         return True
 
@@ -54,6 +55,7 @@ class SingleLearner(LearnerBase):
             raise TypeError(
                 f"force_all_finite must be True or False, got {force_all_finite!r}."
             )
+        # An unknown name is an error now, not at the first query.
         get_strategy(query_strategy)
         self.estimator = estimator
         self.query_strategy = query_strategy
@@ -322,10 +324,12 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
             When lengths differ, X is empty, or values are missing.
         """
         check_labelled(X, y, self.force_all_finite)
+        # Fitted again, it draws the same again.
         self._stream = None
         kwargs = self._routed("fit", fit_kwargs)["estimator"]
         weights, _, others = split_weights(kwargs, n_rows(X), n_rows(X))
         data = Labelled(X, y, weights)
+        # Stored after the fit: one that fails leaves the learner as it was.
         self._fit_estimator(data, None, bootstrap, others)
         self._known = data
         return self
@@ -395,6 +399,7 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
             kwargs, n_rows(X), len(known) + n_rows(X)
         )
         if of_all:
+            # Weights for all rows: old ones are weighed anew.
             known = Labelled(
                 known.X,
                 known.y,
@@ -402,6 +407,7 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
             )
             of_new = {**of_new, **{k: v[len(known) :] for k, v in of_all.items()}}
         new = Labelled(X, y, of_new)
+        # Joined before training, so that rows that do not fit together are found first.
         everything = known.extend(new)
         if refit:
             self._fit_estimator(

@@ -78,6 +78,7 @@ class LearnerBase(BaseEstimator):
             if hasattr(member, "__sklearn_tags__")
         ]
         if of_members:
+            # What one member cannot take, the committee cannot.
             first = of_members[0]
             tags.estimator_type = first.estimator_type
             tags.classifier_tags = first.classifier_tags
@@ -139,6 +140,7 @@ class LearnerBase(BaseEstimator):
 
         All of them for all when routing is off, as in modAL.
         """
+        # Routing would refuse what nobody requested, as modAL never did.
         if not kwargs or not get_config()["enable_metadata_routing"]:
             return dict.fromkeys(self._members(), kwargs)
         routed = process_routing(self, method, **kwargs)

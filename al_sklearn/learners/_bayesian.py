@@ -79,6 +79,7 @@ class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
     def _forget_all(self) -> None:
         super()._forget_all()
         self.X_max: Any = None
+        # Whatever is taught first is more.
         self.y_max = -np.inf
 
     def fit(
@@ -179,6 +180,7 @@ class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
     def _raise_max(self, X: Any, y: Any) -> None:
         values = np.asarray(y, dtype=np.float64).reshape(-1)
         best = int(np.argmax(values))
+        # Of equals the first stays: the row that is known the longest.
         if values[best] > self.y_max:
             self.y_max = float(values[best])
             self.X_max = take_row(X, best)

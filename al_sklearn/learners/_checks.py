@@ -69,6 +69,7 @@ def check_labelled(X: Any, y: Any, force_all_finite: bool = True) -> None:
 def check_follows(name: str, known: Any, new: Any) -> None:
     """Raise a ``ValueError`` unless rows of ``new`` look like those of ``known``."""
     known_shape, new_shape = getattr(known, "shape", None), getattr(new, "shape", None)
+    # What has no shape, a list of files, says nothing about its rows.
     if (
         known_shape is not None
         and new_shape is not None
@@ -93,6 +94,7 @@ def _is_text(y: Any) -> bool | None:
         return True
     if kind in ("i", "u", "f", "b"):
         return False
+    # Objects: the first tells, all of them would take as long as the fit.
     first = (
         next(iter(y), None)
         if isinstance(y, (list, tuple)) or hasattr(y, "iloc") or kind == "O"
@@ -114,6 +116,7 @@ def _all_finite(X: Any) -> bool:
         return not X.isna().any() and (
             X.dtype.kind not in "fc" or bool(np.isfinite(X.to_numpy()).all())
         )
+    # Zeros that are not stored are finite.
     if sp.issparse(X):
         return X.dtype.kind not in "fc" or bool(np.isfinite(X.tocsr().data).all())
     if isinstance(X, (list, tuple)):
@@ -142,5 +145,6 @@ def _item_finite(item: Any) -> bool:
 
 
 def _chunks(X: Any) -> Any:
+    # Of eight bytes: what is narrower is checked in smaller pieces than it could be.
     row_bytes = max(1, int(np.prod(X.shape[1:])) * 8)
     return iter_chunks(X, max(1, _CHUNK_BYTES // row_bytes))

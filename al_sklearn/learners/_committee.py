@@ -57,6 +57,7 @@ class CommitteeBase(LearnerBase):
                 "A learner comes twice in learner_list: each member must be an object "
                 "of its own."
             )
+        # An unknown name is an error now, not at the first query.
         get_strategy(query_strategy)
         self.learner_list = learner_list
         self.query_strategy = query_strategy
@@ -89,6 +90,7 @@ class CommitteeBase(LearnerBase):
         -------
         dict
         """
+        # scikit-learn's own get_params would not look into a list.
         params = super().get_params(deep=False)
         if deep:
             for i, learner in enumerate(self.learner_list):
@@ -116,12 +118,14 @@ class CommitteeBase(LearnerBase):
         of_members = {
             name: value for name, value in params.items() if self._is_member_name(name)
         }
+        # A member itself before its parameters: those are then set on the new one.
         for name in sorted(of_members, key=len):
             member, _, rest = name.partition("__")
             i = int(member.removeprefix("learner_"))
             if rest:
                 self.learner_list[i].set_params(**{rest: of_members[name]})
             else:
+                # Clones share the list with whom they were cloned from.
                 learners = list(self.learner_list)
                 learners[i] = of_members[name]
                 self.learner_list = learners
@@ -207,6 +211,7 @@ class CommitteeBase(LearnerBase):
             )
             seeds = [int(seed) for seed in stream.integers(2**31 - 1, size=n_members)]
         if bootstrap:
+            # A member that has a seed of its own draws its own sample.
             rows = [
                 learner._bootstrap(len(part))
                 if learner.random_state is not None or self.random_state is None
@@ -261,6 +266,7 @@ class CommitteeBase(LearnerBase):
             When lengths differ, X is empty, or values are missing.
         """
         self._check(X, y)
+        # Fitted again, it draws the same again.
         self._stream = None
         weights, others = self._split(fit_kwargs, n_rows(X))
         data = [Labelled(X, y, part) for part in weights]
@@ -429,12 +435,14 @@ class CommitteeBase(LearnerBase):
         fit_kwargs: dict[str, Any],
     ) -> Any:
         known = [learner._known for learner in self.learner_list]
+        # Equal rows are not enough: positions must mean the same row in all of them.
         if len({(id(part.X), id(part.y)) for part in known}) != 1:
             raise ValueError(
                 "The members were not taught the same rows: change each learner by "
                 "itself."
             )
         changed = [change(part) for part in known]
+        # Shared again, so that X_training stays one object.
         self._assign(
             [Labelled(changed[0].X, changed[0].y, part.weights) for part in changed]
         )
@@ -607,6 +615,7 @@ class Committee(CommitteeBase, modAL.models.Committee):
         for i, learner in enumerate(self.learner_list):
             proba = learner.predict_proba(X, **predict_proba_kwargs)
             labels = columns_of(learner, proba.shape[1])
+            # A plain net has outputs for integers that it never saw.
             known = np.isin(labels, classes)
             votes[:, i, np.searchsorted(classes, labels[known])] = proba[:, known]
             if not known.all():

@@ -152,6 +152,7 @@ class DeepActiveLearner(SingleLearner, _ModalLearner):
         weights, _, others = split_weights(
             self._routed("fit", fit_kwargs)["estimator"], n_rows(X), n_rows(X)
         )
+        # modAL's word for it is warm_start, and its rows are the new ones alone.
         mode = "incremental" if warm_start else "from_scratch"
         self._fit_estimator(Labelled(X, y, weights), mode, bootstrap, others)
         return self

@@ -66,10 +66,13 @@ class Labelled:
         positions = self._positions(indices)
         check_same_length(len(positions), n_rows(y))
         check_follows("y", self.y, y)
+        # Old and new labels one after the other, then one of either for each row: what
+        # was taught is never written to.
         order = np.arange(len(self))
         order[positions] = len(self) + np.arange(len(positions))
         corrected = take_rows(concat_rows(self.y, y), order)
         if hasattr(corrected, "iloc"):
+            # A Series takes the index of its rows, which stayed.
             corrected.index = self.y.index
         return Labelled(self.X, corrected, self.weights)
 
@@ -85,6 +88,7 @@ class Labelled:
 
     def _positions(self, indices: Any) -> np.ndarray:
         positions = np.atleast_1d(np.asarray(indices))
+        # A mask is as good as positions.
         if positions.dtype == bool and positions.shape == (len(self),):
             positions = np.flatnonzero(positions)
         if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iu"):
@@ -106,6 +110,7 @@ def extend_each(known: Sequence[Labelled], new: Sequence[Labelled]) -> list[Labe
 
     Those that share rows share the result, joined only once.
     """
+    # By identity: comparing rows would read them.
     joined: dict[tuple[int, int], Labelled] = {}
     extended = []
     for old, part in zip(known, new, strict=True):
@@ -126,12 +131,14 @@ def split_weights(
     of_all: dict[str, np.ndarray] = {}
     others: dict[str, Any] = {}
     for name, value in fit_kwargs.items():
+        # Only what has one value a row can be split, and only weights are known to.
         if value is None or not (
             name == "sample_weight" or name.endswith("__sample_weight")
         ):
             others[name] = value
             continue
         values = np.asarray(value)
+        # Where there are as many new rows as rows in all, both mean the same.
         if len(values) == n_new:
             of_new[name] = values
         elif len(values) == n_all:

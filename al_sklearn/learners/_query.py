@@ -19,11 +19,13 @@ def query(
 ) -> tuple[np.ndarray, Any] | tuple[np.ndarray, Any, np.ndarray | None]:
     """Run ``learner.query_strategy`` once over ``X_pool`` and take its rows."""
     n_pool = n_rows(X_pool)
+    # Said here, whatever a strategy of somebody else would make of it.
     if n_pool == 0:
         raise ValueError("The pool is empty: there is nothing left to query.")
     if "n_instances" in kwargs:
         check_n_instances(kwargs["n_instances"], n_pool)
     strategy = get_strategy(learner.query_strategy)
+    # Without a seed of its own the learner leaves the draw to the strategy.
     if (
         learner.random_state is not None
         and "random_state" not in kwargs
@@ -73,6 +75,7 @@ def split_answer(answer: Any, n_pool: int) -> tuple[np.ndarray, np.ndarray | Non
         match them in number.
     """
     scores = None
+    # Two plain integers in a tuple are two indices.
     if (
         isinstance(answer, tuple)
         and len(answer) == 2
@@ -81,6 +84,7 @@ def split_answer(answer: Any, n_pool: int) -> tuple[np.ndarray, np.ndarray | Non
         answer, scores = answer
     raw = _to_numpy(answer)
     indices = np.atleast_1d(raw) if raw.size else np.empty(0, dtype=np.int64)
+    # A mask or floats would be read as positions that nobody meant.
     if indices.dtype.kind not in "iu":
         raise TypeError(
             "A query strategy must return integer positions in the pool, alone or as "
@@ -113,6 +117,7 @@ def _scores(scores: Any, n: int, scalar_index: bool) -> np.ndarray | None:
     values = _to_numpy(scores)
     if values.dtype.kind not in "iuf":
         return None
+    # Of shape (n, 1), too.
     if values.size == n:
         return values.reshape(n).astype(
             np.float64 if values.dtype.kind in "iu" else values.dtype

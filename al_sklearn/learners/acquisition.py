@@ -104,7 +104,7 @@ def _predict(optimizer: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
     try:
         mean, std = optimizer.predict(X, return_std=True)
     except NotFittedError:
-        # Nothing known: every place is as good.
+        # Nothing known: every place is as good, and nowhere is certain.
         return np.zeros(n_rows(X)), np.ones(n_rows(X))
     return np.asarray(mean).reshape(-1), np.asarray(std).reshape(-1)
 

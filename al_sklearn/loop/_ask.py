@@ -65,6 +65,7 @@ def choose(
             warnings.filterwarnings("ignore", "This query strategy returns no scores")
         seed_all(seed)
         if "y_true" in parameters:
+            # An oracle is no strategy that a learner could have: it is asked directly.
             known = _truth(problem, unlabelled, labelled)
             options |= {key: part for key, part in known.items() if key in parameters}
             answer = strategy(learner.estimator, pool, n_instances, **options)
@@ -104,6 +105,7 @@ def parameters_of(strategy: Any) -> frozenset[str]:
 def takes_ties(strategy: Any) -> bool:
     """Whether ties can be broken at random, and the user has not said how."""
     inner = strategy
+    # Partials nest where the inner one has attributes of its own.
     while isinstance(inner, functools.partial):
         if "random_tie_break" in inner.keywords:
             return False

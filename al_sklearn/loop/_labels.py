@@ -51,6 +51,7 @@ class Labels:
         """Take in answers; nothing is taken in where one of them cannot be."""
         self._check(answers)
         fresh: dict[int, None] = {}
+        # One by one: a row may come twice, with two labels.
         values = self._room_for(answers.labels)
         for position, label in zip(
             answers.positions.tolist(), answers.labels, strict=True
@@ -90,6 +91,7 @@ class Labels:
                 f"Answers must be about rows 0 to {n - 1}, got {told.min()} … "
                 f"{told.max()}."
             )
+        # Labels of held-out rows would be learnt from.
         for state in ("test", "validation"):
             held = told[self.pool.mask(state)[told]]
             if len(held):

@@ -60,6 +60,7 @@ def measure_round(
 
     ``before`` is what was known of it before it was trained.
     """
+    # In the order of the tables: metrics, then costs.
     record = {**measure(model, problem), **before}
     X_val, y_val = problem.validation_set
     if X_val is not None:

@@ -218,12 +218,14 @@ class Problem:
     @property
     def most(self) -> int:
         """Labels there can be, those for validation among them."""
+        # Validation is drawn from the pool, and paid for like the rest.
         n = len(self.train) + len(self.validation)
         return n if self.budget is None else min(n, self.budget)
 
     @property
     def n_batches(self) -> int:
         """Batches there can be; fewer where a criterion stops or a rate asks much."""
+        # A rate may ask for one image at a time.
         smallest = self.n_instances if isinstance(self.n_instances, int) else 1
         return min(
             self.n_rounds,
@@ -290,6 +292,7 @@ class Problem:
         left = (
             self.stopping.labels_left(n_labelled) if self.stopping is not None else None
         )
+        # A budget that is spent stops the rounds; a batch of none would be an error.
         return min(counts) if left is None else min(*counts, max(1, left))
 
     @property

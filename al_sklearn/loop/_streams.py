@@ -57,6 +57,7 @@ class Streams:
         *keys : int or str
             The round, the strategy's name: whatever should have a stream of its own.
         """
+        # spawn_key takes integers alone.
         words = tuple(_word(key) for key in keys)
         return np.random.SeedSequence(
             self.entropy, spawn_key=(self.seed, PURPOSES.index(purpose), *words)
@@ -90,6 +91,7 @@ def entropy_of(random_state: RandomState) -> int:
 
 def _word(key: int | str) -> int:
     if isinstance(key, str):
+        # hash() differs from process to process.
         return int.from_bytes(
             hashlib.blake2b(key.encode(), digest_size=4).digest(), "little"
         )

@@ -25,6 +25,7 @@ class _WithoutLabels(torch.utils.data.Dataset):
         return len(self._rows)
 
     def __getitem__(self, position: int) -> Any:
+        # A pair is what torch data sets of images give: anything else has no label.
         item = self._rows[position]
         return (
             (item[0], 0) if isinstance(item, (tuple, list)) and len(item) == 2 else item

@@ -160,12 +160,14 @@ class AdaptiveRate(LabellingRate):
         if len(values) == 1:
             return min(int(self.n_first), int(self.max_instances))
         bought = n_labelled[-1] - n_labelled[-2]
+        # The gain is a label's: of no label there is none.
         if bought <= 0:
             raise ValueError(
                 "n_labelled must increase from round to round, got "
                 f"{list(n_labelled[-2:])}."
             )
         gain_of_a_label = max(self.min_gain, values[-1] - values[-2]) / bought
+        # No more than is left up to 1, however much is wanted.
         wanted = min(self.gain, 1 - values[-1]) / gain_of_a_label
         # Rounded first: 0.02 / 0.0025 must not become 9 for an error in the last bit.
         return max(1, math.ceil(round(min(self.max_instances, wanted), 9)))

@@ -101,6 +101,7 @@ def cohen_kappa(first: Any, second: Any) -> float:
         )
     observed = float(np.mean(a == b))
     if observed == 1:
+        # Else 0 / 0 where there is one class alone.
         return 1.0
     labels, codes = np.unique(np.concatenate([a, b]), return_inverse=True)
     share_a, share_b = (
@@ -140,6 +141,7 @@ class Observation:
         self.X_stop = X_stop
         self.n_labelled = n_labelled
         self.metrics = {} if metrics is None else metrics
+        # A learner knows how many labels it holds.
         if n_labelled is None and getattr(model, "X_training", None) is not None:
             self.n_labelled = n_rows(model.X_training)
         self.unlabelled: Any = slice(None)
@@ -241,6 +243,7 @@ class StoppingCriterion(BaseEstimator):
 
         The observation is an :class:`Observation`.
         """
+        # Not in __init__, which only stores: parameters may be set later.
         self._validate_params()
         stop = bool(self.decide(observation))
         self.memory["reason"] = self.describe() if stop else ""
@@ -402,7 +405,9 @@ class NoGain(StoppingCriterion):
         if math.isnan(value):
             return False
         values.append(get_metric(self.metric).sign * value)
+        # The best before, not the last before: a lucky round must be beaten.
         before, last = values[: -self.n_rounds], values[-self.n_rounds :]
+        # Sure of nothing until there was a round before.
         return bool(before) and max(last) - max(before) <= self.min_gain
 
 
@@ -436,6 +441,7 @@ class StabilizingPredictions(StoppingCriterion):
         """Say whether the predictions have settled."""
         before = _remember_predictions(self.memory, observation)
         if before is None:
+            # The first round has nothing to agree with.
             self.memory["kappas"] = []
             return False
         kappas = [*self.memory["kappas"], cohen_kappa(before, observation.predictions)][
@@ -490,6 +496,7 @@ class ClassificationChange(StoppingCriterion):
             if before is None
             else (before != observation.predictions)[observation.unlabelled]
         )
+        # An empty stop set of unlabelled images cannot change any more.
         calm = changed is not None and (
             len(changed) == 0 or float(changed.mean()) <= self.max_change
         )
@@ -528,6 +535,7 @@ class OverallUncertainty(StoppingCriterion):
         if proba.shape[1] < 2:
             # One class known: the model cannot be unsure, and knows nothing.
             return False
+        # 0 log 0 = 0.
         logs = np.log(proba, out=np.zeros_like(proba), where=proba > 0)
         entropy = -(proba * logs).sum(axis=1) / np.log(proba.shape[1])
         return len(entropy) == 0 or float(entropy.mean()) <= self.threshold
@@ -572,6 +580,7 @@ class _Combined(StoppingCriterion):
 
     def set_state(self, state: Mapping[str, Any]) -> StoppingCriterion:
         """Go on from what :meth:`get_state` gave."""
+        # Each part has its own state.
         own = {key: value for key, value in state.items() if key != "criteria"}
         super().set_state(own)
         for criterion, part in zip(self.criteria, state["criteria"], strict=True):
@@ -649,6 +658,7 @@ def _remember_predictions(
                 f"The stop set must stay the same: it had {len(before)} images, now "
                 f"{len(now)}."
             )
+    # A thousand labels in every round would fill the store: codes, packed.
     labels, codes = np.unique(now, return_inverse=True)
     packed = base64.b64encode(zlib.compress(codes.astype("<u4").tobytes())).decode()
     memory["predictions"] = {"labels": labels.tolist(), "codes": packed}

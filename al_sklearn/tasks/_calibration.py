@@ -32,6 +32,7 @@ def reliability_curve(
     """
     confidence, right, bins = _binned(y_true, proba, n_bins)
     n = np.bincount(bins, minlength=n_bins)
+    # An empty bin has no mean.
     there = n > 0
     means = {}
     for name, values in (("confidence", confidence), ("accuracy", right)):
@@ -67,6 +68,7 @@ def expected_calibration_error(
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
     confidence, right, bins = _binned(y_true, proba, n_bins)
+    # n times each bin's gap is the sum of right minus confidence in it.
     gap = np.bincount(bins, weights=right - confidence, minlength=n_bins)
     return float(np.abs(gap).sum() / len(confidence))
 
@@ -82,5 +84,6 @@ def _binned(
     return (
         confidence,
         right,
+        # Closed above: 1 belongs to the last bin, and 0 to the first.
         np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1),
     )

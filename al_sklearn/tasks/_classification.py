@@ -19,6 +19,7 @@ from al_sklearn.tasks._task import Predictions, Task
 def _confusion(y_true: np.ndarray, proba: np.ndarray) -> np.ndarray:
     """Count true and predicted classes, (C, C)."""
     n_classes = proba.shape[1]
+    # One number a pair: bincount counts them in one pass.
     pairs = y_true * n_classes + proba.argmax(axis=1)
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
@@ -36,6 +37,7 @@ def _accuracy(y_true: np.ndarray, proba: np.ndarray) -> float:
 
 def _balanced_accuracy(y_true: np.ndarray, proba: np.ndarray) -> float:
     """Mean over the classes that are there."""
+    # A class without test images is NaN.
     return float(np.nanmean(_class_accuracy(y_true, proba)))
 
 
@@ -225,6 +227,7 @@ def align_columns(
     if len(known) == len(classes) and np.array_equal(known, classes):
         return proba
     ours = np.isin(known, classes)
+    # Columns of no class of the task are dropped; rows then sum to less than 1.
     aligned = np.zeros((len(proba), len(classes)), dtype=proba.dtype)
     aligned[:, np.searchsorted(classes, known[ours])] = proba[:, ours]
     return aligned

@@ -168,6 +168,7 @@ def register_metric(
 
         return register
     check_column(name)
+    # Its column is there in every round, with other numbers.
     if name in _OURS:
         raise ValueError(f"{name!r} is a metric of the library; take another name.")
     _METRICS[name] = Metric(name, function=function, **facts)
@@ -262,6 +263,7 @@ def scorers_of(scoring: Any) -> Scorers:
     else:
         parts = scoring if isinstance(scoring, (list, tuple)) else [scoring]
         pairs = [(_name_of(part), _scorer(part)) for part in parts]
+    # A dict: columns come in the order in which they were asked for.
     found: Scorers = {}
     for name, scorer in pairs:
         if name in found:
