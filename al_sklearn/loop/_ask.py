@@ -58,8 +58,9 @@ def choose(
     options: dict[str, Any] = {}
     if takes_random_state(strategy):
         options["random_state"] = seed
-    if problem.random_ties and takes_ties(strategy):
-        options["random_tie_break"] = True
+    if takes_ties(strategy):
+        # Said either way: strategies of votes break them at random by default.
+        options["random_tie_break"] = problem.random_ties
     with contextlib.nullcontext() if ours else warnings.catch_warnings():
         if not ours:
             warnings.filterwarnings("ignore", "This query strategy returns no scores")
