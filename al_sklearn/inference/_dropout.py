@@ -54,8 +54,8 @@ class FixedDropout:
         """Whether any of the modules was called."""
         return bool(self._masks)
 
-    def start(self, sample: int) -> None:
-        """Begin a forward pass of a sample."""
+    def start(self, sample: int, _row: int = 0) -> None:
+        """Begin a forward pass of a sample, the same for all rows."""
         self.sample = sample
         self._calls = {}
 

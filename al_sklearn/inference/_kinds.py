@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,16 @@ class Linear(Adapter):
         return weights, np.concatenate([0 * bias, bias])
 
 
+def _of_last(capability: str) -> Callable[..., Any]:
+    """Ask the last step for it, of what the steps before make of X."""
+
+    def asked(self: Steps, X: Any, *options: Any) -> Any:
+        return getattr(self.last, capability)(self.transformed(X), *options)
+
+    asked.__name__ = capability
+    return asked
+
+
 @register_adapter("sklearn.pipeline.Pipeline")
 class Steps(Adapter):
     """A pipeline: what its last step gives, of what the others make of X."""
@@ -84,31 +95,14 @@ class Steps(Adapter):
     def networks(self) -> list[Any]:
         return self.last.networks()
 
-    @own_first
-    def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> Any:
-        return self.last.sample_proba(self.transformed(X), n_samples, seed)
-
-    @own_first
-    def embed(self, X: Any, layer: str | None = None) -> Any:
-        return self.last.embed(self.transformed(X), layer)
-
-    @own_first
-    def gradient_factors(self, X: Any) -> tuple[Any, Any]:
-        return self.last.gradient_factors(self.transformed(X))
-
-    def predict_loss(self, X: Any) -> Any:
-        return self.last.predict_loss(self.transformed(X))
-
-    def feature_dropout(self, X: Any, n_samples: int, factors: Factors) -> np.ndarray:
-        return self.last.feature_dropout(self.transformed(X), n_samples, factors)
-
-    @own_first
-    def last_layer(self, X: Any) -> tuple[Any, Any]:
-        return self.last.last_layer(self.transformed(X))
-
-    @own_first
-    def input_gradient(self, X: Any) -> Any:
-        return self.last.input_gradient(self.transformed(X))
+    sample_proba = own_first(_of_last("sample_proba"))
+    embed = own_first(_of_last("embed"))
+    gradient_factors = own_first(_of_last("gradient_factors"))
+    last_layer = own_first(_of_last("last_layer"))
+    input_gradient = own_first(_of_last("input_gradient"))
+    predict_loss = _of_last("predict_loss")
+    feature_dropout = _of_last("feature_dropout")
+    network_inputs = _of_last("network_inputs")
 
 
 @register_adapter(lambda classifier: hasattr(classifier, "vote_proba"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from al_sklearn.rows import n_rows
 _N_SAMPLES = 20
 # Names of layers that an error lists.
 _MOST_NAMES = 40
+_UNWATCHED = nullcontext()
 
 
 class Net(Adapter):
@@ -109,31 +111,14 @@ class Net(Adapter):
                 "its network has no active dropout module (functional dropout cannot "
                 "be switched on); add nn.Dropout, or use DeepEnsemble or a Committee.",
             )
-        n, n_samples = n_rows(X), n_samples or _N_SAMPLES
-        net = for_scoring(self.estimator, n)
+        net = for_scoring(self.estimator, n_rows(X))
         masks = FixedDropout(active_dropout(net.module_), seed)
         functions = FunctionalDropout()
-        out = Rows(n, axis=1)
         with quiet(net) as module, dropout_on(masks), every_module_called():
             trunk = Trunk(module, masks.layers)
-            for start, forward in outputs(net, X):
-                if start == 0:
-                    # The first rows tell: watching every batch would slow the network
-                    # down.
-                    masks.start(0)
-                    with trunk.finding(), functions:
-                        forward(FEW_ROWS)
-                masks.start(0)
-                with trunk.recording():
-                    first = forward()
-                part = np.empty((n_samples, *first.shape), dtype=np.float32)
-                part[0] = first
-                with trunk.replaying():
-                    for sample in range(1, n_samples):
-                        masks.start(sample)
-                        trunk.rewind()
-                        part[sample] = forward()
-                out.put(start, part)
+            samples = _sampled(
+                net, X, trunk, n_samples or _N_SAMPLES, masks.start, functions
+            )
         if functions.seen:
             warnings.warn(
                 "The network also calls dropout as a function, which cannot be "
@@ -149,13 +134,14 @@ class Net(Adapter):
                 "so all samples would be the same; call them, or use DeepEnsemble or a "
                 "Committee.",
             )
-        return out.array
+        return samples
 
     def feature_dropout(self, X: Any, n_samples: int, factors: Factors) -> np.ndarray:
-        n = n_rows(X)
-        out = Rows(n, axis=1)
-        net = for_scoring(self.estimator, n)
+        net = for_scoring(self.estimator, n_rows(X))
         where = [0, 0]
+
+        def begin(*sample_and_start: int) -> None:
+            where[:] = sample_and_start
 
         def perturb(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
             sample, start = where
@@ -166,26 +152,12 @@ class Net(Adapter):
 
         with quiet(net) as module:
             last = self._last_linear(net, module, X)
-            # What comes before the last linear layer runs once for all samples.
-            trunk = Trunk(module, [last])
-            for start, forward in outputs(net, X):
-                if start == 0:
-                    with trunk.finding():
-                        forward(FEW_ROWS)
-                with trunk.recording():
-                    first = forward()
-                part = np.empty((n_samples, *first.shape), dtype=np.float32)
-                handle = last.register_forward_pre_hook(perturb)
-                try:
-                    with trunk.replaying():
-                        for sample in range(n_samples):
-                            where[:] = sample, start
-                            trunk.rewind()
-                            part[sample] = forward()
-                finally:
-                    handle.remove()
-                out.put(start, part)
-        return out.array
+            handle = last.register_forward_pre_hook(perturb)
+            try:
+                # What comes before the last linear layer runs once for all samples.
+                return _sampled(net, X, Trunk(module, [last]), n_samples, begin)
+            finally:
+                handle.remove()
 
     @own_first
     def last_layer(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -264,3 +236,36 @@ def _gradient_sizes(net: Any, rows: Any, leaf: list[torch.Tensor]) -> np.ndarray
     loss = -proba.gather(1, predicted).log().sum()
     (gradient,) = torch.autograd.grad(loss, leaf[0])
     return as_array(gradient.abs().flatten(1).sum(dim=1))
+
+
+def _sampled(
+    net: Any,
+    X: Any,
+    trunk: Trunk,
+    n_samples: int,
+    begin: Callable[[int, int], None],
+    watched: AbstractContextManager[Any] = _UNWATCHED,
+) -> np.ndarray:
+    """Class probabilities (T, n, C) of passes that begin(sample, start) makes differ.
+
+    What runs before the trunk's layers runs once a batch. ``watched`` sees one pass.
+    """
+    out = Rows(n_rows(X), axis=1)
+    for start, forward in outputs(net, X):
+        if start == 0:
+            # The first rows tell: watching every batch would slow the network down.
+            begin(0, start)
+            with trunk.finding(), watched:
+                forward(FEW_ROWS)
+        begin(0, start)
+        with trunk.recording():
+            first = forward()
+        part = np.empty((n_samples, *first.shape), dtype=np.float32)
+        part[0] = first
+        with trunk.replaying():
+            for sample in range(1, n_samples):
+                begin(sample, start)
+                trunk.rewind()
+                part[sample] = forward()
+        out.put(start, part)
+    return out.array
