@@ -208,7 +208,7 @@ class Net(Adapter):
                 "layer with layer=….",
                 "embeddings",
             )
-        return module.get_submodule(name)
+        return linears(module)[name]
 
     def _check_layer(self, module: nn.Module, layer: str | None) -> None:
         names = [name for name, _ in module.named_modules() if name]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 
 from al_sklearn.inference._adapter import adapter_of
-from al_sklearn.rows import RowView, n_rows, take_rows
+from al_sklearn.rows import RowView, is_data_set, n_rows, take_rows
 
 
 def gives(classifier: Any, capability: str) -> bool:
@@ -63,7 +62,7 @@ def readable(classifier: Any, X: Any) -> Any:
     X : the same, or ndarray of shape (n, …)
     """
     base = X.base if isinstance(X, RowView) else X
-    if not _is_data_set(base) or n_rows(X) == 0:
+    if not is_data_set(base) or n_rows(X) == 0:
         return X
     if not adapter_of(classifier).takes_arrays_alone():
         return X
@@ -72,14 +71,6 @@ def readable(classifier: Any, X: Any) -> Any:
     # Of a pair the row alone: the label inside is not asked for here.
     firsts = (item[0] if isinstance(item, (tuple, list)) else item for item in items)
     return np.stack([np.asarray(first) for first in firsts])
-
-
-def _is_data_set(X: Any) -> bool:
-    torch_data = sys.modules.get("torch.utils.data")
-    skorch_helper = sys.modules.get("skorch.helper")
-    is_items = torch_data is not None and isinstance(X, torch_data.Dataset)
-    is_slice = skorch_helper is not None
-    return is_items or (is_slice and isinstance(X, skorch_helper.SliceDataset))
 
 
 def classes_of(classifier: Any) -> np.ndarray:

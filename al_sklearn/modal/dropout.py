@@ -174,14 +174,15 @@ def _dropout_modules(
     parts = list(module.modules())
     if len(indexes) == 0:
         return [part for part in parts if isinstance(part, _DropoutNd)]
-    chosen = [parts[index] for index in indexes]
-    for part in chosen:
+    chosen = []
+    for part in (parts[index] for index in indexes):
         if not isinstance(part, _DropoutNd):
             # modAL's error for it.
             raise KeyError(
                 "A passed index is not that of a dropout module but of "
                 f"{type(part).__name__}."
             )
+        chosen.append(part)
     return chosen
 
 

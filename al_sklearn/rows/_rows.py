@@ -98,6 +98,11 @@ def _is_slice_dataset(X: Any) -> bool:
     return skorch_helper is not None and isinstance(X, skorch_helper.SliceDataset)
 
 
+def is_data_set(X: Any) -> bool:
+    """Whether X is a torch data set, or skorch's slice of one."""
+    return _is_torch_dataset(X) or _is_slice_dataset(X)
+
+
 def _is_hdf5(X: Any) -> bool:
     h5py = sys.modules.get("h5py")
     return h5py is not None and isinstance(X, h5py.Dataset)
