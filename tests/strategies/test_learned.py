@@ -457,7 +457,7 @@ def test_validation_rows_take_the_place_of_cross_fitting(flat, monkeypatch):
     def refuse(*_):
         raise AssertionError("trained a clone although there are validation rows")
 
-    monkeypatch.setattr(_learned_errors, "_seeded_clone", refuse)
+    monkeypatch.setattr(_learned_errors, "cross_fit", refuse)
     for embeddings in (False, True):
         indices, _ = active_transfer_learning(
             model,

@@ -13,10 +13,8 @@ from al_sklearn._core.random import (
     RandomState,
     as_generator,
     as_seed,
-    seed_all,
-    seeded_clone,
 )
-from al_sklearn.rows import n_rows, take_rows, with_labels
+from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._pairs import (
     embed_labelled,
@@ -25,6 +23,7 @@ from al_sklearn.strategies._pairs import (
     utilities_of,
 )
 from al_sklearn.strategies._registry import Chosen, query_strategy
+from al_sklearn.strategies.named._cross_fit import cross_fit, spread
 
 # Balls of ProbCover need a number of clusters where no classifier says how many classes
 # there are.
@@ -388,18 +387,12 @@ def _held_out_temperature(
     positions = np.unique(y, return_inverse=True)[1]
     if positions.max() == 0:
         return 1.0
-    # Whatever the clones draw from; the query puts the global generators back.
-    seed_all(seed)
+    order = np.random.default_rng(seed).random(len(y)).argsort(kind="stable")
     known = np.zeros(len(y), dtype=bool)
     parts = []
-    for train, held_out in _folds(positions, n_folds, seed):
-        if len(np.unique(positions[train])) < 2:
-            continue  # there is no classifier of one class
+    part_of = spread(positions, order, n_folds)
+    for held_out, member, proba in cross_fit(estimator, rows, y, part_of, seed):
         known[held_out] = True
-        member = seeded_clone(estimator, seed, only_open=True).fit(
-            *with_labels(estimator, take_rows(rows, train), y[train])
-        )
-        proba = inference.predict_proba(member, take_rows(rows, held_out))
         parts.append((held_out, inference.columns_of(member, proba.shape[1]), proba))
     # A clone may know classes that are not among the labels, where it was told all that
     # there are.
@@ -410,16 +403,3 @@ def _held_out_temperature(
     return measures.calibrated_temperature(
         joined, np.where(known, np.searchsorted(classes, y), -1)
     )
-
-
-def _folds(
-    positions: np.ndarray, n_folds: int, seed: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Folds with about the same share of each class, whatever the classes' sizes."""
-    rng = np.random.default_rng(seed)
-    order = np.lexsort((rng.random(len(positions)), positions))
-    fold = np.empty(len(positions), dtype=np.int64)
-    fold[order] = np.arange(len(positions)) % n_folds
-    return [
-        (np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(n_folds)
-    ]

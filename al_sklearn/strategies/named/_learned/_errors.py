@@ -18,12 +18,11 @@ from al_sklearn._core.random import (
     RandomState,
     as_generator,
     as_seed,
-    seed_all,
-    seeded_clone,
 )
-from al_sklearn.rows import n_rows, take_rows, with_labels
+from al_sklearn.rows import n_rows, take_rows
 from al_sklearn.strategies import measures
 from al_sklearn.strategies._registry import Chosen, query_strategy
+from al_sklearn.strategies.named._cross_fit import cross_fit, spread
 from al_sklearn.strategies.named._learned import _training as training
 from al_sklearn.strategies.selectors import top_k
 
@@ -225,51 +224,26 @@ def _cross_fitted(
     n_columns = inference.predict_proba(classifier, take_rows(X, np.arange(1))).shape[1]
     classes = inference.columns_of(classifier, n_columns)
     labels = _as_labels(y, n_rows(X))
-    fold_of = _folds(labels, cv, rng)
-    seed = as_seed(rng)
+    part_of = spread(labels, rng.permutation(len(labels)), min(cv, len(labels)))
     seen: list[np.ndarray] = []
+    order: list[np.ndarray] = []
     wrong = np.empty(len(labels), dtype=bool)
-    order = []
-    for fold in range(fold_of.max() + 1):
-        held_out, rest = (
-            np.flatnonzero(fold_of == fold),
-            np.flatnonzero(fold_of != fold),
-        )
-        if len(np.unique(labels[rest])) < 2:
-            raise ValueError(
-                "Cross-fitting needs labelled rows of two classes outside each part; "
-                f"{len(labels)} rows of "
-                f"{len(np.unique(labels))} classes are too few. Pass X_val= "
-                "and y_val=."
-            )
-        member = seeded_clone(estimator, seed)
-        # What draws from the global generators, which the query puts back afterwards.
-        seed_all(seed)
-        member.fit(*with_labels(member, take_rows(X, rest), labels[rest]))
-        rows = take_rows(X, held_out)
-        own = inference.predict_proba(member, rows)
+    for held_out, member, own in cross_fit(estimator, X, labels, part_of, as_seed(rng)):
         proba = np.zeros((len(own), len(classes)), dtype=own.dtype)
-        proba[
-            :, np.searchsorted(classes, inference.columns_of(member, own.shape[1]))
-        ] = own
+        columns = inference.columns_of(member, own.shape[1])
+        proba[:, np.searchsorted(classes, columns)] = own
         wrong[held_out] = classes[proba.argmax(axis=1)] != labels[held_out]
-        seen.append(
-            _joined(proba, *([inference.embed(member, rows, layer)] if embeds else []))
-        )
+        rows = take_rows(X, held_out)
+        embedded = [inference.embed(member, rows, layer)] if embeds else []
+        seen.append(_joined(proba, *embedded))
         order.append(held_out)
+    if sum(map(len, order)) < len(labels):
+        raise ValueError(
+            "Cross-fitting needs labelled rows of two classes outside each part; "
+            f"{len(labels)} rows of {len(np.unique(labels))} classes are too few. Pass "
+            "X_val= and y_val=."
+        )
     return np.concatenate(seen)[np.argsort(np.concatenate(order))], wrong
-
-
-def _folds(labels: np.ndarray, cv: int, rng: np.random.Generator) -> np.ndarray:
-    """Part of each row, (n,): of equal size, each class spread over all parts.
-
-    The sizes are as equal as they can be.
-    """
-    order = rng.permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    fold_of = np.empty(len(labels), dtype=np.int64)
-    fold_of[order] = np.arange(len(labels)) % min(cv, len(labels))
-    return fold_of
 
 
 def _as_labels(y: Any, n: int) -> np.ndarray:

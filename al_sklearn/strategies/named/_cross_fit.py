@@ -1,0 +1,59 @@
+"""What clones say of labelled rows that they were not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from al_sklearn import inference
+from al_sklearn._core.random import seed_all, seeded_clone
+from al_sklearn.rows import take_rows, with_labels
+
+
+def spread(labels: np.ndarray, order: np.ndarray, n_parts: int) -> np.ndarray:
+    """Return the part of each row, (n,): of equal size, each class over all parts.
+
+    The sizes are as equal as they can be.
+
+    Parameters
+    ----------
+    labels : array of shape (n,)
+    order : int array of shape (n,)
+        All positions in random order, in which the rows of a class take turns.
+    n_parts : int
+    """
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    part_of = np.empty(len(labels), dtype=np.int64)
+    part_of[by_class] = np.arange(len(labels)) % n_parts
+    return part_of
+
+
+def cross_fit(
+    estimator: Any, X: Any, labels: np.ndarray, part_of: np.ndarray, seed: int
+) -> Iterator[tuple[np.ndarray, Any, np.ndarray]]:
+    """Yield each part's positions, the clone trained on the others, and what it says.
+
+    A part is passed over where the others hold one class alone: there is no classifier
+    of that.
+
+    Yields
+    ------
+    held_out : int array of shape (k,)
+    member : fitted classifier
+    proba : array of shape (k, n_classes)
+        Columns follow ``inference.columns_of(member, n_classes)``.
+    """
+    # Whatever the clones draw from; the query puts the global generators back.
+    seed_all(seed)
+    for part in range(part_of.max() + 1):
+        train, held_out = (
+            np.flatnonzero(part_of != part),
+            np.flatnonzero(part_of == part),
+        )
+        if len(np.unique(labels[train])) < 2:
+            continue
+        member = seeded_clone(estimator, seed, only_open=True)
+        member.fit(*with_labels(estimator, take_rows(X, train), labels[train]))
+        yield held_out, member, inference.predict_proba(member, take_rows(X, held_out))
