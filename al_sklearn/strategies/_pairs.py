@@ -176,8 +176,13 @@ def choose(
         # Where they are an option they weigh: what is negative counts as nothing.
         weigh = "utilities" not in _given(select)
         given["utilities"] = np.maximum(utilities, 0) if weigh else utilities
-    if "labelled" in inspect.signature(select).parameters:
-        given["labelled"] = embed_labelled(classifier, X_labelled, layer)
+    takes = inspect.signature(select).parameters
+    rows = labelled_rows(classifier, X_labelled) if "labelled" in takes else None
+    if rows is not None and "labelled_proba" in takes:
+        both = inference.proba_and_embed(classifier, rows, layer)
+        given["labelled_proba"], given["labelled"] = both
+    elif rows is not None:
+        given["labelled"] = inference.embed(classifier, rows, layer)
     return select(**told(select, given))
 
 

@@ -12,7 +12,7 @@ from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.exceptions import CapabilityError
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures, selectors
-from al_sklearn.strategies._pairs import labelled_rows, pair, utilities_of
+from al_sklearn.strategies._pairs import pair, utilities_of
 from al_sklearn.strategies._registry import Chosen, query_strategy
 
 # How far the softmax of the last linear layer may be from the probabilities: reduced
@@ -57,68 +57,16 @@ def badge(
     )
 
 
-@query_strategy(
+bait = pair(
+    "Candidates that leave least of the pool's Fisher information unexplained.",
+    "BAIT, forward and backward greedy.",
+    name="bait",
+    select=selectors.fisher_trace,
+    options=("likelihood", "regularization", "oversample"),
     family="hybrid",
-    needs=("proba", "embeddings", "labelled"),
     reference="Ash et al., NeurIPS 2021; Huseljic et al., ECML PKDD 2024",
     cost="O((n + l) d² + n d b); categorical O((n + l) d² C² + n b (d C² + C³))",
 )
-def bait(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    likelihood: Literal["binary", "categorical"] = "binary",
-    regularization: float = 1.0,
-    oversample: float = 2.0,
-    layer: str | None = None,
-    X_labelled: Any = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates that leave least of the pool's Fisher information unexplained.
-
-    BAIT, forward and backward greedy.
-
-    Parameters
-    ----------
-    likelihood : {"binary", "categorical"}
-        Whether the model is asked only if its predicted class is right, or for the
-        class. The second is for small C·d.
-    regularization : float, default=1
-        Added to the diagonal of the Fisher information.
-    oversample : float, default=2
-        How many times the batch is chosen before the backward pass drops the rest.
-    layer : str, optional
-        Layer of a net to embed by; the input of its last linear layer by default.
-    X_labelled : rows, optional
-        What is labelled already; ``classifier.X_training`` by default.
-
-    See Also
-    --------
-    al_sklearn.strategies.selectors.fisher_trace : the selector.
-    """
-    proba, embeddings = inference.proba_and_embed(classifier, X, layer)
-    rows = labelled_rows(classifier, X_labelled)
-    labelled = (
-        (None, None)
-        if rows is None
-        else inference.proba_and_embed(classifier, rows, layer)
-    )
-    return selectors.fisher_trace(
-        embeddings,
-        proba,
-        n_instances,
-        labelled=labelled[1],
-        labelled_proba=labelled[0],
-        likelihood=likelihood,
-        regularization=regularization,
-        oversample=oversample,
-        random_tie_break=random_tie_break,
-        random_state=random_state,
-    )
-
-
 clue = pair(
     "Candidates nearest the centres of k-means weighted by entropy: CLUE.",
     name="clue",
@@ -148,65 +96,17 @@ ranked_batch = pair(
     reference="Cardoso et al., Information Sciences 2017",
     cost="O(n (l + b) d) at most; lazily O(n l d)",
 )
-
-
-@query_strategy(
+cluster_margin = pair(
+    "Candidates of small margin from as many clusters as possible.",
+    "The clusters are by average linkage, and the smallest come first.",
+    measure=measures.margin,
+    select=selectors.cluster_margin,
+    name="cluster_margin",
+    options=("clusters", "n_clusters", "factor", "max_points"),
     family="hybrid",
-    needs=("proba", "embeddings"),
     reference="Citovsky et al., NeurIPS 2021",
     cost="O(n C + m² d), m = min(n, max_points)",
 )
-def cluster_margin(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    clusters: Any = None,
-    n_clusters: int | None = None,
-    factor: float = 10,
-    max_points: int = 4096,
-    layer: str | None = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates of small margin from as many clusters as possible.
-
-    The clusters are by average linkage, and the smallest come first.
-
-    Parameters
-    ----------
-    clusters : int array of shape (n,), optional
-        Cluster of every candidate, made once by
-        :func:`~al_sklearn.strategies.selectors.average_linkage`; made anew by default.
-    n_clusters : int, optional
-        How many to make; ``n_instances`` by default.
-    factor : float, default=10
-        Candidates of smallest margin that are kept for each instance asked for.
-    max_points : int, default=4096
-        Above so many candidates that many are drawn at random and clustered, and the
-        others join the nearest.
-    layer : str, optional
-        Layer of a net to embed by; the input of its last linear layer by default.
-
-    See Also
-    --------
-    al_sklearn.strategies.selectors.cluster_margin : the selector.
-    """
-    if clusters is None:
-        proba, embeddings = inference.proba_and_embed(classifier, X, layer)
-    else:
-        proba, embeddings = inference.predict_proba(classifier, X), None
-    return selectors.cluster_margin(
-        embeddings,
-        measures.margin(proba),
-        n_instances,
-        clusters=clusters,
-        n_clusters=n_clusters,
-        factor=factor,
-        max_points=max_points,
-        random_tie_break=random_tie_break,
-        random_state=random_state,
-    )
 
 
 @query_strategy(

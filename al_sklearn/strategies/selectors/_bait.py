@@ -5,7 +5,7 @@ The information is that of the pool.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ def fisher_trace(
     *,
     labelled: Any = None,
     labelled_proba: Any = None,
-    likelihood: str = "binary",
+    likelihood: Literal["binary", "categorical"] = "binary",
     regularization: float = 1.0,
     oversample: float = 2.0,
     random_tie_break: bool = False,
