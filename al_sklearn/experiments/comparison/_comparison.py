@@ -276,6 +276,8 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         StoreLockedError
             When another process is writing to the store; the message says which.
         """
+        # All that can be wrong is found before the first model is trained or a file
+        # written.
         self.strategies_ = name_strategies(self.strategies)
         check_training(self.estimator, self.training)
         check_protocol(self)
@@ -293,10 +295,13 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                 store = RunStore(os.path.join(folder, "run"), durable=False)
             else:
                 store = RunStore(self.store)
+            # Before the store is looked at: who began it last may still be writing.
             stack.enter_context(store.lock())
             begun = store.config()["configuration"] if store.exists() else {}
+            # Somebody who asked for any seed goes on with the one that was drawn.
             entropy = begun.get("random_state") if self.random_state is None else None
             entropy = entropy_of(self.random_state) if entropy is None else entropy
+            # The number of threads decides the order of sums, and so the last bits.
             threads = self.threads_per_job or begun.get("threads_per_job")
             threads = threads or threads_per_job(effective_n_jobs(self.n_jobs))
             # A cold start's last bits depend on the threads too.
@@ -317,6 +322,8 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             config["pool"] = {
                 "class_counts": [problem.pool_counts for problem in problems]
             }
+            # Behind the problems: another run's folder is refused by its index sets
+            # too.
             store.open(config, _splits(problems), resume=self.resume)
             self._run(problems, store, threads)
             self._collect(store)
@@ -586,6 +593,8 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         for name in LATER_OPTIONS:
             if getattr(self, name) is not None:
                 configuration[name] = describe(getattr(self, name))
+        # Hashes, not the data: a folder of plain files stays small and can be handed
+        # on.
         known = {name: fingerprint(part) for name, part in data.items()}
         known["classes"] = describe(self.classes_.tolist())
         # Whoever reads the run has not registered them: which way is better, for one.
@@ -606,6 +615,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         runs = [
             (name, seed) for seed in range(len(problems)) for name in self.strategies_
         ]
+        # joblib's backend decides what -1 means, perhaps on other machines.
         n_jobs = effective_n_jobs(self.n_jobs)
         told = Told(check_callbacks(self.callbacks), store)
         begun = [store.read(FIRST, seed) for seed in range(len(problems))]
@@ -615,6 +625,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             for run in runs
             if not is_done(problems[run[1]], [*begun[run[1]], *done[run]])
         ]
+        # A run of fresh weights that has begun needs no model of the round before.
         needs_model = {
             seed
             for name, seed in left
@@ -642,6 +653,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                 delayed(train_first)(problems[seed], store, settings) for seed in first
             )
             models = dict(zip(first, trained, strict=True))
+            # Read back, not returned: a resumed run meets the very same bytes.
             begun = [store.read(FIRST, seed) for seed in range(len(problems))]
             parallel(
                 delayed(run_strategy)(

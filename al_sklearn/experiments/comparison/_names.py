@@ -38,15 +38,18 @@ def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
             (strategy_name(strategy), get_strategy(strategy)) for strategy in strategies
         ]
     random = get_strategy(BASELINE)
+    # First, so that tables, legends and reports begin with what has to be beaten.
     if BASELINE not in [name for name, _ in pairs]:
         pairs.insert(0, (BASELINE, random))
     named: dict[str, Callable[..., Any]] = {}
     for name, strategy in pairs:
+        # A store has one folder a name.
         if name in named:
             raise ValueError(
                 f"Two strategies are called {name!r}; give a dict of names to "
                 "strategies."
             )
+        # A partial's keywords, or what a composition keeps as attributes.
         bound = (
             strategy.keywords
             if isinstance(strategy, partial)
@@ -59,6 +62,7 @@ def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
                 "next; leave it out (each round of each run is given a random_state) "
                 "or bind an integer."
             )
+        # Such a name is another in every process: the run could never be resumed.
         if " at 0x" in name:
             raise ValueError(
                 f"The strategy {name} has no name that lasts; give a dict of names to "
@@ -70,6 +74,7 @@ def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
             f"{FIRST!r} is the name of the seeds' first models; call the strategy "
             "something else."
         )
+    # All statistics hold strategies against it by this name.
     if named[BASELINE] is not random:
         raise ValueError(
             f"{BASELINE!r} is the name of the baseline; call the other strategy "

@@ -19,6 +19,7 @@ def longest_first(
     A long run that begins last keeps one worker busy while the others have nothing left
     to do.
     """
+    # Seed by seed in the order given, where nothing is known of the durations.
     left = list(runs)
     begun: dict[str, tuple[str, int]] = {}
 

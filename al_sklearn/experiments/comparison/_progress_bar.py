@@ -18,6 +18,7 @@ class ProgressBar:
     def __init__(
         self, store: RunStore, runs: list[tuple[str, int]], total: int, disable: bool
     ):
+        # From the files: rounds of workers on other machines are counted too.
         self._count = lambda: store.count(runs)
         self._disable = disable
         self._total = total
@@ -28,6 +29,7 @@ class ProgressBar:
             self._bar = tqdm(
                 total=self._total, initial=self._count(), unit="round", smoothing=0.05
             )
+            # A daemon: an error in the main thread must not wait for the bar.
             self._thread = threading.Thread(target=self._watch, daemon=True)
             self._thread.start()
         return self
@@ -45,6 +47,7 @@ class ProgressBar:
     def _watch(self) -> None:
         stopped = False
         while not stopped:
+            # Fast enough to look alive; counting a thousand files takes milliseconds.
             stopped = self._stop.wait(0.3)
             finished = self._count() - self._bar.n
             # An update by nothing would make tqdm think that the next round took no

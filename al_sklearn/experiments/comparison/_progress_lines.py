@@ -12,6 +12,7 @@ from al_sklearn.experiments.comparison._comparison import StrategyComparison
 from al_sklearn.experiments.comparison._names import name_strategies
 from al_sklearn.experiments.store import FIRST, RunStore
 
+# A log of a day has then 1,440 lines at most.
 _SECONDS: Final = 60.0
 
 
@@ -45,6 +46,8 @@ class ProgressLines:
             for name in [FIRST, *names]
             for seed in range(comparison.n_seeds)
         ]
+        # Where only a budget or a criterion ends the rounds, nobody knows how many
+        # there will be.
         most = (
             None
             if comparison.n_rounds is None

@@ -188,6 +188,7 @@ def runs_below(folder: Path) -> list[Path]:
     """
     found = []
     for here, names, files in os.walk(folder):
+        # What is below a run is its own, and may be thousands of files.
         if "config.json" in files:
             found.append(Path(here))
             names.clear()
@@ -207,6 +208,7 @@ def curves_of(
         range(config["configuration"]["n_seeds"]),
     )
     know_metrics(config.get("metrics", []))
+    # Read once a seed: all its strategies begin with it.
     first = {seed: store.metrics(FIRST, seed) for seed in seeds}
     return {
         (name, seed): [*first[seed], *store.metrics(name, seed)]

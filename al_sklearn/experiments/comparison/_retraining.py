@@ -49,6 +49,8 @@ class Retraining:
     def run(self, store: RunStore | None) -> dict[str, Any]:
         """Train and measure, or read what was measured before; one row of the table."""
         seed = self.problem.streams.seed
+        # Two estimators may be called the same in two calls; their parameters tell them
+        # apart.
         known = f"{slug(self.label)}-{joblib.hash(describe(self.estimator))[:8]}"
         file = f"round_{self.round:03d}_repeat_{self.repeat:03d}.json"
         parts = ("retrained", known, slug(self.strategy), f"seed_{seed:03d}", file)
@@ -82,6 +84,7 @@ class Retraining:
             replace(self.problem, estimator=self.estimator),
             (self.label, self.round, self.repeat),
         )
+        # What belongs to no class was paid for and teaches nothing.
         rows = problem.learnable(self.bought)
         with preserve_global_rng():
             model = seeded_clone(

@@ -51,6 +51,7 @@ def find_runs(folders: Iterable[str | os.PathLike[str]]) -> dict[str, Path]:
                 f"{folder} holds no run: there is no config.json in it, nor below it."
             )
         for run in runs:
+            # Reached through a link or twice on the command line.
             if run.resolve() in seen:
                 continue
             seen.add(run.resolve())
@@ -141,6 +142,8 @@ def _rows(name: str, folder: Path, metric: str) -> list[dict[str, Any]]:
             )
     rows = []
     for strategy, seeds in curves.items():
+        # Of unfinished runs, what all seeds have: a mean over fewer would jump where
+        # one ends.
         length = min(len(curve) for curve in seeds.values())
         row: dict[str, Any] = {
             "run": name,
@@ -176,6 +179,7 @@ def _area(curve: np.ndarray) -> float:
 
 def _difference(curve: np.ndarray, baseline: np.ndarray) -> float:
     """Difference in AUBC over the budgets that both have, joined by straight lines."""
+    # Beyond the shorter one's end there is nothing to be better than.
     end = min(curve[-1, 0], baseline[-1, 0])
     grid = np.union1d(curve[:, 0], baseline[:, 0])
     grid = grid[grid <= end]
@@ -185,6 +189,7 @@ def _difference(curve: np.ndarray, baseline: np.ndarray) -> float:
 
 def _point(metrics: Mapping[str, Any], metric: str) -> tuple[float, float]:
     if metric not in metrics:
+        # Only what can be averaged is offered instead.
         numbers = [
             name for name, value in metrics.items() if isinstance(value, int | float)
         ]

@@ -74,11 +74,14 @@ def run_strategy(
 
     Every finished round goes to the store.
     """
+    # Remembered before the first round: a killed parent shows as another one.
     parent = os.getppid()
     with in_worker(settings):
         loop = Loop(problem, strategy, name)
+        # The seed's first model is trained once, for all strategies alike.
         loop.share(model, records[0])
         loop.replay(records[1:])
+        # What is told again after a resume is only what listeners may have missed.
         fresh = len(records) == 1
         with (
             told.about(loop, [] if fresh else records) as listeners,

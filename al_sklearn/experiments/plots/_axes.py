@@ -27,6 +27,7 @@ def dress(ax: Any) -> Any:
     """Take away what is no data."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color="#e3e5e8", linewidth=0.8)
+    # Grid lines through points would look like data.
     ax.set_axisbelow(True)
     return ax
 
@@ -48,12 +49,14 @@ def several_axes(
     A new figure gives each axes a size in inches.
     """
     if ax is not None:
+        # object: numpy would look into axes for numbers.
         given = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
         if len(given) < n:
             raise ValueError(f"{n} axes are needed, got {len(given)}.")
         return given[:n]
     n_columns = min(n, n_columns)
     n_rows = -(-n // n_columns)
+    # Room for the names of the axes once, and not for each cell.
     size = (cell[0] * n_columns + 0.4, cell[1] * n_rows + 0.5)
     _, axes = pyplot().subplots(
         n_rows, n_columns, figsize=size, layout="constrained", squeeze=False, **options
@@ -91,6 +94,7 @@ def count_labels(ax: Any) -> None:
     """Have whole numbers on the horizontal axis: there is no half label."""
     from matplotlib.ticker import MaxNLocator
 
+    # Steps that people count in.
     ax.xaxis.set_major_locator(
         MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True)
     )
@@ -102,5 +106,6 @@ def keep_to_shares(ax: Any, metric: str) -> None:
     It does so whatever a wide band says.
     """
     if get_metric(metric).is_share:
+        # A little beyond both ends, so that lines along them are whole.
         low, high = ax.get_ylim()
         ax.set_ylim(max(low, -0.02), min(high, 1.02))

@@ -52,6 +52,7 @@ def bought_histogram(
     """
     (table,) = tables(results).values()
     columns = [f"bought_{name}" for name in classes]
+    # The initial set was drawn, nobody chose it.
     later = table[table["round"] > 0]
     totals = (
         later.groupby(["strategy", "seed"], sort=False)[columns]
@@ -62,6 +63,7 @@ def bought_histogram(
     names = list(dict.fromkeys(table["strategy"]))
     shown = short_names(names, 32)
     entries = [*shown.values(), *(["as in the pool"] if pool is not None else [])]
+    # Bars stay wide enough to be seen, and the figure narrow enough for a page.
     inches = float(np.clip(0.05 * len(names) * len(columns), 7.5, 14))
     ax = one_axes(
         ax, (inches, 4.6 + 0.19 * (len(entries) // legend_columns(entries, inches - 1)))
@@ -72,6 +74,7 @@ def bought_histogram(
     width = 0.8 / len(names)
     for i, (name, style) in enumerate(strategy_styles(names).items()):
         if name in totals.index:
+            # Side by side around the class's tick.
             at = np.arange(len(columns)) + (i - (len(names) - 1) / 2) * width
             ax.bar(
                 at,
@@ -87,6 +90,7 @@ def bought_histogram(
                 f"pool has a count or share for each of the {len(columns)} classes, "
                 f"got {list(pool)}."
             )
+        # Strategies that stopped have bought less: the mean of what all have.
         expected = shares / shares.sum() * totals.to_numpy().sum(axis=1).mean()
         middle = np.arange(len(columns))
         ax.hlines(
@@ -101,6 +105,7 @@ def bought_histogram(
         shorten(str(name))
         for name in (class_names if class_names is not None else classes)
     ]
+    # Digits fit side by side, words do not.
     slanted: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
     ax.set_xticks(
         range(len(columns)), labels, **(slanted if max(map(len, labels)) > 3 else {})
@@ -153,6 +158,7 @@ def bought_images(
     """
     rounds: dict[str, list[int]] = {}
     for key in thumbnails:
+        # From the right: a strategy's name may hold a slash.
         name, at_round, what = key.rsplit("/", 2)
         if what == "images":
             rounds.setdefault(name, []).append(int(at_round))
@@ -163,6 +169,7 @@ def bought_images(
         )
     # Random sampling first, as everywhere.
     names = [name for name in strategy_styles(rounds) if name in rounds]
+    # One height for all, so that a row is the same size everywhere.
     deepest = max(len(numbers) for numbers in rounds.values())
     axes = several_axes(
         ax, len(names), 1, (0.62 * n_images + 0.6, 0.8 * deepest + 0.35)
@@ -176,7 +183,9 @@ def bought_images(
         numbers = sorted(rounds[name])
         rows = [thumbnails[f"{name}/{number}/images"][:n_images] for number in numbers]
         height, width = rows[0].shape[1:3]
+        # One coloured round makes all coloured: an axes has one canvas.
         colours = any(row.ndim == 4 for row in rows)
+        # Room for the class under each image, in the images' own pixels.
         text_rows = max(3, round(0.3 * height))
         step_y, step_x = height + text_rows + _GAP, width + _GAP
         canvas = np.full(

@@ -65,15 +65,18 @@ def strategy_styles(
     """
     given = list(dict.fromkeys(names))
     taken: dict[int, str] = {}
+    # Those with a colour of their own first: nobody may take it from them.
     for name in sorted(given, key=lambda name: (name not in _OWN, name)):
         if name == baseline:
             continue
         wanted = _OWN.get(name)
         if wanted is None:
+            # Python's own hash is another in every process.
             wanted = hashlib.blake2b(name.encode(), digest_size=4).digest()[0] % len(
                 COLOURS
             )
         around = range(wanted, wanted + len(COLOURS))
+        # A dash is used again only when all colours of the one before are taken.
         rows = range(len(taken) // len(COLOURS), len(taken) + 1)
         slots = (
             row * len(COLOURS) + slot % len(COLOURS) for row in rows for slot in around
@@ -102,7 +105,9 @@ def text_colour(colour: str) -> tuple[float, ...]:
 
     rgb = np.array(to_rgb(colour))
     while True:
+        # sRGB's curve, as WCAG's definition of luminance has it.
         linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
         if 1.05 / (float(linear @ [0.2126, 0.7152, 0.0722]) + 0.05) >= 4.5:
             return tuple(float(part) for part in rgb)
+        # Small steps: the colour should stay the strategy's.
         rgb = rgb * 0.96

@@ -60,6 +60,7 @@ def pairwise_matrix(
     adjusted = _smallest_p(table, metric, baseline)
     values = matrix.to_numpy()
     k = values.shape[1]
+    # Inches for two lines of small text, or for a coloured square.
     cell = (0.95, 0.52) if k <= _MOST_NUMBERS else (0.3, 0.26)
     ax = one_axes(ax, (max(7.4, 2.4 + cell[0] * k), 1.4 + cell[1] * (k + 1)))
     image = ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -76,6 +77,7 @@ def pairwise_matrix(
         ax.figure.colorbar(image, ax=ax, label="share of checkpoints", shrink=0.6)
     for i, row in enumerate(values):
         for j, value in enumerate(row if width >= _NUMBER_WIDTH else ()):
+            # A strategy against itself, and where no test was possible.
             text = "–" if np.isnan(value) or i == j else f"{value:.2f}"
             p = adjusted.get((matrix.index[i], matrix.columns[j]), np.nan)
             if value > 0 and not np.isnan(p) and width >= _P_WIDTH:
@@ -133,10 +135,13 @@ def critical_difference(
     """
     found = statistics.friedman_nemenyi(scores, alpha)
     ranks = found["ranks"]
+    # The colours of all other pictures.
     styles, shown = strategy_styles(scores.columns), short_names(scores.columns)
     k = len(ranks)
+    # The better half hangs left, as in Demšar's diagrams.
     n_left = (k + 1) // 2
     bars = found["groups"]
+    # Below the bars, however many there are.
     first_name = 0.55 + 0.32 * len(bars)
     depth = first_name + 0.42 * (n_left - 1)
     ax = undress(one_axes(ax, (7.5, 1.3 + 0.42 * (depth + 0.8))))
@@ -215,11 +220,13 @@ def performance_profile(
     ax = one_axes(ax, (8.4, max(4.4, 0.24 * len(scores.columns) + 1.0)))
     shown = short_names(scores.columns, 32)
     gaps = profile.index.to_numpy(dtype=np.float64)
+    # Beyond the last step, so that it can be seen; all equal leaves no gap at all.
     end = gaps[-1] * 1.05 if gaps[-1] > 0 else 1.0
     for name, style in strategy_styles(scores.columns).items():
         shares = profile[name].to_numpy()
         ax.step(
             [*gaps, end],
+            # Steps are drawn to the edge.
             [*shares, shares[-1]],
             where="post",
             linewidth=1.8,
@@ -252,5 +259,6 @@ def _smallest_p(
         pair = (
             (row["strategy"], row["other"]) if won else (row["other"], row["strategy"])
         )
+        # A pair is tested at every checkpoint: the surest of them is shown.
         found[pair] = float(np.nanmin([found.get(pair, 1.0), row["p_holm"]]))
     return found

@@ -103,6 +103,7 @@ def learning_curves(
     )
     for i, (run, table) in enumerate(runs.items()):
         curves = statistics.read_curves(table, metric)
+        # Read as a metric, so that seeds are paired and left out alike.
         seconds = (
             statistics.read_curves(_with_seconds(table), "seconds")
             if x == "seconds"
@@ -110,7 +111,7 @@ def learning_curves(
         )
         counts.append(len(curves.seeds))
         for name in (name for name in styles if name in curves.by_strategy):
-            grid = _own_budgets(curves.by_strategy[name])
+            grid = statistics.shared_budgets(curves.by_strategy[name])
             mean, half = _band(_stack(curves.by_strategy[name], grid), confidence)
             at = (
                 grid
@@ -124,9 +125,11 @@ def learning_curves(
             )
             label = shown[called(name, run)]
             _draw(ax, at, mean, half, style, label, alpha=_alpha(n_lines))
+            # Over seconds a stop is at each seed's own time, off the mean curve.
             if seconds is None:
                 _mark_stops(ax, curves.by_strategy[name], style["color"])
             ends[label] = (at[-1], mean[-1], style["color"])
+    # Before the names are placed: they are spaced on the final axis.
     keep_to_shares(ax, metric)
     _label_ends(ax, ends)
     ax.set_xlabel("labels" if x == "n_labelled" else "seconds of queries and training")
@@ -169,6 +172,7 @@ def gain_over_baseline(
     curves.check_baseline(baseline)
     n_lines = len(curves.by_strategy)
     ax = one_axes(ax, _size(n_lines))
+    # The baseline itself: a gain of nothing.
     ax.axhline(0, color=GREY, linestyle="--", linewidth=1.2)
     random = curves.by_strategy[baseline]
     end = 0.0
@@ -178,7 +182,7 @@ def gain_over_baseline(
         if name == baseline:
             continue
         own = curves.by_strategy[name]
-        grid = _own_budgets([*own, *random])
+        grid = statistics.shared_budgets([*own, *random])
         mean, half = _band(_stack(own, grid) - _stack(random, grid), confidence)
         _draw(ax, grid, mean, half, style, shown[name], alpha=_alpha(n_lines))
         ends[shown[name]] = (grid[-1], mean[-1], style["color"])
@@ -236,6 +240,7 @@ def class_curves(
     for one, label, name in zip(axes, classes, names, strict=True):
         dress(one)
         one.set_title(shorten(name), loc="left", fontsize=9)
+        # A rare class may be missing from every test set.
         if table[f"accuracy_{label}"].isna().all():
             one.text(
                 0.5,
@@ -249,7 +254,7 @@ def class_curves(
             continue
         curves = statistics.read_curves(table, f"accuracy_{label}")
         for strategy, style in styles.items():
-            grid = _own_budgets(curves.by_strategy[strategy])
+            grid = statistics.shared_budgets(curves.by_strategy[strategy])
             mean, half = _band(_stack(curves.by_strategy[strategy], grid), confidence)
             _draw(
                 one,
@@ -298,19 +303,12 @@ def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
             f"Curves over seconds need {sorted(missing)}; the table has "
             f"{list(table.columns)}."
         )
+    # Sums run in the order of the rounds, whatever order the rows have.
     ordered = table.sort_values("n_labelled", kind="stable")
     spent = ordered["query_seconds"] + ordered["training_seconds"]
     return ordered.assign(
         seconds=spent.groupby([ordered["strategy"], ordered["seed"]]).cumsum()
     )
-
-
-def _own_budgets(curves: list[statistics.Curve]) -> np.ndarray:
-    """All budgets at which each of these curves is."""
-    low = max(curve.n_labelled[0] for curve in curves)
-    high = min(curve.n_labelled[-1] for curve in curves)
-    grid = np.unique(np.concatenate([curve.n_labelled for curve in curves]))
-    return grid[(grid >= low) & (grid <= high)]
 
 
 def _stack(curves: list[statistics.Curve], grid: np.ndarray) -> np.ndarray:
@@ -321,6 +319,7 @@ def _band(
     curves: np.ndarray, confidence: float
 ) -> tuple[np.ndarray, np.ndarray | None]:
     n = len(curves)
+    # One seed has no spread to draw.
     if n < 2:
         return curves.mean(axis=0), None
     t = stats.t.ppf((1 + confidence) / 2, n - 1)
@@ -387,6 +386,7 @@ def _label_ends(ax: Any, ends: dict[str, tuple[float, float, str]]) -> None:
     at = (
         isotonic_regression(np.array([ends[name][1] for name in order]) - steps) + steps
     )
+    # The topmost name stays inside; the axis makes room below.
     at -= max(0.0, at[-1] - high)
     ax.set_ylim(min(low, at[0]), high)
     for name, y in zip(order, at, strict=True):

@@ -15,6 +15,7 @@ from al_sklearn.rows import take_rows
 
 _N_ROUNDS: Final = 3
 _N_IMAGES: Final = 16
+# Small: a report holds hundreds and is one file.
 _SIZE: Final = 64
 
 
@@ -35,6 +36,7 @@ def bought_thumbnails(
             batches[1 : _N_ROUNDS + 1] if seed == 0 else [], start=1
         ):
             chosen = batch[:_N_IMAGES]
+            # Of the first seed alone: enough to see what a strategy likes.
             images = thumbnails(take_rows(X, chosen))
             if images is None:
                 return {}
@@ -59,6 +61,7 @@ def thumbnails(rows: Any) -> np.ndarray | None:
     if any(image is None for image in images):
         return None
     small = [_shrink(image) for image in images if image is not None]
+    # Grey beside colour becomes colour: they lie in one array.
     if len({image.mode for image in small}) > 1:
         small = [image.convert("RGB") for image in small]
     width = max(image.width for image in small)
@@ -100,6 +103,8 @@ def _as_image(row: Any) -> Image.Image | None:
     array = np.asarray(row.detach().cpu() if hasattr(row, "detach") else row)
     if array.ndim not in (2, 3) or array.dtype.kind not in "uifb":
         return None
+    # Channels come first in torch's arrays; no image has more than four bands in the
+    # end.
     if array.ndim == 3 and array.shape[-1] > 4:
         array = np.moveaxis(array, 0, -1)
     if array.ndim == 3:
@@ -113,6 +118,7 @@ def _to_bytes(array: np.ndarray) -> np.ndarray:
         return array
     values = array.astype(np.float64)
     low, high = float(values.min()), float(values.max())
+    # Most likely scaled already: stretching it would make dark images bright.
     if array.dtype.kind == "f" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     return (
@@ -124,6 +130,7 @@ def _to_bytes(array: np.ndarray) -> np.ndarray:
 
 def _shrink(image: Image.Image) -> Image.Image:
     if max(image.size) > _SIZE:
+        # thumbnail() works in place, on what may be the caller's.
         image = image.copy()
         image.thumbnail((_SIZE, _SIZE))
     return image

@@ -49,6 +49,7 @@ def calibration(y_true: Any, proba: Any, *, n_bins: int = 15, ax: Any = None) ->
     for name, style in strategy_styles(models).items():
         y, values = _checked(y_true, models[name])
         curve = statistics.reliability_curve(y, values, n_bins)
+        # Empty bins have no accuracy.
         there = curve[curve["n"] > 0]
         error = statistics.expected_calibration_error(y, values, n_bins)
         label = f"{shown[name]}, ECE {error:.3f}" if name else f"ECE {error:.3f}"
@@ -58,12 +59,14 @@ def calibration(y_true: Any, proba: Any, *, n_bins: int = 15, ax: Any = None) ->
         ax.scatter(
             there["confidence"],
             there["accuracy"],
+            # matplotlib's s is an area: shares can be compared by eye.
             s=10 + 300 * there["n"] / len(y),
             color=style["color"],
             alpha=0.5,
         )
     ax.set_xlim(0, 1.02)
     ax.set_ylim(0, 1.02)
+    # The diagonal at 45 degrees; left, since the legend stands right.
     ax.set_aspect("equal", anchor="W")
     ax.set_xlabel("confidence")
     ax.set_ylabel("accuracy")
@@ -112,6 +115,7 @@ def pr_curves(
     precision_of = {
         c: float(average_precision_score(truth[:, c], values[:, c])) for c in there
     }
+    # Many classes are grey but for those worth a look.
     worst_first = sorted(there, key=lambda c: precision_of[c])
     coloured = list(there) if len(there) <= 10 else worst_first[:5]
     for c in [c for c in there if c not in coloured]:

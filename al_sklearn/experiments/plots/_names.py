@@ -26,6 +26,7 @@ def cut(name: str, length: int, head: float = 0.6) -> str:
     """Cut a long name in its middle, with a share of what is left before it."""
     if len(name) <= length:
         return name
+    # One letter is the ellipsis.
     first = round((length - 1) * head)
     return f"{name[:first]}…{name[len(name) - (length - 1 - first) :]}"
 
@@ -37,12 +38,14 @@ def shorten(name: str, length: int = 24) -> str:
     underscore.
     """
     shown = cut(name, length).replace("$", r"\$")
+    # A thin space: the name looks the same.
     return f"\u2009{shown}" if shown.startswith("_") else shown
 
 
 def short_names(names: Iterable[str], length: int = 24) -> dict[str, str]:
     """Return each name as a picture shows it: cut where long, all different."""
     given = list(dict.fromkeys(names))
+    # Where in the name the cut is: most differ at an end, partials near it.
     for head in (0.6, 1.0, 0.0, 0.8, 0.4, 0.2):
         shown = [cut(name, length, head) for name in given]
         if len(set(shown)) == len(given):

@@ -15,6 +15,7 @@ from al_sklearn.experiments.plots._axes import several_axes, undress
 from al_sklearn.experiments.plots._colours import COLOURS, GREY, INK, strategy_styles
 from al_sklearn.experiments.plots._names import short_names, shorten
 
+# As scikit-learn's documentation of t-SNE advises: less noise, and faster distances.
 _N_COMPONENTS = 50
 
 
@@ -55,6 +56,7 @@ def pool_coordinates(
     rows = np.asarray(features, dtype=np.float32).reshape(len(features), -1)
     if len(rows) < 5:
         raise ValueError(f"A map needs at least 5 images, got {len(rows)}.")
+    # One seed for both steps: the map is the same in every process.
     seed = as_seed(random_state)
     if rows.shape[1] > _N_COMPONENTS:
         rows = PCA(min(_N_COMPONENTS, len(rows)), random_state=seed).fit_transform(rows)
@@ -123,6 +125,7 @@ def pool_map(
     shown = short_names(batches, 34)
     for one, strategy in zip(axes, strategy_styles(batches), strict=True):
         own = [np.asarray(batch, dtype=np.int64) for batch in batches[strategy]]
+        # From the end, as Python counts.
         last = round_number if round_number >= 0 else len(own) + round_number
         if not 0 <= last < len(own):
             raise ValueError(
@@ -130,6 +133,7 @@ def pool_map(
                 f"round_number={round_number}."
             )
         new = np.isin(rows, own[last])
+        # An empty array first: round 0 has nothing before it.
         known = np.isin(
             rows, np.concatenate([np.empty(0, dtype=np.int64), *own[:last]])
         )
@@ -186,6 +190,7 @@ def _class_colours(
         raise ValueError(
             f"class_names must name the {len(classes)} classes, got {len(names)} names."
         )
+    # Two more, yellow and grey, that lines do without: dots are outlined.
     if len(classes) <= len(COLOURS) + 2:
         palette = np.array([*COLOURS, "#F0E442", "#9aa0a6"])[: len(classes)]
         return palette[codes], list(zip(names, palette, strict=True))

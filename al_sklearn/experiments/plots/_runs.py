@@ -18,6 +18,7 @@ def tables(results: Any) -> dict[str, pd.DataFrame]:
         raise ValueError("There are no runs to draw.")
     found = {}
     for name, run in runs.items():
+        # By what it has, not by its class: results of a store and comparisons alike.
         table = getattr(run, "table", getattr(run, "results_", run))
         if not isinstance(table, pd.DataFrame):
             raise TypeError(

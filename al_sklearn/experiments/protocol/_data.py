@@ -22,6 +22,8 @@ def reads_lazily(X: Any) -> bool:
 
     Files, torch data sets, tensors, memmaps, HDF5, dicts.
     """
+    # Names of files are read as they are needed; a list of lists is an array in another
+    # coat.
     if isinstance(X, (list, tuple)):
         return len(X) > 0 and isinstance(X[0], (str, os.PathLike))
     if isinstance(X, np.ndarray):
@@ -41,9 +43,11 @@ def check_rows(X: Any, estimator: Any, name: str = "X") -> Any:
     Arrays keep their type (uint8 stays uint8), DataFrames are checked and returned as
     they are, and so is what :func:`reads_lazily`.
     """
+    # Only that it has a length: reading all of it here would double the cost of a run.
     if reads_lazily(X):
         n_rows(X)
         return X
+    # What the estimator takes is its own to say: NaN, text, sparse rows.
     tags = get_tags(estimator).input_tags
     checked = check_array(
         X,
@@ -65,6 +69,7 @@ def check_test_set(
     if X_test is None or y_test is None:
         missing = "X_test" if X_test is None else "y_test"
         raise ValueError(f"A test set has X_test and y_test; {missing} is missing.")
+    # The same checks as X's, under its own name in the messages.
     X_test = check_rows(X_test, estimator, "X_test")
     n = n_rows(X_test)
     if n == 0:
@@ -75,6 +80,7 @@ def check_test_set(
             f"{len(y_test)} labels."
         )
     y_test = Classification.check_labels(y_test, n, "y_test")
+    # A class that cannot be learnt would make every metric a riddle.
     unknown = np.setdiff1d(y_test, classes)
     if len(unknown):
         raise ValueError(
@@ -90,6 +96,7 @@ def check_test_set(
 
 def check_share(value: float | int, n: int) -> int:
     """Turn a count, or a share of ``n`` (0 to 1), into a count of at least one."""
+    # 1 is one image, 1.0 would be all of them: the type tells, not the size.
     if isinstance(value, Integral):
         return int(value)
     return max(1, round(value * n))

@@ -34,12 +34,15 @@ def draw_labelled(
     streams: Streams,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the positions for validation and those labelled from the start."""
+    # Shares are of what has a class: nobody wants strange images among the first
+    # labels.
     inside = pool.inside
     if given is not None:
         validation, initial = (
             given.get("validation", np.empty(0, dtype=np.int64)),
             given["initial"],
         )
+        # A hard pool may have dropped what the other run began with.
         lost = np.setdiff1d(np.concatenate([validation, initial]), inside)
         if len(lost):
             raise ParameterError(
@@ -58,12 +61,16 @@ def draw_labelled(
         validation = _draw_validation(
             settings.validation_size, len(inside), inside, streams
         )
+    # Drawn before the initial set, and at random: what is validated on must not be
+    # chosen by anybody.
     free = np.setdiff1d(inside, validation)
+    # Codes of free images alone: labels outside the task have none.
     codes = np.zeros(len(pool.y), dtype=np.int64)
     codes[free] = np.searchsorted(classes, pool.y[free])
     how = settings.initial
     if isinstance(how, str) and how in INITIAL:
         n_initial: int | float = settings.n_initial
+        # A share per class is of each class, and is counted there.
         if how != "per_class":
             n_initial = _data.check_share(n_initial, len(inside))
         return validation, initial_set(
@@ -86,6 +93,7 @@ def _draw_validation(
 ) -> np.ndarray:
     """Draw at random: nobody knows the classes of a pool before they pay for them."""
     n = int(size) if isinstance(size, Integral) else max(1, round(size * n_pool))
+    # One image at least must be left to learn from.
     if n >= len(free):
         raise ParameterError(
             f"validation_size={size} takes {n} of {len(free)} images and leaves none "
@@ -115,6 +123,7 @@ def _cold_start(
         else {}
     )
     with preserve_global_rng(streams.integer("initial", "order")):
+        # Distances between raw columns of different units would choose by unit.
         if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
             steps = seeded_clone(estimator[:-1], streams.integer("initial", "weights"))
             with _said_of(name, "the steps of the pipeline before the last fit"):
@@ -135,6 +144,8 @@ def _cold_start(
                 f"'probcover' or 'kmeans_sampling' ({error})",
                 "initial",
             ) from error
+    # Both conventions: strategies of modAL return instances beside indices, ours
+    # scores.
     chosen, _ = split_answer(answer, len(free))
     check_choice(name, chosen, n_initial)
     return free[chosen]

@@ -67,7 +67,9 @@ def make_problem(
         if settings.splits is None
         else given_splits(settings.splits, streams.seed, n, X_test is not None)
     )
+    # Positions of X throughout: whatever is kept can be held against the data again.
     train, test = np.arange(n, dtype=np.int64), np.empty(0, dtype=np.int64)
+    # Of no class: bought like the others, never tested and never learnt.
     strange = ~np.isin(y, classes)
     if given is not None:
         test = given["test"]
@@ -81,6 +83,7 @@ def make_problem(
             )
         train = np.setdiff1d(train, test)
     elif X_test is None:
+        # One image cannot be on both sides.
         if n < 2:
             raise ValueError(
                 f"A test set cannot be held out of n_samples = {n}; give X_test and "
@@ -108,8 +111,10 @@ def make_problem(
             pool = harden(
                 HardPool(X, y, train, outside=strange), settings.pool, classes, streams
             )
+    # From the hardened pool: its wrong labels are what a user would have paid for.
     validation, initial = draw_labelled(settings, pool, classes, given, streams)
     train = np.setdiff1d(pool.train, validation)
+    # A share is of what can be bought, the validation set among it.
     budget = (
         None
         if settings.budget is None
@@ -122,8 +127,10 @@ def make_problem(
             f"{len(validation)} already.",
             "budget",
         )
+    # None where nothing is wrong: the column bought_wrong is left out then.
     truth = None if pool.truth is pool.y else pool.truth
     outside = pool.outside if pool.outside.any() else None
+    # Columns of classes are bought_<class>; two of one name would be one.
     for name, column in (("wrong", truth), ("outside", outside)):
         if column is not None and name in classes.astype(str):
             raise ValueError(
@@ -164,6 +171,8 @@ def harden(
     for number, transform in enumerate(as_transforms(transforms)):
         harder = transform.apply(pool, streams.generator("pool", number))
         name = type(transform).__name__
+        # A transform of somebody else may do anything; here it is still known whose it
+        # was.
         added = np.setdiff1d(harder.train, pool.train)
         if len(added) or len(np.unique(harder.train)) != len(harder.train):
             what = (

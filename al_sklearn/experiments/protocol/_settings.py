@@ -88,6 +88,7 @@ def check_protocol(settings: Any) -> None:
             stacklevel=4,
         )
     for name in ("first_params", "later_params"):
+        # Said now, and not by the second round's set_params after an hour.
         unknown = set(getattr(settings, name) or {}) - set(
             settings.estimator.get_params(deep=True)
         )

@@ -34,6 +34,7 @@ def initial_set(
             quota = np.where(
                 counts > 0, np.maximum(1, np.round(n_initial * counts)), 0
             ).astype(np.int64)
+        # Fewer than asked for, silently, would make seeds differ in cost.
         if (quota > counts).any():
             raise ParameterError(
                 f"n_initial={n_initial} of each class is more than there are: the "
@@ -54,5 +55,7 @@ def initial_set(
     if how == "random":
         return generator.permutation(train)[:n_initial].astype(np.int64)
     counts = np.bincount(codes[train])
+    # One of each class where that is possible: a first model should know them all.
     chosen = draw(codes[train], allocate(counts, counts, n_initial, 1), generator)
+    # Shuffled: the order of the initial set is that of the data in the first training.
     return train[generator.permutation(chosen)].astype(np.int64)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from al_sklearn._core.optional import require
 from al_sklearn.experiments import plots, statistics
+from al_sklearn.experiments.report._tables import last_rounds
 
 # Beyond these a picture has more in it than anybody reads.
 _MOST_CLASSES: Final = 20
@@ -128,6 +129,7 @@ def figures(
 def _curves(
     table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame
 ) -> list[_Picture]:
+    # The caption must not speak of bands that are not there.
     several = table["seed"].nunique() > 1
     # Room for a name for each line.
     height = max(4.6, 0.24 * table["strategy"].nunique() + 0.8)
@@ -185,6 +187,7 @@ def _pairs(
     table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame
 ) -> list[_Picture]:
     n_strategies = table["strategy"].nunique()
+    # Nothing to test with one seed, nobody to beat alone.
     if table["seed"].nunique() < 2 or n_strategies < 2:
         return []
     order = ", ".join(str(name) for name in summary.index)
@@ -243,13 +246,10 @@ def _classes(
     if n <= _MOST_CLASSES and all(
         f"accuracy_{label}" in table.columns for label in classes
     ):
+        # Five small charts across are as wide as a page.
         columns = min(_COLUMNS, n)
         rows = math.ceil(n / columns)
-        last = table[
-            table["round"]
-            == table.groupby(["strategy", "seed"])["round"].transform("max")
-        ]
-        ends = last[[f"accuracy_{label}" for label in classes]].mean()
+        ends = last_rounds(table)[[f"accuracy_{label}" for label in classes]].mean()
         found.append(
             _Picture(
                 "Accuracy of each class",
@@ -271,6 +271,7 @@ def _classes(
             )
         )
     shown = list(table["strategy"].unique())
+    # Every strategy has a bar in every class.
     bars = n * len(shown)
     known = all(f"bought_{label}" in table.columns for label in classes)
     if known and (table["round"] > 0).any() and bars <= _MOST_BARS:
@@ -322,6 +323,7 @@ def _class_curves(
 def _from_data(names: list[str], data: ReportData) -> list[_Picture]:
     found = []
     if data.coordinates is not None and data.queries:
+        # Names may be anything hashable; captions are text.
         queries = {str(name): batches for name, batches in data.queries.items()}
         columns = min(3, len(queries))
         rows = math.ceil(len(queries) / columns)
@@ -390,6 +392,7 @@ def _source(picture: _Picture) -> str:
     from matplotlib.figure import Figure
 
     buffer = io.BytesIO()
+    # Vectors stay sharp; thousands of dots would be megabytes of them.
     kind = "png" if picture.pixels else "svg"
     # With a salt of its own, the same run gives the same file.
     with matplotlib.rc_context({"svg.hashsalt": "al_sklearn"}):

@@ -37,6 +37,7 @@ def headline(summary: pd.DataFrame, metric: str = "accuracy") -> list[str]:
     """
     sign = get_metric(metric).sign
     word = get_metric(metric).word
+    # It is what they are held against.
     others = summary.drop(index=BASELINE)
     seeds = int(summary["n_seeds"].iloc[0])
     counted = "1 seed" if seeds == 1 else f"{seeds} seeds"
@@ -45,6 +46,7 @@ def headline(summary: pd.DataFrame, metric: str = "accuracy") -> list[str]:
             f"Only random sampling was run ({counted}): there is nothing to compare "
             "it with."
         ]
+    # Adjusted: with twenty strategies one would be significant by luck.
     sure = others["p_holm"] < ALPHA
     better = others[sure & (sign * others["difference"] > 0)]
     worse = others[sure & (sign * others["difference"] < 0)]
@@ -56,6 +58,7 @@ def headline(summary: pd.DataFrame, metric: str = "accuracy") -> list[str]:
             "With one seed nothing can be told from luck; "
             f"{plain_name(summary.index[0])} has the best mean {word} over the budget."
         ]
+    # Said plainly, and before anything that was gained.
     if better.empty:
         which = (
             others.index[0]

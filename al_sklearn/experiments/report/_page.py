@@ -78,12 +78,15 @@ def write_report(
             f"{len(names)} names."
         )
     data = data if data is not None else ReportData()
+    # Seeds differ where pools were made hard: the mean of what each could buy.
     if data.pool is None and "pool" in results.config:
         data = replace(
             data, pool=np.mean(results.config["pool"]["class_counts"], axis=0)
         )
     summary = results.summary(metric)
     n_seeds = int(summary["n_seeds"].iloc[0])
+    # Names of classes and strategies are anybody's: escaped, and a missing value is an
+    # error, not a gap.
     environment = Environment(
         loader=PackageLoader("al_sklearn.experiments.report"),
         autoescape=True,
@@ -141,6 +144,8 @@ def unfinished_note(results: Results) -> list[str]:
         open_ &= ~ends["stopped"].fillna("").astype(bool)
     if isinstance(n_rounds, int):
         open_ &= ends["round"] < n_rounds
+    # A run that spent its budget ends where the longest does, without a word in
+    # stopped.
     n_open = int(open_.sum())
     if not n_open:
         return []

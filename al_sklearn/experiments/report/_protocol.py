@@ -15,6 +15,7 @@ def protocol_lines(results: Results) -> list[tuple[str, str]]:
     """
     setting, data = results.config["configuration"], results.config["data"]
     table = results.table
+    # In the order in which a reader would ask.
     found = [
         (
             "Model",
@@ -78,6 +79,7 @@ def _estimator(estimator: Any) -> str:
     """Return an estimator's short name; a pipeline's steps by theirs."""
     if not isinstance(estimator, dict) or "class" not in estimator:
         return str(estimator)
+    # Names are whole in the configuration below; here the last part is read.
     kind = str(estimator["class"]).rpartition(".")[2]
     steps = estimator.get("steps")
     if kind == "Pipeline" and isinstance(steps, list):
@@ -102,6 +104,7 @@ def _training(training: Any) -> str:
 
 def settings_lines(configuration: Any, prefix: str = "") -> list[tuple[str, str]]:
     """Return the whole configuration, one line a value: ``estimator.max_epochs``."""
+    # An empty one is a value: {} is said as it is.
     if isinstance(configuration, dict) and configuration:
         return [
             line
@@ -120,6 +123,7 @@ def call_text(configuration: dict[str, Any]) -> str:
         name: value
         for name, value in configuration.items()
         if name not in ("estimator", "strategies")
+        # What else there is stands in the whole configuration.
         and isinstance(value, (bool, int, float, str))
     }
     options = "".join(f"    {name}={value!r},\n" for name, value in plain.items())

@@ -28,6 +28,7 @@ def summary_rows(summary: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
     for name, row in summary.iterrows():
         is_baseline = name == BASELINE
         sure = row["p_holm"] < ALPHA
+        # The same rule as the headline's, so that table and sentence agree.
         verdict = "baseline" if is_baseline else "unclear"
         if sure and not is_baseline:
             verdict = "better" if sign * row["difference"] > 0 else "worse"
@@ -69,6 +70,7 @@ def summary_rows(summary: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
 def saving_rows(table: pd.DataFrame, metric: str, order: list[str]) -> dict[str, Any]:
     savings = statistics.saving_table(table, metric)
     levels = list(dict.fromkeys(savings["level"]))
+    # One target a level: it depends on random sampling alone.
     targets = [
         savings.loc[savings["level"] == level, "target"].iloc[0] for level in levels
     ]
@@ -106,6 +108,7 @@ def pair_rows(pairs: pd.DataFrame, metric: str) -> list[dict[str, str]]:
                 "p": p_text(row["p_value"]),
                 "p_holm": p_text(row["p_holm"]),
                 "p_wilcoxon": p_text(row["p_wilcoxon_holm"]),
+                # Over all pairs: the more are compared, the surer a difference must be.
                 "kind": "sure" if row["p_holm"] < ALPHA else "unsure",
             }
         )
@@ -114,10 +117,9 @@ def pair_rows(pairs: pd.DataFrame, metric: str) -> list[dict[str, str]]:
 
 def other_metrics(table: pd.DataFrame, order: list[str]) -> dict[str, Any]:
     metrics = [name for name in measured_columns(table) if table[name].notna().all()]
-    last = table[
-        table["round"] == table.groupby(["strategy", "seed"])["round"].transform("max")
-    ]
-    means = last.groupby("strategy")[metrics].mean().loc[order]
+    # Every metric, also those nobody compared by: a gain in one may be a loss in
+    # another.
+    means = last_rounds(table).groupby("strategy")[metrics].mean().loc[order]
     return {
         "heads": [get_metric(name).word for name in metrics],
         "rows": [
@@ -125,3 +127,9 @@ def other_metrics(table: pd.DataFrame, order: list[str]) -> dict[str, Any]:
             for name, row in means.iterrows()
         ],
     }
+
+
+def last_rounds(table: pd.DataFrame) -> pd.DataFrame:
+    """Return each run's last row: runs that were stopped end in rounds of their own."""
+    ends = table.groupby(["strategy", "seed"])["round"].transform("max")
+    return table[table["round"] == ends]

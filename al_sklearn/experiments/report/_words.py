@@ -26,6 +26,7 @@ def gain_text(row: pd.Series, metric: str) -> str:
     low, high = sorted(
         sign * row[column] for column in ("difference_low", "difference_high")
     )
+    # A dash before a minus sign could not be read.
     between = "–" if low >= 0 else " to "
     if not get_metric(metric).is_share:
         return f"{value:.3f} ({low:.3f}{between}{high:.3f})"
@@ -50,6 +51,7 @@ def value_text(value: float, metric: str) -> str:
 def interval_text(value: float, low: float, high: float, metric: str) -> str:
     if math.isnan(low):
         return value_text(value, metric)
+    # t intervals lie around their mean.
     half = (high - low) / 2
     if not get_metric(metric).is_share:
         return f"{value:.3f} ± {half:.3f}"
@@ -61,11 +63,13 @@ def signed_text(value: float, low: float, high: float, metric: str) -> str:
     text = f"{value * scale:+.{digits}f}"
     if not math.isnan(low):
         text += f" ({low * scale:+.{digits}f} … {high * scale:+.{digits}f})"
+    # A hyphen is shorter than a plus and tears the column.
     return text.replace("-", "−")
 
 
 def saving_text(value: float, low: float, high: float) -> str:
     if math.isinf(value):
+        # minus infinity: the target lies beyond the budget.
         return "not reached"
     text = percent(value)
     return text if math.isnan(low) else f"{text} ({percent_range(low, high)})"
@@ -92,6 +96,7 @@ def percent_range(low: float, high: float) -> str:
 def p_text(value: float) -> str:
     if math.isnan(value):
         return "–"
+    # More digits would claim more than so few seeds can tell.
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
@@ -100,6 +105,7 @@ def seconds_text(value: float) -> str:
         return "–"
     return (
         f"{value * 1000:.2g} ms"
+        # From here on two digits of milliseconds would be written as 1e+02.
         if value < 0.0995
         else f"{value:.2g} s"
         if value < 9.95

@@ -21,6 +21,7 @@ from al_sklearn.experiments.statistics._curves import (
     labels_needed,
     paired_curves,
     read_curves,
+    shared_budgets,
 )
 from al_sklearn.experiments.statistics._intervals import (
     Interval,
@@ -79,6 +80,7 @@ __all__ = [
     "read_curves",
     "reliability_curve",
     "saving_table",
+    "shared_budgets",
     "summarize",
     "task_scores",
     "wilson_interval",

@@ -37,6 +37,7 @@ def aubc(n_labelled: Any, metric: Any) -> Any:
         In the unit of the metric; the metric itself where there is only one budget.
     """
     x, y = _checked(n_labelled, metric)
+    # No budget range to divide by: the curve is one point, and its area that value.
     if len(x) == 1:
         return y[..., 0]
     return np.trapezoid(y, x, axis=-1) / (x[-1] - x[0])
@@ -63,13 +64,16 @@ def labels_needed(n_labelled: Any, metric: Any, target: Any) -> Any:
         The first budget at which the curve reaches the target; NaN where it never does.
     """
     x, values = _checked(n_labelled, metric)
+    # What was once reached counts as reached: later dips are noise of the training.
     y = np.maximum.accumulate(values, axis=-1)
     goal = np.asarray(target, dtype=np.float64)[..., None]
     reached = y >= goal - _ROUNDING * np.abs(goal)
+    # argmax gives 0 where nothing is reached too: those are NaN in the end.
     right = reached.argmax(axis=-1)[..., None]
     left = np.maximum(right - 1, 0)
     y_right, y_left = np.take_along_axis(y, right, -1), np.take_along_axis(y, left, -1)
     rise = y_right - y_left
+    # Flat pieces, and curves that begin at the target, have no slope to divide by.
     share = np.divide(
         goal - y_left, rise, out=np.zeros_like(rise), where=(rise > 0) & (right > 0)
     )
@@ -150,7 +154,7 @@ class Curves:
         found = {name: np.empty(len(self.seeds)) for name in chosen}
         for i, seed in enumerate(self.seeds):
             curves = [self.by_strategy[name][i] for name in chosen]
-            grid = _shared_budgets(curves)
+            grid = shared_budgets(curves)
             if len(grid) == 0:
                 raise ValueError(
                     f"Seed {seed}: {', '.join(chosen)} have no budget in common."
@@ -176,6 +180,7 @@ class Curves:
         model that it stopped with.
         """
         curves = self.by_strategy[name]
+        # Before the latest beginning a mean would be of fewer seeds than behind it.
         first = max(curve.n_labelled[0] for curve in curves)
         grid = np.unique(np.concatenate([curve.n_labelled for curve in curves]))
         grid = grid[grid >= first]
@@ -197,6 +202,8 @@ class Curves:
 def rounded(values: Any) -> np.ndarray:
     """Return values to twelve digits, so that those equal but for rounding match."""
     x = np.asarray(values, dtype=np.float64)
+    # Twelve significant digits: a double has almost sixteen, sums of a few hundred
+    # rounds lose two or three. Below 1e-290 the scale itself would overflow.
     digits = np.maximum(
         np.floor(np.log10(np.abs(x), out=np.zeros_like(x), where=x != 0)), -290
     )
@@ -208,7 +215,11 @@ def differences(first: Any, second: Any) -> np.ndarray:
     """Return the first minus the second, 0 where rounding alone could part them."""
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     return np.where(
-        np.abs(a - b) <= 1e-10 * np.maximum(np.abs(a), np.abs(b)), 0.0, rounded(a - b)
+        # Wider than the twelve digits: two areas of the same curve, read on other
+        # grids, must tie, or a rank test would see luck.
+        np.abs(a - b) <= 1e-10 * np.maximum(np.abs(a), np.abs(b)),
+        0.0,
+        rounded(a - b),
     )
 
 
@@ -261,7 +272,10 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
     results = results.assign(
         **{column: _numbers(results[column]) for column in ("n_labelled", metric)}
     )
+    # Where strategies choose their own batch sizes, only the round says which rows
+    # belong together.
     key = "round" if "round" in results.columns else "n_labelled"
+    # batch_accuracy has no round 0: NaN for everybody is no gap in anybody's curve.
     defined = results[metric].notna().groupby(results[key]).transform("any")
     if not defined.any():
         raise ValueError(f"{metric} is NaN in every row: there is nothing to compare.")
@@ -274,15 +288,19 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
             seed: n_rounds.loc[part.index].to_numpy()
             for seed, part in own.groupby("seed")
         }
+        # The longest of its own seeds: other strategies may have more rounds for the
+        # same budget.
         last = max((numbers.max() for numbers in rounds.values()), default=0)
         read[name] = {}
         for seed, part in own.groupby("seed"):
             curve = _curve(part, metric, f"{name}, seed {seed}")
+            # A round that a worker has not written yet, or whose file was removed.
             gaps = len(rounds[seed]) != rounds[seed].max() + 1
             early = rounds[seed].max() < last and not curve.stopped
             if not (gaps or early) and np.isfinite(curve.values).all():
                 read[name][seed] = curve
     every = sorted(set(results["seed"]))
+    # Paired comparisons need each seed of every strategy: what is left out is said.
     seeds = [seed for seed in every if all(seed in curves for curves in read.values())]
     if not seeds:
         raise ValueError(
@@ -325,7 +343,7 @@ def paired_curves(
         As :func:`read_curves`, and when the curves share no budget.
     """
     curves = read_curves(results, metric)
-    grid = _shared_budgets(
+    grid = shared_budgets(
         [curve for own in curves.by_strategy.values() for curve in own]
     )
     if len(grid) == 0:
@@ -375,6 +393,7 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 
 def _curve(part: pd.DataFrame, metric: str, whose: str) -> Curve:
+    # Tables that were joined or shuffled are read all the same.
     part = part.sort_values("n_labelled")
     n_labelled = part["n_labelled"].to_numpy(dtype=np.float64)
     if np.any(np.diff(n_labelled) == 0):
@@ -398,11 +417,22 @@ def _round_numbers(used: pd.DataFrame, key: str) -> pd.Series:
     """
     if key == "round":
         return used["round"] - used["round"].min()
+    # Dense: equal budgets of several seeds are one round.
     return used.groupby("strategy")["n_labelled"].rank(method="dense").astype(int) - 1
 
 
-def _shared_budgets(curves: list[Curve]) -> np.ndarray:
-    """All budgets of any curve, from the latest beginning to the earliest end."""
+def shared_budgets(curves: list[Curve]) -> np.ndarray:
+    """All budgets of any curve, from the latest beginning to the earliest end.
+
+    Parameters
+    ----------
+    curves : list of Curve
+
+    Returns
+    -------
+    float array of shape (R,)
+        Increasing; empty where the curves share none.
+    """
     low = max(curve.n_labelled[0] for curve in curves)
     high = min(curve.n_labelled[-1] for curve in curves)
     grid = np.unique(np.concatenate([curve.n_labelled for curve in curves]))
@@ -419,6 +449,7 @@ def _notes_on_ends(curves: dict[str, list[Curve]]) -> list[str]:
                 f"{name} was stopped in {len(at)} of {len(own)} seeds, at {labels} "
                 "labels."
             )
+    # Said once for the whole table: a reader has to know what the areas are over.
     starts = {curve.n_labelled[0] for own in curves.values() for curve in own}
     ends = {curve.n_labelled[-1] for own in curves.values() for curve in own}
     if len(starts) > 1 or len(ends) > 1:

@@ -35,6 +35,7 @@ def mean_interval(values: Any, confidence: float = 0.95) -> Interval:
     if len(x) == 0:
         raise ValueError("There is no value to take the mean of.")
     mean = float(x.mean())
+    # One value has no spread: an interval of no width would be a claim.
     if len(x) < 2:
         return Interval(mean, np.nan, np.nan)
     half = float(
@@ -76,10 +77,14 @@ def bootstrap_interval(
     if len(rows) < 2:
         return Interval(estimate, np.nan, np.nan)
     if statistic is None:
+        # The mean is one product with the samples' weights, instead of thousands of
+        # selections of rows.
         drawn = resampling_weights(len(rows), n_resamples, random_state) @ rows.reshape(
             len(rows), -1
         ).mean(axis=1)
     else:
+        # Drawn one by one: a statistic of all seeds has no weights, and its samples
+        # need not be in memory together.
         generator = np.random.default_rng(random_state)
         picks = (
             generator.integers(len(rows), size=len(rows)) for _ in range(n_resamples)
@@ -93,6 +98,7 @@ def resampling_weights(n: int, n_resamples: int, random_state: int) -> np.ndarra
 
     Weights times rows are the samples' means.
     """
+    # One drawing for all strategies: their intervals move together, as their seeds do.
     drawn = np.random.default_rng(random_state).integers(n, size=(n_resamples, n))
     return np.stack([np.bincount(row, minlength=n) for row in drawn]) / n
 
@@ -102,10 +108,12 @@ def percentiles(drawn: np.ndarray, confidence: float) -> tuple[float, float]:
 
     NaN where one is NaN.
     """
+    # A sample in which the statistic is not defined could lie anywhere.
     if np.isnan(drawn).any():
         return np.nan, np.nan
     ordered = np.sort(drawn)
     tail = (1 - confidence) / 2
+    # Outwards to the next drawn value: the interval is rather too wide than too narrow.
     low = ordered[int(np.floor(tail * (len(ordered) - 1)))]
     high = ordered[int(np.ceil((1 - tail) * (len(ordered) - 1)))]
     return float(low), float(high)
@@ -139,6 +147,7 @@ def wilson_interval(share: float, n: int, confidence: float = 0.95) -> Interval:
             f"A share of n trials is from 0 to 1 and n at least 1, got share={share}, "
             f"n={n}."
         )
+    # special's function: a distribution takes longer to make than this to compute.
     z = float(special.ndtri((1 + confidence) / 2))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))

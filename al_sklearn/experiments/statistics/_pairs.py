@@ -37,9 +37,11 @@ def holm(p_values: Any) -> np.ndarray:
             f"p-values are a list of numbers from 0 to 1, got {p_values!r}."
         )
     adjusted = np.full(p.shape, np.nan)
+    # What could not be tested is no test, and makes the others no stricter.
     there = np.flatnonzero(~np.isnan(p))
     order = there[np.argsort(p[there], kind="stable")]
     factors = np.arange(len(order), 0, -1)
+    # Step down: an adjusted value may never be below that of a smaller p-value.
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
     return adjusted
 
@@ -56,7 +58,11 @@ def t_test(differences: np.ndarray) -> float:
         return np.nan
     if not np.any(x):
         return 1.0
+    # By hand: scipy's t-test checks its input for longer than it computes, and a
+    # penalty matrix takes thousands.
     deviation = x.std(ddof=1)
+    # No spread and not 0: the t statistic is infinite. A spread may also vanish in
+    # rounding.
     if np.ptp(x) == 0 or deviation == 0:
         return 0.0
     return float(2 * special.stdtr(n - 1, -abs(x.mean()) / (deviation / np.sqrt(n))))
@@ -117,6 +123,7 @@ def compare_pairs(
     curves = read_curves(results, metric)
     sign = curves.sign
     means = {name: area.mean() for name, area in curves.areas().items()}
+    # The better first, so that differences read as gains.
     names = sorted(means, key=lambda name: -sign * means[name])
     rows = []
     for i, first in enumerate(names):
@@ -212,6 +219,7 @@ def win_rates(
                 found = np.array(
                     [(better > 0).sum(), (better == 0).sum(), (better < 0).sum()]
                 )
+                # Data sets are added up seed by seed, as one long row of comparisons.
                 counts[name] = counts.get(name, 0) + found
     rows = []
     for name, (wins, ties, losses) in counts.items():

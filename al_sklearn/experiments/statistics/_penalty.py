@@ -45,6 +45,8 @@ def penalty_tests(
     rows = []
     for n_labelled in checkpoints:
         for first, second in combinations(curves.by_strategy, 2):
+            # A seed that has stopped by then has no say: it would be compared with its
+            # past.
             difference = _differences(curves, first, second, n_labelled)
             mean = float(difference.mean()) if len(difference) else np.nan
             rows.append(
@@ -144,14 +146,18 @@ def pairwise_penalty(
 def _checkpoints(curves: Curves, baseline: str) -> list[float]:
     grid, values = curves.whole(baseline)
     mean = curves.sign * values.mean(axis=0)
+    # 99 % as in the BADGE paper: beyond it all strategies are alike and would dilute
+    # the shares.
     target = target_of(mean[-1], 0.99)
     budgets = [float(grid[0])]
     if len(grid) > 1:
         batches = [
             np.diff(curve.n_labelled[:2]) for curve in curves.by_strategy[baseline]
         ]
+        # The smallest first batch: adaptive rates begin differently from seed to seed.
         batch = float(np.concatenate(batches).min())
         k = 1
+        # Doubling, as in the paper: early budgets, where strategies differ, weigh more.
         while grid[0] + 2 ** (k - 1) * batch <= grid[-1]:
             budgets.append(float(grid[0] + 2 ** (k - 1) * batch))
             k += 1

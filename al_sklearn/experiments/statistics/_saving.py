@@ -87,6 +87,7 @@ def label_saving(
         )
     if np.isnan(ours).any() or np.isnan(theirs).any():
         raise ValueError("The curves hold NaN: leave such seeds out of both.")
+    # Turned over, so that one running maximum serves both directions.
     if not higher_is_better:
         ours, theirs = -ours, -theirs
     random_budgets = n_labelled if random_n_labelled is None else random_n_labelled
@@ -108,6 +109,8 @@ def label_saving(
     n_seeds = len(ours)
     if n_seeds < 2:
         return Interval(estimate, np.nan, np.nan)
+    # One set of weights for both: a seed's two curves share their split and first
+    # model.
     weights = resampling_weights(n_seeds, n_resamples, random_state)
     return Interval(
         estimate, *percentiles(saving(weights @ ours, weights @ theirs), confidence)
@@ -119,6 +122,8 @@ def target_of(final: Any, level: float) -> Any:
 
     Divided where the value is negative.
     """
+    # A level below 1 must be easier to reach; times 0.9 a negative value would be
+    # harder.
     return np.where(
         np.asarray(final) >= 0, np.asarray(final) * level, np.asarray(final) / level
     )[()]
@@ -182,6 +187,8 @@ def saving_table(
             continue
         grid, own = curves.whole(name)
         for level in levels:
+            # Of the mean curve, as the saving itself: a target a seed would be another
+            # question.
             target = target_of(random_mean[-1], level)
             labels = float(labels_needed(grid, curves.sign * own.mean(axis=0), target))
             baseline_labels = float(labels_needed(random_grid, random_mean, target))

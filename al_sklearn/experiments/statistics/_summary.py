@@ -64,6 +64,8 @@ def summarize(
     curves.check_baseline(baseline)
     sign = curves.sign
     areas = curves.areas()
+    # Ranked within each seed, then averaged: seeds of hard splits weigh as much as easy
+    # ones.
     ranks = stats.rankdata(-sign * np.stack(list(areas.values())), axis=0).mean(axis=1)
     rows: dict[str, dict[str, Any]] = {}
     for name, rank in zip(areas, ranks, strict=True):
@@ -85,10 +87,13 @@ def summarize(
         row["labels"] = float(curves.labels(name).mean())
         row["n_stopped"] = curves.n_stopped(name)
         row["p_wilcoxon"], row["p_value"] = (
+            # The baseline is not tested against itself, and must not count in Holm's
+            # adjustment.
             (np.nan, np.nan) if is_baseline else paired_p_values(difference)
         )
         rows[name] = row
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("strategy")
+    # Differences of 0 to itself have no interval to speak of.
     table.loc[
         baseline,
         ["difference_low", "difference_high", "label_saving_low", "label_saving_high"],
@@ -103,6 +108,7 @@ def summarize(
             )
             last.append(seconds)
     table = table[[column for column in table.columns if column not in last] + last]
+    # from_dict makes columns of mixed rows float.
     table = table.astype({"wins": int, "n_seeds": int, "n_stopped": int})
     table = table.sort_values("aubc", ascending=sign < 0, kind="stable")
     table.attrs["notes"] = curves.notes
@@ -149,6 +155,7 @@ def gap_closed(
     for name in (baseline, oracle):
         curves.check_baseline(name)
     areas = {name: curves.sign * area for name, area in curves.areas().items()}
+    # In pairs, as everything between strategies: the oracle had the same seed.
     gap = areas[oracle] - areas[baseline]
     n_seeds = len(gap)
     weights = resampling_weights(n_seeds, n_resamples, random_state)
@@ -178,6 +185,7 @@ def _spent(results: pd.DataFrame, column: str) -> pd.Series:
     seconds = results[column]
     if column != "query_seconds":
         return seconds
+    # A run's first row is its initial set, for which nobody was asked.
     first = results["n_labelled"] == results.groupby(["strategy", "seed"])[
         "n_labelled"
     ].transform("min")
@@ -186,4 +194,5 @@ def _spent(results: pd.DataFrame, column: str) -> pd.Series:
 
 def _ratio(gain: Any, gap: Any) -> np.ndarray:
     gain, gap = np.asarray(gain), np.asarray(gap)
+    # No gap, no share of it: a quotient would be noise over noise.
     return np.divide(gain, gap, out=np.full(gap.shape, np.nan), where=gap > 0)

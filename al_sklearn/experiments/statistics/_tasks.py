@@ -45,13 +45,17 @@ def task_scores(
         areas = {name: curves.sign * area for name, area in curves.areas().items()}
         if by == "dataset":
             rows[dataset] = {
-                name: float(rounded(area.mean())) for name, area in areas.items()
+                # Rounded: two strategies that chose the same images must tie in the
+                # ranks.
+                name: float(rounded(area.mean()))
+                for name, area in areas.items()
             }
         else:
             for i, seed in enumerate(curves.seeds):
                 rows[dataset, seed] = {
                     name: float(area[i]) for name, area in areas.items()
                 }
+    # Names of data sets may be tuples; they stay one column.
     index = pd.Index(list(rows), name="dataset", tupleize_cols=False)
     if by == "seed":
         index = pd.MultiIndex.from_tuples(list(rows), names=["dataset", "seed"])
@@ -93,6 +97,8 @@ def friedman_nemenyi(scores: pd.DataFrame, alpha: float = 0.05) -> dict[str, Any
     """
     values = scores.to_numpy(dtype=np.float64)
     n, k = values.shape
+    # With two strategies Friedman's test is a sign test, and Nemenyi's difference has
+    # no table.
     if n < 2 or k < 3:
         raise ValueError(
             f"Friedman's test needs at least 2 data sets and 3 strategies, got {n} "
@@ -113,6 +119,8 @@ def friedman_nemenyi(scores: pd.DataFrame, alpha: float = 0.05) -> dict[str, Any
     ranks = pd.Series(each.mean(axis=0), index=scores.columns).sort_values(
         kind="stable"
     )
+    # The infinite degrees of freedom and the square root of 2 are Nemenyi's, after
+    # Demšar, section 3.2.2.
     q = stats.studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2)
     difference = float(q * np.sqrt(k * (k + 1) / (6 * n)))
     return {
@@ -153,6 +161,7 @@ def performance_profile(scores: pd.DataFrame, gaps: Any = None) -> pd.DataFrame:
             "A performance profile needs a score of every strategy on every task; "
             "some are NaN."
         )
+    # A distance and not a ratio: metrics may be 0 or negative.
     behind = values.max(axis=1)[:, None] - values
     at = np.unique(behind) if gaps is None else np.asarray(gaps, dtype=np.float64)
     shares = (behind[None, :, :] <= at[:, None, None]).mean(axis=1)
@@ -168,7 +177,9 @@ def _groups(ranks: pd.Series, difference: float) -> list[list[str]]:
     groups: list[list[str]] = []
     covered = 0
     for i in range(len(names)):
+        # right: exactly the critical difference is not more than it.
         end = int(np.searchsorted(values, values[i] + difference, side="right"))
+        # A bar inside a longer one says nothing new.
         if end - i > 1 and end > covered:
             groups.append(names[i:end])
             covered = end

@@ -49,6 +49,7 @@ def write_checkpoint(path: Path, model: Any, durable: bool = True) -> Path:
     durable : bool, default=True
         Wait until the disk has it.
     """
+    # Only when there is something to write: safetensors is an extra.
     if isinstance(model, NeuralNet):
         from safetensors.torch import save
 
@@ -128,12 +129,15 @@ def load_checkpoint(path: str | os.PathLike[str], model: Any = None) -> Any:
             f"{type(model).__name__} has "
             f"{_classes_of(model)}."
         )
+    # torch raises RuntimeError for any mismatch of names or shapes, and for nothing
+    # else here.
     try:
         model.module_.load_state_dict(load_file(path))
     except RuntimeError as error:
         raise ValueError(
             f"The weights in {path} do not fit {type(model).__name__}: {error}"
         ) from error
+    # Weights come to the CPU; the net may live elsewhere.
     model.module_.to(torch.device(model.device))
     return model
 

@@ -27,6 +27,7 @@ def to_json(value: Any, indent: int | None = None) -> str:
             return [plain(part) for part in item]
         return None if isinstance(item, float) and math.isnan(item) else item
 
+    # repr of a float is the shortest that gives the same bits back.
     text = json.dumps(value, indent=indent)
     # Most have none; walking through everything takes longer than writing it.
     return json.dumps(plain(value), indent=indent) if "NaN" in text else text
@@ -74,4 +75,5 @@ def unsealed(text: str) -> dict[str, Any]:
 
 
 def _checksum(text: str) -> str:
+    # Against accidents, not against people: eight bytes are enough.
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -13,6 +13,7 @@ def slug(name: str) -> str:
 
     Different names give different folders.
     """
+    # What every file system takes; 80 leave room below its limit of 255 for suffixes.
     plain = re.sub(r"[^A-Za-z0-9_.=+-]+", "_", name).strip("._")[:80]
     return (
         plain

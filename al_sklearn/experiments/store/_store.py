@@ -107,6 +107,8 @@ class RunStore:
                     f"{self.folder} holds a run already; resume it, or name another "
                     "folder."
                 )
+            # Through JSON and back: tuples and numpy's numbers are what they were
+            # stored as.
             self._check_same(self.config(), json.loads(to_json(config)))
         else:
             self._check_empty()
@@ -200,6 +202,8 @@ class RunStore:
 
         One that is there already stays as it is.
         """
+        # No round is made twice: a resumed run that comes to the same round leaves the
+        # file.
         path = self._round_file(strategy, seed, record.round)
         if path.exists():
             return
@@ -227,11 +231,14 @@ class RunStore:
         if not self.durable:
             yield self.write
             return
+        # One thread, one round at a time: files appear in the order of the rounds.
         with ThreadPoolExecutor(1, "al_sklearn-store") as thread:
             last: Future[None] | None = None
 
             def write(strategy: str, seed: int, record: Round) -> None:
                 nonlocal last
+                # An error of the disk is raised where the run can still be ended in
+                # order.
                 if last is not None:
                     last.result()
                 last = thread.submit(self.write, strategy, seed, record)
@@ -269,6 +276,7 @@ class RunStore:
         path = self.folder / "metrics.jsonl"
         if path.exists():
             return
+        # A thousand runs are read from a thousand files so, not from a million.
         lines = [
             to_json({"strategy": name, "seed": seed, "metrics": record.metrics})
             for (name, seed), records in runs.items()
@@ -310,6 +318,8 @@ class RunStore:
         None where there is none.
         """
         folder = self._run_folder(strategy, seed)
+        # By name: beyond 999 rounds an earlier one is found, which serves the guess of
+        # seconds that this is for as well.
         names = [entry.name for entry in _scan(folder) if _is_round(entry.name)]
         return unsealed((folder / max(names)).read_text()) if names else None
 
@@ -429,6 +439,7 @@ class RunStore:
 
         It ends before the first that is missing.
         """
+        # Round 0 lies with the seed's first model.
         number = 0 if strategy == FIRST else 1
         while True:
             path = self._round_file(strategy, seed, number)
@@ -457,6 +468,7 @@ class RunStore:
         try:
             yield
         except OSError as error:
+            # Anything else is not about room, and says so itself.
             if error.errno not in _FULL:
                 raise
             raise OSError(

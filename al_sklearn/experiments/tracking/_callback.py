@@ -88,6 +88,7 @@ class ExperimentState:
         model, problem = self.model, self.loop.problem
         if model is None or not hasattr(model, "predict_proba"):
             return None
+        # A dropout net may draw: being watched must not change the run.
         with preserve_global_rng():
             return align_columns(
                 predict_proba(model, problem.test_rows),
@@ -105,6 +106,7 @@ class ExperimentState:
     @cached_property
     def _shuffled(self) -> np.ndarray:
         stop_set = self.loop.problem.stop_set
+        # A fixed seed of its own: the same images in every round, strategy and process.
         return stop_set[np.random.default_rng(0).permutation(len(stop_set))]
 
     def embeddings(self, positions: np.ndarray) -> np.ndarray | None:
@@ -213,6 +215,7 @@ class Callbacks:
         self._tell("on_round_end", self.experiment, record)
 
     def _tell(self, event: str, *arguments: Any) -> None:
+        # A copy: one that fails is taken out while we go through them.
         for callback in list(self._callbacks):
             try:
                 getattr(callback, event)(*arguments)

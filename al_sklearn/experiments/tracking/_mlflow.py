@@ -70,10 +70,12 @@ class MLflow(Tracker):
     def _open(self, experiment: ExperimentState) -> Iterable[int]:
         mlflow = _mlflow()
         self._steps = {}
+        # Only while it is opened: afterwards the database's own locks do.
         with _alone(self.tracking_uri or mlflow.get_tracking_uri()):
             self._client = mlflow.MlflowClient(tracking_uri=self.tracking_uri)
             place = self._place(mlflow)
         key = f"{experiment.run_id}/{experiment.name}"
+        # MLflow's filters have no escape for quotes.
         quoted = key.replace("'", "")
         found = self._client.search_runs(
             [place], f"tags.`{_TAG}` = '{quoted}'", max_results=1
@@ -103,6 +105,7 @@ class MLflow(Tracker):
             mlflow.entities.Param(_key(name), value[:_LONGEST_PARAMETER])
             for name, value in flat(experiment.parameters).items()
         ]
+        # A comparison of many strategies has more parameters than one call takes.
         for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
             self._client.log_batch(
                 self._run_id, params=parameters[start : start + _PARAMETERS_AT_ONCE]
@@ -116,6 +119,7 @@ class MLflow(Tracker):
         """
         found = self._client.get_experiment_by_name(self.experiment_name)
         if found is None:
+            # Looked up again after a failure: somebody else made it in between.
             try:
                 return str(self._client.create_experiment(self.experiment_name))
             except mlflow.exceptions.MlflowException:
@@ -145,6 +149,7 @@ class MLflow(Tracker):
         metrics = [
             mlflow.entities.Metric(_key(name), value, now, step)
             for name, value in values.items()
+            # A killed process may have written some metrics of a round and not others.
             if step not in self._steps.get(_key(name), ())
         ]
         self._client.log_batch(self._run_id, metrics=metrics)
@@ -168,14 +173,8 @@ def _alone(uri: str) -> AbstractContextManager[None]:
     """
     if not uri.startswith("sqlite:///"):
         return nullcontext()
-    try:
-        import alembic  # noqa: F401
-        import sqlalchemy  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f"MLflow needs SQLAlchemy and alembic for {uri}: pip install "
-            "al-sklearn[track]."
-        ) from error
+    for needed in ("alembic", "sqlalchemy"):
+        require(needed, f"MLflow with {uri}", "al-sklearn[track]")
     path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
     return locked(path.with_name(f".{path.name}.lock"))
 

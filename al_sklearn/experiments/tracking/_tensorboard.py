@@ -82,6 +82,7 @@ class TensorBoard(Tracker):
         _writer_class()
         folder = self._folder(experiment)
         folder.mkdir(parents=True, exist_ok=True)
+        # A file a round, renamed into place: what has a name is whole.
         found = (_EVENTS.match(path.name) for path in folder.iterdir())
         return [int(match[1]) for match in found if match]
 
@@ -114,10 +115,12 @@ class TensorBoard(Tracker):
         for key, value in scalars(experiment, record, proba).items():
             writer.add_scalar(key if "/" in key else f"round/{key}", value, step)
         n_classes = len(experiment.classes)
+        # A bin around each class.
         edges = np.arange(n_classes + 1) - 0.5
         writer.add_histogram(
             "bought_labels", experiment.bought_codes(record), step, bins=edges
         )
+        # Strategies without scores of their own give NaN, which its histograms refuse.
         if np.isfinite(record.scores).all():
             writer.add_histogram("scores", record.scores, step)
         losses = training_losses(experiment.model) if fresh else {}

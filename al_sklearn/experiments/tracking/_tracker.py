@@ -79,6 +79,7 @@ def scalars(
     names = [slug(str(name)) for name in experiment.classes]
     found: dict[str, Any] = {}
     for key, value in record.metrics.items():
+        # Lists over classes get names of their own below.
         if isinstance(value, (bool, int, float)):
             found[key] = value
     for group, key in (("class_accuracy", "class_accuracy"), ("bought", "bought")):
@@ -100,6 +101,7 @@ def average_precisions(codes: np.ndarray, proba: np.ndarray) -> dict[int, float]
     return {
         int(code): float(average_precision_score(codes == code, proba[:, code]))
         for code in np.unique(codes)
+        # With one class alone precision is 1 whatever the model says.
         if not (codes == code).all()
     }
 
@@ -113,6 +115,7 @@ def training_losses(model: Any) -> dict[str, list[float]]:
         skorch's networks keep a ``history``, scikit-learn's a ``loss_curve_``; in a
         pipeline the last step does.
     """
+    # Its last step is what was trained by epochs.
     if isinstance(model, Pipeline):
         model = model[-1]
     found: dict[str, list[float]] = {}

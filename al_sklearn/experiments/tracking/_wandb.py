@@ -107,6 +107,7 @@ class WandB(Tracker):
         losses = training_losses(experiment.model) if fresh else {}
         row |= {f"loss/{name}": series[-1] for name, series in losses.items()}
         edges = np.arange(len(experiment.classes) + 1) - 0.5
+        # Longer histograms are an error there.
         if len(record.metrics["bought"]) <= wandb.Histogram.MAX_LENGTH:
             row["bought_labels"] = wandb.Histogram(
                 np_histogram=(np.asarray(record.metrics["bought"]), edges)
@@ -116,6 +117,7 @@ class WandB(Tracker):
             self._run.summary["stopped"] = str(record.metrics["stopped"])
         ledger = self._ledger(experiment)
         ledger.parent.mkdir(parents=True, exist_ok=True)
+        # Not waited for: after a power cut a round is written twice at worst.
         with replacing(ledger, durable=False) as file:
             file.write(json.dumps(sorted({*self._logged, record.round})).encode())
 
@@ -128,6 +130,7 @@ class WandB(Tracker):
         return Path(self.folder) / "wandb-rounds" / f"{self._id(experiment)}.json"
 
     def _id(self, experiment: ExperimentState) -> str:
+        # Ids are cut at 60 letters: the hash keeps those apart that begin alike.
         tail = hashlib.blake2b(experiment.name.encode(), digest_size=4).hexdigest()
         return (
             f"{experiment.run_id}-{slug(experiment.name.replace('/', '-'))[:60]}-{tail}"
