@@ -277,6 +277,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             For data that do not fit together, an unknown strategy, or more images asked
             for than there are.
         """
+        # All that can be wrong is found before the first training.
         strategy = get_strategy(self.query_strategy)
         check_training(self.estimator, self.training)
         check_protocol(self)
@@ -292,6 +293,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.test_indices_ = problem.test
         loop = Loop(problem, strategy, strategy_name(strategy))
         listeners = check_callbacks(self.callbacks)
+        # Hashing arrays among them takes time that only listeners need.
         parameters = describe(self.get_params(deep=False)) if listeners else {}
         state = ExperimentState(
             new_run_id(), loop.name, loop.name, streams.seed, parameters, loop
@@ -382,6 +384,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             )
         if not reads_lazily(X):
             _check_feature_names(self, X, reset=True)
+            # After the check: lists have become arrays.
             X = check_rows(X, self.estimator)
             _check_n_features(self, X, reset=True)
             if X.ndim > 2:
@@ -396,6 +399,8 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         check_is_fitted(self)
         if not reads_lazily(X):
             _check_feature_names(self, X, reset=False)
+            # Images were counted flat at fit; what the estimator takes of other shapes
+            # is its own to say.
             if len(getattr(X, "shape", ())) == 2:
                 _check_n_features(self, X, reset=False)
         return X

@@ -121,6 +121,7 @@ class LabelNoise(PoolTransform):
         """Return the pool with wrong labels in ``y``; ``truth`` stays."""
         inside = pool.inside
         classes = np.unique(pool.truth[inside])
+        # There is no wrong label where there is only one.
         if len(classes) < 2:
             raise ValueError("LabelNoise needs two classes at least.")
         if isinstance(self.rate, Mapping):
@@ -145,7 +146,11 @@ class LabelNoise(PoolTransform):
         y = pool.y.copy()
         for positions, rate in groups:
             _check_share("rate", rate)
+            # So many exactly, not each with a probability: seeds differ in which
+            # images, not in how many.
             for i in generator.permutation(positions)[: round(rate * len(positions))]:
+                # Never the right one by chance: the share said is the share of wrong
+                # labels.
                 others = classes[classes != pool.truth[i]]
                 drawn = others[generator.integers(len(others))]
                 y[i] = confused.get(pool.truth[i], drawn)
@@ -178,6 +183,7 @@ class ClassImbalance(PoolTransform):
             )
         inside = pool.inside
         classes, counts = np.unique(pool.truth[inside], return_counts=True)
+        # The long-tailed versions of CIFAR are made so.
         shares = self.ratio ** (-np.arange(len(classes)) / max(1, len(classes) - 1))
         order = (
             generator.permutation(len(classes))
@@ -186,6 +192,8 @@ class ClassImbalance(PoolTransform):
         )
         kept = [pool.train[pool.outside[pool.train]]]
         for label, share in zip(classes[order], shares, strict=True):
+            # Of the smallest class, so that a pool that is uneven already gets exactly
+            # this ratio.
             size = max(1, round(share * counts.min()))
             kept.append(
                 generator.permutation(inside[pool.truth[inside] == label])[:size]
@@ -216,7 +224,9 @@ class NearDuplicates(PoolTransform):
         _check_share("share", self.share)
         if not 0 <= self.noise < np.inf:
             raise ValueError(f"noise must be a number from 0, got {self.noise}.")
+        # Who is copied and who is replaced is one drawing: no image is both.
         order = generator.permutation(pool.train)
+        # One original at least.
         n_copies = min(round(self.share * len(order)), len(order) - 1)
         copies, originals = order[:n_copies], order[n_copies:]
         source = np.arange(len(pool.y), dtype=np.int64)
@@ -265,10 +275,12 @@ class OutOfDistribution(PoolTransform):
             _check_share("share", self.share)
             strange = train[outside[train]]
             n_inside = len(train) - len(strange)
+            # The rest would be nothing, and so would the denominator below.
             if self.share == 1:
                 raise ValueError(
                     "share must be below 1: images of the task are there too."
                 )
+            # A share of the whole pool, which they are part of.
             n_outside = round(n_inside * self.share / (1 - self.share))
             if n_outside > len(strange):
                 raise ValueError(
@@ -314,7 +326,9 @@ def _with_noise(
     generator: np.random.Generator,
 ) -> np.ndarray:
     changed = X.copy()
+    # Whole numbers would wrap round their limits.
     rows = X[source].astype(np.float64)
+    # In units of X's own spread: the same noise for bytes and for floats.
     rows += generator.normal(
         scale=noise * float(X.std(dtype=np.float64)), size=rows.shape
     )

@@ -8,9 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from al_sklearn.experiments.comparison._results import (
-    BASELINE,
-)
+from al_sklearn.experiments.statistics import BASELINE
 from al_sklearn.experiments.store import FIRST
 from al_sklearn.strategies import get_strategy, strategy_name
 

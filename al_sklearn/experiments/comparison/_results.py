@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,9 @@ from tqdm.auto import tqdm
 
 from al_sklearn.experiments import statistics
 from al_sklearn.experiments.report import ReportData, write_report
+from al_sklearn.experiments.statistics import BASELINE
 from al_sklearn.experiments.store import FIRST, RunStore, tidy_table
 from al_sklearn.tasks import know_metrics
-
-BASELINE: Final = "random_sampling"
 
 
 @dataclass

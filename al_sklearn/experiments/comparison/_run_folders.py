@@ -15,8 +15,8 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from al_sklearn._core.checks import unknown_name
-from al_sklearn.experiments.comparison._results import BASELINE, curves_of, runs_below
-from al_sklearn.experiments.statistics import aubc
+from al_sklearn.experiments.comparison._results import curves_of, runs_below
+from al_sklearn.experiments.statistics import BASELINE, aubc
 from al_sklearn.experiments.store import RunStore
 from al_sklearn.tasks import get_metric
 

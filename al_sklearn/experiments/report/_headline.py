@@ -8,7 +8,6 @@ import pandas as pd
 
 from al_sklearn.experiments.report._words import (
     ALPHA,
-    BASELINE,
     gain_text,
     listed,
     p_text,
@@ -16,6 +15,7 @@ from al_sklearn.experiments.report._words import (
     percent_range,
     plain_name,
 )
+from al_sklearn.experiments.statistics import BASELINE
 from al_sklearn.tasks import get_metric
 
 

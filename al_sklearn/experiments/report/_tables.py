@@ -10,7 +10,6 @@ import pandas as pd
 from al_sklearn.experiments import statistics
 from al_sklearn.experiments.report._words import (
     ALPHA,
-    BASELINE,
     interval_text,
     p_text,
     saving_text,
@@ -18,6 +17,7 @@ from al_sklearn.experiments.report._words import (
     signed_text,
     value_text,
 )
+from al_sklearn.experiments.statistics import BASELINE
 from al_sklearn.experiments.store import measured_columns
 from al_sklearn.tasks import get_metric
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
+from al_sklearn.experiments.statistics import BASELINE
 from al_sklearn.tasks import get_metric
 
-BASELINE = "random_sampling"
-
-
-ALPHA = 0.05
+# Level of a verdict. Holm's adjustment is done where the p-values are made.
+ALPHA: Final = 0.05
 
 
 def plain_name(name: Any) -> str:
@@ -21,18 +20,18 @@ def plain_name(name: Any) -> str:
 
 
 def gain_text(row: pd.Series, metric: str) -> str:
-    sign = get_metric(metric).sign
-    value = sign * row["difference"]
-    low, high = sorted(
-        sign * row[column] for column in ("difference_low", "difference_high")
+    known = get_metric(metric)
+    value, *ends = (
+        known.sign * row[column]
+        for column in ("difference", "difference_low", "difference_high")
     )
+    low, high = sorted(ends)
     # A dash before a minus sign could not be read.
     between = "–" if low >= 0 else " to "
-    if not get_metric(metric).is_share:
+    if not known.is_share:
         return f"{value:.3f} ({low:.3f}{between}{high:.3f})"
-    word = get_metric(metric).word
     return (
-        f"{value * 100:.1f} points of {word} "
+        f"{value * 100:.1f} points of {known.word} "
         f"({low * 100:.1f}{between}{high * 100:.1f})".replace("(-", "(−")
     )
 
@@ -43,23 +42,21 @@ def range_text(values: pd.Series) -> str:
 
 
 def value_text(value: float, metric: str) -> str:
-    if math.isnan(value):
-        return "–"
-    return f"{value * 100:.1f} %" if get_metric(metric).is_share else f"{value:.3f}"
+    scale, digits, unit = _written(metric)
+    return "–" if math.isnan(value) else f"{value * scale:.{digits}f}{unit}"
 
 
 def interval_text(value: float, low: float, high: float, metric: str) -> str:
     if math.isnan(low):
         return value_text(value, metric)
+    scale, digits, unit = _written(metric)
     # t intervals lie around their mean.
     half = (high - low) / 2
-    if not get_metric(metric).is_share:
-        return f"{value:.3f} ± {half:.3f}"
-    return f"{value * 100:.1f} ± {half * 100:.1f} %"
+    return f"{value * scale:.{digits}f} ± {half * scale:.{digits}f}{unit}"
 
 
 def signed_text(value: float, low: float, high: float, metric: str) -> str:
-    scale, digits = (100, 1) if get_metric(metric).is_share else (1, 3)
+    scale, digits, _ = _written(metric)
     text = f"{value * scale:+.{digits}f}"
     if not math.isnan(low):
         text += f" ({low * scale:+.{digits}f} … {high * scale:+.{digits}f})"
@@ -116,3 +113,8 @@ def seconds_text(value: float) -> str:
 def listed(names: Iterable[str]) -> str:
     *before, last = names
     return f"{', '.join(before)} and {last}" if before else last
+
+
+def _written(metric: str) -> tuple[int, int, str]:
+    """Return how a metric is written: factor, digits and unit."""
+    return (100, 1, " %") if get_metric(metric).is_share else (1, 3, "")

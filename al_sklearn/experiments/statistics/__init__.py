@@ -15,6 +15,7 @@ left out is said in ``attrs["notes"]`` of the table.
 """
 
 from al_sklearn.experiments.statistics._curves import (
+    BASELINE,
     Curve,
     Curves,
     aubc,
@@ -57,6 +58,7 @@ LOWER_IS_BETTER = frozenset(
 )
 
 __all__ = [
+    "BASELINE",
     "LOWER_IS_BETTER",
     "SAVING_LEVELS",
     "Curve",

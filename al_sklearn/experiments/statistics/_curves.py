@@ -17,6 +17,8 @@ from al_sklearn.tasks import get_metric
 # Sums of the same numbers in another order differ by less than this share of them: that
 # is no difference.
 _ROUNDING: Final = 1e-12
+# What every strategy is held against, by the name that it always has.
+BASELINE: Final = "random_sampling"
 
 
 def aubc(n_labelled: Any, metric: Any) -> Any:
