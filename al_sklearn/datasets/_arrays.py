@@ -62,6 +62,7 @@ class _Arrays(DataSource):
             )
         names, read, class_names = self._open(data_dir, labels)
         chosen = _choose(data_dir, names, images, labels, test_images, test_labels)
+        # Images lazily, labels whole: these are looked at all at once, and are small.
         X_train, X_test = read(chosen[0]), read(chosen[2]) if chosen[2] else None
         parts = [
             _whole(data_dir, name, read) for name in (chosen[1], chosen[3]) if name
@@ -108,6 +109,7 @@ class Hdf5(_Arrays):
         names: list[str] = []
         try:
             with h5py.File(path, "r") as file:
+                # Names alone: opening every array would read its index.
                 file.visititems(
                     lambda name, item: (
                         names.append(name) if isinstance(item, h5py.Dataset) else None
@@ -118,6 +120,7 @@ class Hdf5(_Arrays):
             raise ValueError(
                 f"{path} is no whole HDF5 file ({error}): make or fetch it again."
             ) from error
+        # The file is closed again: an open handle does not survive a fork or a pickle.
         return names, lambda name: Hdf5Rows(path, name), class_names
 
 
@@ -176,6 +179,7 @@ class Npy(_Arrays):
         self, path: Path, labels: str | None
     ) -> tuple[list[str], Callable[[str], Any], tuple[str, ...]]:
         folder = path if path.is_dir() else path.parent
+        # Sorted: the order of a folder differs between file systems.
         files = {file.stem: file for file in sorted(folder.glob("*.npy"))}
         class_file = folder / "class_names.txt"
         class_names = (
@@ -247,9 +251,11 @@ def _choose(
             raise ValueError(f"{path} has no {name!r}; it has {listed}.")
     if images is not None and labels is not None:
         return images, labels, test_images, test_labels
+    # The first pair that fits; of names the caller gave, only the other half is sought.
     for usual in _USUAL:
         X, y = images or usual[0], labels or usual[1]
         if X in names and y in names:
+            # A test set is taken whole or not at all.
             both = test_images is None and usual[2] in names and usual[3] in names
             return X, y, *((usual[2], usual[3]) if both else (test_images, test_labels))
     raise ValueError(
@@ -259,6 +265,7 @@ def _choose(
 
 
 def _texts(values: Any) -> tuple[str, ...]:
+    # HDF5 gives text as bytes, Zarr as text.
     return tuple(
         value.decode() if isinstance(value, bytes) else str(value)
         for value in np.asarray(values).tolist()

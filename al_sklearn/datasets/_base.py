@@ -341,6 +341,7 @@ def labels_and_names(*parts: Any) -> tuple[list[np.ndarray], tuple[str, ...]]:
         values.dtype.kind in "iu"
         and values.size
         and values[0] >= 0
+        # Larger ones are no classes counted from 0 but codes of some kind.
         and values[-1] < 100_000
     ):
         return [array.astype(np.int64) for array in arrays], tuple(
@@ -356,6 +357,7 @@ def labels_and_names(*parts: Any) -> tuple[list[np.ndarray], tuple[str, ...]]:
 def _plain(labels: Any) -> np.ndarray:
     """Labels as a 1-D array of numbers or str."""
     array = np.asarray(labels)
+    # A column, as Matlab and pandas write one.
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:

@@ -61,6 +61,7 @@ def read_batch(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
+            # Written by Python 2: its strings are bytes, and latin1 reads any byte.
             batch = _Unpickler(file, encoding="latin1").load()
     except (
         pickle.UnpicklingError,
@@ -135,6 +136,7 @@ class _Cifar(DataSource):
 
     def download(self, data_dir: Path, **options: Any) -> None:
         """Fetch and unpack the archive, unless its files are there."""
+        # In either place: unpacked by us, or by the caller without the folder.
         files = (*self.train_files, self.test_file, self.meta_file)
         if not any(
             all((folder / file).is_file() for file in files)
@@ -233,6 +235,7 @@ def _images_and_labels(
             f"holds {data.dtype} of shape "
             f"{data.shape} and {len(labels)} labels."
         )
+    # What a damaged pickle holds may still be an array of the right shape.
     if labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
         raise ValueError(
             f"{path} has labels from {labels.min()} to {labels.max()}, there are "

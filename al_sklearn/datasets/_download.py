@@ -65,6 +65,7 @@ def fetch(remote: Remote, path: Path, progress: bool = True) -> Path:
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own until the checksum was seen: what has the right one is whole.
     part = path.with_name(path.name + ".part")
     resumed = part.exists()
     _fetch_part(remote.urls, part, progress)
@@ -129,6 +130,7 @@ def extract(archive: Path, folder: Path) -> None:
         When the archive is damaged, or would write outside the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # In the folder itself: files can only be moved at once within one disk.
     temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
     try:
         if zipfile.is_zipfile(archive):
@@ -140,6 +142,7 @@ def extract(archive: Path, folder: Path) -> None:
         else:
             with tarfile.open(archive) as tar:
                 for member in tqdm(tar, desc=f"unpacking {archive.name}", unit="file"):
+                    # The filter refuses links and paths that lead out of the folder.
                     tar.extract(member, temporary, filter="data")
         for parent, _, names in os.walk(temporary):
             target = folder / Path(parent).relative_to(temporary)
@@ -165,6 +168,7 @@ def _fetch_part(urls: Sequence[str], part: Path, progress: bool) -> None:
             except urllib.error.HTTPError as error:
                 error.close()
                 problems.append(f"{url}: {error}")
+                # Too slow, too many requests, the server's own fault: these pass.
                 if error.code not in (408, 429) and error.code < 500:
                     break
             # Not every OSError: on a full disk it is no use to try again.
@@ -193,6 +197,7 @@ def _fetch_part(urls: Sequence[str], part: Path, progress: bool) -> None:
 def _receive(url: str, part: Path, progress: bool) -> None:
     """One request for what is missing of a file; raises unless all of it came."""
     start = part.stat().st_size if part.exists() else 0
+    # Packed on the way, the bytes that are here would not be those to go on from.
     request = urllib.request.Request(
         url, headers={"User-Agent": "al_sklearn", "Accept-Encoding": "identity"}
     )

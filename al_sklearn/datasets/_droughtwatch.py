@@ -128,6 +128,7 @@ def _channels(bands: str | Sequence[str]) -> list[int] | None:
     for name in names:
         if name not in BANDS:
             raise unknown_name("band", name, ("all", "rgb", *BANDS))
+    # In the caller's order: a network knows its channels by their places.
     return [BANDS.index(name) for name in names]
 
 
@@ -201,6 +202,7 @@ def convert(
     sources = _sources(parts)
     folder = path.with_name(f".{path.name}.pieces")
     folder.mkdir(parents=True, exist_ok=True)
+    # A kill leaves the piece that was being written under another name.
     for leftover in folder.glob("*.tmp"):
         leftover.unlink()
     pieces = sorted(folder.glob("*.h5"))
@@ -209,6 +211,7 @@ def convert(
         for piece in pieces:
             piece.unlink()
         pieces = []
+    # Each piece says where the next one begins, so that none is decoded twice.
     part, offset = _attribute(pieces[-1], "next") if pieces else (0, 0)
     total = sum(size for _, size in sources)
     done = sum(size for _, size in sources[:part]) + offset

@@ -101,11 +101,13 @@ def export_image_folder(
         else np.asarray(indices, dtype=np.int64).reshape(-1)
     )
     labels = np.asarray(y).reshape(-1)
+    # As many labels as X has rows are those of X, whatever is written of it.
     if indices is not None and len(labels) == n != len(positions):
         labels = labels[positions]
     check_same_length(len(positions), len(labels))
     folders = _folder_names(labels, class_names)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside it, on the same disk: a whole folder can then take its name at once.
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         for name in sorted(set(folders)):
@@ -151,6 +153,7 @@ def _write_files(
     mode: str,
     bar: Any,
 ) -> None:
+    # In small letters: macOS and Windows tell no others apart.
     names = Counter(
         (folder, os.path.basename(file).lower())
         for folder, file in zip(folders, files, strict=True)
@@ -168,6 +171,7 @@ def _write_arrays(
 ) -> None:
     from PIL import Image
 
+    # Padded: sorted by name they are in the order of X.
     width = len(str(n_rows(X)))
     for start in range(0, len(positions), _ROWS_AT_ONCE):
         rows = np.asarray(take_rows(X, positions[start : start + _ROWS_AT_ONCE]))
@@ -218,6 +222,7 @@ def _folder_names(labels: np.ndarray, class_names: Sequence[str] | None) -> list
 
 
 def _umask() -> int:
+    # Reading it means setting it.
     mask = os.umask(0)
     os.umask(mask)
     return mask

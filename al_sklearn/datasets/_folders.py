@@ -76,6 +76,7 @@ class ImageNet(DataSource):
                 "imagenet: data_dir must be a folder with train and val below it, "
                 f"got {data_dir}."
             )
+        # Kaggle's archive puts it four folders down.
         roots = (data_dir, data_dir / "ILSVRC" / "Data" / "CLS-LOC")
         root = next((root for root in roots if (root / "train").is_dir()), None)
         if root is None:
@@ -94,6 +95,7 @@ class ImageNet(DataSource):
                     f"{root / 'val'} has {len(unknown)} synsets that the train folder "
                     f"lacks; the first is {unknown[0]}."
                 )
+            # In the training set's order: the test set may lack some of its classes.
             y_test = np.searchsorted(synsets, names).astype(np.int64)
         words = _words((data_dir, root))
         class_names = tuple(words.get(synset, synset) for synset in synsets.tolist())
@@ -122,6 +124,7 @@ def files_by_class(folder: Path) -> tuple[list[str], np.ndarray]:
             for file in files
             if is_image(file)
         ]
+        # In one order on every file system: splits are positions.
         paths += sorted(files)
         labels += [class_folder] * len(files)
     if not paths:
@@ -183,6 +186,7 @@ def _words(roots: tuple[Path, ...]) -> dict[str, str]:
         for file in ("LOC_synset_mapping.txt", "words.txt"):
             if (root / file).is_file():
                 lines = (root / file).read_text(encoding="utf-8").splitlines()
+                # Kaggle's file has a space behind the synset, WordNet's a tab.
                 pairs = [
                     re.split(r"\s+", line, maxsplit=1) for line in lines if line.strip()
                 ]

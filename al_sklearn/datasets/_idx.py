@@ -44,8 +44,10 @@ def read_idx(path: Path) -> np.ndarray:
         )
     dtype, n_axes = np.dtype(_TYPES[raw[2]]), raw[3]
     header = 4 + 4 * n_axes
+    # The file is big-endian, and says so nowhere.
     shape = tuple(np.frombuffer(raw[4:header], ">u4").astype(int).tolist())
     size = header + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    # Too long is damage as well: two files in one, or a header that was changed.
     if len(shape) != n_axes or len(raw) != size:
         raise ValueError(
             f"{path} should hold {size} bytes for shape {shape}, it holds {len(raw)}; "

@@ -79,6 +79,7 @@ class Hdf5Rows:
         return rows if self.channels is None else rows[..., self.channels]
 
     def _positions(self, data: Any, positions: np.ndarray) -> np.ndarray:
+        # HDF5 reads increasing positions, each once.
         unique, inverse = np.unique(positions, return_inverse=True)
         rows = np.empty((len(unique), *data.shape[1:]), data.dtype)
         # One read for each run of neighbours: h5py takes long over thousands of single
@@ -97,6 +98,7 @@ class Hdf5Rows:
         )
 
     def _data(self) -> Any:
+        # A handle that was open at a fork would be read by two at once.
         process = os.getpid()
         if self._opened is None or self._opened[0] != process:
             h5py = require("h5py", "Reading HDF5")

@@ -78,6 +78,7 @@ def load_dataset(
             f"on_corrupt must be None, 'raise' or 'skip', got {on_corrupt!r}."
         )
     allowed = options_of(source)
+    # Before anything is fetched: a wrong word must not cost gigabytes.
     for option in options:
         if option not in allowed:
             raise unknown_name(f"option of the data set {name!r}", option, allowed)
@@ -88,8 +89,10 @@ def load_dataset(
                 f"{name}: give data_dir, the folder that the files are put into."
             )
         source.download(folder, **options)
+    # Checksums first: they are quicker than decoding, and say which file it is.
     if on_corrupt is not None and folder is not None and folder.is_dir():
         source.verify(folder)
+    # Some formats meet their damage while they are read.
     if "on_corrupt" in inspect.signature(source.load).parameters:
         options["on_corrupt"] = on_corrupt or "raise"
     data = source.load(folder, **options)

@@ -55,6 +55,7 @@ class Stl10(DataSource):
         X_train, y_train = _labelled(folder, "train", len(class_names))
         X_test, y_test = _labelled(folder, "test", len(class_names))
         unlabelled = folder / "unlabeled_X.bin"
+        # 2.7 GB, which many who want the labelled ones have not fetched.
         X_unlabelled = _images(unlabelled) if unlabelled.is_file() else None
         return ImageData(
             "stl10", X_train, y_train, X_test, y_test, class_names, X_unlabelled
@@ -92,6 +93,7 @@ def _labelled(
             f"{folder} ({split}): {len(images)} images and {len(labels)} labels do "
             "not match."
         )
+    # Counted from 1, as Matlab does.
     if labels.size and not 1 <= labels.min() <= labels.max() <= n_classes:
         raise ValueError(
             f"{folder / f'{split}_y.bin'} should have labels from 1 to {n_classes}, "
@@ -112,6 +114,7 @@ def _images(path: Path) -> np.ndarray:
             f"{path} holds {size:,} bytes, which are no whole images of {image:,}: "
             "delete it, and fetch it again."
         )
+    # Mapped: the strange order costs nothing until a row is read.
     return np.memmap(
         path, np.uint8, mode="r", shape=(size // image, *_SHAPE)
     ).transpose(0, 3, 2, 1)

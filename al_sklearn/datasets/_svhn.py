@@ -112,6 +112,7 @@ def _split(data_dir: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
             f"{path} should hold images (32, 32, 3, n) and n labels, it holds "
             f"{images.shape} and {len(labels)}."
         )
+    # Before 10 becomes 0, which would hide an 11.
     if labels.size and not 1 <= labels.min() <= labels.max() <= 10:
         raise ValueError(
             f"{path} should have labels from 1 to 10, it has {labels.min()} to "

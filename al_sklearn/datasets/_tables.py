@@ -88,6 +88,7 @@ class _Table(DataSource):
                     f"{data_dir}: row {int(np.argmax(test & ~labelled)) + 1} is a "
                     "test image without label."
                 )
+        # All at once: numbers in training and text in the test set are other classes.
         labels = _numbers(table[label_column].to_numpy(dtype=str), labelled)
         train = labelled & ~test
         if not train.any():
@@ -213,6 +214,7 @@ def write_table(
 
 
 def _text(value: Any) -> str:
+    # NaN alone differs from itself.
     return "" if value is None or value != value else str(value)
 
 
@@ -233,10 +235,12 @@ def _numbers(labels: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     """
     values = np.unique(labels[labelled]).tolist()
     if all(
+        # 18 digits always fit into 64 bits; "007" and "-0" are names, not numbers.
         len(value) < 19
         and value.removeprefix("-").isdecimal()
         and str(int(value)) == value
         for value in values
     ):
+        # Empty cells become 0 here and are left out by whoever knows which they are.
         return np.where(labelled, labels, "0").astype(np.int64)
     return labels

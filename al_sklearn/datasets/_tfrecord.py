@@ -38,6 +38,7 @@ def read_records(path: Path, start: int = 0) -> Iterator[Record]:
 
     def checksum(content: bytes) -> int:
         crc = crc32c(content)
+        # TensorFlow's mask, so that a checksum stored inside data is no checksum of it.
         return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
     size = path.stat().st_size
@@ -52,6 +53,7 @@ def read_records(path: Path, start: int = 0) -> Iterator[Record]:
                 )
                 return
             length, length_checksum = _HEADER.unpack(header)
+            # Before the length is believed: a wrong one would lead anywhere.
             if checksum(header[:8]) != length_checksum:
                 yield Record(
                     b"",
@@ -66,6 +68,7 @@ def read_records(path: Path, start: int = 0) -> Iterator[Record]:
                 )
                 return
             content = file.read(length)
+            # Told, not raised: the length was right, so the next record is found.
             wrong = checksum(content) != _FOOTER.unpack(file.read(_FOOTER.size))[0]
             yield Record(
                 content,

@@ -53,6 +53,7 @@ def flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     -------
     Tensor of shape (n, C, H, W)
     """
+    # Both are computed and one is taken: quicker than to pick the images out.
     flips = torch.rand(len(images), generator=generator) < 0.5
     return torch.where(flips[:, None, None, None], images.flip(3), images)
 
@@ -74,6 +75,7 @@ def crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     Tensor of shape (n, C, H, W)
     """
     n, _, height, width = images.shape
+    # At least one pixel: an eighth of a small digit would be none.
     down, right = max(1, height // 8), max(1, width // 8)
     padded = F.pad(images, (right, right, down, down), mode="replicate")
     tops = torch.randint(2 * down + 1, (n,), generator=generator)

@@ -45,6 +45,7 @@ def class_weights(
         For labels that are no class, a wrong number of weights, and weights that are
         negative, NaN or all 0.
     """
+    # A class that nobody has seen yet keeps the weight 1.
     weights = np.ones(len(classes))
     if isinstance(class_weight, str):
         check_class_weight(class_weight)
@@ -74,4 +75,5 @@ def class_weights(
             "Class weights must be finite, not negative and not all 0, got "
             f"{weights.tolist()}."
         )
+    # As the network computes: torch's losses take no float64 weights of float32 logits.
     return weights.astype(np.float32)

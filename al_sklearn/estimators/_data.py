@@ -76,6 +76,7 @@ def image_tensor(rows: Any, batched: bool = True) -> torch.Tensor:
     if rows.is_floating_point() and rows.dtype != torch.float32:
         rows = rows.float()
     if rows.ndim == 3:
+        # Grey is taken for granted where there is no channel axis.
         return rows.unsqueeze(1)
     return rows.permute(0, 3, 1, 2) if rows.dtype == torch.uint8 else rows
 

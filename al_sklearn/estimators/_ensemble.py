@@ -230,6 +230,7 @@ class DeepEnsemble(Members):
         seeds = np.random.SeedSequence(as_seed(self.random_state)).generate_state(
             self.n_members
         )
+        # No more than there are members: idle ones' share of the cores would be lost.
         n_jobs = min(effective_n_jobs(self.n_jobs), int(self.n_members))
         threads = threads_per_job(n_jobs) if n_jobs > 1 else None
         fitted = Parallel(n_jobs=n_jobs, return_as="generator")(
@@ -237,6 +238,7 @@ class DeepEnsemble(Members):
                 clone(self.estimator),
                 X,
                 y,
+                # 31 bits: what scikit-learn takes for a seed.
                 int(seed >> 1),
                 threads=threads,
                 **fit_params,

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import multiprocessing
-import os
-import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
@@ -16,7 +11,6 @@ import cloudpickle
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Checkpoint
 from skorch.dataset import unpack_data
 from skorch.utils import to_device
 from torch import nn
@@ -35,18 +29,16 @@ from al_sklearn.estimators._class_weight import check_class_weight, class_weight
 from al_sklearn.estimators._data import ImageDataset, image_tensor, labels_of
 from al_sklearn.estimators._folding import folded
 from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader
+from al_sklearn.estimators._normalisation import check_normalize, image_statistics
+from al_sklearn.estimators._workers import apart, in_worker
 from al_sklearn.estimators.networks import (
     NETWORKS,
     added_network,
     build_network,
     memory_format,
     register_network,
-    statistics_of,
 )
 
-# Of images, read for the normalisation statistics: the mean over a thousand images is
-# known to half a percent.
-_STATISTICS_IMAGES = 1000
 # Pixels in a scoring batch on the CPU: 32 images of 28x28.
 _SCORING_PIXELS = 32 * 28 * 28
 # From so many images on, folding BatchNorm pays: it takes about as long as scoring a
@@ -375,16 +367,7 @@ class ImageClassifier(NeuralNetClassifier):
             self._get_augment()
         check_training(self)
         check_class_weight(self.class_weight)
-        normalize = self.normalize
-        pair = isinstance(normalize, (tuple, list)) and len(normalize) == 2
-        if not (
-            pair
-            or normalize is None
-            or (isinstance(normalize, str) and normalize == "auto")
-        ):
-            raise ValueError(
-                f"normalize must be 'auto', None or (mean, std), got {normalize!r}."
-            )
+        check_normalize(self.normalize)
 
     @property
     def classes_(self) -> np.ndarray:
@@ -534,7 +517,8 @@ class ImageClassifier(NeuralNetClassifier):
                 "classes= names those still to come."
             )
         shape = dataset.image_shape()
-        statistics = self._statistics(dataset, shape[0])
+        weights = self.get_params_for("module").get("weights")
+        statistics = image_statistics(dataset, self.normalize, self.module, weights)
         self.seed_ = as_seed(self.random_state)
         self.n_trainings_ = 0
         self.classes_inferred_ = found
@@ -551,52 +535,6 @@ class ImageClassifier(NeuralNetClassifier):
                 f"got {list(classes)}."
             )
         _check_subset(labels, self.classes_)
-
-    def _statistics(
-        self, dataset: ImageDataset, channels: int
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Mean and standard deviation of each channel, float32 (C,), or None."""
-        if self.normalize is None:
-            return None
-        if not isinstance(self.normalize, str):
-            mean, std = (
-                np.broadcast_to(np.asarray(part, dtype=np.float32), channels)
-                for part in self.normalize
-            )
-            if not np.all(std > 0):
-                raise ValueError(
-                    f"The std of normalize must be above 0, got {self.normalize[1]!r}."
-                )
-            return mean, std
-        weights = self.get_params_for("module").get("weights")
-        if isinstance(self.module, str) and weights is not None:
-            known = statistics_of(self.module.removeprefix("torchvision:"), weights)
-            mean, std = (np.asarray(part, dtype=np.float32) for part in known)
-            return (
-                (mean, std)
-                if channels == 3
-                else (np.full(channels, mean.mean()), np.full(channels, std.mean()))
-            )
-        n = len(dataset)
-        positions = np.linspace(0, n - 1, min(n, _STATISTICS_IMAGES)).astype(np.int64)
-        count, total, squares = (
-            0,
-            torch.zeros(channels).double(),
-            torch.zeros(channels).double(),
-        )
-        # As many at a time as a batch of the default size: a lazy data set may be of
-        # large images.
-        for part in np.array_split(positions, -(-len(positions) // 32)):
-            images = dataset.batch(part)[0].double()
-            count += images.numel() // channels
-            total += images.sum((0, 2, 3))
-            squares += images.square().sum((0, 2, 3))
-        top = 255.0 if dataset.batch(positions[:1])[0].dtype == torch.uint8 else 1.0
-        mean = (total / count).numpy()
-        std = np.sqrt(np.maximum((squares / count).numpy() - mean**2, 0))
-        # A channel that never changes is centred and left at its scale.
-        std = np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-6), std, top)
-        return (mean / top).astype(np.float32), (std / top).astype(np.float32)
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
@@ -618,9 +556,9 @@ class ImageClassifier(NeuralNetClassifier):
         from, the same files.
         """
         super().initialize_callbacks()
-        if _in_worker():
+        if in_worker():
             self.callbacks_ = [
-                (name, _apart(callback)) for name, callback in vars(self)["callbacks_"]
+                (name, apart(callback)) for name, callback in vars(self)["callbacks_"]
             ]
         return self
 
@@ -1008,28 +946,3 @@ def _encode(labels: Any, classes: np.ndarray) -> np.ndarray:
     if (classes[codes] != labels).any():
         _check_subset(labels, classes)
     return codes
-
-
-def _in_worker() -> bool:
-    """Whether others may be training the same classifier at this moment.
-
-    In a worker process, or beside threads.
-    """
-    return multiprocessing.current_process().name != "MainProcess" or (
-        threading.current_thread() is not threading.main_thread()
-    )
-
-
-def _apart(callback: Any) -> Any:
-    """Return a checkpoint with a new folder, and any other callback as it is.
-
-    The new folder lies below the checkpoint's own.
-    """
-    if not isinstance(callback, Checkpoint):
-        return callback
-    # A copy: the parameter that the caller set stays, and the next fit does not nest
-    # deeper.
-    callback = copy.copy(callback)
-    callback.dirname = os.path.join(callback.dirname, f"fit-{uuid.uuid4().hex}")
-    callback.initialize()
-    return callback

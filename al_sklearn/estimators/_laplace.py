@@ -193,6 +193,8 @@ class LaplaceClassifier(OneInside):
         ).astype(np.float64)
         self.weights_ -= self.weights_.mean(axis=0)
         features = self._features(embeddings)
+        # Whatever stands between layer and probabilities (a temperature, a sigmoid)
+        # would make the posterior that of another model.
         _check_softmax(
             softmax(features @ self.weights_.T, axis=1), proba, self.estimator_
         )
@@ -239,6 +241,7 @@ class LaplaceClassifier(OneInside):
             return self.log_marginal_likelihood_
 
         if isinstance(self.prior_precision, str):
+            # On a log scale, where the evidence is nearly symmetric around its top.
             bounds = tuple(np.log(_PRECISIONS))
             best = minimize_scalar(
                 lambda log: -evidence(np.exp(log)),
@@ -246,6 +249,7 @@ class LaplaceClassifier(OneInside):
                 method="bounded",
                 options={"xatol": _SETTLED},
             ).x
+            # Once more: the search may have ended beside the best it saw.
             evidence(np.exp(best))
         else:
             evidence(float(self.prior_precision))
@@ -288,6 +292,7 @@ class LaplaceClassifier(OneInside):
     def _blocks(
         self, embeddings: np.ndarray, row_values: int
     ) -> Iterator[tuple[slice, np.ndarray]]:
+        # Logits of all samples at once would be samples times larger than the answer.
         size = max(1, _BLOCK_VALUES // row_values)
         for start in range(0, len(embeddings), size):
             rows = slice(start, min(start + size, len(embeddings)))
@@ -320,6 +325,7 @@ class LaplaceClassifier(OneInside):
         n_samples = _N_SAMPLES if n_samples is None else n_samples
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        # Embedded once, for all samples.
         embeddings = self._embedded(X)
         drawn = self._draw(n_samples, as_generator(random_state))
         samples = np.empty(

@@ -69,6 +69,7 @@ class ImageLoader:
         n = len(self.dataset)
         starts = list(range(0, n, self.batch_size))
         if len(starts) > 1 and n - starts[-1] == 1:
+            # BatchNorm has no variance of one image: it is joined to the batch before.
             starts.pop()
         return list(zip(starts, [*starts[1:], n], strict=True))
 
@@ -145,6 +146,8 @@ class AugmentedLoader:
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, Any]]:
         for images, labels in self.loader:
+            # A copy either way: an augmentation may work in place, and the batch may be
+            # the caller's own memory.
             images = (
                 images.float().div_(255)
                 if images.dtype == torch.uint8

@@ -111,6 +111,7 @@ class SnapshotEnsemble(Members):
             )
         _check_free(net)
         cycles = _Cycles(
+            # Cycles that differ by an epoch at most, and end with the training.
             np.linspace(0, epochs, int(n) + 1).round().astype(int).tolist()
         )
         estimator = clone(self.estimator)
@@ -239,6 +240,7 @@ class _Cycles(Callback):
         done = (self.epoch_ - begin + min(self.batch_ / self.batches_, 1)) / (
             end - begin
         )
+        # Each group anneals from its own rate: a head may learn faster than its trunk.
         for group, highest in zip(
             net.optimizer_.param_groups, self.highest_, strict=True
         ):

@@ -122,6 +122,7 @@ class TemperatureScaling(OneInside):
             raise ValueError("X_val and y_val go together: give both or neither.")
         X = as_rows(X)
         y = check_labels(y, X, self)
+        # The split has a seed of its own: it must not move the trainings' numbers.
         split_seed, seed = (
             int(s)
             for s in np.random.SeedSequence(as_seed(self.random_state)).generate_state(
@@ -147,6 +148,7 @@ class TemperatureScaling(OneInside):
                     _log_proba(self.estimator_, take_rows(X, rest), y[rest])
                 )
             if len(held_out) > 1:
+                # Folds lose no label: the one that predicts learns from all.
                 self.estimator_ = trained(X, y)
         self.n_validation_ = sum(len(logits) for logits, _ in held_out)
         self.n_labelled_ = len(y) if X_val is None else len(y) + self.n_validation_
@@ -213,6 +215,7 @@ def scale_proba(proba: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def _logs(proba: np.ndarray) -> np.ndarray:
+    # A probability that was rounded to 0 was some number below the smallest one.
     return np.log(np.maximum(proba, np.finfo(proba.dtype).tiny), dtype=np.float64)
 
 

@@ -22,7 +22,6 @@ from al_sklearn._core.random import as_seed, take_turn
 from al_sklearn._core.threads import threads_per_job
 from al_sklearn.estimators import _tuning_search as tuning
 from al_sklearn.estimators._fitting import fit_seeded
-from al_sklearn.estimators._image_classifier import _in_worker
 from al_sklearn.estimators._reach import Wrapper
 from al_sklearn.estimators._tuning_space import default_space, read_space
 from al_sklearn.estimators._tuning_store import (
@@ -36,6 +35,7 @@ from al_sklearn.estimators._validation import (
     check_validation,
     validation_splits,
 )
+from al_sklearn.estimators._workers import in_worker
 from al_sklearn.rows import concat_rows
 
 _TUNE = ("every_fit", "once", "once_per_size")
@@ -240,10 +240,13 @@ class TunedClassifier(Wrapper):
         tuning.import_optuna()
         self._check_settings(fit_params, X_val, y_val)
         space = default_space(self.estimator) if self.space is None else self.space
+        # Before any training: a wrong entry is told at once.
         suggest = read_space(space)
         X = as_rows(X)
         y = check_labels(y, X, self)
         seeds = (
+            # One for the split, one for the sampler, one for every training; 31 bits
+            # are what scikit-learn takes.
             np.random.SeedSequence(as_seed(self.random_state)).generate_state(3) >> 1
         )
         if X_val is None:
@@ -258,6 +261,7 @@ class TunedClassifier(Wrapper):
             n_validation = len(y_val)
         n_labelled = len(y) if X_val is None else len(y) + n_validation
         found = self._find(parts, suggest, space, n_labelled, seeds)
+        # From the choices as Optuna knows them, which a file can hold, to objects.
         self.best_params_ = suggest(
             tuning.import_optuna().trial.FixedTrial(found["choices"])
         )
@@ -334,12 +338,14 @@ class TunedClassifier(Wrapper):
             "space": describe_space(space),
         }
         if self.store is None:
+            # set_params between two fits begins a search of its own.
             if getattr(self, "_about", None) != about:
                 self._about, self._found = about, {}
             if key not in self._found:
                 self._found[key] = self._search(parts, suggest, seeds)
             return self._found[key]
         store = TuningStore(self.store, about)
+        # A search that somebody else made has left no study.
         self.study_ = None
         if key not in store.read():
             # The generators before the file, as a search inside an experiment takes
@@ -372,7 +378,7 @@ class TunedClassifier(Wrapper):
                     pruner=self.pruner,
                     seed=int(seeds[1]),
                     n_jobs=self.n_jobs,
-                    verbose=bool(self.verbose) and not _in_worker(),
+                    verbose=bool(self.verbose) and not in_worker(),
                     on_interrupt=self._keep,
                 )
             )

@@ -93,6 +93,8 @@ class Objective:
         scores = []
         for number, part in enumerate(self.parts):
             estimator = clone(self.estimator).set_params(**params)
+            # One fold alone may prune: a trial's scores of different folds cannot be
+            # compared with those of another's first.
             watch(
                 estimator,
                 Watch(estimator, trial, self.scorer, part, self.pruned and number == 0),
@@ -149,6 +151,7 @@ class Watch(Callback):
             raise Diverged(f"the training loss is {loss} in epoch {len(net.history)}")
         if not self.report:
             return
+        # Scoring must not move what the next epoch draws from.
         with preserve_global_rng():
             # A pipeline's steps before the net are fitted by now.
             score = float(self.scorer(self.estimator, self.part.X_val, self.part.y_val))
@@ -242,6 +245,7 @@ def search(
         else optuna.pruners.NopPruner(),
     )
     first_error: Exception | None = None
+    # More would be asked for, and judged by nothing.
     at_once = min(effective_n_jobs(n_jobs), n_trials)
     bar = tqdm(
         total=n_trials, desc="trials", unit="trial", leave=False, disable=not verbose

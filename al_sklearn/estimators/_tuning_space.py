@@ -55,6 +55,7 @@ def default_space(estimator: Any) -> dict[str, Any]:
         "optimizer__weight_decay": (1e-8, 1e-3, "log"),
         "batch_size": (8, 512, "log"),
     }
+
     space = {f"{prefix}{name}": entry for name, entry in space.items()}
     momentum = {
         f"{prefix}optimizer": torch.optim.SGD,
@@ -91,6 +92,7 @@ def read_space(space: Any) -> Suggest:
         is named.
     """
     if callable(space):
+        # Optuna's own way, with choices that depend on others.
         return space
     if not isinstance(space, Mapping):
         raise TypeError(
@@ -127,6 +129,7 @@ def _read_entry(name: str, entry: Any) -> Suggest:
                 f"space[{name!r}] is a dict, so each of its choices must be a dict of "
                 f"parameters, got {dict(entry)!r}."
             )
+        # Copies: what a trial is given may be changed by whoever gets it.
         named = {str(label): dict(params) for label, params in entry.items()}
         return lambda trial: dict(named[trial.suggest_categorical(name, list(named))])
     if isinstance(entry, list):
@@ -164,6 +167,7 @@ def _range(name: str, entry: tuple[Any, ...]) -> Suggest:
             f"space[{name!r}] is on a log scale, so it must begin above 0, got "
             f"{entry!r}."
         )
+    # Whole ends mean whole numbers: (1, 15) layers, where (1.0, 15.0) would be a rate.
     if all(isinstance(value, Integral) for value in numbers):
         return lambda trial: {
             name: trial.suggest_int(name, int(low), int(high), log=log)

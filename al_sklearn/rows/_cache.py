@@ -29,6 +29,7 @@ from numpy.typing import DTypeLike
 from tqdm.auto import tqdm
 
 from al_sklearn._core.files import locked, replacing
+from al_sklearn._core.random import take_turn
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]{0,119}")
 # Bytes of a key: among a billion rows, two of which one hash would be are unlikelier
@@ -168,9 +169,10 @@ def open_or_compute(
         return empty
     cache = _InOrder(Path(folder) / key, shape, dtype)
     if not cache.complete():
-        # Another process may finish it while this one waits: then nothing is left to
-        # do.
-        with cache.files.turn():
+        # The generators before the file, as queries inside an experiment take them: two
+        # threads would else wait for each other's. Another process may finish the rows
+        # while this one waits: then nothing is left to do.
+        with take_turn(), cache.files.turn():
             cache.begin()
             cache.fill(compute_chunk, chunk_rows, progress)
     return cache.open()

@@ -78,9 +78,12 @@ def chunk_rows_of(X: Any, result_bytes: int = 0) -> int:
             int(np.prod(X.shape[1:], dtype=np.int64)) * getattr(X.dtype, "itemsize", 8),
             1,
         )
+    # A row in memory may be a whole file or item: fewer of them at a time.
     most = _MOST_ROWS if reads_from_disk(X) else _FEW_ROWS
     if limit is None:
         return int(np.clip(_CHUNK_BYTES // row_bytes, 256, most))
+    # A sixteenth: the chunk read ahead, its copy on the way to the network and what is
+    # made of it lie in memory at once, beside what the caller holds.
     return int(
         np.clip(min(_CHUNK_BYTES, limit // 16) // max(row_bytes, result_bytes), 1, most)
     )
@@ -139,6 +142,7 @@ class _Pieces:
         # Asked here: the thread that reads does not see this thread's settings.
         self._give_back = current().max_memory is not None
         if self._give_back:
+            # Nobody knows yet how large the result of a row is.
             self.rows = min(self.rows, 256)
 
     def expect(self, result_bytes: int) -> None:
@@ -191,6 +195,7 @@ def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """
     config = current()
     n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    # A quarter: several results of one query are held at once.
     if config.max_memory is None or n_bytes <= config.max_memory // 4:
         return np.empty(shape, dtype=dtype)
     if config.cache is not None:
@@ -221,6 +226,7 @@ def kept(
     config, n = current(), n_rows(X)
     if config.cache is None or n == 0:
         return by_chunks(function, X)
+    # Two rows: networks may squeeze the axis of one away.
     probe = function(take_rows(X, slice(0, min(n, 2))))
     likes = probe if isinstance(probe, tuple) else (probe,)
     ends = np.cumsum([0, *(1 if like.ndim == 1 else like.shape[1] for like in likes)])
@@ -230,6 +236,8 @@ def kept(
         return np.column_stack(result if isinstance(result, tuple) else (result,))
 
     result_bytes = sum(like.nbytes // len(like) for like in likes)
+    # A kill loses a sixty-fourth of the work at most, where that is more than a few
+    # rows.
     chunk_rows = min(chunk_rows_of(X, result_bytes), max(_FEW_ROWS, n // 64))
     # The generators before the cache, as a query takes them: what is computed may
     # need them, and two threads would wait for each other's.
@@ -242,6 +250,7 @@ def kept(
             dtype=np.result_type(*likes),
             compute_chunk=compute,
             chunk_rows=chunk_rows,
+            # Fewer chunks are done before a bar would be read.
             progress=name if n > 8 * chunk_rows else None,
         )
     # Views of one file: the columns of each result.
@@ -347,6 +356,7 @@ def state_hash(estimator: Any) -> str:
 
     Parameters, weights, everything it learnt.
     """
+    # No secret hangs on it; joblib has md5 and sha1, and md5 is the quicker one.
     return _StateHasher("md5").hash(estimator)
 
 

@@ -74,6 +74,7 @@ def check_index_sets(
                 f"{where}: {inner!r} is no part of {outer!r}; position {strange[0]} "
                 "is not in it."
             )
+    # A nested set shares all its positions with the one around it, and that is meant.
     free = [name for name in arrays if name not in nested]
     together = (
         np.concatenate([arrays[name] for name in free])
@@ -250,6 +251,7 @@ def write_index_sets(
             for name, values in arrays.items()
         )
     else:
+        # The writer ends its lines itself, alike on every system.
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer)
         writer.writerow(("index", "set"))
@@ -298,6 +300,7 @@ def _from_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path} is no whole JSON file ({error}).") from error
     if isinstance(content, list):
+        # One set, called like its file.
         return {path.stem: content}
     if not isinstance(content, dict) or not all(
         isinstance(value, list) for value in content.values()
@@ -330,6 +333,7 @@ def _from_text(path: Path) -> dict[str, Any]:
 
 def _from_csv(path: Path) -> dict[str, Any]:
     sets: dict[str, list[int]] = {}
+    # Spreadsheets begin a file of UTF-8 with a mark, which is no part of a name.
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         missing = {"index", "set"} - set(rows.fieldnames or ())
@@ -355,6 +359,7 @@ _READERS = {
 
 
 def _integer(word: str, path: Path, line: int) -> int:
+    # Not int(): it takes signs, underscores and what spreadsheets make of 3.0 badly.
     if not word.strip().isdecimal():
         raise ValueError(
             f"{path}, line {line}: {word!r} is no position; they are whole numbers "
@@ -366,6 +371,7 @@ def _integer(word: str, path: Path, line: int) -> int:
 def _positions(values: Any, what: str, n: int | None) -> np.ndarray:
     array = np.asarray(values)
     if array.size == 0:
+        # numpy makes floats of an empty list.
         return np.empty(0, dtype=np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError(

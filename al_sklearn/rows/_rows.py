@@ -89,6 +89,7 @@ def as_positions(indices: Any, n: int) -> np.ndarray:
 
 
 def _is_torch_dataset(X: Any) -> bool:
+    # Who has such a data set has imported its library; nobody else must wait for it.
     torch_data = sys.modules.get("torch.utils.data")
     return torch_data is not None and isinstance(X, torch_data.Dataset)
 
@@ -139,12 +140,14 @@ def take_rows(X: Any, indices: Any) -> Any:
         return {key: take_rows(value, indices) for key, value in X.items()}
     if isinstance(X, RowView):
         return take_rows(X.base, X.indices[as_positions(indices, len(X))])
+    # Slices before positions: these give a view, or one read, instead of a copy.
     if isinstance(X, np.ndarray) and isinstance(indices, slice):
         return X[indices]
     if _is_hdf5(X) and isinstance(indices, slice) and (indices.step or 1) > 0:
         return X[indices]
     positions = as_positions(indices, n_rows(X))
     if isinstance(X, np.ndarray):
+        # A memmap's rows are read now; as a memmap they would pass for a file.
         return np.asarray(X[positions])
     if hasattr(X, "iloc"):
         return X.iloc[positions]
@@ -160,10 +163,12 @@ def take_rows(X: Any, indices: Any) -> Any:
         unique, inverse = np.unique(positions, return_inverse=True)
         return X[unique][inverse]
     if _is_slice_dataset(X):
+        # Its own indexing gives a slice of the same data set, nothing read yet.
         return X[positions]
     if _is_torch_dataset(X):
         subset = sys.modules["torch.utils.data"].Subset
         if type(X) is subset:
+            # Composed: a subset of a subset of … would be walked for every item.
             return subset(X.dataset, np.asarray(X.indices)[positions].tolist())
         return subset(X, positions.tolist())
     if isinstance(X, (list, tuple)):
@@ -198,6 +203,7 @@ def concat_rows(a: Any, b: Any) -> Any:
                 "same keys."
             )
         return {key: concat_rows(a[key], b[key]) for key in a}
+    # What grows by concatenation is held in memory from then on.
     if isinstance(a, RowView):
         a = a.rows()
     if isinstance(b, RowView):

@@ -85,6 +85,8 @@ def build_network(
         side = check_side(options["resize"])
         image_shape = (image_shape[0], side, side)
     net = _build(module, params, image_shape, n_classes)
+    # Dropout before freezing, which keeps the head's in training; resizing last, since
+    # the others run images of the size that the network sees.
     if options.get("dropout") is not None:
         set_dropout(net, options["dropout"], image_shape)
     if options.get("freeze"):

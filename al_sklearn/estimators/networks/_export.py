@@ -162,7 +162,6 @@ def _program(classifier: Any, raw: bool) -> torch.export.ExportedProgram:
         if raw
         else torch.zeros(2, channels, height, width)
     )
-    scorer.eval()
     with evaluating(scorer):
         return torch.export.export(
             scorer, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO},)

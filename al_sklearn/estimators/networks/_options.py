@@ -83,6 +83,7 @@ def set_dropout(
         )
     head = find_head(net, image_shape)
     own = _head_dropouts(net, head)
+    # Set, not replaced: the layers' names, and weights saved under them, stay.
     for part in own:
         part.p = float(probability)
     if not own and probability > 0:
@@ -113,6 +114,7 @@ def freeze(net: nn.Module, image_shape: tuple[int, int, int]) -> None:
         For a network without a linear layer.
     """
     head = find_head(net, image_shape)
+    # All, then the head again: a tied weight of the head stays trained.
     net.requires_grad_(False)
     net.get_submodule(head).requires_grad_(True)
     names = {part: name for name, part in net.named_modules()}
