@@ -9,7 +9,13 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from al_sklearn.cli._console import option_from_text
-from al_sklearn.experiments.configuration import Section, fields_of, flag_of, kinds_of
+from al_sklearn.experiments.configuration import (
+    Key,
+    Section,
+    fields_of,
+    flag_of,
+    kinds_of,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -99,7 +105,7 @@ def values_of(
     return values
 
 
-def places_of(model: type[Section], *section: str) -> dict[tuple[str, ...], str]:
+def places_of(model: type[Section], *section: str | int) -> dict[Key, int | str]:
     """Return the flag of each key, for messages."""
     return {
         (*section, key): flag

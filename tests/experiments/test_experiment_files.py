@@ -2,6 +2,7 @@
 run."""
 
 import os
+import pickle
 import time
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from al_sklearn.datasets import load_dataset
 from al_sklearn.datasets._standins import _NAMES, make_standin
+from al_sklearn.exceptions import CapabilityError, ParameterError
 from al_sklearn.experiments import load_results
 from al_sklearn.experiments.comparison._progress_lines import ProgressLines
 from al_sklearn.experiments.configuration._file import (
@@ -193,7 +195,7 @@ def test_what_is_no_plain_yaml_is_refused(content, message):
         ),
         (
             {"strategies": "strategies: [{bald: {n_samples: many}}]"},
-            ["strategies[0].bald.n_samples must be int or None, got 'many'"],
+            ["strategies[0].bald.n_samples must be int or null, got 'many'"],
         ),
         (
             {"strategies": "strategies: [{mix: [0.5, margin]}]"},
@@ -960,3 +962,94 @@ def test_examples_run_in_small(path, tmp_path):
 
 def test_a_problem_knows_its_key():
     assert Problem(("a", 1), "is wrong").key == ("a", 1)
+
+
+def test_all_is_said_at_once_inside_of_objects_too(tmp_path):
+    message = errors(
+        tmp_path,
+        """
+data: {name: digits, pool_sise: 5}
+estimator:
+  DeepEnsemble:
+    n_members: many
+    estimator:
+      ImageClassifier: {lr: -1, max_epochs: 0, optimizer__momentum: 1, augmnt: flip}
+strategies:
+  - marginn
+  - coreset: {metrc: cosine, metric: cosin}
+  - mix: [[0.5, {bald: {n_samples: x}}], [half, margin]]
+comparison:
+  n_seed: 3
+  stopping: {AnyOf: [{Budget: many}, {NoGain: {n_round: 2}}]}
+""",
+    )
+    starts = [
+        "line 2: data.pool_sise is no key",
+        "line 5: estimator.DeepEnsemble.n_members must be int",
+        "line 7: estimator.DeepEnsemble.estimator.ImageClassifier.lr must be",
+        "line 7: estimator.DeepEnsemble.estimator.ImageClassifier.max_epochs must",
+        "line 7: estimator.DeepEnsemble.estimator.ImageClassifier.optimizer__momentum",
+        "line 7: estimator.DeepEnsemble.estimator.ImageClassifier.augmnt is no key",
+        "line 9: strategies[0] is wrong: Unknown strategy 'marginn'",
+        "line 10: strategies[1].coreset.metrc is no key",
+        "line 10: strategies[1].coreset.metric must be euclidean",
+        "line 11: strategies[2].mix[0][1].bald.n_samples must be int",
+        "line 11: strategies[2].mix[1] must be a pair",
+        "line 13: comparison.n_seed is no key",
+        "line 14: comparison.stopping.AnyOf.criteria[0].Budget.n_labels must be",
+        "line 14: comparison.stopping.AnyOf.criteria[1].NoGain.n_round is no key",
+    ]
+    lines = message.splitlines()
+    for start in starts:
+        assert any(line.startswith(f"FILE, {start}") for line in lines), message
+    assert len(lines) == len(starts)
+
+
+def test_names_of_ones_own_are_found_by_the_file_that_registers_them(tmp_path):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "import numpy as np\n"
+        "from al_sklearn.estimators import register_network\n"
+        "from al_sklearn.strategies import measures, query_strategy\n"
+        "@measures.register_measure('proba')\n"
+        "def my_gini(proba):\n"
+        "    return 1 - (proba**2).sum(axis=1)\n"
+        "@register_network('my_network')\n"
+        "def build(in_channels, n_classes, image_size, width=3):\n"
+        "    raise NotImplementedError\n"
+    )
+    sections = {
+        "plugins": f"plugins: ['{plugin}']",
+        "estimator": "estimator: {ImageClassifier: {module: my_network, "
+        "module__width: 2}}",
+        "strategies": "strategies: [{stochastic: my_gini}]",
+    }
+    path = tmp_path / "experiment.yaml"
+    path.write_text(text(**sections))
+    [run] = read_experiment(path).runs
+    assert "my_gini" in strategy_name(run.strategies()[0])
+    wrong = text(**sections).replace("module__width", "module__widht")
+    assert "Did you mean 'module__width'?" in errors(tmp_path, wrong)
+    assert "plugins must be a list of Python files" in errors(
+        tmp_path, text(plugins="plugins: mine.py")
+    )
+    with pytest.raises(ExperimentFileError, match="ModuleNotFoundError"):
+        ExperimentFile(BASE | {"plugins": ["no_such_module"]})
+
+
+def test_errors_know_their_keys_by_type_and_not_by_text():
+    spec = BASE | {"strategies": [{"coreset": {"metric": "cosine"}}, "learning_loss"]}
+    lines = {("comparison", "n_initial"): 4, ("strategies", 1): 7, ("grid",): 9}
+    experiment = ExperimentFile(spec, "FILE", lines)
+    [run] = experiment.runs
+
+    def blamed(error, default=()):
+        return experiment.blame(error, run, default)
+
+    about = ParameterError("too many", "n_initial")
+    assert blamed(about) == "FILE, line 4: comparison.n_initial"
+    assert blamed(pickle.loads(pickle.dumps(about))) == blamed(about)
+    assert blamed(ValueError("n_initial=3 'learning_loss' n_initial must")) == ""
+    unable = CapabilityError("no loss is predicted")
+    unable.strategy = "learning_loss"
+    assert blamed(unable) == "FILE, line 7: strategies[1]"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, NamedTuple, Union, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Union, get_args
 from typing import get_origin as origin_of
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -388,7 +388,7 @@ def fields_of(model: type[Section]) -> dict[str, FieldInfo]:
 
 def flag_of(field: FieldInfo) -> str | None:
     """Return the flag that says a key on the command line."""
-    return field.json_schema_extra["flag"]  # type: ignore[index, call-overload, return-value]
+    return field.json_schema_extra["flag"]  # type: ignore[index, return-value]
 
 
 def kinds_of(field: FieldInfo) -> set[Any]:
@@ -449,22 +449,30 @@ def check(model: type[Section], section: Mapping[Any, Any], key: Key) -> list[Pr
 
 def words_of(field: FieldInfo) -> str:
     """Say in words what a key may be."""
-    return ", or ".join(_words(field.annotation, field.metadata))
+    return ", or ".join(words_of_type(field.annotation, field.metadata))
 
 
-def _words(kind: Any, notes: Collection[Any] = ()) -> Iterator[str]:
+def words_of_type(kind: Any, notes: Collection[Any] = ()) -> Iterator[str]:
+    """Yield what a type allows, in words; its own where it has them."""
     said = [note.words for note in notes if isinstance(note, Said | Names)]
+    origin, args = origin_of(kind), get_args(kind)
     if said:
         yield said[-1]
-    elif origin_of(kind) is Annotated:
-        yield from _words(kind.__origin__, kind.__metadata__)
-    elif origin_of(kind) in (Union, UnionType):
-        for part in get_args(kind):
-            yield from _words(part)
-    elif origin_of(kind) is list:
-        yield "a list of them"
+    elif origin is Annotated:
+        yield from words_of_type(args[0], args[1:])
+    elif origin in (Union, UnionType):
+        for part in args:
+            yield from words_of_type(part)
+    elif origin is Literal:
+        yield from map(str, args)
+    elif origin is None:
+        yield "null" if kind is NoneType else getattr(kind, "__name__", str(kind))
+    elif issubclass(origin, Mapping):
+        yield "a mapping"
     else:
-        yield "null" if kind is NoneType else "text"
+        # Lists, tuples and sequences are the same in a file.
+        part = "" if origin is Callable else " or ".join(words_of_type(args[0]))
+        yield f"a list of {part}" if part else "a function"
 
 
 def _hint(given: Any, field: FieldInfo) -> str:

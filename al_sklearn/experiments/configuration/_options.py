@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
-from types import NoneType, UnionType
-from typing import (
-    Any,
-    Final,
-    Literal,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Any, Final, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 from sklearn.utils._param_validation import StrOptions, make_constraint
 
+from al_sklearn.experiments.configuration._models import words_of_type
 from al_sklearn.experiments.configuration._problems import (
     Key,
     Problem,
@@ -62,9 +54,9 @@ def check_value(function: Any, option: str, value: Any, key: Key) -> None:
         # It holds objects: whoever takes them knows them best.
         return
     except ValidationError:
-        allowed = " or ".join(_words(kind))
-        hint = did_you_mean(value, _words(kind))
-        raise Problem(key, f"must be {allowed}, got {shown(value)}.{hint}") from None
+        allowed = list(words_of_type(kind))
+        said = f"must be {' or '.join(allowed)}, got {shown(value)}."
+        raise Problem(key, f"{said}{did_you_mean(value, allowed)}") from None
 
 
 @cache
@@ -81,26 +73,6 @@ def _hints(function: Any) -> dict[str, Any]:
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True))
-
-
-def _words(kind: Any) -> Iterator[str]:
-    """Yield what a type allows, in words."""
-    origin, args = get_origin(kind), get_args(kind)
-    if origin in (Union, UnionType):
-        for part in args:
-            yield from _words(part)
-    elif origin is Literal:
-        yield from map(str, args)
-    elif kind is NoneType:
-        yield "None"
-    elif isinstance(origin, type) and issubclass(origin, Mapping):
-        yield "a mapping"
-    elif isinstance(origin, type) and issubclass(origin, Callable):  # type: ignore[arg-type]
-        yield "a function"
-    elif origin is not None:
-        yield f"a list of {' or '.join(_words(args[0]))}"
-    else:
-        yield getattr(kind, "__name__", str(kind))
 
 
 def check_constraints(thing: Any, key: Key) -> list[Problem]:
