@@ -18,6 +18,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
 import al_sklearn.modal
+import al_sklearn.modal.disagreement
 from al_sklearn.learners import ActiveLearner, Committee
 
 MODAL = Path(modAL.__file__).parent
@@ -183,3 +184,33 @@ def test_modals_own_multilabel_strategies_run_through_our_learner(strategy):
     indices, rows = learner.query(X, n_instances=2)
     assert indices.shape == (2,)
     learner.teach(rows, labels[indices])
+
+
+def test_modals_names_are_here_alone():
+    from al_sklearn import strategies
+
+    elsewhere = {info.name for info in strategies.catalogue()} | set(strategies.__all__)
+    here = set()
+    for module in ("uncertainty", "disagreement", "multilabel", "dropout", "batch"):
+        names = importlib.import_module(f"al_sklearn.modal.{module}").__all__
+        here.update(name for name in names if name.endswith("_sampling"))
+        here.update(name for name in names if name.startswith("mc_dropout"))
+    assert len(here) > 8
+    assert not here & elsewhere
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vote_entropy_sampling",
+        "consensus_entropy_sampling",
+        "max_disagreement_sampling",
+    ],
+)
+def test_ties_of_votes_go_by_position_as_in_modal(name):
+    members = [ActiveLearner(KNeighborsClassifier(1)) for _ in range(2)]
+    committee = Committee(members).fit(X[SEED], Y[SEED])
+    strategy = getattr(al_sklearn.modal.disagreement, name)
+    # Two equal members agree on all rows: everything ties.
+    indices, _ = strategy(committee, X, n_instances=5)
+    assert indices.tolist() == [0, 1, 2, 3, 4]
