@@ -19,7 +19,6 @@ from al_sklearn.strategies import (
     strategy_name,
 )
 from al_sklearn.strategies._engine import arrays as _measure_blocks
-from al_sklearn.strategies._engine import kernels as _kernels
 from al_sklearn.strategies._engine import particles as _joint
 from al_sklearn.strategies.checks import check_query_strategy
 from al_sklearn.strategies.selectors import _batch_bald
@@ -114,10 +113,7 @@ def test_blocks_change_no_bit_and_bounds_hold(seed, n_samples, n, n_classes):
     )
     whole = {name: getattr(measures, name)(samples) for name in [*OF_SAMPLES, "bald"]}
     random_votes = measures.vote_shares(samples, random_tie_break=True, random_state=1)
-    with (
-        patch.object(_kernels, "_BLOCK_VALUES", 50),
-        patch.object(_measure_blocks, "_COPIED_VALUES", 300),
-    ):
+    with patch.object(_measure_blocks, "_BLOCK_VALUES", 50):
         for name, utilities in whole.items():
             np.testing.assert_array_equal(getattr(measures, name)(samples), utilities)
         again = measures.vote_shares(samples, random_tie_break=True, random_state=1)
@@ -219,7 +215,7 @@ def test_epig_agrees_with_its_definition(dtype, n_samples, n_classes, m):
     np.testing.assert_allclose(
         measures.epig(samples, targets), expected, atol=TOLERANCE[dtype] * 3
     )
-    with patch.multiple(_joint, _TILE_COLUMNS=n_classes, _TILE_PARTICLES=3):
+    with patch.multiple(_joint, _TILE_COLUMNS=n_classes, _TILE_VALUES=9):
         np.testing.assert_allclose(
             measures.epig(samples, targets), expected, atol=TOLERANCE[dtype] * 3
         )
@@ -292,7 +288,7 @@ def test_batch_bald_picks_what_the_full_greedy_picks(
     )
     n_sure = next((i for i, gain in enumerate(gains) if gain < 1e-4), 8)
     assert n_sure >= 2
-    with lazily(), patch.multiple(_joint, _TILE_COLUMNS=64, _TILE_PARTICLES=16):
+    with lazily(), patch.multiple(_joint, _TILE_COLUMNS=64, _TILE_VALUES=1024):
         lazy = selectors.batch_bald(
             samples,
             8,
@@ -370,7 +366,7 @@ def test_batch_bald_depends_on_no_tile_and_repeats():
     samples = posterior(np.random.default_rng(8), 20, 150, 6, np.float32)
     options = {"n_configurations": 100, "random_state": 3}
     chosen, gains = selectors.batch_bald(samples, 7, **options)
-    with patch.multiple(_joint, _TILE_COLUMNS=30, _TILE_PARTICLES=7):
+    with patch.multiple(_joint, _TILE_COLUMNS=30, _TILE_VALUES=200):
         again = selectors.batch_bald(samples, 7, **options)
     np.testing.assert_array_equal(chosen, again[0])
     np.testing.assert_allclose(gains, again[1], atol=1e-12)

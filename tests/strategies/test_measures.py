@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_sklearn.strategies import measures
-from al_sklearn.strategies._engine import kernels as _kernels
+from al_sklearn.strategies._engine import arrays as _blocks
 from tests.strategies import references_measures as reference
 
 OF_PROBA = ["least_confidence", "margin", "ratio", "entropy"]
@@ -85,10 +85,7 @@ def test_bounds_and_blocks(seed, n, n_classes):
     information, total = measures.bald(samples), measures.max_entropy(samples)
     assert information.min() >= 0 and np.all(information <= total + 1e-6)
     # The size of a block changes no bit.
-    with (
-        patch.object(_kernels, "_BLOCK_VALUES", 40),
-        patch.object(_kernels, "_LONG_BLOCK_VALUES", 40),
-    ):
+    with patch.object(_blocks, "_BLOCK_VALUES", 40):
         for name in OF_PROBA:
             np.testing.assert_array_equal(getattr(measures, name)(p), whole[name])
         np.testing.assert_array_equal(measures.bald(samples), information)

@@ -1,34 +1,33 @@
-"""How measures read their arrays.
+"""How measures read their arrays: of any kind and precision, in blocks.
 
-Of any kind and precision, in blocks that stay in cache.
-
-What a row gets never depends on the block it is in: kernels are element by element, or
-reduce one row, or add whole arrays in a fixed order.
+Measures are written for tensors. An ndarray is read as one, a block at a time, so that
+no temporary is as long as the pool, and what is not a plain array of floats (halves,
+gaps between values, read-only files) is copied a block at a time alone. What a row gets
+never depends on the block it is in: every step is element by element, or reduces one
+row or one column of a row, in an order that its length alone decides.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from al_sklearn.strategies._engine import kernels as _kernels
 from al_sklearn.strategies._engine.distances import tiles
 
-# Values of half precision, or with gaps between them, that are copied at a time.
-_COPIED_VALUES = 2**22
-# Rows as short as this are turned, class after class: numpy reduces short rows slowly.
-NARROW = 32
+# Values of a block for each of torch's threads: with a temporary beside it, 512 KiB of
+# float32, which a core's second-level cache holds; each step then starts all threads.
+_BLOCK_VALUES = 2**16
+# On an accelerator the start of each step costs more than memory that is read twice.
+_DEVICE_VALUES = 2**26
 
 
 def is_tensor(array: Any) -> bool:
-    """Whether it is a torch tensor; torch is not imported to find out."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(array, torch.Tensor)
+    """Whether it is a torch tensor."""
+    return isinstance(array, torch.Tensor)
 
 
 def on_device(array: Any) -> bool:
@@ -37,28 +36,18 @@ def on_device(array: Any) -> bool:
 
 
 def check(values: Any, ndim: int, what: str) -> Any:
-    """Return an ndarray or tensor of floats with ``ndim`` axes.
+    """Return an ndarray or tensor of real numbers with ``ndim`` axes.
 
     It has at least one class.
     """
-    if not is_tensor(values):
-        values = np.asarray(values)
+    values = values.detach() if is_tensor(values) else np.asarray(values)
+    shape = tuple(values.shape)
     if values.ndim != ndim:
-        raise ValueError(
-            f"{what} must have {ndim} axes, got shape {tuple(values.shape)}."
-        )
-    if values.shape[-1] == 0 or (ndim == 3 and values.shape[0] == 0):
-        raise ValueError(f"{what} must not be empty, got shape {tuple(values.shape)}.")
+        raise ValueError(f"{what} must have {ndim} axes, got shape {shape}.")
+    if shape[-1] == 0 or (ndim == 3 and shape[0] == 0):
+        raise ValueError(f"{what} must not be empty, got shape {shape}.")
     if is_tensor(values):
-        values = values.detach()
-        import torch
-
-        half = values.dtype == torch.float16 and values.device.type == "cpu"
-        return (
-            values
-            if values.dtype in (torch.float32, torch.float64) or half
-            else values.float()
-        )
+        return values if values.is_floating_point() else values.float()
     if values.dtype.kind in "biu" or values.dtype == object:
         return values.astype(np.float64)
     if values.dtype.kind != "f":
@@ -68,157 +57,128 @@ def check(values: Any, ndim: int, what: str) -> Any:
 
 def check_finite(utilities: Any) -> Any:
     """Refuse NaN: every measure turns a NaN among the probabilities into one."""
-    if len(utilities) and bool(
-        (highest := utilities.max()) != highest
-    ):  # NaN if any is
+    # The largest is NaN if any is.
+    if len(utilities) and bool((highest := utilities.max()) != highest):
         first = int((utilities != utilities).nonzero()[0][0])
         raise ValueError(f"The probabilities contain NaN, first in row {first}.")
     return utilities
 
 
-class Scratch:
-    """Buffers of one thread, made once and used again for every block."""
-
-    def __init__(self) -> None:
-        self._buffers: dict[str, NDArray[Any]] = {}
-
-    def __call__(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """Return an array of that shape with anything in it."""
-        size, dtype = int(np.prod(shape)), np.dtype(dtype)
-        held = self._buffers.get(name)
-        if held is None or held.size < size or held.dtype != dtype:
-            held = self._buffers[name] = np.empty(size, dtype)
-        return held[:size].reshape(shape)
+def compute_dtype(values: Any) -> torch.dtype:
+    """float64 for what has it, else float32."""
+    return torch.float64 if values.dtype.itemsize > 4 else torch.float32
 
 
-class Scratches(threading.local):
-    """One `Scratch` for each thread that asks."""
+def block_of(values: Any, rows: Any, dtype: torch.dtype) -> torch.Tensor:
+    """Rows of (n, C) or (T, n, C) as a tensor; it may be the caller's memory.
 
-    def __init__(self) -> None:
-        self._scratch = Scratch()
+    Without gaps: torch adds the values of a row with gaps in another order.
+    """
+    part = values[..., rows, :]
+    if is_tensor(values):
+        return part.to(dtype).contiguous()
+    kind = np.float64 if dtype == torch.float64 else np.float32
+    return torch.from_numpy(np.require(part, kind, ["C", "W"]))
 
-    def own(self) -> Scratch:
-        """Return that of the calling thread."""
-        return self._scratch
+
+def in_blocks(values: Any) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Yield all rows of (n, C) or (T, n, C), block after block, none to be written."""
+    n, dtype = values.shape[-2], compute_dtype(values)
+    a_row = values.shape[-1] * (values.shape[0] if values.ndim == 3 else 1)
+    room = _BLOCK_VALUES * torch.get_num_threads()
+    if on_device(values):
+        room = _DEVICE_VALUES
+    for rows in tiles(n, max(room // a_row, 1)):
+        yield rows, block_of(values, rows, dtype)
 
 
 def per_row(
-    values: Any, on_host: Callable[[Any], NDArray[Any]], on_tensor: Callable[[Any], Any]
+    values: Any,
+    measure: Callable[[torch.Tensor], torch.Tensor],
+    dtype: torch.dtype | None = None,
 ) -> Any:
-    """Apply a measure to (n, C) or (T, n, C).
+    """Apply a measure to (n, C) or (T, n, C), block by block.
 
-    ``on_host`` to float32 or float64 ndarrays, ``on_tensor`` elsewhere.
+    An ndarray gives an ndarray, a tensor a tensor on its device.
     """
-    if on_device(values):
-        return check_finite(_on_device(values, on_tensor))
-    array = values.numpy() if is_tensor(values) else values
-    dtype = compute_dtype(array)
-    if array.dtype == dtype and array.strides[-1] == array.itemsize:
-        out = on_host(array)
-    else:  # some rows at a time, so that the copy stays small
-        out = np.empty(array.shape[-2], dtype)
-        for rows in tiles(
-            len(out), max(_COPIED_VALUES * len(out) // max(array.size, 1), 1)
-        ):
-            out[rows] = on_host(np.ascontiguousarray(array[..., rows, :], dtype))
-    check_finite(out)
-    if is_tensor(values):
-        import torch
-
-        return torch.from_numpy(out)
-    return out
-
-
-def per_block(
-    samples: NDArray[Any],
-    kernel: Callable[[NDArray[Any], Scratch], NDArray[Any]],
-    out: NDArray[Any],
-) -> NDArray[Any]:
-    """Fill ``out`` (n,) with ``kernel(samples[:, rows], scratch)``, by pieces.
-
-    The rows taken at a time are as many as stay in cache.
-    """
-    n_samples, n, n_classes = samples.shape
-
-    def span(start: int, stop: int) -> None:
-        scratch = Scratch()
-        for rows in _kernels._blocks(start, stop, n_samples * n_classes):
-            out[rows] = kernel(samples[:, rows], scratch)
-
-    _kernels._in_threads(span, n, n_samples * n_classes)
-    return out
-
-
-def compute_dtype(array: NDArray[Any]) -> np.dtype[Any]:
-    """float32 for halves, else what the array has (at most float64)."""
-    if array.dtype.itemsize < 4:
-        return np.dtype(np.float32)
-    return np.dtype(np.float32) if array.dtype.itemsize == 4 else np.dtype(np.float64)
-
-
-def _on_device(values: Any, on_tensor: Callable[[Any], Any]) -> Any:
-    import torch
-
-    rows = max(2**26 // max(values[..., :1, :].numel(), 1), 1)
+    device = values.device if is_tensor(values) else "cpu"
+    kind = compute_dtype(values) if dtype is None else dtype
+    out = torch.empty(values.shape[-2], dtype=kind, device=device)
     with torch.inference_mode():
-        parts = [
-            on_tensor(values[..., start : start + rows, :])
-            for start in range(0, values.shape[-2], rows)
-        ]
-    return torch.cat(parts) if parts else values.new_empty(0)
+        for rows, block in in_blocks(values):
+            out[rows] = measure(block)
+    check_finite(out)
+    return out if is_tensor(values) else out.numpy()
 
 
-def turned(block: NDArray[Any], scratch: Scratch) -> NDArray[Any]:
-    """A block (r, C) as (C, r): a contiguous copy where rows are short, else a view.
+def like(utilities: NDArray[Any], values: Any) -> Any:
+    """An ndarray, or a tensor on the device of the values."""
+    if not is_tensor(values):
+        return utilities
+    return torch.from_numpy(utilities).to(values.device)
 
-    The rows of a view stay as they are.
+
+def p_log_p(p: torch.Tensor) -> torch.Tensor:
+    """P ln p with 0 · ln 0 = 0; NaN of NaN and of what is negative.
+
+    The least normal number is added before the logarithm: it makes that of 0 finite,
+    and is lost beside any other probability.
     """
-    if block.shape[1] > NARROW:
-        return block.T
-    copy = scratch("turned", block.shape[::-1], block.dtype)
-    copy[...] = block.T
-    return copy
+    return (p + torch.finfo(p.dtype).tiny).log_().mul_(p)
 
 
-def p_log_p(p: NDArray[Any], scratch: Scratch) -> NDArray[Any]:
-    """P ln p, with 0 · ln 0 = 0, in a buffer."""
-    logs = scratch("logs", p.shape, p.dtype)
-    # The smallest positive number stands in for 0: its logarithm is finite, and times p
-    # = 0 it is 0.
-    np.maximum(p, np.finfo(p.dtype).tiny, out=logs)
-    np.log(logs, out=logs)
-    np.multiply(logs, p, out=logs)
-    return logs
+def entropy_of(p: torch.Tensor) -> torch.Tensor:
+    """-Σ p ln p over the last axis."""
+    return 0 - p_log_p(p).sum(-1)
 
 
-def sum_classes(p: NDArray[Any]) -> NDArray[Any]:
-    """Sums over the classes of a turned block, in float64.
+def mean_of_samples(samples: torch.Tensor) -> torch.Tensor:
+    """Mean of (T, r, C) over the samples, halves added to halves.
 
-    Long rows in their own precision, pairwise.
+    Always in this order: torch's own sum over an outer axis has one order for columns
+    that fill its vectors and another for the rest, so that a row would depend on its
+    block. Pairs of pairs also round less than one sample after the other.
     """
-    if len(p) > NARROW:
-        return p.sum(axis=0).astype(np.float64)
-    total = p[0].astype(np.float64)
-    for values in p[1:]:
-        total += values
-    return total
+    total = samples
+    while len(total) > 1:
+        half = len(total) // 2
+        pairs = total[:half] + total[half : 2 * half]
+        if len(total) % 2:
+            pairs[0] += total[-1]
+        total = pairs
+    return total[0] / len(samples)
 
 
-def tensor_entropy(p: Any) -> Any:
-    """-Σ p ln p over the last axis of a tensor, in float64."""
-    import torch
+def two_largest(p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Largest and second largest of every row of (r, C), NaN where the row has one.
 
-    return -(p * p.clamp_min(torch.finfo(p.dtype).tiny).log()).sum(
-        -1, dtype=torch.float64
-    )
+    With one class the second is 0.
+    """
+    if p.shape[1] == 1:
+        return p[:, 0], p[:, 0] * 0
+    if p.shape[1] > _NARROW:
+        first, where = p.max(dim=1)
+        rest = p.clone().scatter_(1, where[:, None], -torch.inf)
+        return first, rest.amax(dim=1)
+    # Short rows are turned: a step then takes one class of many rows at once.
+    columns = _turned(p)
+    second = torch.minimum(columns[0], columns[1])
+    first = torch.maximum(columns[0], columns[1])
+    lower = torch.empty_like(first)
+    for column in columns[2:]:
+        torch.minimum(first, column, out=lower)
+        torch.maximum(second, lower, out=second)
+        torch.maximum(first, column, out=first)
+    return first, second
 
 
-def sum_samples(part: NDArray[Any], out: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum (T, r, C) over the samples in float64, always in their order."""
-    # A single pair of row and class would be summed pairwise: that order differs.
-    if out.size == 1:
-        out[...] = 0
-        for values in part:
-            out += values
-        return out
-    return np.add.reduce(part, axis=0, dtype=np.float64, out=out)
+# Up to so many classes, three steps a class are faster than a search along each row.
+_NARROW = 32
+
+
+def _turned(p: torch.Tensor) -> torch.Tensor:
+    """A copy (C, r) of (r, C)."""
+    if on_device(p):
+        return p.T.contiguous()
+    # numpy turns narrow arrays in a third less time than torch.
+    return torch.from_numpy(np.ascontiguousarray(p.numpy().T))

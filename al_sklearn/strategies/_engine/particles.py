@@ -5,7 +5,6 @@ Particles, and the entropy of more labels given them.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +16,10 @@ from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine.distances import exact_float32, tiles
 
 _TILE_COLUMNS = 2048  # pairs of row and class that meet the particles at a time
-_THREAD_VALUES = 2**16  # products whose logarithms a thread takes at a time
-_TILE_PARTICLES = 1024  # with the columns 8 MB of float32: in the last-level cache
+# Products whose logarithms are taken at a time: 512 KiB of float32, and as much again,
+# in a second-level cache.
+_TILE_VALUES = 2**17
+_DEVICE_VALUES = 2**26  # an accelerator's: few large steps
 
 
 @dataclass(frozen=True)
@@ -91,67 +92,30 @@ class Particles:
             Class probabilities.
         rows : slice or int array, optional
             Which of the n.
-        dtype : dtype, optional
+        dtype : torch.dtype, optional
             Of the products: that of the samples, at least float32, by default.
         """
-        n = len(range(samples.shape[1])[rows]) if isinstance(rows, slice) else len(rows)
-        n_classes = samples.shape[2]
-        step = max(_TILE_COLUMNS // n_classes, 1)
-        entropies = np.empty(n)
         positions = np.arange(samples.shape[1])[rows]
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool, exact_float32():
-            for tile in tiles(n, step):
-                key = positions[tile]
-                if len(key) and key[-1] - key[0] + 1 == len(
-                    key
-                ):  # in a row: a view instead of a copy
+        n_classes = samples.shape[2]
+        kind = blocks.compute_dtype(samples) if dtype is None else dtype
+        entropies = np.empty(len(positions))
+        with torch.inference_mode(), exact_float32():
+            for tile in tiles(len(positions), max(_TILE_COLUMNS // n_classes, 1)):
+                key: Any = positions[tile]
+                if key[-1] - key[0] + 1 == len(key):
+                    # In a row: a view instead of a copy.
                     key = slice(int(key[0]), int(key[-1]) + 1)
-                part = samples[:, key]
-                if blocks.on_device(part):
-                    sums = self._sums_on_device(part, dtype)
-                else:
-                    part = part.numpy() if blocks.is_tensor(part) else part
-                    kind = dtype or blocks.compute_dtype(part)
-                    columns = np.ascontiguousarray(
-                        part.reshape(len(part), -1), dtype=kind
-                    )
-                    sums = self._sums(columns, pool)
+                part = blocks.block_of(samples, key, kind)
+                sums = self._sums(part.reshape(len(part), -1))
                 entropies[tile] = -sums.reshape(-1, n_classes).sum(axis=1)
         return entropies
 
-    def _sums(
-        self, columns: NDArray[Any], pool: ThreadPoolExecutor
-    ) -> NDArray[np.float64]:
+    def _sums(self, columns: torch.Tensor) -> NDArray[np.float64]:
         """Σ_m weight · y ln y with y = posteriors @ columns, for every column."""
-        dtype, scratches = columns.dtype, blocks.Scratches()
-        total = np.zeros(columns.shape[1])
-        products = np.empty((min(_TILE_PARTICLES, len(self)), columns.shape[1]), dtype)
-        step = max(_THREAD_VALUES // columns.shape[1], 1)
-        for tile in tiles(len(self), len(products)):
-            weights = self.weights[tile].astype(dtype)
-            y = np.matmul(
-                self.posteriors[tile].astype(dtype),
-                columns,
-                out=products[: len(weights)],
-            )
-
-            def some(part: slice, y: Any = y, weights: Any = weights) -> NDArray[Any]:
-                return weights[part] @ blocks.p_log_p(y[part], scratches.own())
-
-            for sums in pool.map(some, tiles(len(weights), step)):
-                total += sums
-        return total
-
-    def _sums_on_device(self, part: Any, dtype: Any) -> NDArray[np.float64]:
-        kind = (
-            torch.float64
-            if dtype == np.float64 or part.dtype == torch.float64
-            else torch.float32
-        )
-        columns = part.reshape(len(part), -1).to(kind)
-        total = torch.zeros(columns.shape[1], dtype=torch.float64, device=part.device)
-        for tile in tiles(len(self), max(2**26 // columns.shape[1], 1)):
-            y = torch.from_numpy(self.posteriors[tile]).to(part.device, kind) @ columns
-            weights = torch.from_numpy(self.weights[tile]).to(part.device, kind)
-            total += weights @ (y * y.clamp_min(torch.finfo(kind).tiny).log())
+        total = columns.new_zeros(columns.shape[1], dtype=torch.float64)
+        rows = _TILE_VALUES if columns.device.type == "cpu" else _DEVICE_VALUES
+        for tile in tiles(len(self), max(rows // columns.shape[1], 1)):
+            posteriors = torch.from_numpy(self.posteriors[tile]).to(columns)
+            weights = torch.from_numpy(self.weights[tile]).to(columns)
+            total += weights @ blocks.p_log_p(torch.mm(posteriors, columns))
         return total.cpu().numpy()

@@ -144,12 +144,10 @@ def _few_with_the_highest(
     rank = int(1.25 * expected + 4 * expected**0.5 + 8)
     if rank > len(sample) // 2:
         return None
-    from al_sklearn.strategies._engine import compiled as _compiled
-
-    positions = np.empty(2 * rank * stride, np.int64)
     threshold = np.partition(sample, len(sample) - rank)[len(sample) - rank]
-    n_found = _compiled.where_not_below(values, threshold, positions)
-    return positions[:n_found] if n_found >= k else None
+    # What is not below it: NaN never is.
+    positions = np.flatnonzero(~(values < threshold))
+    return positions if len(positions) >= k else None
 
 
 def _as_floats(scores: ArrayLike | torch.Tensor) -> NDArray[np.floating]:

@@ -29,7 +29,6 @@ import numpy as np
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.registry import Registry
 from al_sklearn.strategies._engine import arrays as blocks
-from al_sklearn.strategies._engine import kernels as _kernels
 from al_sklearn.strategies._engine.density_clusters import glosh
 from al_sklearn.strategies.measures._activation_ranks import outliers_max, outliers_mean
 from al_sklearn.strategies.measures._density import (
@@ -103,17 +102,6 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _two_largest(proba: Any) -> tuple[Any, Any]:
-    """Largest and second largest of every row of a tensor.
-
-    With one class the second is 0.
-    """
-    if proba.shape[1] == 1:
-        return proba[:, 0], proba[:, 0] * 0
-    top = proba.topk(2, dim=1).values
-    return top[:, 0], top[:, 1]
-
-
 def least_confidence(proba: Any, *, normalize: bool = False) -> Any:
     """One minus the largest probability (Lewis & Gale, SIGIR 1994).
 
@@ -138,16 +126,7 @@ def least_confidence(proba: Any, *, normalize: bool = False) -> Any:
     n_classes = proba.shape[1]
     scale = n_classes / (n_classes - 1) if normalize and n_classes > 1 else 1
 
-    def change(largest: Any) -> Any:
-        largest *= -1
-        largest += 1
-        if scale != 1:
-            largest *= scale
-        return largest
-
-    return blocks.per_row(
-        proba, lambda p: _kernels.of_largest(p, change), lambda p: change(p.amax(1))
-    )
+    return blocks.per_row(proba, lambda p: (1 - p.amax(1)) * scale)
 
 
 def margin(proba: Any) -> Any:
@@ -172,12 +151,11 @@ def margin(proba: Any) -> Any:
     """
     proba = blocks.check(proba, 2, "proba")
 
-    def of(first: Any, second: Any) -> Any:
+    def gap(p: Any) -> Any:
+        first, second = blocks.two_largest(p)
         return 1 - (first - second)
 
-    return blocks.per_row(
-        proba, lambda p: _kernels.of_two_largest(p, of), lambda p: of(*_two_largest(p))
-    )
+    return blocks.per_row(proba, gap)
 
 
 def ratio(proba: Any) -> Any:
@@ -200,13 +178,12 @@ def ratio(proba: Any) -> Any:
     """
     proba = blocks.check(proba, 2, "proba")
 
-    def of(first: Any, second: Any) -> Any:
-        safe = first + (first == 0)
-        return second / safe + (first == 0)
+    def share(p: Any) -> Any:
+        first, second = blocks.two_largest(p)
+        is_nothing = first == 0
+        return second / (first + is_nothing) + is_nothing
 
-    return blocks.per_row(
-        proba, lambda p: _kernels.of_two_largest(p, of), lambda p: of(*_two_largest(p))
-    )
+    return blocks.per_row(proba, share)
 
 
 def entropy(proba: Any, *, normalize: bool = False) -> Any:
@@ -233,16 +210,7 @@ def entropy(proba: Any, *, normalize: bool = False) -> Any:
     n_classes = proba.shape[1]
     scale = 1 / float(np.log(n_classes)) if normalize and n_classes > 1 else 1
 
-    def on_host(p: Any) -> Any:
-        entropies = _kernels.row_entropy(p)
-        if scale != 1:
-            entropies *= p.dtype.type(scale)
-        return entropies
-
-    def on_tensor(p: Any) -> Any:
-        return (blocks.tensor_entropy(p) * scale).to(p.dtype)
-
-    return blocks.per_row(proba, on_host, on_tensor)
+    return blocks.per_row(proba, lambda p: blocks.entropy_of(p) * scale)
 
 
 # The names that measures of tensors have elsewhere: every measure takes both, and

@@ -5,17 +5,15 @@ How uncertain their mean is, and how much they disagree.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.strategies._engine import arrays as blocks
-from al_sklearn.strategies._engine import kernels as _kernels
-from al_sklearn.strategies._engine.arrays import NARROW, Scratch
 from al_sklearn.strategies._engine.particles import Particles
 
 __all__ = [
@@ -35,33 +33,9 @@ __all__ = [
 _NEARLY_NOTHING = 1e-3
 
 
-def _flat_entropy(mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Entropy over the last axis of a small float64 array."""
-    return -blocks.sum_classes(
-        np.ascontiguousarray((mean * np.log(np.maximum(mean, np.finfo(float).tiny))).T)
-    )
-
-
-def _mean(part: NDArray[Any], scratch: Scratch) -> NDArray[np.float64]:
-    """Mean over the samples (r, C), in float64."""
-    out = blocks.sum_samples(part, scratch("mean", part.shape[1:], np.float64))
-    out /= len(part)
-    return out
-
-
-def _agree(samples: Any) -> Any:
+def _agree(samples: torch.Tensor) -> torch.Tensor:
     """Rows on which all samples give the same probabilities."""
-    same = samples == samples[:1]
-    return same.all(0).all(-1) if blocks.is_tensor(samples) else same.all(axis=(0, 2))
-
-
-def _by_block(
-    kernel: Callable[[NDArray[Any], Scratch], NDArray[Any]],
-) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """A measure of all rows from one of a block of them."""
-    return lambda samples: blocks.per_block(
-        samples, kernel, np.empty(samples.shape[1], samples.dtype)
-    )
+    return (samples == samples[:1]).all(0).all(-1)
 
 
 def max_entropy(samples: Any) -> Any:
@@ -86,9 +60,7 @@ def max_entropy(samples: Any) -> Any:
     """
     samples = blocks.check(samples, 3, "samples")
     return blocks.per_row(
-        samples,
-        _kernels.entropy_of_mean,
-        lambda s: blocks.tensor_entropy(s.mean(0)).to(s.dtype),
+        samples, lambda s: blocks.entropy_of(blocks.mean_of_samples(s))
     )
 
 
@@ -137,24 +109,17 @@ def bald(samples: Any) -> Any:
         For another shape, or NaN.
     """
     samples = blocks.check(samples, 3, "samples")
-    return blocks.per_row(samples, _information, _tensor_information)
+    return blocks.per_row(samples, _information)
 
 
-def _information(samples: NDArray[Any]) -> NDArray[Any]:
-    total, expected = _kernels.sampled_entropies(samples)
-    information = np.maximum(total - expected, 0)
+def _information(samples: torch.Tensor) -> torch.Tensor:
+    total = blocks.entropy_of(blocks.mean_of_samples(samples))
+    expected = blocks.mean_of_samples(blocks.entropy_of(samples))
+    information = (total - expected).clamp_(min=0)
     # Rounding must not rank images on which all samples agree.
-    little = np.flatnonzero(information < _NEARLY_NOTHING)
-    information[little[rows_that_agree(samples, little)]] = 0
+    little = (information < _NEARLY_NOTHING).nonzero()[:, 0]
+    information[little[_agree(samples[:, little])]] = 0
     return information
-
-
-def _tensor_information(samples: Any) -> Any:
-    information = blocks.tensor_entropy(samples.mean(0)) - blocks.tensor_entropy(
-        samples
-    ).mean(0)
-    information[_agree(samples)] = 0
-    return information.clamp_min(0).to(samples.dtype)
 
 
 def kl_disagreement(samples: Any, *, reduction: str = "mean") -> Any:
@@ -185,37 +150,17 @@ def kl_disagreement(samples: Any, *, reduction: str = "mean") -> Any:
     samples = blocks.check(samples, 3, "samples")
     if reduction == "mean":
         return bald(samples)
-    return blocks.per_row(
-        samples, _by_block(_largest_divergence), _tensor_largest_divergence
-    )
+    return blocks.per_row(samples, _largest_divergence)
 
 
-def _largest_divergence(part: NDArray[Any], scratch: Scratch) -> NDArray[np.float64]:
-    log_mean = np.log(np.maximum(_mean(part, scratch), np.finfo(float).tiny))
-    largest = np.full(part.shape[1], -np.inf)
-    for member in part:
-        p = member.astype(np.float64)
-        # Wherever a member's p is above 0, so is the mean.
-        terms = p * (np.log(np.maximum(p, np.finfo(float).tiny)) - log_mean)
-        np.maximum(
-            largest, blocks.sum_classes(blocks.turned(terms, scratch)), out=largest
-        )
-    largest[_agree(part)] = 0
-    return np.maximum(largest, 0)
-
-
-def _tensor_largest_divergence(samples: Any) -> Any:
-    import torch
-
+def _largest_divergence(samples: torch.Tensor) -> torch.Tensor:
     p = samples.double()
     tiny = torch.finfo(p.dtype).tiny
-    divergence = (
-        (p * (p.clamp_min(tiny).log() - p.mean(0).clamp_min(tiny).log()))
-        .sum(-1)
-        .amax(0)
-    )
+    # Wherever a member's p is above 0, so is the mean.
+    ratio = (p + tiny).log_() - (blocks.mean_of_samples(p) + tiny).log_()
+    divergence = (p * ratio).sum(-1).amax(0)
     divergence[_agree(samples)] = 0
-    return divergence.clamp_min(0).to(samples.dtype)
+    return divergence.clamp_(min=0)
 
 
 def mean_std(samples: Any) -> Any:
@@ -240,24 +185,17 @@ def mean_std(samples: Any) -> Any:
     """
     samples = blocks.check(samples, 3, "samples")
 
-    def on_tensor(s: Any) -> Any:
-        deviations = s - s[:1]
-        return deviations.double().var(0, correction=0).sqrt().mean(-1).to(s.dtype)
-
-    return blocks.per_row(samples, _by_block(_mean_deviation), on_tensor)
+    return blocks.per_row(samples, _mean_deviation)
 
 
-def _mean_deviation(part: NDArray[Any], scratch: Scratch) -> NDArray[np.float64]:
+def _mean_deviation(samples: torch.Tensor) -> torch.Tensor:
     # About the first sample: where all agree nothing is left, and no digits cancel
     # where they nearly do.
-    shifted = np.subtract(part, part[0], out=scratch("logs", part.shape, part.dtype))
-    mean = _mean(shifted, scratch)
-    squares = np.multiply(shifted, shifted, out=shifted)
-    variance = blocks.sum_samples(squares, scratch("sums", part.shape[1:], np.float64))
-    variance /= len(part)
-    variance -= mean * mean
-    np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
-    return blocks.sum_classes(blocks.turned(variance, scratch)) / part.shape[2]
+    shifted = samples - samples[:1]
+    mean = blocks.mean_of_samples(shifted.double())
+    squares = blocks.mean_of_samples(shifted.square_().double())
+    variance = squares - mean.square_()
+    return variance.clamp_(min=0).sqrt_().mean(-1)
 
 
 def vote_shares(
@@ -327,89 +265,40 @@ def _counts(
 ) -> NDArray[np.int64]:
     """Votes (n, C) of T probability samples."""
     samples = blocks.check(samples, 3, "samples")
-    n_samples, n, n_classes = samples.shape
-    if blocks.on_device(samples):
-        if bool((samples != samples).any()):
-            blocks.check_finite(samples.sum(0).sum(-1))
-        samples = samples.cpu() if random_tie_break else samples
-    if blocks.on_device(samples):
-        import torch
-
-        votes = torch.zeros((n, n_classes), dtype=torch.int64, device=samples.device)
-        one = torch.ones((n, 1), dtype=torch.int64, device=samples.device)
-        for sample in samples:
-            votes.scatter_add_(1, sample.argmax(1, keepdim=True), one)
-        return votes.cpu().numpy()
-    array = samples.numpy() if blocks.is_tensor(samples) else samples
+    n, n_classes = samples.shape[1:]
     counts = np.zeros((n, n_classes), dtype=np.int64)
     tied = np.zeros(n, dtype=bool)
     largest = np.zeros(n)
-
-    def span(start: int, stop: int) -> None:
-        scratch = Scratch()
-        for rows in _kernels._blocks(start, stop, n_classes):
-            here = counts[rows]
-            ascending = np.arange(len(here))
-            for sample in array[:, rows]:
-                winners, best, ties = _winners(sample, scratch)
-                here[ascending, winners] += 1
-                tied[rows] |= ties
-                largest[rows] += best
-
-    _kernels._in_threads(span, n, n_samples * n_classes)
+    with torch.inference_mode():
+        for rows, block in blocks.in_blocks(samples):
+            best, winners = block.max(dim=2)
+            here = torch.zeros(block.shape[1:], dtype=torch.int64, device=block.device)
+            here.scatter_add_(1, winners.T, torch.ones_like(winners.T))
+            counts[rows] = here.cpu().numpy()
+            largest[rows] = best.sum(0).cpu().numpy()
+            if random_tie_break:
+                is_best = (block == best[..., None]).sum(-1) > 1
+                tied[rows] = is_best.any(0).cpu().numpy()
     blocks.check_finite(largest)
     if random_tie_break:
-        _break_ties(array, counts, np.flatnonzero(tied), as_generator(random_state))
+        _break_ties(samples, counts, np.flatnonzero(tied), as_generator(random_state))
     return counts
 
 
-def _winners(
-    sample: NDArray[Any], scratch: Scratch
-) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.bool_]]:
-    """First largest class of every row (r, C), its value, and whether it ties.
-
-    The value is NaN if any is; a tie is another class that is as large.
-    """
-    p = blocks.turned(sample, scratch)
-    if len(p) > NARROW:
-        winners = sample.argmax(axis=1)
-        best = sample[np.arange(len(sample)), winners]
-        return winners, best, (sample == best[:, None]).sum(axis=1) > 1
-    best = p.max(axis=0)
-    winners, n_best = (
-        np.zeros(p.shape[1], dtype=np.int64),
-        np.zeros(p.shape[1], dtype=np.int8),
-    )
-    for column in range(len(p) - 1, -1, -1):
-        is_best = p[column] == best
-        np.copyto(winners, column, where=is_best)
-        n_best += is_best
-    return winners, best, n_best > 1
-
-
 def _break_ties(
-    array: NDArray[Any],
+    samples: Any,
     counts: NDArray[np.int64],
     tied: NDArray[np.int64],
     generator: np.random.Generator,
 ) -> None:
     """Count the tied rows again, each tie for a class drawn among the largest."""
     for row in tied:
-        p = array[:, row]
+        p = np.asarray(blocks.block_of(samples, row, torch.float64).cpu())
         best = p == p.max(axis=1, keepdims=True)
         # The k-th of the tied classes of each member, k uniform.
         drawn = np.floor(generator.random(len(p)) * best.sum(axis=1)) + 1
         winners = (np.cumsum(best, axis=1) >= drawn[:, None]).argmax(axis=1)
         counts[row] = np.bincount(winners, minlength=p.shape[1])
-
-
-def _as_given(utilities: NDArray[np.float64], samples: Any) -> Any:
-    """An ndarray, or a tensor on the device of the samples."""
-    if not blocks.is_tensor(samples):
-        return utilities
-    import torch
-
-    return torch.from_numpy(utilities).to(samples.device)
 
 
 def variation_ratio(
@@ -442,7 +331,7 @@ def variation_ratio(
     # In whole votes, so that equal counts give equal utilities.
     counts = _counts(samples, random_tie_break, random_state)
     n_samples = len(samples)
-    return _as_given((n_samples - counts.max(axis=1)) / n_samples, samples)
+    return blocks.like((n_samples - counts.max(axis=1)) / n_samples, samples)
 
 
 def vote_entropy(
@@ -475,7 +364,8 @@ def vote_entropy(
     counts = _counts(samples, random_tie_break, random_state)
     # Sorted, so that the same counts for other classes give the same number to the last
     # bit.
-    return _as_given(_flat_entropy(np.sort(counts, axis=1) / len(samples)), samples)
+    shares = torch.from_numpy(np.sort(counts, axis=1) / len(samples))
+    return blocks.like(blocks.entropy_of(shares).numpy(), samples)
 
 
 def epig(samples: Any, target_samples: Any) -> Any:
@@ -526,28 +416,14 @@ def epig(samples: Any, target_samples: Any) -> Any:
         raise ValueError("target_samples contain NaN.")
     joint = host.reshape(len(host), -1).T / host.shape[1]
     given = Particles.of(joint / len(host)).mean_entropy(samples)
-    agree = rows_that_agree(samples)
-    if blocks.is_tensor(samples):
-        information = (
-            (total.double() - _as_given(given, samples)).clamp_min(0).to(total.dtype)
-        )
-        information[_as_given(agree, samples)] = 0  # type: ignore[arg-type]
-        return information
-    information = np.maximum(total - given, 0)
-    information[agree] = 0
-    return information.astype(total.dtype)
+    entropies = total.double().cpu().numpy() if blocks.is_tensor(total) else total
+    information = np.maximum(entropies - given, 0)
+    information[rows_that_agree(samples)] = 0
+    kind = np.float64 if total.dtype.itemsize == 8 else np.float32
+    return blocks.like(information.astype(kind), samples)
 
 
-def rows_that_agree(
-    samples: Any, rows: NDArray[np.int64] | None = None
-) -> NDArray[np.bool_]:
-    """Which rows have the same probabilities under all samples.
-
-    All rows are checked, or those named, sample by sample.
-    """
-    first = samples[0] if rows is None else samples[0][rows]
-    same = np.ones(len(first), dtype=bool)
-    for sample in samples[1:]:
-        equal = ((sample if rows is None else sample[rows]) == first).all(-1)
-        same &= equal.cpu().numpy() if blocks.is_tensor(equal) else equal
-    return same
+def rows_that_agree(samples: Any) -> NDArray[np.bool_]:
+    """Which rows have the same probabilities under all samples."""
+    agree = blocks.per_row(samples, _agree, torch.bool)
+    return agree.cpu().numpy() if blocks.is_tensor(agree) else agree

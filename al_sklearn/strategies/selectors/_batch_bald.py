@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
@@ -113,7 +114,7 @@ class _Greedy:
         self.particles, self.drawn = Particles(np.ones(1), uniform), False
         # Given the sample itself: the mean entropy over T certain posteriors.
         each = Particles(uniform[0], np.eye(n_samples))
-        self.conditional = each.mean_entropy(samples, dtype=np.float32)
+        self.conditional = each.mean_entropy(samples, dtype=torch.float32)
         blocks.check_finite(self.conditional)
         self.each = each
         self.nothing = measures_samples.rows_that_agree(samples)
@@ -153,7 +154,7 @@ class _Greedy:
                 self._bound(rest, levels.pop(0))
                 continue
             some = np.sort(rest[np.argsort(-self.upper[rest], kind="stable")[:step]])
-            gains[some] = self._gains(some, np.float32)
+            gains[some] = self._gains(some, torch.float32)
             self.n_scored += len(some)
         known = gains > -np.inf
         self.upper[known] = gains[known] + self.margin
@@ -212,7 +213,7 @@ class _Greedy:
         """Lower what the gains of these rows are known not to be above."""
         merged = self.particles.merged(_groups(self.particles.posteriors, n_groups))
         upper = (
-            merged.mean_entropy(self.samples, rows, np.float32)
+            merged.mean_entropy(self.samples, rows, torch.float32)
             - self.conditional[rows]
             + self.margin
         )
@@ -223,7 +224,7 @@ class _Greedy:
     def _gains(self, rows: NDArray[np.int64], dtype: Any) -> NDArray[np.float64]:
         given = (
             self.conditional[rows]
-            if dtype == np.float32
+            if dtype == torch.float32
             else self.each.mean_entropy(self.samples, rows, dtype)
         )
         gains = self.particles.mean_entropy(self.samples, rows, dtype) - given
@@ -245,7 +246,7 @@ class _Greedy:
         )
         highest = np.argsort(-gains[finalists[first]], kind="stable")[:_FINALISTS]
         exact = np.full(len(first), -np.inf)
-        exact[highest] = self._gains(finalists[first[highest]], np.float64)
+        exact[highest] = self._gains(finalists[first[highest]], torch.float64)
         exact = exact[inverse.reshape(-1)]
         best = finalists[exact == exact.max()]
         index = int(self.generator.choice(best)) if self.random_ties else int(best[0])
