@@ -114,7 +114,8 @@ def bald(samples: Any) -> Any:
 
 def _information(samples: torch.Tensor) -> torch.Tensor:
     total = blocks.entropy_of(blocks.mean_of_samples(samples))
-    expected = blocks.mean_of_samples(blocks.entropy_of(samples))
+    # Over the samples first: whole blocks are added faster than short rows.
+    expected = 0 - blocks.mean_of_samples(blocks.p_log_p(samples)).sum(-1)
     information = (total - expected).clamp_(min=0)
     # Rounding must not rank images on which all samples agree.
     little = (information < _NEARLY_NOTHING).nonzero()[:, 0]
