@@ -155,8 +155,9 @@ class DeepEnsemble(Members):
     n_members : int, default=5
         Number of members.
     n_jobs : int, optional
-        Members fitted at the same time, through joblib; the processor's threads are
-        shared out among them. The members are the same whatever it is, up to rounding.
+        Members fitted at the same time, through joblib; torch's threads are shared out
+        among them. Inside an experiment, where joblib takes threads, they are fitted
+        one after the other. The members are the same whatever it is, up to rounding.
     random_state : int, Generator, RandomState or None, default=None
         Source of the members' seeds.
     verbose : int, default=0

@@ -502,7 +502,8 @@ class Committee(CommitteeBase, modAL.models.Committee):
         transformations.
     n_jobs : int or None, default=None
         Members fitted at a time, through joblib. None means 1, or what
-        ``joblib.parallel_config`` says.
+        ``joblib.parallel_config`` says. Inside an experiment, where joblib takes
+        threads, they are fitted one after the other.
     random_state : int, Generator, RandomState, SeedSequence or None, default=None
         Gives every member a seed of its own, for its bootstrap sample, for each
         ``random_state`` of its estimator that is None, and for estimators that draw
