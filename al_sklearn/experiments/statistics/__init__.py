@@ -49,12 +49,13 @@ from al_sklearn.experiments.statistics._tasks import (
     performance_profile,
     task_scores,
 )
-from al_sklearn.tasks import expected_calibration_error, metrics, reliability_curve
+from al_sklearn.tasks import expected_calibration_error, reliability_curve
+from al_sklearn.tasks import metrics as _metrics
 
 #: The library's own metrics of which less is better; one of yours says it where it is
 #: registered.
 LOWER_IS_BETTER = frozenset(
-    name for name, metric in metrics().items() if metric.lower_is_better
+    name for name, metric in _metrics().items() if metric.lower_is_better
 )
 
 __all__ = [
