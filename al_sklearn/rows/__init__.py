@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from al_sklearn._core.lazy import lazy_names
+from al_sklearn._core.lazy import lazy_names as _lazy_names
 
 if TYPE_CHECKING:
     from al_sklearn.rows._cache import (
@@ -130,4 +130,4 @@ __all__ = [
     "write_index_sets",
 ]
 
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__ = _lazy_names(__name__, _HOMES)
