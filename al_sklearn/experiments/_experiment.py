@@ -344,6 +344,9 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     def score(self, X: Any, y: Any) -> float:
         """Score the last round's model: by ``scoring``, accuracy by default.
 
+        More is better, as everywhere in scikit-learn: of a metric that is better when
+        lower it is the negative.
+
         Parameters
         ----------
         X : rows
@@ -362,7 +365,9 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             return float(scorers[0](self, X, y))
         task = Classification(self.classes_)
         predictions = task.predict(self, X, inference)
-        return scorers[0](task.encode(np.asarray(y)), predictions.values)
+        value = scorers[0](task.encode(np.asarray(y)), predictions.values)
+        # GridSearchCV and its like take more for better.
+        return scorers[0].sign * value
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -66,6 +66,7 @@ class LearnerBase(BaseEstimator):
 
         It moves on with each use and starts again when the seed changes.
         """
+        # By identity: equal seeds set anew begin anew.
         if self._stream is None or self._stream[0] is not self.random_state:
             self._stream = (self.random_state, as_generator(self.random_state))
         return self._stream[1]

@@ -198,6 +198,7 @@ class CommitteeBase(LearnerBase):
         All of them share X, and only estimators come back.
         """
         n_members = len(self.learner_list)
+        # What joblib says, not n_jobs: parallel_config may ask for workers, too.
         n_jobs = effective_n_jobs(self.n_jobs)
         rows: list[np.ndarray | None] = [None] * n_members
         seeds: list[int | None] = [None] * n_members
@@ -319,6 +320,7 @@ class CommitteeBase(LearnerBase):
         new = [Labelled(X, y, part) for part in weights]
         everything = extend_each([learner._known for learner in self.learner_list], new)
         if refit:
+            # Stored after it: a member that fails leaves all of them as they were.
             self._train(
                 new if mode in NEW_LABELS else everything, others, mode, bootstrap
             )
@@ -612,6 +614,7 @@ class Committee(CommitteeBase, modAL.models.Committee):
             knows goes to the others in proportion.
         """
         classes = self.classes_
+        # A class that a member never met has 0 there.
         votes = np.zeros((n_rows(X), len(self.learner_list), len(classes)))
         for i, learner in enumerate(self.learner_list):
             proba = learner.predict_proba(X, **predict_proba_kwargs)

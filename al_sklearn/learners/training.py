@@ -144,6 +144,7 @@ def warm_start_parameter(estimator: Any) -> str:
             f"{type(estimator).__name__} has no warm_start, so its training cannot go "
             "on from the round before; use training='from_scratch'."
         )
+    # By kind where n_estimators has another name, by name for other libraries'.
     growing = isinstance(estimator, (BaseEnsemble, HistGradientBoostingClassifier))
     if growing or "n_estimators" in parameters:
         raise ValueError(
@@ -274,6 +275,7 @@ def partial_fit(
     if X_val is None or y_val is None or not isinstance(model, NeuralNet):
         model.partial_fit(*with_labels(model, X, y), **options)
         return
+    # What the net has outputs for, or, of unknown classes, what it learns now.
     met = classes if classes is not None else np.unique(y)
     with _validation(model, X_val, y_val, met):
         model.partial_fit(*with_labels(model, X, y), **options)

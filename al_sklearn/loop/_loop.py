@@ -251,7 +251,10 @@ class Loop:
             started = time.perf_counter()
             self.model = train_round(problem, self.model, self.round, new, labels)
             training_seconds = time.perf_counter() - started
-            record = {"round": self.round, "n_labelled": self.n_labelled}
+            record: dict[str, Any] = {
+                "round": self.round,
+                "n_labelled": self.n_labelled,
+            }
             record |= measure_round(self.model, problem, new, labels, costs)
             record["training_seconds"] = training_seconds
             record["peak_memory_mb"] = peak_memory_mb()
@@ -340,8 +343,9 @@ class Loop:
         problem = self.problem
         stop = False
         if self._criterion is not None:
-            watched = problem.stop_set if self._criterion.needs_stop_set else []
-            watched = np.asarray(watched, dtype=np.int64)
+            watched = problem.stop_set
+            if not self._criterion.needs_stop_set:
+                watched = watched[:0]
             # Measures of predictions must not move the generators that training draws
             # from.
             with preserve_global_rng():

@@ -83,12 +83,12 @@ class Problem:
 
     estimator: Any
     X: Any
-    y: np.ndarray | None
+    y: Any
     task: Task
     train: np.ndarray
     initial: np.ndarray
     X_test: Any
-    y_test: np.ndarray | None
+    y_test: Any
     n_instances: int | LabellingRate
     n_rounds: int
     training: str
@@ -301,7 +301,7 @@ class Problem:
         return self._unspoilt(self.X_test)
 
     @property
-    def validation_set(self) -> tuple[Any, np.ndarray | None]:
+    def validation_set(self) -> tuple[Any, Any]:
         """The validation images and their labels; None twice where there are none."""
         if len(self.validation) == 0:
             return None, None

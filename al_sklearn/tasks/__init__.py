@@ -5,7 +5,6 @@ from al_sklearn.tasks._classification import (
     Classification,
     Predicted,
     align_columns,
-    evaluate,
 )
 from al_sklearn.tasks._metrics import (
     Metric,
@@ -27,7 +26,6 @@ __all__ = [
     "Scorers",
     "Task",
     "align_columns",
-    "evaluate",
     "expected_calibration_error",
     "get_metric",
     "know_metrics",

@@ -181,32 +181,6 @@ class Classification(Task):
         return {"class_accuracy": per_class.tolist()}
 
 
-def evaluate(
-    y_true: np.ndarray, proba: np.ndarray, calibrated: bool = True
-) -> dict[str, Any]:
-    """Measure probabilities against true classes.
-
-    Parameters
-    ----------
-    y_true : int array of shape (n,)
-        Positions of the true classes in the columns of ``proba``.
-    proba : float array of shape (n, C)
-        Probabilities; a class that the model does not know has 0.
-    calibrated : bool, default=True
-        False where ``proba`` is only the predicted class: NLL and ECE are then NaN.
-
-    Returns
-    -------
-    dict
-        accuracy, balanced_accuracy (mean over the classes that are there), macro_f1
-        (over the classes that are there or are predicted), nll (nats, as scikit-learn's
-        ``log_loss``), ece (15 bins), and ``class_accuracy``, a list of C with NaN for a
-        class without test images.
-    """
-    task = Classification(np.arange(proba.shape[1]))
-    return task.measure(y_true, Predictions(proba, calibrated), None, {})
-
-
 def align_columns(
     proba: np.ndarray, known: np.ndarray, classes: np.ndarray
 ) -> np.ndarray:

@@ -9,7 +9,13 @@ from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, recall_score
 
 from al_sklearn.experiments import statistics as s
-from al_sklearn.tasks._classification import align_columns, evaluate
+from al_sklearn.tasks import Classification, Predictions, align_columns
+
+
+def evaluate(y_true, proba, calibrated=True):
+    """The metrics of a classification, of columns and probabilities."""
+    task = Classification(np.arange(proba.shape[1]))
+    return task.measure(y_true, Predictions(proba, calibrated), None, {})
 
 
 def table(curves, n_labelled, metric="accuracy"):

@@ -143,7 +143,7 @@ def test_each_scorer_is_a_column_of_an_experiment(registered):
     np.testing.assert_allclose(history["misses"], 100 * (1 - history["accuracy"]))
     np.testing.assert_allclose(history["neg_log_loss"], -history["nll"], rtol=1e-6)
     assert history["kappa"].iloc[-1] == kappa(experiment, X[300:], Y[300:])
-    assert experiment.score(X[300:], Y[300:]) == history["misses"].iloc[-1]
+    assert experiment.score(X[300:], Y[300:]) == -history["misses"].iloc[-1]
     assert list(clone(experiment).scoring) == scoring
     after = history.columns.get_loc("ece")
     assert list(history.columns[after + 1 : after + 4]) == list(scorers_of(scoring))

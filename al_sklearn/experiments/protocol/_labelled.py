@@ -24,12 +24,13 @@ from al_sklearn.strategies import (
     strategy_name,
     takes_random_state,
 )
+from al_sklearn.tasks import Task
 
 
 def draw_labelled(
     settings: Any,
     pool: HardPool,
-    classes: np.ndarray,
+    task: Task,
     given: dict[str, np.ndarray] | None,
     streams: Streams,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +67,7 @@ def draw_labelled(
     free = np.setdiff1d(inside, validation)
     # Codes of free images alone: labels outside the task have none.
     codes = np.zeros(len(pool.y), dtype=np.int64)
-    codes[free] = np.searchsorted(classes, pool.y[free])
+    codes[free] = task.strata(pool.y[free])
     how = settings.initial
     if isinstance(how, str) and how in INITIAL:
         n_initial: int | float = settings.n_initial

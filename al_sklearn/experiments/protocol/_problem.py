@@ -70,6 +70,7 @@ def make_problem(
     # Positions of X throughout: whatever is kept can be held against the data again.
     train, test = np.arange(n, dtype=np.int64), np.empty(0, dtype=np.int64)
     # Of no class: bought like the others, never tested and never learnt.
+    task = Classification(classes)
     strange = ~np.isin(y, classes)
     if given is not None:
         test = given["test"]
@@ -91,7 +92,7 @@ def make_problem(
             )
         # Only what has a class can be tested.
         inside = np.flatnonzero(~strange)
-        codes = np.searchsorted(classes, y[inside])
+        codes = task.strata(y[inside])
         test = inside[
             hold_out(codes, settings.test_size, streams.generator("split"))[1]
         ]
@@ -112,7 +113,7 @@ def make_problem(
                 HardPool(X, y, train, outside=strange), settings.pool, classes, streams
             )
     # From the hardened pool: its wrong labels are what a user would have paid for.
-    validation, initial = draw_labelled(settings, pool, classes, given, streams)
+    validation, initial = draw_labelled(settings, pool, task, given, streams)
     train = np.setdiff1d(pool.train, validation)
     # A share is of what can be bought, the validation set among it.
     budget = (
@@ -141,7 +142,7 @@ def make_problem(
         estimator=settings.estimator,
         X=pool.X,
         y=pool.y,
-        task=Classification(classes),
+        task=task,
         train=train,
         initial=initial,
         X_test=X_test,
