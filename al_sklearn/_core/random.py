@@ -8,6 +8,7 @@ threads of a process: whoever seeds those, or lets somebody draw from them, does
 
 from __future__ import annotations
 
+import copy
 import os
 import random
 import sys
@@ -71,6 +72,20 @@ def as_generator(random_state: RandomState = None) -> np.random.Generator:
         "or None, "
         f"got {type(random_state).__name__}."
     )
+
+
+def tie_generator(random_state: RandomState = None) -> np.random.Generator:
+    """Return a generator for ties, a stream of its own beside ``random_state``'s.
+
+    A ``Generator`` is not moved on, so that breaking ties at random changes nothing
+    else that is drawn from it; each call gives another stream.
+    """
+    generator = as_generator(random_state)
+    try:
+        return generator.spawn(1)[0]
+    except TypeError:
+        # Its bits were not seeded by a SeedSequence: nothing to spawn from.
+        return copy.deepcopy(generator)
 
 
 def as_seed(random_state: RandomState = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from functools import partial
 
 import numpy as np
 import pytest
@@ -825,3 +826,35 @@ def test_selectors_say_the_same_thing_alike(name):
     assert "n_instances" in parameters
     assert not {"k", "n", "batch_size", "embeddings", "weights", "X"} & {*parameters}
     assert parameters.index("features") == 0 if "features" in parameters else True
+
+
+UTILITIES = np.random.default_rng(0).random(90)
+PLACES = np.random.default_rng(1).normal(size=(90, 4))
+CANDIDATES = UTILITIES > 0.4
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        partial(selectors.top_k, UTILITIES),
+        partial(selectors.both_ends, UTILITIES),
+        partial(selectors.binned, UTILITIES, n_bins=4),
+        partial(selectors.candidates_kmeans, PLACES, CANDIDATES, UTILITIES),
+        partial(selectors.cluster_margin, PLACES, UTILITIES, factor=3),
+        partial(selectors.k_center, PLACES),
+        partial(selectors.kmeans_sampling, PLACES),
+        partial(selectors.max_herding, PLACES),
+        partial(selectors.typiclust, PLACES),
+        partial(selectors.weighted_kmeans, PLACES, utilities=UTILITIES),
+    ],
+    ids=lambda select: select.func.__name__,
+)
+def test_ties_draw_from_a_stream_of_their_own(select):
+    """Where nothing ties, breaking ties at random changes nothing, afterwards too."""
+    rngs = [np.random.default_rng(5) for _ in range(2)]
+    plain, broken = (
+        select(n_instances=8, random_tie_break=ties, random_state=rng)[0].tolist()
+        for ties, rng in zip((False, True), rngs, strict=True)
+    )
+    assert plain == broken
+    assert rngs[0].random() == rngs[1].random()

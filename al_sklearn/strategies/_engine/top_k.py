@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
-from al_sklearn._core.random import as_generator
+from al_sklearn._core.random import tie_generator
 
 # scores looked at to guess a threshold; below this many the guess costs more than it
 # saves
@@ -74,7 +74,7 @@ def top_k(
             f"utilities must be one-dimensional, one per candidate; got shape {shape}"
         )
     n_instances = check_n_instances(n_instances, shape[0])
-    generator = as_generator(random_state) if random_tie_break else None
+    generator = tie_generator(random_state) if random_tie_break else None
     if isinstance(utilities, torch.Tensor) and utilities.device.type != "cpu":
         return _top_k_on_device(utilities.detach(), n_instances, generator)
     values = _as_floats(utilities)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from al_sklearn._core.checks import check_n_instances, renamed, unknown_name
-from al_sklearn._core.random import as_generator
+from al_sklearn._core.random import tie_generator
 from al_sklearn.strategies._engine.distances import (
     Array,
     Space,
@@ -166,7 +166,7 @@ def fisher_trace(
             F += labelled
         matrices = _Matrices(M, F / (len(H) + n_labelled))
         rank = (
-            as_generator(random_state).permutation(len(H))
+            tie_generator(random_state).permutation(len(H))
             if random_tie_break
             else np.arange(len(H))
         )

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
-from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.random import RandomState, as_generator, tie_generator
 from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine.distances import tiles
 from al_sklearn.strategies._engine.particles import Particles
@@ -108,7 +108,8 @@ class _Greedy:
         random_ties: bool,
     ):
         self.samples, self.n_configurations = samples, n_configurations
-        self.generator, self.random_ties = generator, random_ties
+        self.generator = generator
+        self.ties = tie_generator(generator) if random_ties else None
         n_samples, n, n_classes = samples.shape
         uniform = np.full((1, n_samples), 1 / n_samples)
         self.particles, self.drawn = Particles(np.ones(1), uniform), False
@@ -173,7 +174,7 @@ class _Greedy:
             self.alone = np.asarray(measures_samples.bald(self.samples).tolist())
         self.alone[self.chosen] = -np.inf
         best = np.flatnonzero(self.alone == self.alone.max())
-        index = int(self.generator.choice(best)) if self.random_ties else int(best[0])
+        index = int(best[0] if self.ties is None else self.ties.choice(best))
         self.chosen.append(index)
         return index, 0.0
 
@@ -249,7 +250,7 @@ class _Greedy:
         exact[highest] = self._gains(finalists[first[highest]], torch.float64)
         exact = exact[inverse.reshape(-1)]
         best = finalists[exact == exact.max()]
-        index = int(self.generator.choice(best)) if self.random_ties else int(best[0])
+        index = int(best[0] if self.ties is None else self.ties.choice(best))
         return index, float(exact.max())
 
     def _proba(self, index: int) -> NDArray[np.float64]:

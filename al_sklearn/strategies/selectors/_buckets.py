@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
-from al_sklearn._core.random import as_generator
+from al_sklearn._core.random import as_generator, tie_generator
 from al_sklearn.strategies._engine.top_k import top_k
 
 Selected = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -247,7 +247,11 @@ def binned(
     if n_bins < 1:
         raise ValueError(f"n_bins must be at least 1, got {n_bins}.")
     rng = as_generator(random_state)
-    tie = rng.permutation(len(values)) if random_tie_break else np.arange(len(values))
+    tie = (
+        tie_generator(rng).permutation(len(values))
+        if random_tie_break
+        else np.arange(len(values))
+    )
     bins = np.array_split(np.lexsort((tie, -values)), min(n_bins, len(values)))
     quotas = np.full(len(bins), n_instances // len(bins))
     quotas[_spread(n_instances % len(bins), len(bins))] += 1

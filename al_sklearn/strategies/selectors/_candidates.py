@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
-from al_sklearn._core.random import as_generator
+from al_sklearn._core.random import as_generator, tie_generator
 from al_sklearn.strategies._engine.distances import as_rows, tile_rows, tiles
 from al_sklearn.strategies._engine.host_rows import host_rows
 from al_sklearn.strategies._engine.top_k import top_k
@@ -79,7 +79,11 @@ def candidates_kmeans(
             f"per row of features ({len(X)})"
         )
     rng = as_generator(random_state)
-    rank = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
+    rank = (
+        tie_generator(rng).permutation(len(X))
+        if random_tie_break
+        else np.arange(len(X))
+    )
     some = np.flatnonzero(is_candidate)
     if len(some) > n_instances:
         rows = host_rows(_take(X, some), normalize=normalize)

@@ -15,7 +15,7 @@ from sklearn.cluster import kmeans_plusplus as library_kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 
 from al_sklearn._core.checks import check_n_instances, renamed
-from al_sklearn._core.random import as_generator, as_seed
+from al_sklearn._core.random import as_generator, as_seed, tie_generator
 from al_sklearn.strategies._engine.distances import as_rows
 from al_sklearn.strategies._engine.host_rows import host_rows
 from al_sklearn.strategies.selectors._kmeans import nearest_to_centres
@@ -92,7 +92,11 @@ def weighted_kmeans(
     n_instances = check_n_instances(n_instances, len(X))
     w = _as_weights(utilities, len(X))
     rng = as_generator(random_state)
-    tie = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
+    tie = (
+        tie_generator(rng).permutation(len(X))
+        if random_tie_break
+        else np.arange(len(X))
+    )
     rank = np.empty(len(X), dtype=np.int64)
     rank[np.lexsort((tie, -w))] = np.arange(len(X))
     members = np.flatnonzero(w) if w.any() else np.arange(len(X))

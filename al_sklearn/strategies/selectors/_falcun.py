@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from al_sklearn._core.checks import check_n_instances
-from al_sklearn._core.random import as_generator
+from al_sklearn._core.random import as_generator, tie_generator
 from al_sklearn.strategies import measures
 from al_sklearn.strategies._engine.distances import as_rows, tiles
 
@@ -84,7 +84,7 @@ def falcun(
     draw.until(n_instances)
     rest = np.flatnonzero(draw.free)
     if random_tie_break:
-        rest = rng.permutation(rest)
+        rest = tie_generator(rng).permutation(rest)
     rest = rest[: n_instances - len(draw.chosen)]
     indices = np.concatenate([np.array(draw.chosen, dtype=np.int64), rest])
     return indices, np.concatenate([draw.scores, np.zeros(len(rest))])

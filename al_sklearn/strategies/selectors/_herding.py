@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
-from al_sklearn._core.random import as_generator
+from al_sklearn._core.random import as_generator, tie_generator
 from al_sklearn.strategies._engine.distances import as_rows, exact_float32, tiles
 from al_sklearn.strategies._engine.host_rows import host_rows
 from al_sklearn.strategies._engine.products import inner_products
@@ -138,7 +138,11 @@ def max_herding(
     )
     # Ties go to the larger weight: it decides alone once nothing that is left adds any
     # coverage.
-    second = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
+    second = (
+        tie_generator(rng).permutation(len(X))
+        if random_tie_break
+        else np.arange(len(X))
+    )
     rank = np.empty(len(X), dtype=np.int64)
     rank[np.lexsort((second, -w))] = np.arange(len(X))
     rows = host_rows(*([X] if L is None else [X, L]), normalize=True)

@@ -16,7 +16,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from al_sklearn._core.checks import check_n_instances
-from al_sklearn._core.random import as_generator, as_seed
+from al_sklearn._core.random import as_generator, as_seed, tie_generator
 from al_sklearn.strategies._engine.distances import (
     as_rows,
     tile_rows,
@@ -142,7 +142,11 @@ def kmeans_sampling(
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
     rng = as_generator(random_state)
-    rank = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
+    rank = (
+        tie_generator(rng).permutation(len(X))
+        if random_tie_break
+        else np.arange(len(X))
+    )
     rows = host_rows(X, normalize=False)
     labels, centres = kmeans(rows, n_instances, random_state=rng)
     return nearest_to_centres(rows, labels, centres, n_instances, rank)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances
-from al_sklearn._core.random import as_generator
+from al_sklearn._core.random import tie_generator
 from al_sklearn.strategies._engine.distances import (
     Array,
     Space,
@@ -111,7 +111,7 @@ def lcmd(
     if chunk_rows is not None and chunk_rows < 1:
         raise ValueError(f"chunk_rows must be at least 1; got {chunk_rows}")
     rank = (
-        as_generator(random_state).permutation(len(X))
+        tie_generator(random_state).permutation(len(X))
         if random_tie_break
         else np.arange(len(X))
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from al_sklearn._core.checks import check_n_instances
-from al_sklearn._core.random import as_generator
+from al_sklearn._core.random import as_generator, tie_generator
 from al_sklearn.strategies._engine.distances import as_rows, exact_float32, tiles
 from al_sklearn.strategies._engine.host_rows import host_rows
 from al_sklearn.strategies._engine.products import inner_products
@@ -125,7 +125,7 @@ def probcover(
     if chunk_rows is not None and chunk_rows < 1:
         raise ValueError(f"chunk_rows must be at least 1; got {chunk_rows}")
     rng = as_generator(random_state)
-    rank = rng.permutation(len(X)) if random_tie_break else None
+    rank = tie_generator(rng).permutation(len(X)) if random_tie_break else None
     rows = host_rows(*([X] if L is None else [X, L]), normalize=True)
     if radius is None:
         radius = _purity_radius(rows[: len(X)], n_clusters, purity, rng)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._core.checks import check_n_instances, unknown_name
-from al_sklearn._core.random import as_generator
+from al_sklearn._core.random import tie_generator
 from al_sklearn.strategies._engine.distances import (
     SPACES,
     Array,
@@ -109,7 +109,7 @@ def ranked_batch(
             f"labelled has {L.shape[1]} columns and features {X.shape[1]}: they must "
             "be the same"
         )
-    rank = as_generator(random_state).permutation(len(X)) if random_tie_break else None
+    rank = tie_generator(random_state).permutation(len(X)) if random_tie_break else None
     with exact_float32():
         indices, scores = _Ranking(SPACES[metric](X), X, L, rank, U).choose(n_instances)
     if L is None:

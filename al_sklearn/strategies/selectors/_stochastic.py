@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from al_sklearn._core.checks import renamed, unknown_name
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.strategies._engine.arrays import is_tensor
-from al_sklearn.strategies._engine.top_k import top_k
+from al_sklearn.strategies._engine.top_k import highest, top_k
 
 KINDS = ("power", "softmax", "softrank")
 
@@ -84,9 +84,7 @@ def stochastic_top_k(
         noisy = np.empty(len(values))
         # Equal utilities are ranked at random: by position the first would always be
         # preferred.
-        order, _ = top_k(
-            values, len(values), random_tie_break=True, random_state=generator
-        )
+        order = highest(values, len(values), generator=generator)
         noisy[order] = -np.log(np.arange(1, len(values) + 1))
     else:
         noisy = values.copy()

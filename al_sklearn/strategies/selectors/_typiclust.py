@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from al_sklearn._core.checks import check_n_instances
-from al_sklearn._core.random import as_generator
+from al_sklearn._core.random import as_generator, tie_generator
 from al_sklearn.strategies._engine.distances import as_rows
 from al_sklearn.strategies._engine.host_rows import host_rows
 from al_sklearn.strategies.selectors._kmeans import kmeans
@@ -105,7 +105,11 @@ def typiclust(
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     rng = as_generator(random_state)
-    rank = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
+    rank = (
+        tie_generator(rng).permutation(len(X))
+        if random_tie_break
+        else np.arange(len(X))
+    )
     rows = host_rows(*([X] if L is None else [X, L]), normalize=True)
     labels, _ = kmeans(
         rows, min(len(rows) - len(X) + n_instances, max_clusters), random_state=rng
