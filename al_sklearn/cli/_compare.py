@@ -20,6 +20,7 @@ from al_sklearn.cli._console import (
 )
 from al_sklearn.cli._flags import flags, places_of, values_of
 from al_sklearn.cli._run import Quiet, Report, Resume, execute
+from al_sklearn.cli._splits import Options
 from al_sklearn.experiments.configuration import Comparison, Data, Net
 
 if TYPE_CHECKING:
@@ -40,12 +41,7 @@ _PLACES: Final[dict[Key, int | str]] = {
 @flags({"data__name": "digits"}, data=Data, comparison=Comparison, net=Net)
 def compare(
     context: typer.Context,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option", help="Option of the data set, as bands=rgb; can be given again."
-        ),
-    ] = None,
+    option: Options = None,
     strategies: Annotated[
         str, typer.Option(help="Names, separated by commas.")
     ] = DEFAULT_STRATEGIES,
@@ -132,6 +128,7 @@ def compare(
 
         data = {"name": "digits"} | values_of(Data, "data", given)
         if "import" in data:
+            # Its data set's options are read by its signature, so it comes first.
             run_plugin(data["import"])
         data["options"] = options_from_text(data["name"], option or [])
         net = values_of(Net, "net", given)
@@ -151,6 +148,7 @@ def compare(
                 key = (wrapper, "estimator", *key)
                 places[("estimator", wrapper)] = flag
         if frozen is not None:
+            # Of the network's flags these mean the frozen one too.
             shared = {"module__weights": "weights", "image_size": "image_size"}
             shared["device"] = "device"
             backbone = {shared[one]: net[one] for one in shared if one in net}
@@ -159,6 +157,7 @@ def compare(
                 "StandardScaler",
                 {"LogisticRegression": {"max_iter": 1000}},
             ]
+        # It goes before everything that is said of networks.
         if estimator is not None:
             classifier = option_from_text(estimator, "--estimator")
         comparison = values_of(Comparison, "comparison", given)
@@ -183,6 +182,7 @@ def compare(
                 "--strategies is empty: give names separated by commas; al-sklearn "
                 "strategies lists them."
             )
+        # They come after the names, which have no options.
         places |= {
             ("strategies", i): "--strategy"
             for i in range(len(named), len(named) + len(more))
@@ -214,5 +214,6 @@ def _held_out(share: float) -> dict[str, Any]:
         raise ValueError(
             f"--patience-share must be a share between 0 and 1, got {share:g}."
         )
+    # Fixed: which labels are held out must not differ from strategy to strategy.
     split = {"cv": share, "stratified": True, "random_state": 0}
     return {"skorch.dataset.ValidSplit": split}

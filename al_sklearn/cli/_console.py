@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -81,6 +81,7 @@ app = typer.Typer(
 
 
 def _show_version(wanted: bool) -> None:
+    # Called for every command, and before any of them.
     if wanted:
         import al_sklearn
 
@@ -184,6 +185,22 @@ def say(text: str) -> None:
     console.print(escape(text), highlight=False, soft_wrap=True)
 
 
+def leave_out(widths: dict[str, int], least_first: Sequence[str], width: int) -> None:
+    """Take columns away until a table fits; those that matter least go first.
+
+    In a narrow terminal names are cut, but numbers cut in two would say something else.
+    """
+    for least in least_first:
+        # Two blanks stand between columns.
+        if least in widths and sum(widths.values()) + 2 * len(widths) > width:
+            del widths[least]
+
+
+def close_table(title: str) -> Table:
+    """Return a table whose columns stand close, with a line below its head alone."""
+    return Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+
+
 def show_summary(
     summary: pd.DataFrame, metric: str = "accuracy", name: str = ""
 ) -> None:
@@ -206,18 +223,11 @@ def show_summary(
         "query s": 7,
     }
     width = console.width - 2 - min(28, max(len(str(name)) for name in summary.index))
-    # In a narrow terminal what matters least is left out; numbers cut in two would say
-    # something else.
-    for least in ("query s", "won", "saved", "AUBC", "p"):
-        if sum(columns.values()) + 2 * len(columns) > width:
-            del columns[least]
-    table = Table(
-        title=f"{escape(name)}{': ' if name else ''}"
+    leave_out(columns, ("query s", "won", "saved", "AUBC", "p"), width)
+    table = close_table(
+        f"{escape(name)}{': ' if name else ''}"
         f"{known.title}{' in %' if shares else ''}, "
-        "best first; differences from random sampling are paired by seed",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
+        "best first; differences from random sampling are paired by seed"
     )
     table.add_column("strategy", no_wrap=True, max_width=28)
     for column, least_width in columns.items():
@@ -228,6 +238,7 @@ def show_summary(
             "AUBC": f"{factor * row['aubc']:.{digits}f}",
         }
         cells["query s"] = f"{row['query_seconds']:.2f}"
+        # Random sampling itself, and single seeds, are compared with nothing.
         if not np.isnan(row["p_holm"]):
             half = factor * (row["difference_high"] - row["difference_low"]) / 2
             cells["vs random"] = (

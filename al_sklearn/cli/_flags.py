@@ -35,7 +35,9 @@ def flags(defaults: dict[str, str], **models: type[Section]) -> Callable[[F], F]
     """
 
     def decorate(command: F) -> F:
+        # Evaluated here: typer looks for names in the command's module alone.
         own = inspect.signature(command, eval_str=True).parameters.values()
+        # A dot would say it better, but parameters are Python's names.
         made = [
             _parameter(f"{section}__{key}", field, defaults)
             for section, model in models.items()
@@ -60,6 +62,7 @@ def _parameter(name: str, field: Any, defaults: dict[str, str]) -> inspect.Param
     help_text = str(field.description)
     if not is_switch and isinstance(default, int | float | str):
         help_text += f" [default: {default}]"
+    # typer would show None: the model knows the default, None says "not given".
     option = typer.Option(
         flag_of(field),
         help=help_text,
@@ -90,15 +93,18 @@ def values_of(
     values = {}
     for key, field in fields_of(model).items():
         said = given.get(f"{section}__{key}")
+        # A switch that was not given; no flag says false.
         if said is None or said is False:
             continue
         kinds = kinds_of(field)
+        # A folder called 2020 stays text.
         value = said
         if said is not True and kinds != {str}:
             value = option_from_text(said, str(flag_of(field)))
         if isinstance(value, float) and value.is_integer():
             # 1e3 is a thousand, of whatever is counted.
             value = int(value)
+        # A shell has no lists; nothing that takes one has a comma in its name.
         if isinstance(value, str) and "," in value and list in kinds:
             value = [word.strip() for word in value.split(",")]
         values[key] = value

@@ -18,6 +18,7 @@ def list_strategies() -> None:
     table.add_column("what it chooses, and what it needs")
     family = ""
     for info in catalogue():
+        # The catalogue is sorted by family.
         if info.family != family:
             family = info.family
             table.add_row(f"[bold]{family}[/]")

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from al_sklearn.cli._console import (
     app,
+    close_table,
     console,
     errors_in_one_line,
     escape,
+    leave_out,
     say,
     show_summary,
 )
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# typer shows the values as what is allowed.
 class Kind(StrEnum):
     """What can be drawn."""
 
@@ -42,7 +43,15 @@ class Kind(StrEnum):
 # shown.
 _LEAST = ("labels", "rounds", "seeds", "aubc", "better", "wins")
 _NAME_WIDTH = 14
+# Classes, images and pairs of strategies of several runs have nothing in common.
 _ONE_RUN = {Kind.gain, Kind.classes, Kind.bought, Kind.images, Kind.pairwise}
+# Metrics of one's own are columns too, so no list of them is fixed here.
+Metric = Annotated[
+    str,
+    typer.Option(
+        help="What is compared: accuracy, balanced_accuracy, macro_f1, nll, ece …"
+    ),
+]
 
 
 @app.command()
@@ -54,12 +63,7 @@ def report(
         Path | None,
         typer.Option("--output", "-o", help="The page; FOLDER/report.html by default."),
     ] = None,
-    metric: Annotated[
-        str,
-        typer.Option(
-            help="What is compared: accuracy, balanced_accuracy, macro_f1, nll, ece …"
-        ),
-    ] = "accuracy",
+    metric: Metric = "accuracy",
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
 ) -> None:
     """Write the HTML report of a run again, also of one that is not finished."""
@@ -68,6 +72,7 @@ def report(
         from al_sklearn.experiments.comparison import find_runs
         from al_sklearn.experiments.report import ReportFacts
 
+        # A grid is a folder of runs, each with a report of its own.
         runs = find_runs([folder])
         if output is not None and len(runs) > 1:
             raise ValueError(
@@ -108,6 +113,7 @@ def plot(
         from al_sklearn.experiments.comparison import find_runs
         from al_sklearn.experiments.report import ReportFacts
 
+        # Said before minutes are spent on reading runs.
         formats = (".png", ".svg", ".pdf")
         if output.suffix not in formats:
             raise ValueError(
@@ -129,6 +135,7 @@ def plot(
         counts = whole.pool_counts
         pool = None if counts is None else counts.mean().to_numpy()
         all_or_one = first if len(kept) == 1 else kept
+        # Functions: only the one that is asked for is drawn.
         draw: dict[Kind, Callable[[], Any]] = {
             Kind.curves: lambda: plots.learning_curves(all_or_one, metric, x=x),
             Kind.gain: lambda: plots.gain_over_baseline(first, metric),
@@ -151,6 +158,7 @@ def plot(
             ),
         }
         axes = draw[kind]()
+        # Several axes come as an array.
         figure = getattr(axes, "figure", None) or axes.flat[0].figure
         output.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(output, dpi=dpi, bbox_inches="tight")
@@ -165,12 +173,7 @@ def stats(
     folders: Annotated[
         list[Path], typer.Argument(help="Folders of runs, or of folders of them.")
     ],
-    metric: Annotated[
-        str,
-        typer.Option(
-            help="What is compared: accuracy, balanced_accuracy, macro_f1, nll, ece …"
-        ),
-    ] = "accuracy",
+    metric: Metric = "accuracy",
     csv: Annotated[
         Path | None,
         typer.Option(help="Write the table of every run and strategy here."),
@@ -191,6 +194,7 @@ def stats(
         from al_sklearn.experiments.comparison import find_runs, overall, summarize_runs
 
         runs = find_runs(folders)
+        # A table of one run would have one line a strategy: its summary says more.
         if len(runs) == 1 and csv is None:
             [(name, path)] = runs.items()
             show_summary(
@@ -256,6 +260,7 @@ def _chosen(runs: dict[str, Any], strategies: str | None) -> dict[str, pd.DataFr
 
 def _thumbnails(results: Any, strategies: set[str]) -> Any:
     kept = {
+        # Keys are strategy/seed/round, and a strategy's name may hold slashes.
         key: images
         for key, images in results.thumbnails.items()
         if key.rsplit("/", 2)[0] in strategies
@@ -273,6 +278,7 @@ def _scores(tables: dict[str, pd.DataFrame], metric: str) -> pd.DataFrame:
 
     from al_sklearn.experiments.statistics import task_scores
 
+    # Ranks need several tasks: of one run its seeds are these.
     if len(tables) == 1:
         return task_scores(next(iter(tables.values())), metric, by="seed")
     return task_scores(
@@ -282,8 +288,6 @@ def _scores(tables: dict[str, pd.DataFrame], metric: str) -> pd.DataFrame:
 
 
 def _print(frame: pd.DataFrame, title: str) -> None:
-    # In a narrow terminal names are cut, numbers are not: what matters least is left
-    # out.
     widths = {
         name: max(map(len, [str(name), *map(_cell, frame[name])]))
         for name in frame.columns
@@ -294,16 +298,9 @@ def _print(frame: pd.DataFrame, title: str) -> None:
         for name, width in widths.items()
         if name not in numbers
     }
-    for least in _LEAST:
-        if (
-            least in widths
-            and sum(widths.values()) + 2 * len(widths) > console.width - 2
-        ):
-            del widths[least]
+    leave_out(widths, _LEAST, console.width - 2)
     frame = frame[list(widths)]
-    table = Table(
-        title=escape(title), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
-    )
+    table = close_table(escape(title))
     for name, width in widths.items():
         table.add_column(
             str(name),
@@ -318,6 +315,7 @@ def _print(frame: pd.DataFrame, title: str) -> None:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
+        # NaN: there is nothing to compare with.
         if value != value:
             return "–"
         # Labels, where all seeds have as many.

@@ -77,12 +77,15 @@ def run(
     with errors_in_one_line():
         from al_sklearn.experiments.configuration import read_experiment
 
+        # Put in before the check, so that a change can set a wrong file right.
         pairs = [key_and_value(one, "comparison.n_seeds=3") for one in changes or []]
         put_in = dict(pairs)
+        # The flag goes before the file and --set.
         if jobs is not None:
             put_in["comparison.n_jobs"] = jobs
         experiment = read_experiment(file, put_in)
         folder = output or Path(experiment.spec.get("output") or f"runs/{file.stem}")
+        # Nothing is written, and no data are read.
         if check:
             chosen = experiment.quick() if quick else experiment
             say(
@@ -92,6 +95,7 @@ def run(
             for one in chosen.runs:
                 say(f"  {one.name or folder}")
             return
+    # Outside of the block above: execute has its own, which knows how to go on.
     command = typed_command(context)
     execute(
         experiment,

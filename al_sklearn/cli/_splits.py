@@ -15,6 +15,13 @@ splits = typer.Typer(
     help="Index sets: make them, or check a file of them.", no_args_is_help=True
 )
 app.add_typer(splits, name="splits")
+DataDir = Annotated[Path | None, typer.Option(help="Folder of its files.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", help="Option of the data set, as bands=rgb; can be given again."
+    ),
+]
 
 
 @splits.command("make")
@@ -26,14 +33,8 @@ def make(
         ),
     ],
     dataset: Annotated[str, typer.Option(help="Name of a data set.")] = "digits",
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of its files.")] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option",
-            help="Option of the data set, as split=letters; can be given again.",
-        ),
-    ] = None,
+    data_dir: DataDir = None,
+    option: Options = None,
     initial: Annotated[
         float,
         typer.Option(min=0, help="Labels to begin with: a number, or a share below 1."),
@@ -88,7 +89,9 @@ def make(
         data = load_dataset(
             dataset, data_dir, **options_from_text(dataset, option or [])
         )
+        # Labels of any kind as class numbers.
         codes = np.unique(data.y_train, return_inverse=True)[1]
+        # One for each held-out set and seed: more seeds change none of the others.
         streams = [
             np.random.default_rng(part)
             for part in np.random.SeedSequence(random_state).spawn(2 + seeds)
@@ -109,6 +112,7 @@ def make(
                 output.with_name(f"{output.stem}_{seed}{output.suffix}")
                 for seed in range(seeds)
             ]
+        # All are looked at before the first is written.
         there = [path for path in paths if path.exists()]
         if there and not force:
             raise FileExistsError(
@@ -145,10 +149,8 @@ def check(
             help="Compare with this data set's training images, and show its classes."
         ),
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of its files.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", help="Option of the data set.")
-    ] = None,
+    data_dir: DataDir = None,
+    option: Options = None,
 ) -> None:
     """Say whether index sets are sets, share nothing, and fit a data set.
 
@@ -172,6 +174,7 @@ def check(
             ).y_train
         n = None if y is None else len(y)
         groups: dict[str, dict[str, Any]]
+        # A run's file has the sets of all seeds.
         if _is_of_a_run(file):
             groups = {f"seed {seed}": sets for seed, sets in read_splits(file).items()}
             for name, sets in groups.items():
@@ -216,6 +219,7 @@ def check(
 
 
 def _count(size: float, n: int, flag: str) -> int:
+    # A share of very few is still one image.
     if 0 < size < 1:
         return max(1, round(size * n))
     if size != int(size) or size < 1:

@@ -132,6 +132,7 @@ class ExperimentFile:
         # They register what the rest may name.
         for plugin in spec.get("plugins") or ():
             run_plugin(plugin)
+        # A grid that leads nowhere hides what its runs would say.
         points = expand(spec, self.lines, problems)
         problems.raise_if_any()
         self.runs = [Run(*point) for point in points]
@@ -162,6 +163,7 @@ class ExperimentFile:
             A key that it comes from where no other can be told.
         """
         lines = overlaid(self.lines, run.lines)
+        # A parameter may say its section, where two have a key of that name.
         tails = [as_key(name) for name in getattr(error, "parameters", ())]
         found = [
             [key for key in lines if key[-len(tail) :] == tail and key[0] != "grid"]
@@ -277,6 +279,7 @@ def _check_run(run: Run, problems: Problems) -> None:
     with problems.collecting():
         raise_all(wrong)
     names = set(section) - {problem.key[-1] for problem in wrong}
+    # What is wrong by its type is not made into an object.
     for name in section:
         if name in names:
             with problems.collecting():
@@ -286,6 +289,7 @@ def _check_run(run: Run, problems: Problems) -> None:
         _check_params(estimator, {name: section[name] for name in names})
     with problems.collecting():
         _check_names(run.strategies())
+    # Without an end the rounds would go on until the pool is empty.
     ends = [section.get(name) for name in ("budget", "stopping")]
     if section.get("n_rounds", 0) is None and all(end is None for end in ends):
         problems.add(
@@ -298,6 +302,7 @@ def _check_run(run: Run, problems: Problems) -> None:
 
 def _check_params(estimator: Any, section: Mapping[str, Any]) -> None:
     """Compare ``first_params`` and ``later_params`` with what can be set."""
+    # Names as for set_params, at any depth, as the loop takes them.
     known = estimator.get_params(deep=True)
     raise_all(
         [

@@ -54,6 +54,7 @@ def expand(spec: Mapping[str, Any], lines: Lines, problems: Problems) -> list[Po
     for axis, values in (spec.get("grid") or {}).items():
         with problems.collecting():
             axes.append(_axis(axis, values))
+    # Counted before they are made.
     n_runs = math.prod(map(len, axes))
     if n_runs > MOST_RUNS:
         text = f"asks for {n_runs:,} runs; at most {MOST_RUNS:,} go into one file."
@@ -62,6 +63,7 @@ def expand(spec: Mapping[str, Any], lines: Lines, problems: Problems) -> list[Po
     points = [
         _point(base, settings, lines, problems) for settings in itertools.product(*axes)
     ]
+    # Two runs of one name would write into one folder.
     [(name, times)] = Counter(point.name for point in points).most_common(1)
     if times > 1:
         problems.add(
@@ -84,6 +86,7 @@ def _point(
 ) -> Point:
     changed: dict[str, Any] = {}
     where: dict[Key, int | str] = {}
+    # Runs must not share what one of them changes.
     content: Any = copy.deepcopy(base)
     for setting in settings:
         for path, value in setting.changes.items():
@@ -127,6 +130,7 @@ def _axis(axis: Any, values: Any) -> list[Setting]:
 
 def _short(value: Any) -> str:
     """Write a value for the name of a folder."""
+    # null, true and false as the file has them.
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, Mapping):
@@ -178,7 +182,7 @@ def _put(here: Any, words: list[str], value: Any, key: Key) -> Any:
         raise Problem(
             key, f"leads to {words[0]!r} of {shown(here)}, which has no keys."
         )
-    # An import path has dots of its own.
+    # The longest name that is there: an import path has dots of its own.
     n = next((n for n in range(len(words), 0, -1) if ".".join(words[:n]) in here), 1)
     name = ".".join(words[:n])
     return {**here, name: _put(here.get(name), words[n:], value, key)}
@@ -192,6 +196,7 @@ def _put_into_list(
         for part in here
     ]
     for i, part in enumerate(here):
+        # A position is used up by the step; a name is the key of its options.
         if words[0] in (str(i), names[i]):
             rest = words[1:] if words[0] == str(i) else words
             return [*here[:i], _put(part, rest, value, key), *here[i + 1 :]]

@@ -80,6 +80,9 @@ class Names:
         return self.called or ", ".join(self.names())
 
 
+# What follows imports torch and the like: only where there is a value to compare.
+
+
 def _training() -> Collection[str]:
     from al_sklearn.loop import TRAINING
 
@@ -126,6 +129,7 @@ Network = Annotated[
     Names(
         lambda: [*_networks(), "timm:…"],
         "a network",
+        # Another library's name or an import path: who builds the network knows them.
         lambda name: ":" in name or "." in name,
     ),
 ]
@@ -133,6 +137,7 @@ Schedule = Annotated[str, Names(lambda: ("cosine", "one_cycle", "plateau"))]
 Amp = Annotated[str, Names(lambda: ("bf16", "fp16"))]
 _AUGMENTATIONS = ("crop", "flip", "flip_crop", "rand_augment")
 Augmentation = Annotated[str, Names(lambda: _AUGMENTATIONS)] | Imported
+# What people write most; every device that torch knows is taken.
 _DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")
 Device = Annotated[str, Names(lambda: _DEVICES, "", _is_device)]
 # Each part is one of these; what is imported is a function of one's own.
@@ -153,12 +158,15 @@ ClassWeight = Annotated[
 
 def _key(default: Any, text: str, flag: str | None = None, **more: Any) -> Any:
     """Describe a key: its default, what it is for, and the flag that says it too."""
+    # What pydantic has no field for may stand here.
     return Field(default, description=text, json_schema_extra={"flag": flag}, **more)
 
 
 class Section(BaseModel):
     """What all sections share: a value is taken as it is written, or refused."""
 
+    # A misspelt key must not pass in silence, true is no number and "3" no count. Keys
+    # are skorch's and scikit-learn's words, whatever pydantic keeps for itself.
     model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=()
     )
@@ -182,6 +190,7 @@ class Data(Section):
         "Look at every image first: raise, or skip and list those that are corrupt.",
         "--on-corrupt",
     )
+    # In a file it is called import, which is no name in Python.
     plugin: PythonFile | None = _key(
         None,
         "Python file that registers a data set of your own.",
@@ -247,7 +256,8 @@ class Comparison(Section):
     )
     training: TrainingMode = _key(
         "from_scratch",
-        "How a round's training follows the one before it.",
+        "How a round's training follows the one before: from_scratch, fine_tune, "
+        "incremental or only_new.",
         "--training",
     )
     scoring: str | list[Any] | Mapping[str, Any] | None = _key(
@@ -289,6 +299,7 @@ class Comparison(Section):
     checkpoints: Switch = _key(
         False, "Keep each round's model beside its record.", "--checkpoints"
     )
+    # numpy's seeds end at 2**32.
     random_state: Annotated[
         Annotated[int, Ge(0), Lt(2**32)] | None,
         Said("a whole number from 0 to 4294967295, or null"),
@@ -301,6 +312,7 @@ class Net(Section):
     Everything else that a net takes is looked for in its signature.
     """
 
+    # skorch's prefixes reach parts without end: module__…, iterator_train__….
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     module: Network | Imported = _key(
@@ -314,6 +326,7 @@ class Net(Section):
     )
     batch_size: BatchSize = _key(32, "Images in a batch of training.", "--batch-size")
     optimizer: str | Imported = _key("Adam", "A class of torch.optim.", "--optimizer")
+    # None where the part has a default of its own, or no such parameter.
     optimizer__weight_decay: Annotated[float, Ge(0), Said("a number from 0")] = _key(
         None, "Weight decay of the optimizer.", "--weight-decay"
     )
@@ -428,7 +441,8 @@ def check(model: type[Section], section: Mapping[Any, Any], key: Key) -> list[Pr
     try:
         model.model_validate(section)
     except ValidationError as error:
-        # What follows a key in its place says which of several types was tried.
+        # A key that takes several types has an error for each: one sentence says them
+        # all. What follows the key in an error's place says which type was tried.
         wrong = {one["loc"][0]: one for one in error.errors(include_url=False)}
     else:
         return []

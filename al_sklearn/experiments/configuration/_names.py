@@ -162,6 +162,7 @@ def _homes() -> dict[str, str]:
     homes: dict[str, str] = {}
     for path in _MODULES:
         for name in _classes(importlib.import_module(path)):
+            # The first module that has the name keeps it: ours go before others'.
             homes.setdefault(name, path)
     return homes
 

@@ -117,6 +117,7 @@ def build_kind(spec: Any, key: Key) -> Any:
         At the keys that are wrong.
     """
     kind = KINDS[str(key[-1])]
+    # One stands for a list of one.
     if key[-1] in _LISTS and isinstance(spec, list):
         return each(
             partial(_of_kind, part, kind, (*key, i)) for i, part in enumerate(spec)
@@ -219,6 +220,7 @@ def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
             and not option.startswith(("X_", "y_"))
         )
     ]
+    # core_gcn's select is a word, two_stage's a strategy.
     holds = _INNER if is_composer else frozenset()
 
     def built(option: Any, value: Any) -> Any:
@@ -269,6 +271,7 @@ def _find_strategy(name: str, key: Key) -> Callable[..., Any]:
 def _mix(options: Any, key: Key) -> Callable[..., Any]:
     from al_sklearn.strategies import mix
 
+    # {0.5: margin, …} says the same as [[0.5, margin], …].
     pairs = list(options.items()) if isinstance(options, Mapping) else options
     if not isinstance(pairs, list) or not pairs:
         raise Problem(
@@ -306,6 +309,7 @@ def _build(spec: Any, key: Key, kind: Kind | None = None) -> Any:
             raise Problem(inner, f"takes no options, got {shown(options)}.")
         options = {next(iter(parameters)): options}
     options = {str(option): value for option, value in (options or {}).items()}
+    # Values that have a model are checked by it, the others where they are made.
     problems = check(Net, options, inner) if is_net(factory) else []
     wrong = {problem.key[-1] for problem in problems}
     built = {}
@@ -363,6 +367,7 @@ def build_option(spec: Any, key: Key) -> Any:
         return spec
     if len(spec) == 1:
         [(name, options)] = spec.items()
+        # A class or function itself, not an object made of it.
         if name == "import":
             return find_import(str(options), key)
         if name == "range":
@@ -371,6 +376,7 @@ def build_option(spec: Any, key: Key) -> Any:
                     (*key, name),
                     f"must be [low, high] or [low, high, log], got {shown(options)}.",
                 )
+            # Of a tuning space: a list would mean choices.
             return tuple(options)
         if is_object(name):
             return _build(spec, key)

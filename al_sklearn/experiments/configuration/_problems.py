@@ -66,6 +66,7 @@ def each(calls: Iterable[Callable[[], T]]) -> list[T]:
 def raise_all(problems: Collection[Problem]) -> None:
     """Raise several problems as one, if there are any."""
     if problems:
+        # One exception for all, so that the nearest handler above gets everything.
         first, *others = problems
         first.found = [*first.found, *(one for p in others for one in p.found)]
         raise first
@@ -136,6 +137,7 @@ def overlaid(lines: Lines, above: Lines) -> dict[Key, int | str]:
 
 def place(name: str, lines: Lines, key: Key) -> str:
     """Say where a key, or the part of it that is there, stands."""
+    # A key that is missing has no line: the nearest one above it has.
     line = next(
         (lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in lines), None
     )

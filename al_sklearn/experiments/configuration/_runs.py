@@ -226,6 +226,7 @@ def _begin(
 
     Return the command that began it.
     """
+    # Written before anything is run: whatever stops it, the folder can be resumed.
     path = output / RECORD
     record = {
         "experiment": experiment.spec,
@@ -283,10 +284,12 @@ def _clear(output: Path) -> None:
 
     What is of others stays.
     """
+    # From below, so that folders are empty once their runs are gone.
     for here, _, files in os.walk(output, topdown=False):
         if not {"config.json", FACTS} & set(files):
             continue
         folder = Path(here)
+        # Another process may have just begun it.
         with RunStore(folder).lock():
             for name in ("config.json", "splits.npz", FACTS, ".lock"):
                 (folder / name).unlink(missing_ok=True)
@@ -400,6 +403,7 @@ def _flat(data: ImageData) -> ImageData:
             raise ValueError(
                 f"data.flat needs images in memory, {data.name} has {type(X).__name__}."
             )
+        # Bytes become shares, as the networks see them; other numbers stay.
         scale = 255 if X.dtype == np.uint8 else 1
         return X.reshape(len(X), -1).astype(np.float32) / np.float32(scale)
 
@@ -423,6 +427,7 @@ def _subset(y: np.ndarray, size: int, seed: int, name: str, kind: str) -> np.nda
     if size == len(y):
         return np.arange(len(y))
     n_classes, smallest = len(np.unique(y)), np.unique(y, return_counts=True)[1].min()
+    # scikit-learn stratifies where each side has all classes, each with two images.
     stratify = y if min(size, len(y) - size) >= n_classes and smallest > 1 else None
     chosen, _ = train_test_split(
         np.arange(len(y)), train_size=size, stratify=stratify, random_state=seed

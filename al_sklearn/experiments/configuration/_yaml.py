@@ -76,6 +76,7 @@ def read_yaml(text: str, name: str) -> Document:
         raise ExperimentFileError(
             f"{name} is no YAML: {' '.join(str(error).split())}."
         ) from None
+    # PyYAML composes by recursion.
     except RecursionError:
         raise ExperimentFileError(f"{name} is nested too deeply.") from None
     return Document(value, lines)
@@ -98,6 +99,7 @@ def _construct(
     loader: Any, node: Any, key: Key, lines: dict[Key, int], above: tuple[Any, ...]
 ) -> Any:
     line = node.start_mark.line + 1
+    # A key's own line goes before its value's, which may be further down.
     lines.setdefault(key, line)
     if len(lines) > _MOST_VALUES:
         raise yaml.MarkedYAMLError(
@@ -113,6 +115,7 @@ def _construct(
             for i, part in enumerate(node.value)
         ]
     if not isinstance(node, yaml.MappingNode):
+        # Tags of Python would make objects of it; tags of one's own mean nothing here.
         if not node.tag.startswith("tag:yaml.org,2002:"):
             raise yaml.MarkedYAMLError(
                 problem=f"the tag {node.tag} is not read", problem_mark=node.start_mark
