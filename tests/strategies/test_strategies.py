@@ -512,3 +512,33 @@ def test_large_half_precision_values_are_not_nan(taught):
     X[7, 3] = np.nan
     with pytest.raises(ValueError, match="NaN, first in row 7"):
         random_sampling(None, X, 3)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [info.name for info in catalogue() if "true_labels" not in info.needs],
+)
+def test_breaking_ties_at_random_changes_nothing_where_nothing_ties(strategy):
+    """Continuous features, and a classifier whose probabilities are continuous too."""
+    if strategy in ("variation_ratio", "vote_entropy", "probcover", "outliers_max"):
+        pytest.skip("it counts votes, points in balls or ranks, and counts tie")
+    X = np.random.default_rng(0).normal(size=(660, 64)).astype(np.float32)
+    y = np.arange(60) % 4
+    X[:60] += y[:, None]
+    torch.manual_seed(0)
+    of_nets = {"input_gradient", "samples", "feature_dropout"} & needs_of(strategy)
+    classifier = make_net() if of_nets else Worried(max_iter=200)
+    learner = checks._Learner(classifier.fit(X[:60], y), X[:60], y)
+    untied = {
+        # Both of a cluster of two are as far from its centre: more candidates.
+        "alfa_mix": partial(strategies.alfa_mix, alpha_cap=1.0),
+        # TypiClust counts the points of its many clusters.
+        "refine": partial(strategies.refine, strategies=("margin", "badge")),
+    }
+    function = {**QUICK, **untied}.get(strategy, get_strategy(strategy))
+    by_position, at_random = (
+        function(learner, X[60:], 6, random_tie_break=ties, random_state=3)
+        for ties in (False, True)
+    )
+    np.testing.assert_array_equal(at_random[0], by_position[0])
+    np.testing.assert_array_equal(at_random[1], by_position[1])
