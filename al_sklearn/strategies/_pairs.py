@@ -159,9 +159,11 @@ def choose(
     X_labelled: Any = None,
 ) -> Chosen:
     """Ask the classifier for what measure and selector take, and select."""
+    # One stream: samples first, then what measure and selector draw.
     rng = options["random_state"]
     given = {"n_instances": n_instances, **options}
     wanted = {*_given(select), *(() if measure is None else _given(measure))}
+    # A net gives both in one forward pass.
     if {"proba", "features"} <= wanted:
         both = inference.proba_and_embed(classifier, X, layer)
         given["proba"], given["features"] = both
@@ -178,6 +180,7 @@ def choose(
         given["utilities"] = np.maximum(utilities, 0) if weigh else utilities
     takes = inspect.signature(select).parameters
     rows = labelled_rows(classifier, X_labelled) if "labelled" in takes else None
+    # As for the candidates: both at once.
     if rows is not None and "labelled_proba" in takes:
         both = inference.proba_and_embed(classifier, rows, layer)
         given["labelled_proba"], given["labelled"] = both
@@ -235,6 +238,7 @@ def pair(
     def strategy(
         classifier: Any, X: Any, n_instances: int = 1, **chosen: Any
     ) -> Chosen:
+        # What the classifier is asked with; the rest is told to measure and selector.
         known = {key: chosen.pop(key) for key in inputs if key in chosen}
         chosen.setdefault("random_tie_break", random_tie_break)
         chosen["random_state"] = as_generator(chosen.get("random_state"))

@@ -251,6 +251,7 @@ def query_strategy(
     def register(function: Callable[P, Chosen]) -> Callable[P, Chosen]:
         name = function.__name__
         signature = inspect.signature(function)
+        # A strategy of one's own may take any option.
         takes_any = any(
             parameter.kind is parameter.VAR_KEYWORD
             for parameter in signature.parameters.values()
@@ -316,6 +317,7 @@ def variant(
 
     told = ", ".join(f"``{option}={value!r}``" for option, value in defaults.items())
     doc = inspect.getdoc(function) or ""
+    # Documented once, by the strategy; only the defaults differ.
     own = doc[doc.find("Parameters\n---") :]
     for option, value in defaults.items():
         line = rf"^({option} : .*?)(, optional|, default=.*)?$"

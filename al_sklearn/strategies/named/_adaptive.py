@@ -227,12 +227,14 @@ def refine(
         classifier = _Taught(inference.unwrap(classifier), X_labelled, y_labelled)
     ensemble = [get_strategy(strategy) for strategy in strategies]
     n, n_last = n_rows(X), len(ensemble) * n_instances
+    # The same factor each round ends at n_last.
     shrink = min(n_last / n, 1.0) ** (1 / n_rounds)
     kept = np.arange(n)
     for i in range(1, n_rounds + 1):
         # The first round asks about X itself, whose results other strategies in this
         # query share.
         pool = X if len(kept) == n else view_rows(X, kept)
+        # At least a batch each, and never more than there are left.
         n_each = min(
             max(n_instances, int(np.ceil(n * shrink**i / len(ensemble)))), len(kept)
         )
@@ -250,6 +252,7 @@ def refine(
     indices, scores = selectors.max_herding(
         inference.embed(classifier, X, layer)[kept],
         n_instances,
+        # All that is kept is the reference: nothing is sampled.
         n_reference=len(kept),
         random_tie_break=random_tie_break,
         random_state=rng,
@@ -349,6 +352,7 @@ def oracle_batch(
     best, best_score = np.empty(0, dtype=np.int64), -np.inf
     for i in range(n_candidates):
         strategy = get_strategy(strategies[i % len(strategies)])
+        # In its first turn a strategy sees the whole pool, as when it is asked alone.
         part = np.arange(n)
         if i >= len(strategies):
             part = np.sort(

@@ -131,6 +131,7 @@ def k_nearest(
     rows = labelled_rows(classifier, X_labelled)
     embeddings = inference.embed(classifier, X, layer)
     if rows is None:
+        # Without labels the pool's middle is the one seed; its mean in float64.
         seeds, utilities = embeddings.mean(axis=0, dtype=np.float64)[None], None
     else:
         seeds = inference.embed(classifier, rows, layer)
@@ -379,6 +380,7 @@ def _held_out_temperature(
     The clone was trained without that row.
     """
     estimator = inference.unwrap(classifier)
+    # Fewer than two rows a fold say nothing of a temperature.
     if rows is None or labels is None or n_rows(rows) < 2 * n_folds:
         return 1.0
     if not (hasattr(estimator, "get_params") and hasattr(estimator, "fit")):
@@ -396,10 +398,13 @@ def _held_out_temperature(
         parts.append((held_out, inference.columns_of(member, proba.shape[1]), proba))
     # A clone may know classes that are not among the labels, where it was told all that
     # there are.
+    # Columns are joined by class: clones of different folds may have seen others.
     classes = np.unique(np.concatenate([y, *(seen for _, seen, _ in parts)]))
     joined = np.zeros((len(y), len(classes)))
     for held_out, seen, proba in parts:
         joined[np.ix_(held_out, np.searchsorted(classes, seen))] = proba
     return measures.calibrated_temperature(
-        joined, np.where(known, np.searchsorted(classes, y), -1)
+        # -1 leaves out rows whose fold had no clone.
+        joined,
+        np.where(known, np.searchsorted(classes, y), -1),
     )

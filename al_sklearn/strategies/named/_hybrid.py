@@ -149,6 +149,7 @@ def drop_query(
     proba, embeddings = inference.proba_and_embed(classifier, X)
     samples = inference.feature_dropout(classifier, X, n_samples, p, rng)
     share = measures.disagreement(samples, proba)
+    # Shares differ by 1 / n_samples or not at all: a quarter of that only breaks ties.
     scores = share + measures.margin(proba) / (4 * n_samples)
     return selectors.candidates_kmeans(
         embeddings,
@@ -227,6 +228,7 @@ def _check_is_last_layer(
     classifier: Any, proba: Any, embeddings: Any, weights: Any, bias: Any
 ) -> None:
     """Refuse a net that does more than softmax after its last linear layer."""
+    # A net that is no softmax shows it in any few rows.
     some = slice(0, 256)
     if weights.shape == (proba.shape[1], embeddings.shape[1]):
         logits = np.asarray(embeddings[some], dtype=np.float64) @ weights.T + bias

@@ -75,6 +75,7 @@ def outliers_mean(
         raise ValueError(f"factor must be a number of at least 1, got {factor!r}.")
     rng = as_generator(random_state)
     ties: dict[str, Any] = {"random_tie_break": random_tie_break, "random_state": rng}
+    # Positions in the caller's X, also where only some candidates are looked at.
     kept = np.arange(n_rows(X))
     if measure is not None:
         utilities = utilities_of(measure, classifier, X, rng)
@@ -87,6 +88,7 @@ def outliers_mean(
             "Activations are ranked against those of labelled rows, and there are "
             "none: pass X_labelled=, or a learner that was taught some."
         )
+    # A name is a sequence too, of letters.
     one = layer is None or isinstance(layer, str)
     names: list[Any] = [layer] if one else list(layer or ())
     if not names:

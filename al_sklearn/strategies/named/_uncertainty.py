@@ -201,9 +201,11 @@ def max_true_loss(
             inference.columns_of(classifier, proba.shape[1]).tolist()
         )
     }
+    # -1 for a class that has no column.
     positions = np.array(
         [column.get(label, -1) for label in labels.tolist()], dtype=np.int64
     )
+    # Column 0 stands in for it: its loss is replaced below.
     losses = measures.true_loss(proba, np.maximum(positions, 0))
     return top_k(
         np.where(positions < 0, np.inf, losses),

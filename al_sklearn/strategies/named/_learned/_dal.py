@@ -90,6 +90,7 @@ def dal(
     n = len(candidates)
     features = torch.cat([candidates, known]).to(training.get_device(device))
     target = torch.zeros(len(features), device=features.device)
+    # 1 is unlabelled: what is chosen becomes 0 and counts as labelled.
     target[:n] = 1
     chosen: list[np.ndarray] = []
     scores: list[np.ndarray] = []
@@ -106,6 +107,7 @@ def dal(
             target_accuracy=target_accuracy,
             network=None if fresh else network,
         )
+        # Read from the target, so that nothing is chosen twice.
         left = np.flatnonzero(target[:n].cpu().numpy())
         logits = training.score_rows(network, features[:n])[left]
         picked, values = top_k(

@@ -115,6 +115,7 @@ def active_transfer_learning(
         )
     candidates = _seen(classifier, X, layer, embeddings)
     ties: dict[str, Any] = {"random_tie_break": random_tie_break, "random_state": rng}
+    # One class of outcomes: the head would learn a constant.
     if wrong.all() or not wrong.any():
         warnings.warn(
             f"The {len(wrong)} held-out predictions are all "
@@ -186,6 +187,7 @@ def _seen(classifier: Any, X: Any, layer: str | None, embeds: bool) -> np.ndarra
 
 def _joined(proba: np.ndarray, *embeddings: np.ndarray) -> np.ndarray:
     logs = np.log(np.maximum(proba, _LEAST_PROBA))
+    # Descending, by a sort that puts equal values in one order.
     return np.concatenate([-np.sort(-logs, axis=1), *embeddings], axis=1)
 
 
@@ -221,6 +223,7 @@ def _cross_fitted(
     if cv < 2:
         raise ValueError(f"cv must be at least 2, got {cv!r}.")
     estimator = inference.unwrap(classifier)
+    # One row tells the number of columns; all would cost a pass.
     n_columns = inference.predict_proba(classifier, take_rows(X, np.arange(1))).shape[1]
     classes = inference.columns_of(classifier, n_columns)
     labels = _as_labels(y, n_rows(X))
@@ -229,6 +232,7 @@ def _cross_fitted(
     order: list[np.ndarray] = []
     wrong = np.empty(len(labels), dtype=bool)
     for held_out, member, own in cross_fit(estimator, X, labels, part_of, as_seed(rng)):
+        # A clone that never saw a class has no column for it: probability 0.
         proba = np.zeros((len(own), len(classes)), dtype=own.dtype)
         columns = inference.columns_of(member, own.shape[1])
         proba[:, np.searchsorted(classes, columns)] = own

@@ -42,6 +42,7 @@ class CosineGraph:
     def __init__(self, features: torch.Tensor):
         self.rows = torch.nn.functional.normalize(features, dim=1)
         self._half = bool((features < 0).any())
+        # 1, or 0 for a row of zeros: what S has on its diagonal.
         own = self.rows.square().sum(1, keepdim=True)
         self._own = (1 + own) / 2 if self._half else own
         degree = self._neighbours(torch.ones_like(own))
@@ -52,6 +53,7 @@ class CosineGraph:
         similar = self.rows @ (self.rows.T @ values)
         if self._half:
             similar = (values.sum(0, keepdim=True) + similar) / 2
+        # S - I: no row is its own neighbour.
         return similar - self._own * values
 
     def __matmul__(self, values: torch.Tensor) -> torch.Tensor:
@@ -89,6 +91,7 @@ class GraphNetwork(nn.Module):
         """
         if generator is not None and self.dropout > 0:
             kept = torch.rand(features.shape, generator=generator) >= self.dropout
+            # Scaled, so that scoring without dropout expects the same size.
             features = features * (kept / (1 - self.dropout)).to(features)
         return (graph @ self.second(features)).squeeze(1)
 
@@ -130,6 +133,7 @@ def graph_loss(
             f"Logits and mask must both have shape (n,), got {tuple(logits.shape)} "
             f"and {tuple(labelled.shape)}."
         )
+    # By logits: the logarithm of a probability that rounds to 0 would be infinite.
     known = nn.functional.logsigmoid(logits[labelled]).mean()
     other = nn.functional.logsigmoid(-logits[~labelled]).mean()
     return -known - unlabelled_weight * other
@@ -161,6 +165,7 @@ def train_graph(
         On the CPU; draws first weights and dropout.
     """
     graph = CosineGraph(features)
+    # A X is the same in all epochs: multiplied once.
     spread = graph @ graph.rows
     network = GraphNetwork(features.shape[1], hidden, dropout, generator).to(
         features.device
@@ -262,12 +267,14 @@ def core_gcn(
     rng = as_generator(random_state)
     seed = as_seed(rng)
     n = n_rows(X)
+    # A batch larger than max_candidates needs at least itself to choose from.
     n_drawn = min(n, max(int(max_candidates), n_instances))
     drawn = np.sort(rng.choice(n, n_drawn, replace=False))
     candidates = inference.embed(
         classifier, X if n_drawn == n else view_rows(X, drawn), layer
     )
     features = torch.from_numpy(np.concatenate([candidates, known]).astype(np.float32))
+    # Candidates first, then what is labelled: positions of the first are those drawn.
     labelled = torch.arange(len(features)) >= n_drawn
     place = training.get_device(device)
     result = train_graph(

@@ -76,6 +76,7 @@ def _shrunk(values: torch.Tensor, max_side: int) -> torch.Tensor:
 
     Rows of any other shape flattened.
     """
+    # Neither one channel nor several: features.
     if values.ndim not in (3, 4):
         return values.float().flatten(1)
     if values.ndim == 3:
@@ -84,6 +85,7 @@ def _shrunk(values: torch.Tensor, max_side: int) -> torch.Tensor:
     longer = max(values.shape[2:])
     if longer > max_side:
         size = [max(1, round(side * max_side / longer)) for side in values.shape[2:]]
+        # Means of areas: no pixel is skipped, as nearest would.
         values = F.interpolate(values.float(), size=size, mode="area")
         return values.round().to(torch.uint8) if raw else values
     return values.contiguous() if raw else values.float().contiguous()

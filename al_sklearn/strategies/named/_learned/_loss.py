@@ -55,6 +55,7 @@ def learning_loss(
         if subset_factor is None
         else min(n, int(np.ceil(subset_factor * n_instances)))
     )
+    # Increasing, so that a file is read from its beginning to its end.
     drawn = np.sort(rng.choice(n, n_drawn, replace=False))
     losses = inference.predict_loss(
         classifier, X if n_drawn == n else view_rows(X, drawn)

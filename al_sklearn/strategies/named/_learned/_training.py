@@ -54,6 +54,7 @@ def part_sizes(n_instances: int, n_parts: int) -> list[int]:
 
     The batch is chosen in these parts.
     """
+    # No part is empty: each costs a training.
     n_parts = min(n_parts, n_instances)
     return [
         n_instances // n_parts + (i < n_instances % n_parts) for i in range(n_parts)
@@ -91,11 +92,13 @@ def convolution(
     n_in: int, n_out: int, stride: int, generator: torch.Generator
 ) -> nn.Conv2d:
     """Return a 3x3 convolution with torch's first weights, by ``generator``."""
+    # torch's own first weights would draw from the global generator.
     layer = nn.utils.skip_init(nn.Conv2d, n_in, n_out, 3, stride=stride, padding=1)
     return _drawn(layer, 9 * n_in, generator)
 
 
 def _drawn(layer: Any, fan_in: int, generator: torch.Generator) -> Any:
+    # torch's bound for linear layers and convolutions alike.
     bound = fan_in**-0.5
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)
@@ -108,6 +111,7 @@ def perceptron(sizes: Sequence[int], generator: torch.Generator) -> nn.Sequentia
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
         layers += [linear(n_in, n_out, generator), nn.ReLU()]
+    # The last layer gives logits: no ReLU after it.
     return nn.Sequential(*layers[:-1])
 
 
@@ -116,6 +120,7 @@ def adam(
 ) -> torch.optim.Optimizer:
     """Return Adam over the weights of this network and of no other."""
     parameters = list(network.parameters())
+    # Fused steps are several times faster, and other devices have none.
     fused = parameters[0].device.type in ("cpu", "cuda")
     return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=fused)
 
@@ -218,6 +223,7 @@ def train_binary(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            # Summed on the device: reading a number waits for it.
             loss_sum = loss_sum + loss.detach() * len(rows)
             right_sum = right_sum + (w * ((logits.detach() > 0) == (y > 0))).sum()
         history.append(
@@ -233,6 +239,7 @@ def score_rows(network: nn.Module, features: torch.Tensor) -> np.ndarray:
     with torch.inference_mode():
         parts = [network(chunk) for chunk in features.split(_CHUNK_ROWS)]
     logits = torch.cat(parts)
+    # (n, 1) against (n,) would broadcast to a matrix, silently.
     if logits.ndim != 2 or logits.shape[1] != 1:
         raise ValueError(
             f"The network must give logits of shape (n, 1), got {tuple(logits.shape)}."

@@ -102,6 +102,7 @@ class Autoencoder(nn.Module):
             self.decoder: nn.Module = training.perceptron(
                 [latent, hidden, shape[0]], generator
             )
+            # Features have no neighbours to convolve: one hidden layer each way.
             n_encoded = hidden
         else:
             sizes = _halved((shape[1], shape[2]))
@@ -235,8 +236,10 @@ class Adversaries:
 
         The ELBO's loss and the adversary's.
         """
+        # One pass for both kinds, by the same weights.
         rows = torch.cat([labelled, unlabelled])
         latent = self.autoencoder.mean.out_features
+        # Drawn on the CPU: the same numbers whatever device trains.
         noise = torch.randn((len(rows), latent), generator=self.generator).to(rows)
         reconstruction, mean, log_variance = self.autoencoder(rows, noise)
         cut = len(labelled)
@@ -263,6 +266,7 @@ class Adversaries:
         for parameter, gradient in zip(
             own, torch.autograd.grad(loss, own), strict=True
         ):
+            # The discriminator's weights get no gradient from the step that fools it.
             parameter.grad = gradient
         self._autoencoder_step.step()
         return float(elbo.detach()), float(fooled.detach())
@@ -275,6 +279,7 @@ class Adversaries:
         The loss.
         """
         with torch.no_grad():
+            # The discriminator learns to see, not to change what it sees.
             means = [
                 self.autoencoder.encode(part)[0] for part in (labelled, unlabelled)
             ]
@@ -343,6 +348,7 @@ def as_rows(parts: list[torch.Tensor], device: torch.device) -> list[Rows]:
     Of each channel of images, of each feature else.
     """
     axes = (0, 2, 3) if parts[0].ndim == 4 else (0,)
+    # In float64 and chunk by chunk: no second copy of the images is made.
     count, total, square = 0, torch.zeros(()), torch.zeros(())
     for chunk in (
         chunk.double() for part in parts for chunk in part.split(_CHUNK_ROWS)
@@ -353,6 +359,7 @@ def as_rows(parts: list[torch.Tensor], device: torch.device) -> list[Rows]:
         total = total + chunk.sum(axes, keepdim=True)
         square = square + chunk.square().sum(axes, keepdim=True)
     mean = total / count
+    # Rounding may leave a little less than nothing.
     variance = (square / count - mean.square()).clamp_min(0)
     # What never changes stays, centred.
     std = torch.where(
@@ -398,6 +405,7 @@ def train_adversaries(
     for _ in range(n_steps):
         known, other = (
             rows.take(
+                # With replacement: few labelled rows serve as many steps as the pool.
                 torch.randint(
                     len(rows), (min(batch_size, len(rows)),), generator=generator
                 )
@@ -449,6 +457,7 @@ def _train(
 
     known = training.labelled_rows(strategy, classifier, X_labelled)
     parts = [read(X), read(known)]
+    # One network reads both.
     if parts[0].shape[1:] != parts[1].shape[1:]:
         raise ValueError(
             f"Candidates have shape {tuple(parts[0].shape[1:])} and labelled rows "
