@@ -17,7 +17,7 @@ from al_sklearn._core.random import RandomState
 from al_sklearn.learners._base import LearnerBase
 from al_sklearn.learners._checks import check_labelled
 from al_sklearn.learners._labelled import Labelled, split_weights
-from al_sklearn.learners.training import NEW_LABELS, train, training_mode
+from al_sklearn.learners.training import NEW_LABELS, mode_to_refit, mode_to_teach, train
 from al_sklearn.rows import concat_columns, n_rows
 from al_sklearn.strategies import get_strategy, least_confidence
 
@@ -386,12 +386,7 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
             When the rows do not fit together or those known so far, or the options
             contradict each other. Nothing is stored then, nor when the estimator fails.
         """
-        mode = training_mode(training, only_new)
-        if not refit and (mode is not None or bootstrap or not store):
-            raise ValueError(
-                "refit=False only stores: training, only_new, bootstrap and "
-                "store=False contradict it."
-            )
+        mode = mode_to_teach(training, only_new, refit, bootstrap, store)
         check_labelled(X, y, self.force_all_finite)
         kwargs = self._routed("fit", fit_kwargs)["estimator"]
         known = self._known
@@ -444,12 +439,7 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         """
         if self.X_training is None:
             raise ValueError("Nothing is known yet: call fit or teach first.")
-        mode = training_mode(training, False)
-        if mode in NEW_LABELS:
-            raise ValueError(
-                "refit trains on everything known: there are no new rows for "
-                f"training={mode!r}."
-            )
+        mode = mode_to_refit(training)
         known = self._known
         _, of_all, others = split_weights(
             self._routed("fit", fit_kwargs)["estimator"], -1, len(known)

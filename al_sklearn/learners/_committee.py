@@ -20,7 +20,7 @@ from al_sklearn.learners._base import LearnerBase
 from al_sklearn.learners._checks import check_labelled
 from al_sklearn.learners._labelled import Labelled, extend_each, split_weights
 from al_sklearn.learners.disagreement import max_std_sampling, vote_entropy_sampling
-from al_sklearn.learners.training import NEW_LABELS, train, training_mode
+from al_sklearn.learners.training import NEW_LABELS, mode_to_refit, mode_to_teach, train
 from al_sklearn.rows import concat_columns, concat_rows, n_rows
 from al_sklearn.strategies import get_strategy
 
@@ -309,12 +309,7 @@ class CommitteeBase(LearnerBase):
         ValueError
             As for :meth:`ActiveLearner.teach`.
         """
-        mode = training_mode(training, only_new)
-        if not refit and (mode is not None or bootstrap or not store):
-            raise ValueError(
-                "refit=False only stores: training, only_new, bootstrap and "
-                "store=False contradict it."
-            )
+        mode = mode_to_teach(training, only_new, refit, bootstrap, store)
         self._check(X, y)
         weights, others = self._split(fit_kwargs, n_rows(X))
         new = [Labelled(X, y, part) for part in weights]
@@ -351,12 +346,7 @@ class CommitteeBase(LearnerBase):
         ValueError
             When a member knows nothing yet, or ``training`` wants new rows.
         """
-        mode = training_mode(training, False)
-        if mode in NEW_LABELS:
-            raise ValueError(
-                "refit trains on everything known: there are no new rows for "
-                f"training={mode!r}."
-            )
+        mode = mode_to_refit(training)
         data = [learner._known for learner in self.learner_list]
         if any(part.X is None for part in data):
             raise ValueError("Nothing is known yet: call fit or teach first.")

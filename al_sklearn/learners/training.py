@@ -39,11 +39,12 @@ __all__ = [
     "fit",
     "goes_on",
     "learns_in_parts",
+    "mode_to_refit",
+    "mode_to_teach",
     "name_classes",
     "partial_fit",
     "takes_validation",
     "train",
-    "training_mode",
     "warm_start_parameter",
 ]
 
@@ -155,20 +156,52 @@ def warm_start_parameter(estimator: Any) -> str:
     return "warm_start"
 
 
-def training_mode(training: str | None, only_new: bool) -> str | None:
-    """Join ``training`` and modAL's ``only_new``.
+def mode_to_teach(
+    training: str | None, only_new: bool, refit: bool, bootstrap: bool, store: bool
+) -> str | None:
+    """Join what a learner's ``teach`` is told of training; None means plain ``fit``.
 
-    None means the estimator's own ``fit`` on everything known.
+    Raises
+    ------
+    ValueError
+        For an unknown word, or options that contradict each other.
     """
-    if training is not None and training not in TRAINING:
-        raise ValueError(
-            f"training must be one of {', '.join(TRAINING)} or None, got {training!r}."
-        )
+    _check_word(training)
     if only_new and training not in (None, "only_new"):
         raise ValueError(
             f"only_new=True contradicts training={training!r}: give one of them."
         )
-    return "only_new" if only_new else training
+    training = "only_new" if only_new else training
+    if not refit and (training is not None or bootstrap or not store):
+        raise ValueError(
+            "refit=False only stores: training, only_new, bootstrap and "
+            "store=False contradict it."
+        )
+    return training
+
+
+def mode_to_refit(training: str | None) -> str | None:
+    """Return a mode for training on everything known.
+
+    Raises
+    ------
+    ValueError
+        For an unknown word, or one that wants new rows.
+    """
+    _check_word(training)
+    if training in NEW_LABELS:
+        raise ValueError(
+            "refit trains on everything known: there are no new rows for "
+            f"training={training!r}."
+        )
+    return training
+
+
+def _check_word(training: str | None) -> None:
+    if training is not None and training not in TRAINING:
+        raise ValueError(
+            f"training must be one of {', '.join(TRAINING)} or None, got {training!r}."
+        )
 
 
 def learns_in_parts(estimator: Any) -> bool:
