@@ -116,6 +116,17 @@ def per_row(
     return out if is_tensor(values) else out.numpy()
 
 
+def agree(samples: torch.Tensor) -> torch.Tensor:
+    """Rows of (T, r, C) on which all samples give the same probabilities."""
+    return (samples == samples[:1]).all(0).all(-1)
+
+
+def rows_that_agree(samples: Any) -> NDArray[np.bool_]:
+    """Which rows of (T, n, C) have the same probabilities under all samples."""
+    same = per_row(samples, agree, torch.bool)
+    return same.cpu().numpy() if is_tensor(same) else same
+
+
 def like(utilities: NDArray[Any], values: Any) -> Any:
     """An ndarray, or a tensor on the device of the values."""
     if not is_tensor(values):

@@ -22,7 +22,7 @@ from al_sklearn.strategies._registry import (
     strategy_name,
 )
 from al_sklearn.strategies.compose._base import Composition, written
-from al_sklearn.strategies.selectors._buckets import apportion
+from al_sklearn.strategies.selectors import apportion
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,7 +15,7 @@ from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._pairs import utilities_of
 from al_sklearn.strategies._registry import Chosen
 from al_sklearn.strategies.compose._base import Composition, written
-from al_sklearn.strategies.selectors._stochastic import _check
+from al_sklearn.strategies.selectors import check_stochastic
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,7 +118,7 @@ def stochastic(
     >>> stochastic("bald", kind="softrank")
     stochastic(bald, kind='softrank', beta=1)
     """
-    _check(kind, beta)
+    check_stochastic(kind, beta)
     if of not in (None, *measures.MEASURES):
         raise unknown_name("kind of input", str(of), measures.MEASURES)
     measures.get_measure(measure, of=None)

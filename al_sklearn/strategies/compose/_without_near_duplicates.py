@@ -18,7 +18,7 @@ from al_sklearn.strategies._registry import (
     strategy_name,
 )
 from al_sklearn.strategies.compose._base import Composition
-from al_sklearn.strategies.selectors._near_duplicates import (
+from al_sklearn.strategies.selectors import (
     NEIGHBORS,
     near_duplicates,
     perceptual_hash,

@@ -99,7 +99,7 @@ __all__ = [
     "vote_shares",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def least_confidence(proba: Any, *, normalize: bool = False) -> Any:
@@ -230,7 +230,7 @@ MEASURES: dict[str, Registry] = {
 }
 
 
-def register_measure(of: str = "proba") -> Callable[[F], F]:
+def register_measure(of: str = "proba") -> Callable[[_F], _F]:
     """Let a measure of one's own be found by its name; a decorator.
 
     Everything that takes ``measure=`` then takes the name. The same function again, as
@@ -257,7 +257,7 @@ def register_measure(of: str = "proba") -> Callable[[F], F]:
     """
     _check_kind(of)
 
-    def register(function: F) -> F:
+    def register(function: _F) -> _F:
         for kind, known in MEASURES.items():
             # One name, one meaning: get_measure(name, of=None) asks all kinds.
             if kind != of and function.__name__ in known:

@@ -33,11 +33,6 @@ __all__ = [
 _NEARLY_NOTHING = 1e-3
 
 
-def _agree(samples: torch.Tensor) -> torch.Tensor:
-    """Rows on which all samples give the same probabilities."""
-    return (samples == samples[:1]).all(0).all(-1)
-
-
 def max_entropy(samples: Any) -> Any:
     """Entropy of the mean prediction, H(mean_t p_t).
 
@@ -119,7 +114,7 @@ def _information(samples: torch.Tensor) -> torch.Tensor:
     information = (total - expected).clamp_(min=0)
     # Rounding must not rank images on which all samples agree.
     little = (information < _NEARLY_NOTHING).nonzero()[:, 0]
-    information[little[_agree(samples[:, little])]] = 0
+    information[little[blocks.agree(samples[:, little])]] = 0
     return information
 
 
@@ -160,7 +155,7 @@ def _largest_divergence(samples: torch.Tensor) -> torch.Tensor:
     # Wherever a member's p is above 0, so is the mean.
     ratio = (p + tiny).log_() - (blocks.mean_of_samples(p) + tiny).log_()
     divergence = (p * ratio).sum(-1).amax(0)
-    divergence[_agree(samples)] = 0
+    divergence[blocks.agree(samples)] = 0
     return divergence.clamp_(min=0)
 
 
@@ -419,12 +414,6 @@ def epig(samples: Any, target_samples: Any) -> Any:
     given = Particles.of(joint / len(host)).mean_entropy(samples)
     entropies = total.double().cpu().numpy() if blocks.is_tensor(total) else total
     information = np.maximum(entropies - given, 0)
-    information[rows_that_agree(samples)] = 0
+    information[blocks.rows_that_agree(samples)] = 0
     kind = np.float64 if total.dtype.itemsize == 8 else np.float32
     return blocks.like(information.astype(kind), samples)
-
-
-def rows_that_agree(samples: Any) -> NDArray[np.bool_]:
-    """Which rows have the same probabilities under all samples."""
-    agree = blocks.per_row(samples, _agree, torch.bool)
-    return agree.cpu().numpy() if blocks.is_tensor(agree) else agree

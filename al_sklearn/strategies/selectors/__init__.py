@@ -16,7 +16,12 @@ from al_sklearn.strategies._engine.density_clusters import density_clusters
 from al_sklearn.strategies._engine.top_k import top_k
 from al_sklearn.strategies.selectors._bait import fisher_trace
 from al_sklearn.strategies.selectors._batch_bald import batch_bald
-from al_sklearn.strategies.selectors._buckets import binned, both_ends, bucketed
+from al_sklearn.strategies.selectors._buckets import (
+    apportion,
+    binned,
+    both_ends,
+    bucketed,
+)
 from al_sklearn.strategies.selectors._candidates import candidates_kmeans
 from al_sklearn.strategies.selectors._clue import weighted_kmeans
 from al_sklearn.strategies.selectors._cluster_margin import (
@@ -35,23 +40,30 @@ from al_sklearn.strategies.selectors._kmeans_plusplus import (
 )
 from al_sklearn.strategies.selectors._lcmd import lcmd
 from al_sklearn.strategies.selectors._near_duplicates import (
+    NEIGHBORS,
     near_duplicates,
     perceptual_hash,
 )
 from al_sklearn.strategies.selectors._nearest import k_nearest
 from al_sklearn.strategies.selectors._probcover import probcover, purity_radius
 from al_sklearn.strategies.selectors._ranked_batch import ranked_batch
-from al_sklearn.strategies.selectors._stochastic import stochastic_top_k
+from al_sklearn.strategies.selectors._stochastic import (
+    check_stochastic,
+    stochastic_top_k,
+)
 from al_sklearn.strategies.selectors._typiclust import typiclust
 
 __all__ = [
+    "NEIGHBORS",
     "SELECTORS",
+    "apportion",
     "average_linkage",
     "batch_bald",
     "binned",
     "both_ends",
     "bucketed",
     "candidates_kmeans",
+    "check_stochastic",
     "cluster_margin",
     "cluster_quotas",
     "cluster_round_robin",
@@ -78,13 +90,13 @@ __all__ = [
     "weighted_kmeans",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 # What gives a batch, by name; the other public functions help to choose one.
 SELECTORS = Registry("selector")
 
 
-def register_selector(function: F) -> F:
+def register_selector(function: _F) -> _F:
     """Let a selector of one's own be found by its name; a decorator.
 
     Everything that takes ``selector=`` then takes the name. The same function again, as

@@ -13,7 +13,7 @@ from al_sklearn._core.random import RandomState, as_generator, tie_generator
 from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine.distances import tiles
 from al_sklearn.strategies._engine.particles import Particles
-from al_sklearn.strategies.measures import _samples as measures_samples
+from al_sklearn.strategies.measures import bald
 
 _BLOCK = 256  # candidates whose gains are computed at a time
 _GROUPS = (
@@ -118,7 +118,7 @@ class _Greedy:
         self.conditional = each.mean_entropy(samples, dtype=torch.float32)
         blocks.check_finite(self.conditional)
         self.each = each
-        self.nothing = measures_samples.rows_that_agree(samples)
+        self.nothing = blocks.rows_that_agree(samples)
         self.upper = np.full(n, np.inf)
         self.upper[self.nothing] = 0
         self.chosen: list[int] = []
@@ -171,7 +171,7 @@ class _Greedy:
         What is most informative alone comes next.
         """
         if self.alone is None:
-            self.alone = np.asarray(measures_samples.bald(self.samples).tolist())
+            self.alone = np.asarray(bald(self.samples).tolist())
         self.alone[self.chosen] = -np.inf
         best = np.flatnonzero(self.alone == self.alone.max())
         index = int(best[0] if self.ties is None else self.ties.choice(best))

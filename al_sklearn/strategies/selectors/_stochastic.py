@@ -65,7 +65,7 @@ def stochastic_top_k(
     >>> stochastic_top_k([0.0, 1.0, 5.0], 2, beta=1000, random_state=0)[0].tolist()
     [2, 1]
     """
-    _check(kind, beta)
+    check_stochastic(kind, beta)
     generator = as_generator(random_state)
     host = utilities.detach().cpu() if is_tensor(utilities) else utilities
     values = np.asarray(host, dtype=np.float64)
@@ -92,7 +92,14 @@ def stochastic_top_k(
     return top_k(noisy, n_instances, random_tie_break=True, random_state=generator)
 
 
-def _check(kind: str, beta: float) -> None:
+def check_stochastic(kind: str, beta: float) -> None:
+    """Refuse what :func:`stochastic_top_k` would, before anything is computed.
+
+    Raises
+    ------
+    ValueError
+        For an unknown kind or a beta that is not positive.
+    """
     if kind not in KINDS:
         raise unknown_name("kind", kind, KINDS)
     if not beta > 0:
