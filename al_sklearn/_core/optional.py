@@ -3,7 +3,31 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
+
+
+def is_a(value: Any, kind: str) -> bool:
+    """Whether a value is of a class of a library that may not be installed.
+
+    Frameworks are found in ``sys.modules``, never imported: who has such a value has
+    imported its library, and nobody else must wait seconds for it.
+
+    Parameters
+    ----------
+    value : object
+    kind : str
+        ``"module.Class"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_a(np.ones(2), "numpy.ndarray"), is_a(np.ones(2), "nowhere.Tensor")
+    (True, False)
+    """
+    module, _, name = kind.rpartition(".")
+    # No value is of one of no classes.
+    return isinstance(value, getattr(sys.modules.get(module), name, ()))
 
 
 def require(module: str, purpose: str, install: str | None = None) -> Any:

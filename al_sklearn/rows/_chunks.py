@@ -1,24 +1,24 @@
 """Row-wise functions over an X of any size.
 
-Read in pieces, results in memory or in a file, kept where asked.
+Read in pieces, results in memory or in a file, kept where asked. torch is not imported
+for that: a query of plain arrays starts without it.
 """
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import pickle
-import sys
 import tempfile
 import types
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 
+from al_sklearn._core.optional import is_a
 from al_sklearn._core.prefetch import read_ahead
 from al_sklearn._core.random import take_turn
 from al_sklearn.config import current
@@ -29,7 +29,15 @@ from al_sklearn.rows._fingerprint import (
     describe,
     fingerprint,
 )
-from al_sklearn.rows._rows import RowView, are_files, n_rows, take_rows
+from al_sklearn.rows._rows import (
+    RowView,
+    are_files,
+    byte_size,
+    is_data_set,
+    is_tensor,
+    n_rows,
+    take_rows,
+)
 
 # Rows read at a time from what is not in memory: large enough to be fast, small enough
 # to be nothing.
@@ -47,13 +55,10 @@ def reads_from_disk(X: Any) -> bool:
     """
     if isinstance(X, (RowView, np.memmap)):
         return True
-    is_array = hasattr(X, "shape") and hasattr(X, "dtype")
-    return is_array and not (
-        isinstance(X, np.ndarray)
-        or hasattr(X, "iloc")
-        or sp.issparse(X)
-        or type(X).__module__.split(".")[0] == "torch"
-    )
+    if isinstance(X, np.ndarray) or sp.issparse(X) or is_tensor(X):
+        return False
+    # A frame has its types a column.
+    return hasattr(X, "shape") and hasattr(X, "dtype") and not hasattr(X, "iloc")
 
 
 def stays_mapped(X: Any) -> bool:
@@ -72,21 +77,18 @@ def chunk_rows_of(X: Any, result_bytes: int = 0) -> int:
     ``result_bytes`` is the size of what is made of one row.
     """
     limit = current().max_memory
-    row_bytes = 1
-    if hasattr(X, "shape") and hasattr(X, "dtype"):
-        row_bytes = max(
-            int(np.prod(X.shape[1:], dtype=np.int64)) * getattr(X.dtype, "itemsize", 8),
-            1,
-        )
+    is_array = hasattr(X, "shape") and hasattr(X, "dtype")
+    # Rows without a value are as good as one byte.
+    row_bytes = max(byte_size(X.shape[1:], X.dtype), 1) if is_array else 1
+    chunk_bytes, least = _CHUNK_BYTES, 256
+    if limit is not None:
+        # A sixteenth: the chunk read ahead, its copy on the way to the network and what
+        # is made of it lie in memory at once, beside what the caller holds.
+        chunk_bytes, least = min(_CHUNK_BYTES, limit // 16), 1
+        row_bytes = max(row_bytes, result_bytes)
     # A row in memory may be a whole file or item: fewer of them at a time.
     most = _MOST_ROWS if reads_from_disk(X) else _FEW_ROWS
-    if limit is None:
-        return int(np.clip(_CHUNK_BYTES // row_bytes, 256, most))
-    # A sixteenth: the chunk read ahead, its copy on the way to the network and what is
-    # made of it lie in memory at once, beside what the caller holds.
-    return int(
-        np.clip(min(_CHUNK_BYTES, limit // 16) // max(row_bytes, result_bytes), 1, most)
-    )
+    return min(max(chunk_bytes // row_bytes, least), most)
 
 
 def by_chunks(function: Callable[[Any], Any], X: Any, axis: int = 0) -> Any:
@@ -108,60 +110,49 @@ def by_chunks(function: Callable[[Any], Any], X: Any, axis: int = 0) -> Any:
         In memory, or under ``max_memory`` mapped from a temporary file where they are
         large.
     """
-    n = n_rows(X)
-    if not reads_from_disk(X) and current().max_memory is None:
+    n, is_limited = n_rows(X), current().max_memory is not None
+    if not reads_from_disk(X) and not is_limited:
         return function(X)
+    size = chunk_rows_of(X)
     if n == 0:
         raise ValueError("X is empty: there are no rows to look at.")
+    if is_limited:
+        # Nobody knows yet how large the result of a row is: a small first piece tells.
+        size = min(size, 256)
     outs: list[np.ndarray] = []
-    is_tuple = False
-    pieces = _Pieces(X)
-    for part, rows in pieces.read():
+    # As it is when a piece is read: it changes once the first result is there.
+    for part, rows in _pieces(X, lambda: size):  # noqa: B023
         result = function(rows)
-        is_tuple = isinstance(result, tuple)
-        results = result if is_tuple else (result,)
+        parts = result if isinstance(result, tuple) else (result,)
         if not outs:
-            pieces.expect(sum(r.nbytes for r in results) // (part.stop - part.start))
-            outs = [
-                room((*r.shape[:axis], n, *r.shape[axis + 1 :]), r.dtype)
-                for r in results
-            ]
-        for out, r in zip(outs, results, strict=True):
-            out[(slice(None),) * axis + (part,)] = r
-    return tuple(outs) if is_tuple else outs[0]
+            row_bytes = sum(values.nbytes for values in parts) // n_rows(rows)
+            size = chunk_rows_of(X, row_bytes)
+            outs = [_room_like(values, n, axis) for values in parts]
+        for out, values in zip(outs, parts, strict=True):
+            np.moveaxis(out, axis, 0)[part] = np.moveaxis(values, axis, 0)
+    return tuple(outs) if isinstance(result, tuple) else outs[0]
 
 
-class _Pieces:
-    """The rows of X in order, in pieces.
+def _pieces(
+    X: Any, size: Callable[[], int], start: int = 0
+) -> Iterator[tuple[slice, Any]]:
+    """Yield the rows of X from ``start`` on in pieces of ``size()`` rows.
 
-    Under a limit the first piece is small, and tells how large the others may be.
+    The next piece is read ahead where rows have to be read.
     """
+    config, n = current(), n_rows(X)
+    # Asked here: the thread that reads does not see this thread's settings.
+    give_back = config.max_memory is not None
 
-    def __init__(self, X: Any):
-        self.X, self.rows = X, chunk_rows_of(X)
-        # Asked here: the thread that reads does not see this thread's settings.
-        self._give_back = current().max_memory is not None
-        if self._give_back:
-            # Nobody knows yet how large the result of a row is.
-            self.rows = min(self.rows, 256)
+    def read() -> Iterator[tuple[slice, Any]]:
+        begin = start
+        while begin < n:
+            part = slice(begin, min(begin + size(), n))
+            yield part, _read(X, part, give_back)
+            begin = part.stop
 
-    def expect(self, result_bytes: int) -> None:
-        self.rows = chunk_rows_of(self.X, result_bytes)
-
-    def read(self) -> Iterator[tuple[slice, Any]]:
-        ahead = (
-            current().prefetch
-            and reads_from_disk(self.X)
-            and n_rows(self.X) > self.rows
-        )
-        return read_ahead(self._read()) if ahead else self._read()
-
-    def _read(self) -> Iterator[tuple[slice, Any]]:
-        start, n = 0, n_rows(self.X)
-        while start < n:
-            part = slice(start, min(start + self.rows, n))
-            yield part, _read(self.X, part, self._give_back)
-            start = part.stop
+    ahead = config.prefetch and reads_from_disk(X) and n - start > size()
+    return read_ahead(read()) if ahead else read()
 
 
 def _read(X: Any, part: slice, give_back: bool) -> Any:
@@ -176,14 +167,18 @@ def _read(X: Any, part: slice, give_back: bool) -> Any:
     if isinstance(rows, np.memmap):
         rows = np.array(rows)
     base = X.base if isinstance(X, RowView) else X
-    shared = (
-        isinstance(base, np.memmap)
-        and base.mode in ("r", "r+")
-        and hasattr(mmap, "MADV_DONTNEED")
-    )
-    if shared and give_back:
+    # Not what was written to a private copy of the file: that would be lost.
+    shared = isinstance(base, np.memmap) and base.mode in ("r", "r+")
+    if give_back and shared and hasattr(mmap, "MADV_DONTNEED"):
         base._mmap.madvise(mmap.MADV_DONTNEED)
     return rows
+
+
+def _room_like(values: np.ndarray, n: int, axis: int) -> np.ndarray:
+    """Room for n times what ``values`` holds of some rows."""
+    shape = list(values.shape)
+    shape[axis] = n
+    return room(tuple(shape), values.dtype)
 
 
 def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -194,9 +189,9 @@ def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     The file has no name any more: it goes with the array.
     """
     config = current()
-    n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     # A quarter: several results of one query are held at once.
-    if config.max_memory is None or n_bytes <= config.max_memory // 4:
+    limit = math.inf if config.max_memory is None else config.max_memory // 4
+    if byte_size(shape, np.dtype(dtype)) <= limit:
         return np.empty(shape, dtype=dtype)
     if config.cache is not None:
         config.cache.mkdir(parents=True, exist_ok=True)
@@ -229,24 +224,29 @@ def kept(
     # Two rows: networks may squeeze the axis of one away.
     probe = function(take_rows(X, slice(0, min(n, 2))))
     likes = probe if isinstance(probe, tuple) else (probe,)
-    ends = np.cumsum([0, *(1 if like.ndim == 1 else like.shape[1] for like in likes)])
-
-    def compute(start: int, stop: int) -> np.ndarray:
-        result = function(reader.read(start, stop))
-        return np.column_stack(result if isinstance(result, tuple) else (result,))
-
-    result_bytes = sum(like.nbytes // len(like) for like in likes)
+    widths = [like[0].size for like in likes]
+    result_bytes = sum(like[0].nbytes for like in likes)
     # A kill loses a sixty-fourth of the work at most, where that is more than a few
     # rows.
     chunk_rows = min(chunk_rows_of(X, result_bytes), max(_FEW_ROWS, n // 64))
+    pieces: Iterator[tuple[slice, Any]] | None = None
+
+    def compute(start: int, _stop: int) -> np.ndarray:
+        nonlocal pieces
+        if pieces is None:
+            # Where the cache goes on; from there it asks for one piece after the other.
+            pieces = _pieces(X, lambda: chunk_rows, start)
+        result = function(next(pieces)[1])
+        return np.column_stack(result if isinstance(result, tuple) else (result,))
+
     # The generators before the cache, as a query takes them: what is computed may
     # need them, and two threads would wait for each other's.
-    with take_turn(), _Reader(X) as reader:
+    with take_turn():
         rows = open_or_compute(
             config.cache,
             _key(name, estimator, X, options),
             n_rows=n,
-            row_shape=(int(ends[-1]),),
+            row_shape=(sum(widths),),
             dtype=np.result_type(*likes),
             compute_chunk=compute,
             chunk_rows=chunk_rows,
@@ -254,48 +254,12 @@ def kept(
             progress=name if n > 8 * chunk_rows else None,
         )
     # Views of one file: the columns of each result.
+    columns = np.split(rows, np.cumsum(widths)[:-1], axis=1)
     outs = [
-        rows[:, i] if like.ndim == 1 else rows[:, i:j]
-        for like, i, j in zip(likes, ends, ends[1:], strict=False)
+        part[:, 0] if like.ndim == 1 else part
+        for like, part in zip(likes, columns, strict=True)
     ]
     return tuple(outs) if isinstance(probe, tuple) else outs[0]
-
-
-class _Reader:
-    """Reads pieces of X asked for one by one, and the piece after each ahead."""
-
-    def __init__(self, X: Any):
-        self.X, self._next = X, slice(0, 0)
-        self._coming: Future[Any] | None = None
-        self._give_back = current().max_memory is not None
-        ahead = current().prefetch and reads_from_disk(X)
-        self._pool = (
-            ThreadPoolExecutor(1, thread_name_prefix="al_sklearn-read")
-            if ahead
-            else None
-        )
-
-    def __enter__(self) -> _Reader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
-
-    def read(self, start: int, stop: int) -> Any:
-        here = slice(start, stop)
-        rows = (
-            self._coming.result()
-            if self._coming is not None and self._next == here
-            else _read(self.X, here, self._give_back)
-        )
-        self._coming, self._next = (
-            None,
-            slice(stop, min(2 * stop - start, n_rows(self.X))),
-        )
-        if self._pool is not None and self._next.stop > stop:
-            self._coming = self._pool.submit(_read, self.X, self._next, self._give_back)
-        return rows
 
 
 def _key(name: str, estimator: Any, X: Any, options: tuple) -> str:
@@ -319,16 +283,13 @@ def _data_hash(X: Any) -> Any:
         return X.token()
     if are_files(X):
         return [fingerprint(X), [_stamp(path) for path in X]]
-    if type(X).__name__ == "SliceDataset" or isinstance(X, torch.utils.data.Dataset):
+    if is_data_set(X):
         return _dataset_hash(X)
-    file = getattr(X, "filename", None) or getattr(
-        getattr(X, "file", None), "filename", None
-    )
-    large = (
-        file is not None
-        and int(np.prod(X.shape, dtype=np.int64)) * X.dtype.itemsize > WHOLE_BYTES
-    )
-    return [fingerprint(X), _stamp(file)] if large else fingerprint(X)
+    # A memmap names its file, an HDF5 dataset has it.
+    file = getattr(getattr(X, "file", X), "filename", None)
+    if file is not None and byte_size(X.shape, X.dtype) > WHOLE_BYTES:
+        return [fingerprint(X), _stamp(file)]
+    return fingerprint(X)
 
 
 def _dataset_hash(X: Any) -> Any:
@@ -338,11 +299,8 @@ def _dataset_hash(X: Any) -> Any:
     """
     try:
         return [state_hash(X), fingerprint(X)]
-    except (
-        pickle.PicklingError,
-        TypeError,
-        AttributeError,
-    ):  # it holds a lambda, an open file …
+    except (pickle.PicklingError, TypeError, AttributeError):
+        # It holds a lambda, an open file …
         return [state_hash(X[i]) for i in range(len(X))]
 
 
@@ -367,18 +325,12 @@ class _StateHasher(ObjectHasher):
     """
 
     def save(self, obj: Any) -> None:
-        skorch_net = sys.modules.get("skorch.net")
-        if skorch_net is not None and isinstance(obj, skorch_net.NeuralNet):
+        if is_a(obj, "skorch.net.NeuralNet"):
             learnt = getattr(obj, "classes_", None), getattr(obj, "image_shape_", None)
-            obj = (
-                "net",
-                type(obj).__qualname__,
-                describe(obj.get_params(deep=False)),
-                learnt,
-                describe(obj.module_),
-            )
-        elif isinstance(obj, torch.nn.Module):
+            parameters = describe(obj.get_params(deep=False))
+            weights = describe(obj.module_)
+            obj = "net", type(obj).__qualname__, parameters, learnt, weights
+        elif isinstance(obj, types.FunctionType) or is_a(obj, "torch.nn.Module"):
+            # A lambda, or a notebook's function, by its code.
             obj = describe(obj)
-        elif isinstance(obj, types.FunctionType):
-            obj = describe(obj)  # a lambda, or a notebook's function, by its code
         super().save(obj)

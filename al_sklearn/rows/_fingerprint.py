@@ -1,6 +1,7 @@
 """What a run was made of, as plain JSON.
 
-Its configuration, its data, the versions it ran on.
+Its configuration, its data, the versions it ran on. Tensors and networks are known by
+their classes' names: torch is imported by whoever has some, not here.
 """
 
 from __future__ import annotations
@@ -13,17 +14,24 @@ import pkgutil
 import platform
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import joblib
 import numpy as np
 import scipy.sparse as sp
-import torch
 from joblib.hashing import NumpyHasher
-from sklearn.base import BaseEstimator
 
-from al_sklearn.rows._rows import RowView, iter_chunks, n_rows, take_rows
+from al_sklearn._core.optional import is_a
+from al_sklearn.rows._rows import (
+    RowView,
+    byte_size,
+    is_data_set,
+    is_tensor,
+    iter_chunks,
+    n_rows,
+    take_rows,
+)
 
 _PACKAGES: Final = (
     "al-sklearn",
@@ -72,24 +80,21 @@ def describe(value: Any) -> Any:
         return _describe_function(value)
     if isinstance(value, (type, types.BuiltinFunctionType, np.ufunc)):
         return public_name(value)
-    if isinstance(value, BaseEstimator) or (
-        hasattr(value, "get_params") and not isinstance(value, type)
-    ):
-        return {
-            "class": describe(type(value)),
-            **describe(value.get_params(deep=False)),
-        }
-    if isinstance(value, torch.nn.Module):
-        state = {name: _hash(tensor) for name, tensor in value.state_dict().items()}
-        return {"class": describe(type(value)), "module": repr(value), "state": state}
-    if isinstance(value, (np.ndarray, torch.Tensor)) or sp.issparse(value):
+    if isinstance(value, np.ndarray) or sp.issparse(value) or is_tensor(value):
         return fingerprint(value)
-    if isinstance(value, (torch.dtype, torch.device, np.dtype)):
+    if isinstance(value, np.dtype) or type(value).__module__ == "torch":
+        # A torch.dtype, a torch.device.
         return str(value)
     if isinstance(value, (np.random.Generator, np.random.RandomState)):
         return joblib.hash(value)
+    described = {"class": public_name(type(value))}
+    if hasattr(value, "get_params"):
+        return described | describe(value.get_params(deep=False))
+    if is_a(value, "torch.nn.Module"):
+        state = {name: _hash(tensor) for name, tensor in value.state_dict().items()}
+        return described | {"module": repr(value), "state": state}
     attributes = vars(value) if hasattr(value, "__dict__") else repr(value)
-    return {"class": describe(type(value)), "attributes": describe(attributes)}
+    return described | {"attributes": describe(attributes)}
 
 
 def public_name(value: Any) -> str:
@@ -144,21 +149,28 @@ def fingerprint(X: Any) -> dict[str, Any]:
     if hasattr(X, "dtype"):
         known["dtype"] = str(X.dtype)
     digest = hashlib.blake2b(digest_size=16)
+    for part in _contents(X, n):
+        digest.update(part)
+    return known | {"hash": digest.hexdigest()}
+
+
+def _contents(X: Any, n: int) -> Iterator[bytes | memoryview]:
+    """Yield the bytes that data is known by, of whatever kind they are."""
     if sp.issparse(X):
         matrix = sp.csr_array(X)
-        for part in (matrix.indptr, matrix.indices, matrix.data):
-            digest.update(_bytes_of(part))
-    elif isinstance(X, (list, tuple)) or hasattr(X, "iloc") or _holds_objects(X):
-        digest.update(_hash_object(list(X) if isinstance(X, tuple) else X).encode())
-    elif isinstance(X, torch.utils.data.Dataset) or type(X).__name__ == "SliceDataset":
+        yield from map(_bytes_of, (matrix.indptr, matrix.indices, matrix.data))
+    elif isinstance(X, (list, tuple)):
+        yield _object_bytes(list(X))
+    elif hasattr(X, "iloc") or (isinstance(X, np.ndarray) and X.dtype.kind in "OUS"):
+        yield _object_bytes(X)
+    elif is_data_set(X):
         for i in _spread(n):
-            digest.update(_hash_object(X[int(i)]).encode())
-    elif _bytes(X) > WHOLE_BYTES and not _in_memory(X):
-        digest.update(_bytes_of(take_rows(X, _spread(n))))
+            yield _object_bytes(X[int(i)])
+    elif byte_size(X.shape, getattr(X, "dtype", None)) > WHOLE_BYTES and _is_mapped(X):
+        yield _bytes_of(take_rows(X, _spread(n)))
     else:
         for _, rows in iter_chunks(X, _CHUNK_ROWS):
-            digest.update(_bytes_of(rows))
-    return known | {"hash": digest.hexdigest()}
+            yield _bytes_of(rows)
 
 
 def versions() -> dict[str, str]:
@@ -176,28 +188,32 @@ def differences(stored: Any, now: Any, where: str = "") -> list[str]:
     """Name what differs between two plain JSON values, one short sentence each."""
     if isinstance(stored, dict) and isinstance(now, dict):
         found = []
-        for key in [*stored, *(key for key in now if key not in stored)]:
+        # A dict of keys is a set that keeps their order.
+        for key in dict.fromkeys([*stored, *now]):
             inside = f"{where}.{key}" if where else str(key)
-            if key not in stored or key not in now:
-                was, is_now = (
-                    _short(known[key]) if key in known else "not there"
-                    for known in (stored, now)
-                )
-                found.append(f"{inside} was {was}, is {is_now}")
-            else:
-                found += differences(stored[key], now[key], inside)
+            both = stored.get(key, _NOT_THERE), now.get(key, _NOT_THERE)
+            found += differences(*both, inside)
         return found
     if stored == now or _name_one_object(stored, now):
         return []
     return [f"{where} was {_short(stored)}, is {_short(now)}"]
 
 
-def _name_one_object(stored: Any, now: Any) -> bool:
-    """Whether two names are of one thing of ours, which has moved and kept the first.
+class _NotThere:
+    """Stands for what one of two values lacks."""
+
+    def __repr__(self) -> str:
+        return "not there"
+
+
+_NOT_THERE: Final = _NotThere()
+
+
+def _name_one_object(*names: Any) -> bool:
+    """Whether names are of one thing of ours, which has moved and kept the first.
 
     Names of others are not looked up: a file must not decide what is imported.
     """
-    names = (stored, now)
     if not all(isinstance(name, str) and name.startswith(_OURS) for name in names):
         return False
     try:
@@ -212,32 +228,25 @@ def _describe_function(function: Any, outer: tuple[Any, ...] = ()) -> Any:
         return public_name(function)
     # No importable name: a lambda, a function inside another, a script's own. Its code
     # says what it does.
-    described = {
-        "function": function.__qualname__,
-        "code": _code_hash(function.__code__),
-    }
+    code = function.__code__
+    described = {"function": function.__qualname__, "code": _code_hash(code)}
     # What it was made with decides what it does as well.
-    if function.__defaults__ or function.__kwdefaults__:
-        described["defaults"] = [
-            describe(function.__defaults__),
-            describe(function.__kwdefaults__),
-        ]
-    inside = (*outer, function)
-    enclosed = {}
-    for key, cell in zip(
-        function.__code__.co_freevars, function.__closure__ or (), strict=True
-    ):
+    defaults = [function.__defaults__, function.__kwdefaults__]
+    if any(defaults):
+        described["defaults"] = describe(defaults)
+    inside, enclosed = (*outer, function), {}
+    for key, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         value = cell.cell_contents
-        if isinstance(value, types.FunctionType):
-            # A function that calls itself, or one that calls it, is described once.
-            enclosed[key] = (
-                value.__qualname__
-                if value in inside
-                else _describe_function(value, inside)
-            )
-        else:
+        if not isinstance(value, types.FunctionType):
             enclosed[key] = describe(value)
-    return described | ({"encloses": enclosed} if enclosed else {})
+        elif value in inside:
+            # A function that calls itself, or one that calls it, is described once.
+            enclosed[key] = value.__qualname__
+        else:
+            enclosed[key] = _describe_function(value, inside)
+    if enclosed:
+        described["encloses"] = enclosed
+    return described
 
 
 def _code_hash(code: types.CodeType) -> str:
@@ -248,7 +257,7 @@ def _code_hash(code: types.CodeType) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _hash(array: np.ndarray | torch.Tensor) -> str:
+def _hash(array: Any) -> str:
     return hashlib.blake2b(_bytes_of(array), digest_size=8).hexdigest()
 
 
@@ -260,47 +269,33 @@ class ObjectHasher(NumpyHasher):
 
     def save(self, obj: Any) -> None:
         """Take in an object, and whatever it holds."""
-        if isinstance(obj, torch.Tensor):
+        if is_tensor(obj):
             obj = "tensor", str(obj.dtype), tuple(obj.shape), _hash(obj)
         super().save(obj)
 
 
-def _hash_object(value: Any) -> str:
-    return ObjectHasher("md5").hash(value)
+def _object_bytes(value: Any) -> bytes:
+    return ObjectHasher("md5").hash(value).encode()
 
 
 def _bytes_of(rows: Any) -> memoryview:
     """Look at an array's bytes without copying them, where they lie in order."""
-    if isinstance(rows, torch.Tensor):
-        rows = rows.detach().cpu()
-        # numpy has no bfloat16.
-        rows = (
-            rows.contiguous().view(torch.int16)
-            if rows.dtype == torch.bfloat16
-            else rows
-        ).numpy()
+    if is_tensor(rows):
+        rows = rows.detach().cpu().contiguous()
+        # Bytes of any type: numpy has no bfloat16, and torch no view of a scalar.
+        rows = rows.reshape(-1).view(sys.modules["torch"].uint8).numpy()
     return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
-
-
-def _holds_objects(X: Any) -> bool:
-    return isinstance(X, np.ndarray) and X.dtype.kind in "OUS"
 
 
 def _spread(n: int) -> np.ndarray:
     return np.unique(np.linspace(0, n - 1, min(n, _SAMPLE_ROWS)).astype(np.int64))
 
 
-def _bytes(X: Any) -> int:
-    return int(np.prod(X.shape, dtype=np.int64)) * getattr(
-        getattr(X, "dtype", None), "itemsize", 8
-    )
-
-
-def _in_memory(X: Any) -> bool:
+def _is_mapped(X: Any) -> bool:
+    """Whether an array's rows are read from somewhere: a file, HDF5, Zarr."""
     base = X.base if isinstance(X, RowView) else X
-    return isinstance(base, torch.Tensor) or (
-        isinstance(base, np.ndarray) and not isinstance(base, np.memmap)
-    )
+    is_array = isinstance(base, np.ndarray) or is_tensor(base)
+    return isinstance(base, np.memmap) or not is_array
 
 
 def _short(value: Any) -> str:

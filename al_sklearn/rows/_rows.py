@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+
+from al_sklearn._core.optional import is_a
 
 
 def n_rows(X: Any) -> int:
@@ -28,9 +31,8 @@ def n_rows(X: Any) -> int:
                 f"The parts of a dict must have the same length, got {lengths}."
             )
         return next(iter(lengths.values()))
-    shape = getattr(X, "shape", None)
-    if shape is not None and len(shape) > 0:
-        return int(shape[0])
+    if getattr(X, "shape", ()):
+        return int(X.shape[0])
     try:
         return len(X)
     except TypeError:
@@ -47,17 +49,12 @@ def are_files(X: Any) -> bool:
 
     A list or an array of paths, or a view of one.
     """
-    if isinstance(X, RowView):
-        X = X.base
-    if isinstance(X, np.ndarray):
-        return X.dtype.kind == "U" or (
-            X.dtype == object and len(X) > 0 and isinstance(X[0], (str, os.PathLike))
-        )
-    return (
-        isinstance(X, (list, tuple))
-        and len(X) > 0
-        and isinstance(X[0], (str, os.PathLike))
-    )
+    base = X.base if isinstance(X, RowView) else X
+    if isinstance(base, np.ndarray) and base.dtype != object:
+        return base.dtype.kind == "U"
+    # The first tells: whoever mixes names with other things hears of it when read.
+    is_sequence = isinstance(base, (list, tuple, np.ndarray)) and len(base) > 0
+    return is_sequence and isinstance(base[0], (str, os.PathLike))
 
 
 def as_positions(indices: Any, n: int) -> np.ndarray:
@@ -85,18 +82,26 @@ def as_positions(indices: Any, n: int) -> np.ndarray:
         raise IndexError(
             f"Positions must be from 0 to {n - 1}, got {array.min()} … {array.max()}."
         )
-    return np.where(array < 0, array + n, array) if array.min() < 0 else array
+    return array % n if array.min() < 0 else array
+
+
+def is_tensor(X: Any) -> bool:
+    """Whether X is a torch tensor."""
+    return is_a(X, "torch.Tensor")
 
 
 def _is_torch_dataset(X: Any) -> bool:
-    # Who has such a data set has imported its library; nobody else must wait for it.
-    torch_data = sys.modules.get("torch.utils.data")
-    return torch_data is not None and isinstance(X, torch_data.Dataset)
+    return is_a(X, "torch.utils.data.Dataset")
 
 
 def _is_slice_dataset(X: Any) -> bool:
-    skorch_helper = sys.modules.get("skorch.helper")
-    return skorch_helper is not None and isinstance(X, skorch_helper.SliceDataset)
+    return is_a(X, "skorch.helper.SliceDataset")
+
+
+def byte_size(shape: tuple[int, ...], dtype: Any = None) -> int:
+    """Bytes of an array; of numbers of eight bytes where the type does not say."""
+    # Python's own integers: the product of a large shape overflows those of numpy.
+    return math.prod(shape) * getattr(dtype, "itemsize", 8)
 
 
 def is_data_set(X: Any) -> bool:
@@ -105,8 +110,7 @@ def is_data_set(X: Any) -> bool:
 
 
 def _is_hdf5(X: Any) -> bool:
-    h5py = sys.modules.get("h5py")
-    return h5py is not None and isinstance(X, h5py.Dataset)
+    return is_a(X, "h5py.Dataset")
 
 
 def take_rows(X: Any, indices: Any) -> Any:
@@ -140,11 +144,13 @@ def take_rows(X: Any, indices: Any) -> Any:
         return {key: take_rows(value, indices) for key, value in X.items()}
     if isinstance(X, RowView):
         return take_rows(X.base, X.indices[as_positions(indices, len(X))])
-    # Slices before positions: these give a view, or one read, instead of a copy.
-    if isinstance(X, np.ndarray) and isinstance(indices, slice):
-        return X[indices]
-    if _is_hdf5(X) and isinstance(indices, slice) and (indices.step or 1) > 0:
-        return X[indices]
+    if isinstance(indices, slice):
+        # Slices before positions: these give a view, or one read, instead of a copy.
+        # Neither HDF5 nor torch knows negative strides.
+        is_forward = (indices.step or 1) > 0
+        takes_it = is_forward and (_is_hdf5(X) or is_tensor(X))
+        if takes_it or isinstance(X, np.ndarray):
+            return X[indices]
     positions = as_positions(indices, n_rows(X))
     if isinstance(X, np.ndarray):
         # A memmap's rows are read now; as a memmap they would pass for a file.
@@ -152,11 +158,8 @@ def take_rows(X: Any, indices: Any) -> Any:
     if hasattr(X, "iloc"):
         return X.iloc[positions]
     if sp.issparse(X):
-        return (
-            sp.csr_array(X)[positions]
-            if isinstance(X, sp.sparray)
-            else X.tocsr()[positions]
-        )
+        # The kind whose rows are taken by position.
+        return X.tocsr()[positions]
     if _is_hdf5(X):
         # HDF5 reads increasing positions only: read each row once, then put them in the
         # order asked for.
@@ -169,16 +172,14 @@ def take_rows(X: Any, indices: Any) -> Any:
         subset = sys.modules["torch.utils.data"].Subset
         if type(X) is subset:
             # Composed: a subset of a subset of … would be walked for every item.
-            return subset(X.dataset, np.asarray(X.indices)[positions].tolist())
+            X, positions = X.dataset, np.asarray(X.indices)[positions]
         return subset(X, positions.tolist())
     if isinstance(X, (list, tuple)):
         return type(X)([X[i] for i in positions.tolist()])
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(X, torch.Tensor):
-        # Torch knows no negative strides, neither of slices nor of positions.
-        if isinstance(indices, slice) and (indices.step or 1) > 0:
-            return X[indices]
-        return X[torch.as_tensor(np.ascontiguousarray(positions), device=X.device)]
+    if is_tensor(X):
+        # Nor may positions have negative strides.
+        wanted = np.ascontiguousarray(positions)
+        return X[sys.modules["torch"].as_tensor(wanted, device=X.device)]
     # Anything else that can be indexed by an array (Zarr, pandas' own arrays, …).
     return X[positions]
 
@@ -204,62 +205,21 @@ def concat_rows(a: Any, b: Any) -> Any:
             )
         return {key: concat_rows(a[key], b[key]) for key in a}
     # What grows by concatenation is held in memory from then on.
-    if isinstance(a, RowView):
-        a = a.rows()
-    if isinstance(b, RowView):
-        b = b.rows()
+    a, b = (part.rows() if isinstance(part, RowView) else part for part in (a, b))
     if hasattr(a, "iloc"):
-        import pandas as pd
-
-        if not hasattr(b, "iloc"):
-            # Named like what they join, or pandas would put them into columns of their
-            # own.
-            b = (
-                pd.DataFrame(b, columns=a.columns)
-                if isinstance(a, pd.DataFrame)
-                else pd.Series(b, name=a.name)
-            )
-        elif isinstance(a, pd.DataFrame) and set(a.columns) != set(b.columns):
-            raise ValueError(
-                f"Rows with columns {list(b.columns)} cannot follow rows with columns "
-                f"{list(a.columns)}."
-            )
-        return pd.concat([a, b])
+        return _concat_frames(a, b)
     if sp.issparse(a) or sp.issparse(b):
         return sp.vstack([a, b], format="csr")
-    if (
-        _is_slice_dataset(a)
-        and _is_slice_dataset(b)
-        and a.dataset is b.dataset
-        and a.idx == b.idx
-    ):
-        return type(a)(
-            a.dataset, idx=a.idx, indices=np.concatenate([a.indices_, b.indices_])
-        )
+    are_slices = _is_slice_dataset(a) and _is_slice_dataset(b)
+    if are_slices and a.dataset is b.dataset and a.idx == b.idx:
+        positions = np.concatenate([a.indices_, b.indices_])
+        return type(a)(a.dataset, idx=a.idx, indices=positions)
     if _is_torch_dataset(a) and _is_torch_dataset(b):
-        torch_data = sys.modules["torch.utils.data"]
-        if (
-            type(a) is torch_data.Subset
-            and type(b) is torch_data.Subset
-            and a.dataset is b.dataset
-        ):
-            return torch_data.Subset(a.dataset, [*a.indices, *b.indices])
-        # Kept flat: one level more for each batch taught would soon be slow, and then
-        # too deep.
-        parts = a.datasets if type(a) is torch_data.ConcatDataset else [a]
-        return torch_data.ConcatDataset([*parts, b])
+        return _concat_data_sets(a, b)
     if isinstance(a, (list, tuple)):
         return type(a)([*a, *b])
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(a, torch.Tensor):
-        new = torch.as_tensor(b, device=a.device)
-        if new.is_floating_point() and not a.is_floating_point():
-            # Cast to whole numbers, images from 0 to 1 would all be black.
-            raise ValueError(
-                f"Rows of {new.dtype} cannot follow rows of {a.dtype}: their "
-                "fractions would be lost."
-            )
-        return torch.cat([a, new.to(a.dtype)])
+    if is_tensor(a):
+        return _concat_tensors(a, b)
     left, right = np.asarray(a), np.asarray(b)
     if left.shape[1:] != right.shape[1:]:
         raise ValueError(
@@ -267,6 +227,46 @@ def concat_rows(a: Any, b: Any) -> Any:
             f"{left.shape[1:]}."
         )
     return np.concatenate([left, right])
+
+
+def _concat_frames(a: Any, b: Any) -> Any:
+    """Rows after those of a DataFrame or Series."""
+    import pandas as pd
+
+    if not hasattr(b, "iloc"):
+        # Named like what they join, or pandas would put them into columns of their own.
+        names = {"columns": a.columns} if a.ndim == 2 else {"name": a.name}
+        b = type(a)(b, **names)
+    elif a.ndim == 2 and set(a.columns) != set(b.columns):
+        raise ValueError(
+            f"Rows with columns {list(b.columns)} cannot follow rows with columns "
+            f"{list(a.columns)}."
+        )
+    return pd.concat([a, b])
+
+
+def _concat_data_sets(a: Any, b: Any) -> Any:
+    """Items after those of a torch data set, none read."""
+    torch_data = sys.modules["torch.utils.data"]
+    if type(a) is type(b) is torch_data.Subset and a.dataset is b.dataset:
+        return torch_data.Subset(a.dataset, [*a.indices, *b.indices])
+    # Kept flat: one level more for each batch taught would soon be slow, and then too
+    # deep.
+    parts = a.datasets if type(a) is torch_data.ConcatDataset else [a]
+    return torch_data.ConcatDataset([*parts, b])
+
+
+def _concat_tensors(a: Any, b: Any) -> Any:
+    """Rows after those of a tensor, where it is."""
+    torch = sys.modules["torch"]
+    new = torch.as_tensor(b, device=a.device)
+    if new.is_floating_point() and not a.is_floating_point():
+        # Cast to whole numbers, images from 0 to 1 would all be black.
+        raise ValueError(
+            f"Rows of {new.dtype} cannot follow rows of {a.dtype}: their fractions "
+            "would be lost."
+        )
+    return torch.cat([a, new.to(a.dtype)])
 
 
 def concat_columns(parts: list[Any]) -> Any:
@@ -321,10 +321,8 @@ class RowView:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the rows once read, as ``numpy`` would say it."""
-        return (
-            len(self.indices),
-            *getattr(self.base, "shape", (len(self.indices),))[1:],
-        )
+        # Rows of a list have no shape.
+        return len(self), *getattr(self.base, "shape", ())[1:]
 
     @property
     def ndim(self) -> int:
@@ -337,7 +335,7 @@ class RowView:
         return self.base.dtype
 
     def __getitem__(self, key: Any) -> Any:
-        rows = take_rows(self.base, self.indices[as_positions(key, len(self))])
+        rows = take_rows(self, key)
         if not isinstance(key, (int, np.integer)):
             return rows
         # By position: a frame's [0] would be a column.
@@ -366,11 +364,7 @@ def view_rows(X: Any, indices: Any) -> Any:
     """
     if isinstance(X, RowView):
         return RowView(X.base, X.indices[as_positions(indices, len(X))])
-    if (
-        isinstance(X, (list, tuple, Mapping))
-        or _is_torch_dataset(X)
-        or _is_slice_dataset(X)
-    ):
+    if isinstance(X, (list, tuple, Mapping)) or is_data_set(X):
         return take_rows(X, indices)
     return RowView(X, indices)
 

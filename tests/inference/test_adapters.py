@@ -213,9 +213,21 @@ def test_the_gradient_factors_of_a_pipelines_last_step_are_asked():
     np.testing.assert_allclose(embeddings, piped[0].transform(ROWS))
 
 
-def test_nets_are_known_without_importing_torch_for_them():
-    code = (
-        "import sys, al_sklearn.inference as i; i.adapter_of(None);"
-        "assert not {'skorch', 'al_sklearn.inference._net'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+WITHOUT_TORCH = """
+import sys
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from al_sklearn import inference
+from al_sklearn.rows import describe, fingerprint, take_rows
+
+X = np.arange(12.0).reshape(6, 2)
+model = LogisticRegression().fit(X, X[:, 0] > 5)
+inference.predict_proba(model, X)
+inference.embed(model, take_rows(X, [1, 2]))
+describe(model), fingerprint(X)
+assert not {"torch", "skorch"} & set(sys.modules)
+"""
+
+
+def test_frameworks_are_known_without_being_imported():
+    subprocess.run([sys.executable, "-c", WITHOUT_TORCH], check=True)
