@@ -15,8 +15,9 @@ from al_sklearn.datasets._base import (
     ImageData,
     labels_and_names,
     register_dataset,
+    texts,
 )
-from al_sklearn.datasets._lazy import Hdf5Rows
+from al_sklearn.datasets._lazy import Hdf5Rows, not_whole
 from al_sklearn.rows import read_numpy
 
 # Images, labels, test images, test labels, as files usually name them.
@@ -29,6 +30,12 @@ _USUAL = (
     ("x", "y", "x_test", "y_test"),
     ("data", "labels", "test_data", "test_labels"),
 )
+
+
+# Names of the arrays, what reads one (lazily where that can be), and class names.
+_Opened = tuple[list[str], Callable[[str], Any], tuple[str, ...]]
+# Images, labels, test images, test labels.
+_Names = tuple[str | None, ...]
 
 
 class _Arrays(DataSource):
@@ -50,7 +57,9 @@ class _Arrays(DataSource):
         Parameters
         ----------
         data_dir : Path
-            The file, or the folder of a Zarr group or of ``.npy`` files.
+            The file, or the folder of a Zarr group or of ``.npy`` files. Those have
+            names without ``.npy``; of one such file, which holds the images, ``labels``
+            is the file beside it.
         images, labels : str, optional
             Names of the training images and their labels.
         test_images, test_labels : str, optional
@@ -60,39 +69,32 @@ class _Arrays(DataSource):
             raise FileNotFoundError(
                 f"{self.kind}: data_dir must be the file itself, got {data_dir}."
             )
-        names, read, class_names = self._open(data_dir, labels)
-        chosen = _choose(data_dir, names, images, labels, test_images, test_labels)
+        given = self._names(data_dir, (images, labels, test_images, test_labels))
+        names, read, class_names = self._open(data_dir)
+        X, y, X_test, y_test = _choose(data_dir, names, given)
         # Images lazily, labels whole: these are looked at all at once, and are small.
-        X_train, X_test = read(chosen[0]), read(chosen[2]) if chosen[2] else None
-        parts = [
-            _whole(data_dir, name, read) for name in (chosen[1], chosen[3]) if name
-        ]
+        parts = [_whole(data_dir, name, read) for name in (y, y_test) if name]
         arrays, found_names = labels_and_names(*parts)
-        if (
-            class_names
-            and arrays[0].dtype.kind == "i"
-            and len(class_names) < len(found_names)
-        ):
+        # Names as labels need none besides: theirs may be of other classes.
+        n_names, n_classes = len(class_names), len(found_names)
+        if arrays[0].dtype.kind == "i" and 0 < n_names < n_classes:
             raise ValueError(
-                f"{data_dir}: {len(class_names)} class names for labels up to "
-                f"{len(found_names) - 1}."
+                f"{data_dir}: {n_names} class names for labels up to {n_classes - 1}."
             )
         return ImageData(
             data_dir.stem,
-            X_train,
+            read(X),
             arrays[0],
-            X_test,
-            arrays[1] if X_test is not None else None,
+            read(X_test) if X_test else None,
+            arrays[1] if X_test else None,
             class_names or found_names,
         )
 
-    def _open(
-        self, path: Path, labels: str | None
-    ) -> tuple[list[str], Callable[[str], Any], tuple[str, ...]]:
-        """Return the arrays' names, a function that reads one, and class names.
+    def _names(self, path: Path, given: _Names) -> _Names:
+        """Return the names that the caller gave as they are in the file."""
+        return given
 
-        The function reads lazily where that can be.
-        """
+    def _open(self, path: Path) -> _Opened:
         raise NotImplementedError
 
 
@@ -102,24 +104,22 @@ class Hdf5(_Arrays):
 
     kind = "hdf5"
 
-    def _open(
-        self, path: Path, labels: str | None
-    ) -> tuple[list[str], Callable[[str], Any], tuple[str, ...]]:
+    def _open(self, path: Path) -> _Opened:
         h5py = require("h5py", "Reading HDF5")
         names: list[str] = []
+
+        def note(name: str, item: Any) -> None:
+            # Groups are seen too, and hold no images themselves.
+            if isinstance(item, h5py.Dataset):
+                names.append(name)
+
         try:
             with h5py.File(path, "r") as file:
                 # Names alone: opening every array would read its index.
-                file.visititems(
-                    lambda name, item: (
-                        names.append(name) if isinstance(item, h5py.Dataset) else None
-                    )
-                )
-                class_names = _texts(file.attrs.get("class_names", ()))
+                file.visititems(note)
+                class_names = texts(file.attrs.get("class_names", ()))
         except (OSError, RuntimeError, KeyError) as error:
-            raise ValueError(
-                f"{path} is no whole HDF5 file ({error}): make or fetch it again."
-            ) from error
+            raise not_whole(path, error) from error
         # The file is closed again: an open handle does not survive a fork or a pickle.
         return names, lambda name: Hdf5Rows(path, name), class_names
 
@@ -130,9 +130,7 @@ class Zarr(_Arrays):
 
     kind = "zarr"
 
-    def _open(
-        self, path: Path, labels: str | None
-    ) -> tuple[list[str], Callable[[str], Any], tuple[str, ...]]:
+    def _open(self, path: Path) -> _Opened:
         zarr = require("zarr", "Reading Zarr")
         try:
             group = zarr.open_group(str(path), mode="r")
@@ -141,11 +139,8 @@ class Zarr(_Arrays):
                 f"{path} is no Zarr group ({error}): give the folder that holds the "
                 "arrays."
             ) from error
-        return (
-            sorted(group.array_keys()),
-            group.__getitem__,
-            _texts(group.attrs.get("class_names", ())),
-        )
+        class_names = texts(group.attrs.get("class_names", ()))
+        return sorted(group.array_keys()), group.__getitem__, class_names
 
 
 @register_dataset("npz")
@@ -154,15 +149,13 @@ class Npz(_Arrays):
 
     kind = "npz"
 
-    def _open(
-        self, path: Path, labels: str | None
-    ) -> tuple[list[str], Callable[[str], Any], tuple[str, ...]]:
+    def _open(self, path: Path) -> _Opened:
         content = read_numpy(path)
         if not isinstance(content, Mapping):
             raise ValueError(
                 f"{path} is no .npz file, it holds one array: load it as 'npy'."
             )
-        class_names = _texts(content["class_names"]) if "class_names" in content else ()
+        class_names = texts(content["class_names"]) if "class_names" in content else ()
         return list(content), content.__getitem__, class_names
 
 
@@ -175,55 +168,31 @@ class Npy(_Arrays):
 
     kind = "npy"
 
-    def _open(
-        self, path: Path, labels: str | None
-    ) -> tuple[list[str], Callable[[str], Any], tuple[str, ...]]:
+    def _open(self, path: Path) -> _Opened:
         folder = path if path.is_dir() else path.parent
         # Sorted: the order of a folder differs between file systems.
         files = {file.stem: file for file in sorted(folder.glob("*.npy"))}
         class_file = folder / "class_names.txt"
-        class_names = (
-            tuple(class_file.read_text(encoding="utf-8").splitlines())
-            if class_file.is_file()
-            else ()
-        )
+        class_names = ()
+        if class_file.is_file():
+            class_names = tuple(class_file.read_text(encoding="utf-8").splitlines())
+        # Mapped: images of which rows are read when they are asked for.
         return (
             list(files),
             lambda name: read_numpy(files[name], mmap_mode="r"),
             class_names,
         )
 
-    def load(
-        self,
-        data_dir: Path | None,
-        *,
-        images: str | None = None,
-        labels: str | None = None,
-        test_images: str | None = None,
-        test_labels: str | None = None,
-    ) -> ImageData:
-        """Read a folder's files by their names without ``.npy``.
-
-        Or the images' file, and ``labels`` beside it.
-        """
-        given = (images, labels, test_images, test_labels)
-        images, labels, test_images, test_labels = (
-            None if n is None else n.removesuffix(".npy") for n in given
-        )
-        if data_dir is not None and data_dir.is_file() and images is None:
-            if labels is None:
+    def _names(self, path: Path, given: _Names) -> _Names:
+        images, *others = (name and name.removesuffix(".npy") for name in given)
+        if images is None and path.is_file():
+            if others[0] is None:
                 raise ValueError(
-                    f"npy: {data_dir.name} holds the images; name the file beside it "
-                    "with labels=."
+                    f"npy: {path.name} holds the images; name the file beside it with "
+                    "labels=."
                 )
-            images = data_dir.stem
-        return super().load(
-            data_dir,
-            images=images,
-            labels=labels,
-            test_images=test_images,
-            test_labels=test_labels,
-        )
+            images = path.stem
+        return images, *others
 
 
 def _whole(path: Path, name: str, read: Callable[[str], Any]) -> np.ndarray:
@@ -235,38 +204,26 @@ def _whole(path: Path, name: str, read: Callable[[str], Any]) -> np.ndarray:
         ) from error
 
 
-def _choose(
-    path: Path,
-    names: list[str],
-    images: str | None,
-    labels: str | None,
-    test_images: str | None,
-    test_labels: str | None,
-) -> tuple[str, str, str | None, str | None]:
-    if (test_images is None) != (test_labels is None):
+def _choose(path: Path, names: list[str], given: _Names) -> tuple[Any, ...]:
+    """Return the names of the arrays to read, None for a test set that is not there."""
+    images, labels, *test = given
+    if test.count(None) == 1:
         raise ValueError("A test set has test_images and test_labels; give both.")
     listed = ", ".join(names) or "no arrays"
-    for name in (images, labels, test_images, test_labels):
+    for name in given:
         if name is not None and name not in names:
             raise ValueError(f"{path} has no {name!r}; it has {listed}.")
     if images is not None and labels is not None:
-        return images, labels, test_images, test_labels
+        return given
     # The first pair that fits; of names the caller gave, only the other half is sought.
     for usual in _USUAL:
         X, y = images or usual[0], labels or usual[1]
         if X in names and y in names:
             # A test set is taken whole or not at all.
-            both = test_images is None and usual[2] in names and usual[3] in names
-            return X, y, *((usual[2], usual[3]) if both else (test_images, test_labels))
+            if test[0] is None and {*usual[2:]} <= {*names}:
+                test = [*usual[2:]]
+            return X, y, *test
     raise ValueError(
         f"{path} has {listed}: say which are what with images=, labels=, "
         "test_images=, test_labels=."
-    )
-
-
-def _texts(values: Any) -> tuple[str, ...]:
-    # HDF5 gives text as bytes, Zarr as text.
-    return tuple(
-        value.decode() if isinstance(value, bytes) else str(value)
-        for value in np.asarray(values).tolist()
     )

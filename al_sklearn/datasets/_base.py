@@ -67,8 +67,12 @@ class ImageData:
                 check_same_length(n_rows(X), 0 if y is None else len(y))
         if not self.class_names:
             labels = np.unique(np.asarray(self.y_train))
-            numbers = labels.dtype.kind in "iu" and labels.size and labels[0] >= 0
-            names = range(int(labels[-1]) + 1) if numbers else labels.tolist()
+            # A class that no image is of has a number, and so a name, all the same.
+            names = (
+                range(int(labels[-1]) + 1)
+                if _are_positions(labels)
+                else labels.tolist()
+            )
             object.__setattr__(self, "class_names", tuple(map(str, names)))
 
     @property
@@ -80,14 +84,12 @@ class ImageData:
         return self.X_train
 
     def __repr__(self) -> str:
-        test = (
-            "no test set" if self.X_test is None else f"{n_rows(self.X_test):,} to test"
-        )
-        parts = [
-            f"{n_rows(self.X_train):,} to train",
-            test,
-            f"{len(self.class_names)} classes",
-        ]
+        parts = [f"{n_rows(self.X_train):,} to train"]
+        if self.X_test is None:
+            parts.append("no test set")
+        else:
+            parts.append(f"{n_rows(self.X_test):,} to test")
+        parts.append(f"{len(self.class_names)} classes")
         if self.X_unlabelled is not None:
             parts.append(f"{n_rows(self.X_unlabelled):,} without label")
         if self.skipped:
@@ -183,12 +185,14 @@ def register_dataset(name: str) -> Callable[[T], T]:
         known = _REGISTRY.get(name)
         # The same definition again, as when a notebook's cell is run twice, takes the
         # place of the first.
+        # They are compared by their names: a cell's second run makes new objects.
         if known is not None and _definition(known) != _definition(source):
             raise ValueError(
                 f"There is a data set {name!r} already ({_definition(known)}); choose "
                 "another name."
             )
-        _REGISTRY[name] = source() if isinstance(source, type) else _Function(source)  # type: ignore[arg-type]
+        made: Any = source() if isinstance(source, type) else _Function(source)
+        _REGISTRY[name] = made
         return source
 
     return register
@@ -197,8 +201,9 @@ def register_dataset(name: str) -> Callable[[T], T]:
 class _Function(DataSource):
     """A data set that is one function."""
 
-    def __init__(self, function: Callable[..., ImageData]):
-        self.load = function  # type: ignore[method-assign]
+    def __init__(self, function: Any):
+        # As the method itself: its signature says which options there are.
+        self.load = function
         self.__doc__ = function.__doc__
 
 
@@ -243,13 +248,11 @@ def options_of(source: DataSource) -> list[str]:
 
     Those that every data set takes are left out.
     """
-    parameters = inspect.signature(source.load).parameters.values()
-    own = [
-        parameter.name
-        for parameter in parameters
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    return [
+        name
+        for name, parameter in inspect.signature(source.load).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name != "on_corrupt"
     ]
-    return [name for name in own if name != "on_corrupt"]
 
 
 def options_from_text(name: str, texts: Sequence[str]) -> dict[str, Any]:
@@ -275,8 +278,11 @@ def options_from_text(name: str, texts: Sequence[str]) -> dict[str, Any]:
     >>> options_from_text("droughtwatch", ["bands=rgb", "classes=2"])
     {'bands': 'rgb', 'classes': 2}
     """
-    parameters = inspect.signature(find_source(name).load).parameters
-    allowed = options_of(find_source(name))
+    from pydantic import TypeAdapter
+
+    source = find_source(name)
+    parameters = inspect.signature(source.load).parameters
+    allowed = options_of(source)
     options: dict[str, Any] = {}
     for text in texts:
         option, equals, value = text.partition("=")
@@ -285,35 +291,15 @@ def options_from_text(name: str, texts: Sequence[str]) -> dict[str, Any]:
         if option not in allowed:
             raise unknown_name(f"option of the data set {name!r}", option, allowed)
         default = parameters[option].default
+        # True and False are whole numbers to Python: the type itself is asked for.
+        kind = type(default) if type(default) in (bool, int) else str
         try:
-            # True and False are whole numbers to Python: they come first.
-            convert = (
-                _yes_or_no
-                if isinstance(default, bool)
-                else int
-                if isinstance(default, int)
-                else str
-            )
-            options[option] = convert(value)
+            options[option] = TypeAdapter(kind).validate_python(value)
         except ValueError:
             raise ValueError(
                 f"{option} of {name!r} must be like {default!r}, got {value!r}."
             ) from None
     return options
-
-
-def _yes_or_no(text: str) -> bool:
-    words = {
-        "true": True,
-        "yes": True,
-        "1": True,
-        "false": False,
-        "no": False,
-        "0": False,
-    }
-    if text.lower() not in words:
-        raise ValueError(text)
-    return words[text.lower()]
 
 
 def labels_and_names(*parts: Any) -> tuple[list[np.ndarray], tuple[str, ...]]:
@@ -337,21 +323,32 @@ def labels_and_names(*parts: Any) -> tuple[list[np.ndarray], tuple[str, ...]]:
     values = np.unique(
         np.concatenate([array for array in arrays if array.size] or arrays)
     )
-    if (
-        values.dtype.kind in "iu"
-        and values.size
-        and values[0] >= 0
-        # Larger ones are no classes counted from 0 but codes of some kind.
-        and values[-1] < 100_000
-    ):
-        return [array.astype(np.int64) for array in arrays], tuple(
-            map(str, range(int(values[-1]) + 1))
-        )
-    if values.dtype.kind == "U":
-        return [array.astype(values.dtype) for array in arrays], tuple(values.tolist())
-    return [np.searchsorted(values, array).astype(np.int64) for array in arrays], tuple(
-        map(str, values.tolist())
+    # Larger numbers are no classes counted from 0 but codes of some kind, and nobody
+    # has names for so many.
+    if _are_positions(values) and values[-1] < 100_000:
+        names = range(int(values[-1]) + 1)
+        arrays = [array.astype(np.int64) for array in arrays]
+    elif values.dtype.kind == "U":
+        # Of one width, so that those of the test set compare with those of training.
+        names = values.tolist()
+        arrays = [array.astype(values.dtype) for array in arrays]
+    else:
+        names = values.tolist()
+        arrays = [np.searchsorted(values, array).astype(np.int64) for array in arrays]
+    return arrays, tuple(map(str, names))
+
+
+def texts(values: Any) -> tuple[str, ...]:
+    """Return text as str: HDF5 and pickles of Python 2 hold it as bytes."""
+    return tuple(
+        value.decode() if isinstance(value, bytes) else str(value)
+        for value in np.asarray(values).tolist()
     )
+
+
+def _are_positions(values: np.ndarray) -> bool:
+    """Whether sorted labels are whole numbers from 0 on."""
+    return values.dtype.kind in "iu" and len(values) > 0 and values[0] >= 0
 
 
 def _plain(labels: Any) -> np.ndarray:
@@ -365,19 +362,16 @@ def _plain(labels: Any) -> np.ndarray:
             "There must be one label for each image, got labels of shape "
             f"{array.shape}."
         )
-    if array.dtype.kind == "f":
-        if np.isnan(array).any():
-            raise ValueError(
-                f"Image {int(np.argmax(np.isnan(array)))} has no label (NaN); leave "
-                "such images out."
-            )
-        # Whole numbers that were saved as float.
-        array = array.astype(np.int64) if (array == np.round(array)).all() else array
     if array.dtype.kind in "SO":
-        array = np.array(
-            [
-                value.decode() if isinstance(value, bytes) else str(value)
-                for value in array.tolist()
-            ]
-        )
+        return np.array(texts(array))
+    if array.dtype.kind == "f":
+        # Before the cast, which would make of NaN the smallest number there is.
+        missing = np.isnan(array)
+        if missing.any():
+            raise ValueError(
+                f"Image {missing.argmax()} has no label (NaN); leave such images out."
+            )
+        # Whole numbers that were saved as float, as Matlab saves all.
+        if (array == np.round(array)).all():
+            return array.astype(np.int64)
     return array

@@ -5,9 +5,7 @@ Otherwise a corrupt image could end the run after six hours.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,7 +18,7 @@ from tqdm.auto import tqdm
 
 from al_sklearn._core.files import replacing
 from al_sklearn.datasets._base import ImageData, Skipped
-from al_sklearn.rows import DAMAGED, check_mode
+from al_sklearn.rows import DAMAGED, are_files, check_mode
 
 # Enough files for a thread to be worth its start, few enough for the bar to move.
 _BATCH = 64
@@ -46,16 +44,16 @@ def check_images(
     skipped : Skipped
         ``(file, problem)``.
     """
-    batches = (files[start : start + _BATCH] for start in range(0, len(files), _BATCH))
+    starts = range(0, len(files), _BATCH)
     # joblib hands the results over in order, and reads no further than a few batches
-    # ahead.
+    # ahead. A map is lazy: its images are decoded where the list is made, in a thread.
     found = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-        delayed(_problems)(batch) for batch in batches
+        delayed(list)(map(_problem, files[start : start + _BATCH])) for start in starts
     )
     with tqdm(
         total=len(files), desc="checking images", unit="image", disable=not progress
     ) as bar:
-        for start, problems in zip(range(0, len(files), _BATCH), found, strict=True):
+        for start, problems in zip(starts, found, strict=True):
             bar.update(len(problems))
             for offset, problem in enumerate(problems):
                 if problem:
@@ -90,7 +88,7 @@ def check_files(
             ("X_unlabelled", None),
         ):
             X = getattr(data, X_name)
-            if not _is_file_list(X):
+            if not are_files(X):
                 continue
             keep = np.ones(len(X), dtype=bool)
             for position, problem in check_images(X, n_jobs=n_jobs):
@@ -118,14 +116,6 @@ def check_files(
     return dataclasses.replace(data, **changed, skipped=tuple(skipped))
 
 
-def _is_file_list(X: Any) -> bool:
-    return isinstance(X, list) and bool(X) and isinstance(X[0], (str, os.PathLike))
-
-
-def _problems(files: Sequence[str | os.PathLike[str]]) -> list[str | None]:
-    return [_problem(file) for file in files]
-
-
 def _problem(file: str | os.PathLike[str]) -> str | None:
     """What is wrong with an image file, or None."""
     from PIL import Image
@@ -143,19 +133,17 @@ def _problem(file: str | os.PathLike[str]) -> str | None:
 
 
 def _write(skipped: list[Skipped], folder: Path | None) -> None:
-    place = Path() if folder is None else folder
-    path = (
-        place / "skipped.csv"
-        if place.is_dir()
-        else place.with_name(f"{place.name}.skipped.csv")
-    )
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(Skipped._fields)
-    writer.writerows(skipped)
+    import pandas as pd
+
+    path = (folder or Path()) / "skipped.csv"
+    # A table of images is a file: the list stands beside it, under its name.
+    if folder is not None and not folder.is_dir():
+        path = folder.with_name(f"{folder.name}.skipped.csv")
     try:
         with replacing(path) as file:
-            file.write(text.getvalue().encode())
+            # Lines end as RFC 4180 has them, on every system.
+            pd.DataFrame(skipped).to_csv(file, index=False, lineterminator="\r\n")
+    # The list is a help: that it cannot be kept must not cost the data set.
     except OSError as error:
         warnings.warn(
             f"The list of {len(skipped)} skipped images could not be written to "

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from al_sklearn._core.checks import unknown_name
-from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
-from al_sklearn.datasets._download import Remote, compare_checksums, extract, fetch
+from al_sklearn.datasets._base import ImageData, register_dataset, texts
+from al_sklearn.datasets._download import Remote
+from al_sklearn.datasets._published import Archive, range_outside
 
 
 def _latin1(text: str, encoding: str) -> bytes:
@@ -33,6 +34,16 @@ for _core in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_core}.multiarray", "scalar"] = _SCALAR
     _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _FROM_BUFFER
 _ALLOWED["_codecs", "encode"] = _latin1
+
+# A damaged pickle is a damaged program: it may do anything wrong that a program can.
+_DAMAGED = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -63,14 +74,7 @@ def read_batch(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             # Written by Python 2: its strings are bytes, and latin1 reads any byte.
             batch = _Unpickler(file, encoding="latin1").load()
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-    ) as error:
+    except _DAMAGED as error:
         raise ValueError(
             f"{path} is no whole batch of CIFAR ({error or 'it ends too early'}): "
             "delete it, and fetch it again."
@@ -86,85 +90,33 @@ def read_batch(path: Path) -> dict[str, Any]:
     }
 
 
-class _Cifar(DataSource):
-    folder: str
-    train_files: tuple[str, ...]
-    test_file: str
-    meta_file: str
-    remote: Remote
-    checksums: ClassVar[dict[str, str]]
+class _Cifar(Archive):
+    """Batches of images in ``needed``, the last but one to test, the last of names."""
 
     def _load(
-        self, name: str, data_dir: Path | None, labels_key: str, names_key: str
+        self, data_dir: Path | None, labels_key: str, names_key: str
     ) -> ImageData:
-        if data_dir is None:
-            raise FileNotFoundError(
-                f"{name} is read from files: give data_dir, the folder they are in or "
-                "may be put in."
-            )
-        folder = self._folder(data_dir)
-        for file in (*self.train_files, self.test_file, self.meta_file):
-            if not (folder / file).is_file():
-                raise FileNotFoundError(
-                    f"{name}: no {file} in {folder}; give the folder with "
-                    f"{self.folder} as data_dir, or download=True."
-                )
-        names = read_batch(folder / self.meta_file)[names_key]
-        class_names = tuple(
-            value.decode() if isinstance(value, bytes) else str(value)
-            for value in names
-        )
-        train = [
-            _images_and_labels(folder / file, labels_key, len(class_names))
-            for file in self.train_files
-        ]
-        X_test, y_test = _images_and_labels(
-            folder / self.test_file, labels_key, len(class_names)
-        )
-        X_train, y_train = (np.concatenate(part) for part in zip(*train, strict=True))
-        return ImageData(name, X_train, y_train, X_test, y_test, class_names)
-
-    def verify(self, data_dir: Path) -> None:
-        """Compare the batches with their checksums.
-
-        Nothing else would tell that a pixel has changed.
-        """
-        compare_checksums(self._folder(data_dir), self.checksums)
-
-    def _folder(self, data_dir: Path) -> Path:
-        return data_dir / self.folder if (data_dir / self.folder).is_dir() else data_dir
-
-    def download(self, data_dir: Path, **options: Any) -> None:
-        """Fetch and unpack the archive, unless its files are there."""
-        # In either place: unpacked by us, or by the caller without the folder.
-        files = (*self.train_files, self.test_file, self.meta_file)
-        if not any(
-            all((folder / file).is_file() for file in files)
-            for folder in (data_dir / self.folder, data_dir)
-        ):
-            extract(
-                fetch(
-                    self.remote,
-                    data_dir
-                    / f"{self.folder.replace('-batches-py', '-python')}.tar.gz",
-                ),
-                data_dir,
-            )
+        folder = self._whole_folder(data_dir)
+        *train, test, meta = (folder / file for file in self.needed)
+        class_names = texts(read_batch(meta)[names_key])
+        n_classes = len(class_names)
+        parts = [_images_and_labels(path, labels_key, n_classes) for path in train]
+        X_train, y_train = (np.concatenate(part) for part in zip(*parts, strict=True))
+        X_test, y_test = _images_and_labels(test, labels_key, n_classes)
+        return ImageData(self.name, X_train, y_train, X_test, y_test, class_names)
 
 
 @register_dataset("cifar10")
 class Cifar10(_Cifar):
     """50,000 + 10,000 photos in ten classes, 32x32 colour."""
 
+    name = "cifar10"
     folder = "cifar-10-batches-py"
-    train_files = tuple(f"data_batch_{i}" for i in range(1, 6))
-    test_file = "test_batch"
-    meta_file = "batches.meta"
     remote = Remote(
         ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",),
         "md5:c58f30108f718f92721af3b95e74349a",
     )
-
+    # torchvision's. Their order is that of the images: positions depend on it.
     checksums: ClassVar[dict[str, str]] = {
         "data_batch_1": "md5:c99cafc152244af753f735de768cd75f",
         "data_batch_2": "md5:d4bba439e000b95fd0a9bffe97cbabec",
@@ -174,30 +126,29 @@ class Cifar10(_Cifar):
         "test_batch": "md5:40351d587109b95175f43aff81a1287e",
         "batches.meta": "md5:5ff9c542aee3614f3951f8cda6e48888",
     }
+    needed = tuple(checksums)
 
     def load(self, data_dir: Path | None) -> ImageData:
         """Read the five batches and the test batch."""
-        return self._load("cifar10", data_dir, "labels", "label_names")
+        return self._load(data_dir, "labels", "label_names")
 
 
 @register_dataset("cifar100")
 class Cifar100(_Cifar):
     """50,000 + 10,000 photos, 32x32 colour, in 100 classes or 20 groups of them."""
 
+    name = "cifar100"
     folder = "cifar-100-python"
-    train_files = ("train",)
-    test_file = "test"
-    meta_file = "meta"
     remote = Remote(
         ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",),
         "md5:eb9058c3a382ffc7106e4002c42a8d85",
     )
-
     checksums: ClassVar[dict[str, str]] = {
         "train": "md5:16019d7e3df5f24257cddd939b257f8d",
         "test": "md5:f0ef6b0ae62326f3e7ffdfab6717acfc",
         "meta": "md5:7973b15100ade9c7d40fb424638fde48",
     }
+    needed = tuple(checksums)
 
     def load(self, data_dir: Path | None, *, labels: str = "fine") -> ImageData:
         """Read the two files; labels are fine (100 classes) or coarse (20)."""
@@ -205,44 +156,31 @@ class Cifar100(_Cifar):
             raise unknown_name(
                 "kind of labels of CIFAR-100", labels, ("coarse", "fine")
             )
-        return self._load(
-            "cifar100", data_dir, f"{labels}_labels", f"{labels}_label_names"
-        )
+        return self._load(data_dir, f"{labels}_labels", f"{labels}_label_names")
 
 
 def _images_and_labels(
     path: Path, labels_key: str, n_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (n, 32, 32, 3) and labels of a batch."""
     batch = read_batch(path)
-    missing = {"data", labels_key} - set(batch)
-    if missing:
-        raise ValueError(
-            f"{path} has no {sorted(missing)[0]!r}; it has "
-            f"{', '.join(sorted(map(str, batch)))}."
-        )
-    data, labels = (
-        np.asarray(batch["data"]),
-        np.asarray(batch[labels_key], dtype=np.int64),
-    )
-    if (
-        data.dtype != np.uint8
-        or data.ndim != 2
-        or data.shape[1] != 3072
-        or labels.shape != (len(data),)
-    ):
+    for key in ("data", labels_key):
+        if key not in batch:
+            raise ValueError(
+                f"{path} has no {key!r}; it has {', '.join(sorted(map(str, batch)))}."
+            )
+    data = np.asarray(batch["data"])
+    labels = np.asarray(batch[labels_key], dtype=np.int64)
+    if data.dtype != np.uint8 or data.shape != (labels.size, 3072) or labels.ndim != 1:
         raise ValueError(
             f"{path} should hold uint8 rows of 3,072 values and a label for each, it "
-            f"holds {data.dtype} of shape "
-            f"{data.shape} and {len(labels)} labels."
+            f"holds {data.dtype} of shape {data.shape} and {len(labels)} labels."
         )
-    # What a damaged pickle holds may still be an array of the right shape.
-    if labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
+    if found := range_outside(labels, 0, n_classes):
         raise ValueError(
-            f"{path} has labels from {labels.min()} to {labels.max()}, there are "
-            f"{n_classes} classes."
+            f"{path} has labels from {found}, there are {n_classes} classes."
         )
     # A row is the red, the green and the blue plane; images here have their channels
-    # last.
-    return np.ascontiguousarray(
-        data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    ), labels
+    # last, and are copied once so that every later batch is read in one piece.
+    planes = data.reshape(-1, 3, 32, 32)
+    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels

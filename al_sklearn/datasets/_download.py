@@ -5,6 +5,7 @@ A download goes on where it broke off.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import http.client
 import os
@@ -24,10 +25,23 @@ from typing import NamedTuple
 from tqdm.auto import tqdm
 
 # Pooch, the library for this, begins a broken download anew; these are up to 4 GB.
+# A megabyte: at most so much is lost by a kill, and the bar still moves on a slow line.
 _CHUNK = 1 << 20
+# With the pauses below 15 seconds: a server that restarts is waited for, one that is
+# gone is not waited for long.
 _TRIES = 5
 _TIMEOUT = 60  # seconds without a byte
 _PAUSE = 1.0  # seconds before the second try, doubled for each further one
+
+
+# What may pass by the next try. Not every OSError: on a full disk it is no use.
+_PASSING = (
+    urllib.error.URLError,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+    http.client.HTTPException,
+)
 
 
 class Remote(NamedTuple):
@@ -36,6 +50,16 @@ class Remote(NamedTuple):
     urls: tuple[str, ...]
     checksum: str
     """``md5:…`` or ``sha256:…``"""
+
+    @property
+    def name(self) -> str:
+        """The file's name at its first address."""
+        return self.urls[0].rpartition("/")[2]
+
+    def differs(self, path: Path) -> str:
+        """Return a file's checksum where it is another, else nothing."""
+        found = checksum_of(path, self.checksum.partition(":")[0])
+        return "" if found == self.checksum else found
 
 
 def fetch(remote: Remote, path: Path, progress: bool = True) -> Path:
@@ -69,21 +93,19 @@ def fetch(remote: Remote, path: Path, progress: bool = True) -> Path:
     part = path.with_name(path.name + ".part")
     resumed = part.exists()
     _fetch_part(remote.urls, part, progress)
-    found = checksum_of(part, remote.checksum.partition(":")[0])
-    if found != remote.checksum and resumed:
+    found = remote.differs(part)
+    if found and resumed:
         # The beginning may be of an older version of the file: once more, from nothing.
         part.unlink()
         _fetch_part(remote.urls, part, progress)
-        found = checksum_of(part, remote.checksum.partition(":")[0])
-    if found != remote.checksum:
+        found = remote.differs(part)
+    if found:
         part.unlink()
         raise ValueError(
             f"{path.name} from {remote.urls[0]} has the checksum {found}, it should "
-            f"have {remote.checksum}. It was "
-            "removed; try again. If that gives the same, the file there has changed, "
-            "or something on the way (a "
-            "proxy's login page?) is sent in its place: get it by other means, and "
-            "put it at "
+            f"have {remote.checksum}. It was removed; try again. If that gives the "
+            "same, the file there has changed, or something on the way (a proxy's "
+            "login page?) is sent in its place: get it by other means, and put it at "
             f"{path}."
         )
     os.replace(part, path)
@@ -110,14 +132,10 @@ def compare_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
     """
     for name, checksum in checksums.items():
         path = folder / name
-        if (
-            path.is_file()
-            and (found := checksum_of(path, checksum.partition(":")[0])) != checksum
-        ):
+        if path.is_file() and (found := Remote((), checksum).differs(path)):
             raise ValueError(
                 f"{path} has the checksum {found}, it should have {checksum}: delete "
-                "it, and fetch it again with "
-                "download=True."
+                "it, and fetch it again with download=True."
             )
 
 
@@ -132,18 +150,20 @@ def extract(archive: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # In the folder itself: files can only be moved at once within one disk.
     temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
+    bar = functools.partial(tqdm, desc=f"unpacking {archive.name}", unit="file")
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
-                for name in tqdm(
-                    packed.namelist(), desc=f"unpacking {archive.name}", unit="file"
-                ):
+                for name in bar(packed.namelist()):
+                    # It leaves out what of a name would lead out of the folder.
                     packed.extract(name, temporary)
         else:
             with tarfile.open(archive) as tar:
-                for member in tqdm(tar, desc=f"unpacking {archive.name}", unit="file"):
+                # Member by member: a list of them all would unpack the archive twice.
+                for member in bar(tar):
                     # The filter refuses links and paths that lead out of the folder.
                     tar.extract(member, temporary, filter="data")
+        # File by file: what else is in those folders stays.
         for parent, _, names in os.walk(temporary):
             target = folder / Path(parent).relative_to(temporary)
             target.mkdir(exist_ok=True)
@@ -171,14 +191,7 @@ def _fetch_part(urls: Sequence[str], part: Path, progress: bool) -> None:
                 # Too slow, too many requests, the server's own fault: these pass.
                 if error.code not in (408, 429) and error.code < 500:
                     break
-            # Not every OSError: on a full disk it is no use to try again.
-            except (
-                urllib.error.URLError,
-                ConnectionError,
-                TimeoutError,
-                ssl.SSLError,
-                http.client.HTTPException,
-            ) as error:
+            except _PASSING as error:
                 problems.append(f"{url}: {error or type(error).__name__}")
             else:
                 return
@@ -216,9 +229,8 @@ def _receive(url: str, part: Path, progress: bool) -> None:
         part.unlink()
         raise ConnectionError("what was here did not belong to it") from error
     with response:
-        if response.status != 206 or not response.headers.get(
-            "Content-Range", ""
-        ).startswith(f"bytes {start}-"):
+        sent = response.headers.get("Content-Range", "")
+        if response.status != 206 or not sent.startswith(f"bytes {start}-"):
             # The server knows no ranges, and sends it all.
             start = 0
         length = response.headers.get("Content-Length")

@@ -5,13 +5,14 @@ The images show Northern Kenya.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -25,9 +26,11 @@ from al_sklearn.datasets._tfrecord import read_records
 
 BANDS = tuple(f"B{i}" for i in range(1, 12))
 _SIDE = 65
+_SHAPE = (_SIDE, _SIDE, len(BANDS))
+_SPLITS = ("train", "val")
 _CLASSES = {4: ("0 cows", "1 cow", "2 cows", "3+ cows"), 2: ("0 cows", "1+ cows")}
-# Records in a piece: what an interruption costs at most, and what is held in memory (24
-# MB).
+# Records in a piece: what an interruption costs at most, and what is held in memory
+# (24 MB).
 _PIECE = 512
 
 
@@ -76,8 +79,7 @@ class DroughtWatch(DataSource):
         if data_dir is None or not data_dir.is_dir():
             raise FileNotFoundError(
                 "droughtwatch: data_dir must be the folder with train and val, or "
-                "the one to download to; got "
-                f"{data_dir}."
+                f"the one to download to; got {data_dir}."
             )
         channels = _channels(bands)
         if classes not in _CLASSES:
@@ -86,9 +88,9 @@ class DroughtWatch(DataSource):
             )
         target = data_dir if hdf5_dir is None else Path(hdf5_dir)
         train, test = (
-            _converted(split, data_dir, target, on_corrupt)
-            for split in ("train", "val")
+            _converted(split, data_dir, target, on_corrupt) for split in _SPLITS
         )
+        skipped = _attribute(train, "skipped") + _attribute(test, "skipped")
         return ImageData(
             "droughtwatch",
             Hdf5Rows(train, "images", channels),
@@ -96,33 +98,27 @@ class DroughtWatch(DataSource):
             Hdf5Rows(test, "images", channels),
             _labels(test, classes),
             _CLASSES[classes],
-            skipped=tuple(
-                Skipped(*row)
-                for path in (train, test)
-                for row in _attribute(path, "skipped")
-            ),
+            skipped=tuple(Skipped(*row) for row in skipped),
         )
 
     def download(self, data_dir: Path, **options: Any) -> None:
         """Fetch and unpack the archive (4.3 GB), unless its files are there."""
+        # None where it was not given.
         target = Path(options.get("hdf5_dir") or data_dir)
-        if any(
-            not _parts(data_dir, split) and not _hdf5(target, split).is_file()
-            for split in ("train", "val")
-        ):
-            extract(fetch(self.remote, data_dir / "dw_train_86K_val_10K.zip"), data_dir)
+        for split in _SPLITS:
+            # Converted once, the 4.3 GB are needed no more.
+            if not _hdf5(target, split).is_file() and not _parts(data_dir, split):
+                extract(fetch(self.remote, data_dir / self.remote.name), data_dir)
 
 
 def _channels(bands: str | Sequence[str]) -> list[int] | None:
     if bands == "all":
         return None
-    names = (
-        ["B4", "B3", "B2"]
-        if bands == "rgb"
-        else bands.split(",")
-        if isinstance(bands, str)
-        else list(bands)
-    )
+    if bands == "rgb":
+        # Landsat counts from the blue end: red, green and blue are these.
+        names: Sequence[str] = ("B4", "B3", "B2")
+    else:
+        names = bands.split(",") if isinstance(bands, str) else bands
     if not names:
         raise ValueError("bands is empty: give 'all', 'rgb', or names from B1 to B11.")
     for name in names:
@@ -162,8 +158,8 @@ def _converted(split: str, data_dir: Path, target: Path, on_corrupt: str) -> Pat
     if not parts:
         raise FileNotFoundError(
             f"droughtwatch: no {path.name} in {target}, and no files {split}/part-… "
-            f"in {data_dir} to make it from; "
-            "give the folder with train and val as data_dir, or download=True."
+            f"in {data_dir} to make it from; give the folder with train and val as "
+            "data_dir, or download=True."
         )
     convert(parts, path, on_corrupt=on_corrupt)
     return path
@@ -213,75 +209,67 @@ def convert(
         pieces = []
     # Each piece says where the next one begins, so that none is decoded twice.
     part, offset = _attribute(pieces[-1], "next") if pieces else (0, 0)
-    total = sum(size for _, size in sources)
-    done = sum(size for _, size in sources[:part]) + offset
+    # Bytes before each file, for the bar.
+    before = [0, *itertools.accumulate(size for _, size in sources)]
+    records = _records(parts, part, offset, on_corrupt)
     with tqdm(
-        total=total,
-        initial=done,
+        total=before[-1],
+        initial=before[part] + offset,
         desc=f"converting {path.stem}",
         unit="B",
         unit_scale=True,
         disable=not progress,
     ) as bar:
-        for images, labels, skipped, following in _pieces(
-            parts, part, offset, on_corrupt
-        ):
+        while batch := list(itertools.islice(records, _PIECE)):
+            images = [record.image for record in batch if not record.problem]
+            labels = [record.label for record in batch if not record.problem]
+            skipped = [
+                Skipped(str(parts[record.part]), record.problem)
+                for record in batch
+                if record.problem
+            ]
+            part, offset = batch[-1].part, batch[-1].end
             piece = folder / f"{len(pieces):06d}.h5"
-            with _whole_hdf5(piece) as file:
-                file["images"], file["labels"] = images, labels
-                file.attrs.update(
-                    sources=json.dumps(sources),
-                    next=json.dumps(following),
-                    skipped=json.dumps(skipped),
-                )
+            with _whole_hdf5(piece, sources, next=(part, offset), skipped=skipped) as f:
+                # Of a shape even where nothing of a piece could be read.
+                f["images"] = np.array(images, np.uint8).reshape(-1, *_SHAPE)
+                f["labels"] = np.array(labels, np.uint8)
             pieces.append(piece)
-            bar.update(
-                sum(size for _, size in sources[: following[0]]) + following[1] - bar.n
-            )
+            bar.update(before[part] + offset - bar.n)
     _join(pieces, path, sources)
+    # Only now: until the whole is there, they are all that an interruption leaves.
     shutil.rmtree(folder)
 
 
-def _pieces(
-    parts: Sequence[Path], part: int, offset: int, on_corrupt: str
-) -> Iterator[tuple[np.ndarray, np.ndarray, list[Skipped], tuple[int, int]]]:
-    """Yield images, labels, what was skipped, and where to go on.
+class _Decoded(NamedTuple):
+    """An image and its label, or what is wrong with a record."""
 
-    Each time it is for so many records.
-    """
-    images: list[np.ndarray] = []
-    labels: list[int] = []
-    skipped: list[Skipped] = []
+    part: int
+    end: int
+    """Where the next record begins in that file."""
+    image: np.ndarray | None
+    label: int
+    problem: str
+
+
+def _records(
+    parts: Sequence[Path], part: int, offset: int, on_corrupt: str
+) -> Iterator[_Decoded]:
     for number in range(part, len(parts)):
         for record in read_records(parts[number], offset):
             decoded = record.problem or _decode(record.content)
-            if isinstance(decoded, str):
-                if on_corrupt == "raise":
-                    raise ValueError(
-                        f"{parts[number]}: {decoded}. Fetch the file again, or leave "
-                        "such records out with "
-                        "on_corrupt='skip'. What was converted so far is kept."
-                    )
-                skipped.append(Skipped(str(parts[number]), decoded))
-            else:
-                images.append(decoded[0])
-                labels.append(decoded[1])
-            if len(images) == _PIECE:
-                yield (
-                    np.stack(images),
-                    np.array(labels, np.uint8),
-                    skipped,
-                    (number, record.end),
+            if not isinstance(decoded, str):
+                yield _Decoded(number, record.end, *decoded, "")
+                continue
+            if on_corrupt == "raise":
+                raise ValueError(
+                    f"{parts[number]}: {decoded}. Fetch the file again, or leave such "
+                    "records out with on_corrupt='skip'. What was converted so far is "
+                    "kept."
                 )
-                images, labels, skipped = [], [], []
+            yield _Decoded(number, record.end, None, -1, decoded)
+        # Of the first file alone: the others are read from their beginnings.
         offset = 0
-    if images or skipped:
-        stacked = (
-            np.stack(images)
-            if images
-            else np.empty((0, _SIDE, _SIDE, len(BANDS)), np.uint8)
-        )
-        yield stacked, np.array(labels, np.uint8), skipped, (len(parts), 0)
 
 
 def _decode(content: bytes) -> tuple[np.ndarray, int] | str:
@@ -292,18 +280,16 @@ def _decode(content: bytes) -> tuple[np.ndarray, int] | str:
         feature = example_pb2.Example.FromString(content).features.feature
     except errors.DecodeError as error:
         return f"a record is no tf.train.Example ({error})"
-    image = np.empty((_SIDE, _SIDE, len(BANDS)), np.uint8)
+    image = np.empty(_SHAPE, np.uint8)
     for channel, band in enumerate(BANDS):
-        values: list[bytes] = (
-            list(feature[band].bytes_list.value) if band in feature else []
-        )
+        # Of a feature that is not there it holds no values.
+        values = feature[band].bytes_list.value
         # Some bands have a few bytes more than the image: those come after it.
         if len(values) != 1 or len(values[0]) < _SIDE * _SIDE:
             return f"a record has no whole band {band}"
-        image[..., channel] = np.frombuffer(values[0], np.uint8, _SIDE * _SIDE).reshape(
-            _SIDE, _SIDE
-        )
-    label = list(feature["label"].int64_list.value) if "label" in feature else []
+        pixels = np.frombuffer(values[0], np.uint8, _SIDE * _SIDE)
+        image[..., channel] = pixels.reshape(_SIDE, _SIDE)
+    label = list(feature["label"].int64_list.value)
     if len(label) != 1 or not 0 <= label[0] <= 3:
         return f"a record has the label {label}, which should be one of 0, 1, 2, 3"
     return image, label[0]
@@ -311,36 +297,37 @@ def _decode(content: bytes) -> tuple[np.ndarray, int] | str:
 
 def _join(pieces: Sequence[Path], path: Path, sources: list[list[Any]]) -> None:
     skipped = [problem for piece in pieces for problem in _attribute(piece, "skipped")]
-    n = sum(len(Hdf5Rows(piece, "labels")) for piece in pieces)
+    labels = [Hdf5Rows(piece, "labels")[:] for piece in pieces]
+    n = sum(map(len, labels))
     if n == 0:
         raise ValueError(
             f"{path.name}: not one record can be read from {sources[0][0]} and what "
             "follows it."
         )
-    with _whole_hdf5(path) as file:
+    with _whole_hdf5(path, sources, skipped=skipped, bands=BANDS) as file:
+        file["labels"] = np.concatenate(labels)
         # In one block, not in chunks: rows are read in any order.
-        images = file.create_dataset("images", (n, _SIDE, _SIDE, len(BANDS)), np.uint8)
-        labels = file.create_dataset("labels", (n,), np.uint8)
+        images = file.create_dataset("images", (n, *_SHAPE), np.uint8)
         start = 0
+        # Piece by piece: all of them are 4 GB.
         for piece in pieces:
-            rows = Hdf5Rows(piece, "labels")[:]
-            images[start : start + len(rows)] = Hdf5Rows(piece, "images")[:]
-            labels[start : start + len(rows)] = rows
+            rows = Hdf5Rows(piece, "images")[:]
+            images[start : start + len(rows)] = rows
             start += len(rows)
-        file.attrs.update(
-            sources=json.dumps(sources),
-            skipped=json.dumps(skipped),
-            bands=json.dumps(BANDS),
-        )
 
 
 @contextmanager
-def _whole_hdf5(path: Path) -> Iterator[Any]:
+def _whole_hdf5(
+    path: Path, sources: list[list[Any]], **attributes: Any
+) -> Iterator[Any]:
     """An HDF5 file that takes its name only once it is whole."""
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with require("h5py", "Writing HDF5").File(temporary, "w") as file:
             yield file
+            # As text: HDF5 has no attributes that are lists of pairs.
+            for name, value in {"sources": sources, **attributes}.items():
+                file.attrs[name] = json.dumps(value)
         os.replace(temporary, path)
     except BaseException:
         # Ctrl-C too.
@@ -349,6 +336,7 @@ def _whole_hdf5(path: Path) -> Iterator[Any]:
 
 
 def _sources(parts: Sequence[Path]) -> list[list[Any]]:
+    # Names and sizes: checksums of 4 GB at each load would take longer than the load.
     return [[path.name, path.stat().st_size] for path in parts]
 
 
@@ -358,4 +346,5 @@ def _attribute(path: Path, name: str) -> Any:
 
 
 def _labels(path: Path, classes: int) -> np.ndarray:
+    # Of two classes the second is all that are not 0.
     return np.minimum(Hdf5Rows(path, "labels")[:].astype(np.int64), classes - 1)

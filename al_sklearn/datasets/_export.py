@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Sequence
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from al_sklearn._core.checks import check_same_length, unknown_name
-from al_sklearn.rows import n_rows, take_rows
+from al_sklearn.rows import are_files, n_rows, take_rows
 
+# Enough for one read to be worth it, few enough for memory: 154 MB of 448x448 colour.
 _ROWS_AT_ONCE = 256
 
 
@@ -28,8 +30,7 @@ def _hardlink(source: str, target: str) -> None:
     except OSError as error:
         raise OSError(
             f"{source} cannot be linked to {target} ({error.strerror}): a hard link "
-            "stays on one disk; use "
-            "mode='copy' or 'symlink'."
+            "stays on one disk; use mode='copy' or 'symlink'."
         ) from error
 
 
@@ -95,22 +96,20 @@ def export_image_folder(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is not empty; name another folder.")
     n = n_rows(X)
-    positions = (
-        np.arange(n)
-        if indices is None
-        else np.asarray(indices, dtype=np.int64).reshape(-1)
-    )
+    chosen = np.arange(n) if indices is None else indices
+    positions = np.asarray(chosen, dtype=np.int64).reshape(-1)
     labels = np.asarray(y).reshape(-1)
     # As many labels as X has rows are those of X, whatever is written of it.
     if indices is not None and len(labels) == n != len(positions):
         labels = labels[positions]
     check_same_length(len(positions), len(labels))
     folders = _folder_names(labels, class_names)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Beside it, on the same disk: a whole folder can then take its name at once.
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    # Beside it, on the same disk: a whole folder can then take its name at once. Not by
+    # tempfile, whose folders are for their owner alone.
+    temporary = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
+    temporary.mkdir(parents=True)
     try:
-        for name in sorted(set(folders)):
+        for name in set(folders):
             (temporary / name).mkdir()
         with tqdm(
             total=len(positions),
@@ -118,23 +117,12 @@ def export_image_folder(
             unit="image",
             disable=not progress,
         ) as bar:
-            if (
-                isinstance(X, (list, tuple))
-                and n
-                and isinstance(X[0], (str, os.PathLike))
-            ):
-                _write_files(
-                    temporary,
-                    [os.fspath(X[i]) for i in positions.tolist()],
-                    positions,
-                    folders,
-                    mode,
-                    bar,
-                )
-            else:
-                _write_arrays(temporary, X, positions, folders, bar)
-        # What mkdtemp makes is for its owner alone.
-        temporary.chmod(0o777 & ~_umask())
+            write = _write_arrays
+            if are_files(X):
+                write = functools.partial(_write_files, mode=mode)
+            for _ in write(temporary, X, positions, folders):
+                bar.update()
+        # Windows lets no folder take the name of another, not even of an empty one.
         if folder.exists():
             folder.rmdir()
         os.replace(temporary, folder)
@@ -146,83 +134,72 @@ def export_image_folder(
 
 
 def _write_files(
-    root: Path,
-    files: Sequence[str],
-    positions: np.ndarray,
-    folders: Sequence[str],
-    mode: str,
-    bar: Any,
-) -> None:
-    # In small letters: macOS and Windows tell no others apart.
-    names = Counter(
-        (folder, os.path.basename(file).lower())
+    root: Path, X: Any, positions: np.ndarray, folders: Sequence[str], mode: str
+) -> Iterator[None]:
+    files = [os.fspath(X[i]) for i in positions.tolist()]
+    places = [
+        os.path.join(folder, os.path.basename(file))
         for folder, file in zip(folders, files, strict=True)
-    )
-    for file, position, folder in zip(files, positions.tolist(), folders, strict=True):
-        name = os.path.basename(file)
-        if names[folder, name.lower()] > 1:
+    ]
+    # In small letters: macOS and Windows tell no others apart.
+    counts = Counter(map(str.lower, places))
+    for file, place, position in zip(files, places, positions.tolist(), strict=True):
+        folder, name = os.path.split(place)
+        if counts[place.lower()] > 1:
             name = f"{position}_{name}"
         _MODES[mode](file, os.path.join(root, folder, name))
-        bar.update()
+        yield
 
 
 def _write_arrays(
-    root: Path, X: Any, positions: np.ndarray, folders: Sequence[str], bar: Any
-) -> None:
+    root: Path, X: Any, positions: np.ndarray, folders: Sequence[str]
+) -> Iterator[None]:
     from PIL import Image
 
     # Padded: sorted by name they are in the order of X.
     width = len(str(n_rows(X)))
     for start in range(0, len(positions), _ROWS_AT_ONCE):
         rows = np.asarray(take_rows(X, positions[start : start + _ROWS_AT_ONCE]))
-        if (
-            rows.dtype != np.uint8
-            or rows.ndim not in (3, 4)
-            or (rows.ndim == 4 and rows.shape[3] not in (1, 3, 4))
-        ):
+        drawable = rows.ndim == 3 or (rows.ndim == 4 and rows.shape[3] in (1, 3, 4))
+        if rows.dtype != np.uint8 or not drawable:
             raise ValueError(
                 "Image files are made of uint8 images (n, H, W) or (n, H, W, C) with "
-                "1, 3 or 4 channels; got "
-                f"{rows.dtype} of shape {rows.shape}."
+                f"1, 3 or 4 channels; got {rows.dtype} of shape {rows.shape}."
             )
-        for offset, image in enumerate(rows):
-            pixels = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
-            name = f"{positions[start + offset]:0{width}d}.png"
-            Image.fromarray(pixels).save(root / folders[start + offset] / name)
-            bar.update()
+        # Pillow knows no images of one channel: those are grey, of two axes.
+        if rows.shape[3:] == (1,):
+            rows = rows[..., 0]
+        for i, image in enumerate(rows, start):
+            name = f"{positions[i]:0{width}d}.png"
+            Image.fromarray(image).save(root / folders[i] / name)
+            yield
 
 
 def _folder_names(labels: np.ndarray, class_names: Sequence[str] | None) -> list[str]:
     """Name of the folder for each label."""
     values = np.unique(labels).tolist()
-    if class_names is not None and (
-        labels.dtype.kind not in "iu"
-        or values[:1] < [0]
-        or values[-1:] >= [len(class_names)]
-    ):
-        raise ValueError(
-            f"class_names has {len(class_names)} names; labels must be positions in "
-            "it, from 0."
-        )
+    texts = values
+    if class_names is not None:
+        # Compared as lists: of no labels there is neither a first nor a last.
+        outside = values[:1] < [0] or values[-1:] >= [len(class_names)]
+        if labels.dtype.kind not in "iu" or outside:
+            raise ValueError(
+                f"class_names has {len(class_names)} names; labels must be positions "
+                "in it, from 0."
+            )
+        texts = [class_names[value] for value in values]
     names = {}
-    for value in values:
-        text = str(value if class_names is None else class_names[value])
-        # A class "T-shirt/top" is one folder, and none may lead out of it.
-        names[value] = (
-            re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", text).strip().rstrip(".") or "_"
-        )
-    for name, count in Counter(name.lower() for name in names.values()).items():
-        if count > 1:
-            clash = [str(value) for value in values if names[value].lower() == name]
+    classes = defaultdict(list)
+    for value, text in zip(values, texts, strict=True):
+        # A class "T-shirt/top" is one folder, and none may lead out of it. Windows
+        # takes none of these signs, and no point at the end.
+        plain = re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", str(text))
+        names[value] = plain.strip().rstrip(".") or "_"
+        classes[names[value].lower()].append(str(value))
+    for name, clash in classes.items():
+        if len(clash) > 1:
             raise ValueError(
                 f"The classes {' and '.join(clash)} would share the folder {name!r}: "
                 "rename one."
             )
     return [names[value] for value in labels.tolist()]
-
-
-def _umask() -> int:
-    # Reading it means setting it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -151,16 +150,12 @@ def is_image(file: str) -> bool:
 def _validation(folder: Path, roots: tuple[Path, ...]) -> tuple[list[str], np.ndarray]:
     if _subfolders(folder):
         return files_by_class(folder)
-    solution = next(
-        (path for root in roots if (path := root / "LOC_val_solution.csv").is_file()),
-        None,
-    )
+    solution = _first_file(roots, "LOC_val_solution.csv")
     if solution is None:
         raise FileNotFoundError(
             f"imagenet: the images in {folder} are not in class folders, and there is "
-            "no LOC_val_solution.csv in "
-            f"{roots[0]} to say what they show; sort them into class folders, or put "
-            "that file there."
+            f"no LOC_val_solution.csv in {roots[0]} to say what they show; sort them "
+            "into class folders, or put that file there."
         )
     with solution.open(newline="") as file:
         # PredictionString is synset and box, for each object; all objects of an image
@@ -169,30 +164,32 @@ def _validation(folder: Path, roots: tuple[Path, ...]) -> tuple[list[str], np.nd
             row["ImageId"]: row["PredictionString"].split()[0]
             for row in csv.DictReader(file)
         }
-    files = sorted(name for name in os.listdir(folder) if is_image(name))
-    missing = [name for name in files if name.rpartition(".")[0] not in known]
+    files = sorted(filter(is_image, os.listdir(folder)))
+    # Without their suffixes: the solution names images, not files.
+    images = [file.rpartition(".")[0] for file in files]
+    missing = [f for f, image in zip(files, images, strict=True) if image not in known]
     if missing or not files:
         raise ValueError(
             f"{solution} says nothing of {missing[0] if missing else 'any image'} in "
             f"{folder}."
         )
-    return [str(folder / name) for name in files], np.array(
-        [known[name.rpartition(".")[0]] for name in files]
-    )
+    labels = np.array([known[image] for image in images])
+    return [str(folder / file) for file in files], labels
 
 
 def _words(roots: tuple[Path, ...]) -> dict[str, str]:
-    for root in roots:
-        for file in ("LOC_synset_mapping.txt", "words.txt"):
-            if (root / file).is_file():
-                lines = (root / file).read_text(encoding="utf-8").splitlines()
-                # Kaggle's file has a space behind the synset, WordNet's a tab.
-                pairs = [
-                    re.split(r"\s+", line, maxsplit=1) for line in lines if line.strip()
-                ]
-                return {
-                    pair[0]: pair[1].partition(",")[0].strip()
-                    for pair in pairs
-                    if len(pair) == 2
-                }
-    return {}
+    """Words for synsets: the first of those that mean the same."""
+    path = _first_file(roots, "LOC_synset_mapping.txt", "words.txt")
+    if path is None:
+        return {}
+    # Kaggle's file has a space behind the synset, WordNet's a tab.
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pairs = [line.split(maxsplit=1) for line in lines]
+    return {
+        pair[0]: pair[1].partition(",")[0].strip() for pair in pairs if len(pair) == 2
+    }
+
+
+def _first_file(roots: tuple[Path, ...], *names: str) -> Path | None:
+    paths = (root / name for root in roots for name in names)
+    return next(filter(Path.is_file, paths), None)

@@ -12,6 +12,13 @@ import numpy as np
 from al_sklearn._core.optional import require
 
 
+def not_whole(path: Path, error: Exception) -> ValueError:
+    """Build the error for a file that HDF5 cannot open."""
+    return ValueError(
+        f"{path} is no whole HDF5 file ({error}): make or fetch it again."
+    )
+
+
 class Hdf5Rows:
     """A dataset of an HDF5 file as an X.
 
@@ -40,11 +47,9 @@ class Hdf5Rows:
         self.channels = None if channels is None else list(channels)
         self._opened: tuple[int, Any] | None = None
         data = self._data()
-        self.shape = (
-            tuple(data.shape)
-            if channels is None
-            else (*data.shape[:-1], len(self.channels or []))
-        )
+        self.shape = tuple(data.shape)
+        if self.channels is not None:
+            self.shape = (*data.shape[:-1], len(self.channels))
         self.dtype = data.dtype
         self.chunks = data.chunks
 
@@ -66,7 +71,9 @@ class Hdf5Rows:
         data = self._data()
         try:
             if isinstance(key, (int, np.integer)):
+                # Through a range: it counts from the end, and refuses what is outside.
                 rows = data[range(len(self))[key]]
+            # HDF5 knows no steps backwards.
             elif isinstance(key, slice) and (key.step is None or key.step > 0):
                 rows = data[key]
             else:
@@ -91,11 +98,7 @@ class Hdf5Rows:
                     rows, np.s_[unique[start] : unique[stop - 1] + 1], np.s_[start:stop]
                 )
         # Already in order: no second copy.
-        return (
-            rows
-            if len(unique) == len(positions) and np.array_equal(unique, positions)
-            else rows[inverse]
-        )
+        return rows if np.array_equal(unique, positions) else rows[inverse]
 
     def _data(self) -> Any:
         # A handle that was open at a fork would be read by two at once.
@@ -107,10 +110,7 @@ class Hdf5Rows:
             except FileNotFoundError:
                 raise
             except OSError as error:
-                raise ValueError(
-                    f"{self.path} is no whole HDF5 file ({error}): make or fetch it "
-                    "again."
-                ) from error
+                raise not_whole(self.path, error) from error
             if self.key not in file:
                 raise ValueError(
                     f"{self.path} has no {self.key!r}; it has {', '.join(file)}."
@@ -119,6 +119,7 @@ class Hdf5Rows:
         return self._opened[1]
 
     def __getstate__(self) -> dict[str, Any]:
+        # The path travels; the file is opened where it is read.
         return {**vars(self), "_opened": None}
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,24 +12,13 @@ from al_sklearn._core.checks import unknown_name
 from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
 from al_sklearn.datasets._download import Remote, extract, fetch
 from al_sklearn.datasets._idx import read_idx
+from al_sklearn.datasets._published import given, range_outside
 
 _DIGITS = tuple(string.digits)
-_FASHION = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
-# EMNIST merges the capital and the small letter where they look alike.
-_UNMERGED = tuple("abdefghnqrt")
 _LETTERS = tuple(string.ascii_uppercase)
-_EMNIST = {
+# EMNIST merges the capital and the small letter where they look alike; these do not.
+_UNMERGED = tuple("abdefghnqrt")
+EMNIST_CLASSES = {
     "balanced": _DIGITS + _LETTERS + _UNMERGED,
     "byclass": _DIGITS + _LETTERS + tuple(string.ascii_lowercase),
     "bymerge": _DIGITS + _LETTERS + _UNMERGED,
@@ -37,30 +26,83 @@ _EMNIST = {
     "letters": tuple(string.ascii_lowercase),
     "mnist": _DIGITS,
 }
-_FILES = tuple(
-    f"{split}-{kind}"
-    for split in ("train", "t10k")
-    for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
+# Images and labels to train with, then to test with.
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
 )
 
 
 class _Idx(DataSource):
     """Four idx files: images and labels for training and testing."""
 
+    name: str
     folder: str  # torchvision's, below data_dir
     class_names: tuple[str, ...]
-    remotes: dict[str, Remote]
+    remotes: ClassVar[dict[str, Remote]]
+    hint = ""
 
     def load(self, data_dir: Path | None) -> ImageData:
         """Read the four files."""
-        name = self.folder.lower() if self.folder == "MNIST" else "fashion-mnist"
-        return _read(name, data_dir, self.folder, _FILES, self.class_names)
+        return self._read(self.name, data_dir, IDX_FILES, self.class_names)
 
     def download(self, data_dir: Path, **options: Any) -> None:
         """Fetch the files that are missing into torchvision's layout."""
         for file, remote in self.remotes.items():
-            if _find(data_dir, self.folder, file.removesuffix(".gz")) is None:
+            if self._find(data_dir, file.removesuffix(".gz")) is None:
                 fetch(remote, data_dir / self.folder / "raw" / file)
+
+    def _find(self, data_dir: Path, file: str) -> Path | None:
+        raw = data_dir / self.folder / "raw"
+        # The caller's, torchvision's, and those that EMNIST's archive unpacks to.
+        for place in (data_dir, raw, data_dir / "raw", data_dir / "gzip", raw / "gzip"):
+            for path in (place / f"{file}.gz", place / file):
+                if path.is_file():
+                    return path
+        return None
+
+    def _read(
+        self,
+        name: str,
+        data_dir: Path | None,
+        files: tuple[str, ...],
+        class_names: tuple[str, ...],
+        *,
+        first: int = 0,
+    ) -> ImageData:
+        folder = given(name, data_dir)
+        paths = []
+        for file in files:
+            path = self._find(folder, file)
+            if path is None:
+                raise FileNotFoundError(
+                    f"{name}: no {file} or {file}.gz in {folder}, nor in "
+                    f"{self.folder}/raw below it; give the folder with the files as "
+                    f"data_dir{self.hint}, or download=True."
+                )
+            paths.append(path)
+        parts: list[Any] = []
+        for images_path, labels_path in (paths[:2], paths[2:]):
+            images = read_idx(images_path)
+            labels = read_idx(labels_path).astype(np.int64)
+            if images.ndim != 3 or labels.shape != (len(images),):
+                raise ValueError(
+                    f"{name}: images of shape {images.shape} in {images_path} do not "
+                    f"match labels of shape {labels.shape} in {labels_path}."
+                )
+            labels -= first
+            if found := range_outside(labels, 0, len(class_names)):
+                raise ValueError(
+                    f"{labels_path} has labels from {found}, but {name} has "
+                    f"{len(class_names)} classes: is it the file of another data set?"
+                )
+            parts += [self._upright(images), labels]
+        return ImageData(name.partition(" ")[0], *parts, class_names)
+
+    def _upright(self, images: np.ndarray) -> np.ndarray:
+        return images
 
 
 def _remotes(mirrors: tuple[str, ...], checksums: tuple[str, ...]) -> dict[str, Remote]:
@@ -68,7 +110,7 @@ def _remotes(mirrors: tuple[str, ...], checksums: tuple[str, ...]) -> dict[str, 
         f"{file}.gz": Remote(
             tuple(f"{mirror}{file}.gz" for mirror in mirrors), f"md5:{checksum}"
         )
-        for file, checksum in zip(_FILES, checksums, strict=True)
+        for file, checksum in zip(IDX_FILES, checksums, strict=True)
     }
 
 
@@ -76,8 +118,10 @@ def _remotes(mirrors: tuple[str, ...], checksums: tuple[str, ...]) -> dict[str, 
 class Mnist(_Idx):
     """60,000 + 10,000 handwritten digits, 28x28 grey."""
 
+    name = "mnist"
     folder = "MNIST"
     class_names = _DIGITS
+    # As torchvision has it: a copy first, the author's own site where that fails.
     remotes = _remotes(
         (
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -96,10 +140,23 @@ class Mnist(_Idx):
 class FashionMnist(_Idx):
     """60,000 + 10,000 pictures of clothes in ten classes, 28x28 grey."""
 
+    name = "fashion-mnist"
     # Where Debian's package dataset-fashion-mnist puts them.
     data_dir = Path("/usr/share/datasets/fashion-mnist")
+    hint = " (Debian's package dataset-fashion-mnist brings these)"
     folder = "FashionMNIST"
-    class_names = _FASHION
+    class_names = (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    )
     remotes = _remotes(
         ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
         (
@@ -112,12 +169,13 @@ class FashionMnist(_Idx):
 
 
 @register_dataset("emnist")
-class Emnist(DataSource):
+class Emnist(_Idx):
     """Handwritten letters and digits, 28x28 grey, in six splits.
 
     The split ``balanced`` has 47 classes.
     """
 
+    folder = "EMNIST"
     remote = Remote(
         ("https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",),
         "md5:58c8d27c78d21e728a6bc7b3cc06412e",
@@ -125,92 +183,36 @@ class Emnist(DataSource):
 
     def load(self, data_dir: Path | None, *, split: str = "balanced") -> ImageData:
         """Read one of the splits balanced, byclass, bymerge, digits, letters, mnist."""
-        files = self._files(split)
-        return _read(
+        return self._read(
             f"emnist ({split})",
             data_dir,
-            "EMNIST",
-            files,
-            _EMNIST[split],
-            split == "letters",
+            emnist_files(split),
+            EMNIST_CLASSES[split],
+            # The letters alone begin at 1.
+            first=int(split == "letters"),
         )
 
     def download(
         self, data_dir: Path, *, split: str = "balanced", **options: Any
     ) -> None:
         """Fetch the archive, which has all splits."""
-        if any(_find(data_dir, "EMNIST", file) is None for file in self._files(split)):
-            raw = data_dir / "EMNIST" / "raw"
-            extract(fetch(self.remote, raw / "gzip.zip"), raw)
+        if any(self._find(data_dir, file) is None for file in emnist_files(split)):
+            raw = data_dir / self.folder / "raw"
+            extract(fetch(self.remote, raw / self.remote.name), raw)
 
-    @staticmethod
-    def _files(split: str) -> tuple[str, ...]:
-        if split not in _EMNIST:
-            raise unknown_name("split of EMNIST", split, _EMNIST)
-        return tuple(
-            f"emnist-{split}-{file.replace('t10k', 'test')}" for file in _FILES
-        )
+    def _upright(self, images: np.ndarray) -> np.ndarray:
+        # EMNIST was converted in Matlab: its images are stored column by column.
+        return np.ascontiguousarray(images.swapaxes(1, 2))
 
 
-def _read(
-    name: str,
-    data_dir: Path | None,
-    folder: str,
-    files: tuple[str, ...],
-    class_names: tuple[str, ...],
-    from_one: bool = False,
-) -> ImageData:
-    if data_dir is None:
-        raise FileNotFoundError(
-            f"{name} is read from files: give data_dir, the folder they are in or may "
-            "be put in."
-        )
-    paths = [_find(data_dir, folder, file) for file in files]
-    for file, path in zip(files, paths, strict=True):
-        if path is None:
-            debian = (
-                " (Debian's package dataset-fashion-mnist brings these)"
-                if folder == "FashionMNIST"
-                else ""
-            )
-            raise FileNotFoundError(
-                f"{name}: no {file} or {file}.gz in {data_dir}, nor in {folder}/raw "
-                "below it; give the folder with the "
-                f"files as data_dir{debian}, or download=True."
-            )
-    parts = []
-    for images_path, labels_path in (paths[:2], paths[2:]):
-        images, labels = read_idx(images_path), read_idx(labels_path).astype(np.int64)  # type: ignore[arg-type]
-        if images.ndim != 3 or labels.shape != (len(images),):
-            raise ValueError(
-                f"{name}: images of shape {images.shape} in {images_path} do not "
-                f"match labels of shape {labels.shape} "
-                f"in {labels_path}."
-            )
-        # EMNIST's letters alone begin at 1.
-        labels -= int(from_one)
-        if labels.size and not 0 <= labels.min() <= labels.max() < len(class_names):
-            raise ValueError(
-                f"{labels_path} has labels from {labels.min()} to {labels.max()}, but "
-                f"{name} has "
-                f"{len(class_names)} classes: is it the file of another data set?"
-            )
-        # EMNIST's images are stored column by column.
-        parts += [
-            np.ascontiguousarray(images.transpose(0, 2, 1))
-            if folder == "EMNIST"
-            else images,
-            labels,
-        ]
-    return ImageData(
-        name.partition(" ")[0], parts[0], parts[1], parts[2], parts[3], class_names
-    )
+def emnist_files(split: str) -> tuple[str, ...]:
+    """Return the names of a split's four files.
 
-
-def _find(data_dir: Path, folder: str, file: str) -> Path | None:
-    raw = data_dir / folder / "raw"
-    for place in (data_dir, raw, data_dir / "raw", data_dir / "gzip", raw / "gzip"):
-        for suffix in (".gz", ""):
-            if (place / (file + suffix)).is_file():
-                return place / (file + suffix)
-    return None
+    Raises
+    ------
+    ValueError
+        For an unknown split; those that exist are listed.
+    """
+    if split not in EMNIST_CLASSES:
+        raise unknown_name("split of EMNIST", split, EMNIST_CLASSES)
+    return tuple(f"emnist-{split}-{file.replace('t10k', 'test')}" for file in IDX_FILES)

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import gzip
 import pickle
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from al_sklearn._core.optional import require
-from al_sklearn.datasets._mnist import Emnist
+from al_sklearn.datasets._cifar import Cifar10, Cifar100
+from al_sklearn.datasets._droughtwatch import BANDS
+from al_sklearn.datasets._mnist import EMNIST_CLASSES, IDX_FILES, emnist_files
 
 _NAMES = ("cifar10", "cifar100", "mnist", "fashion-mnist", "emnist", "droughtwatch")
 
@@ -59,20 +60,9 @@ def make_standin(
         _droughtwatch(folder, n_train, n_test)
     else:
         split = options.get("split", "balanced") if name == "emnist" else "mnist"
-        files = Emnist._files(split) if name == "emnist" else _IDX
-        n_classes = {"balanced": 47, "bymerge": 47, "byclass": 62, "letters": 26}.get(
-            split, 10
-        )
-        _idx(files, folder, n_train, n_test, n_classes)
+        files = emnist_files(split) if name == "emnist" else IDX_FILES
+        _idx(files, folder, n_train, n_test, len(EMNIST_CLASSES[split]))
     return folder
-
-
-_IDX = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
 
 
 def _digits(
@@ -110,49 +100,48 @@ def _idx(
         if images.startswith("emnist"):
             # Stored column by column; the letters alone begin at 1.
             X = X.swapaxes(1, 2)
-            y = y + ("letters" in images)
-        for file, array in ((images, X), (labels, y.astype(np.uint8))):
-            header = struct.pack(">HBB", 0, 0x08, array.ndim) + struct.pack(
-                f">{array.ndim}I", *array.shape
+            y = y + np.uint8("letters" in images)
+        for file, array in ((images, X), (labels, y)):
+            # The code of bytes, the number of axes, and each one's length, big-endian.
+            header = (
+                bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
             )
-            (folder / f"{file}.gz").write_bytes(
-                # The fastest level: it is read once.
-                gzip.compress(header + np.ascontiguousarray(array).tobytes(), 1)
-            )
+            # The fastest level: it is read once.
+            packed = gzip.compress(header + array.tobytes(), 1)
+            (folder / f"{file}.gz").write_bytes(packed)
 
 
 def _cifar(name: str, folder: Path, n_train: int, n_test: int) -> None:
-    n_classes = 10 if name == "cifar10" else 100
-    folder = folder / (
-        "cifar-10-batches-py" if name == "cifar10" else "cifar-100-python"
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = (
-        [(f"data_batch_{i}", n_train // 5, i) for i in range(1, 6)]
-        + [("test_batch", n_test, 6)]
-        if name == "cifar10"
-        else [("train", n_train, 0), ("test", n_test, 1)]
-    )
-    for file, n, offset in parts:
+    source = Cifar10 if name == "cifar10" else Cifar100
+    # Kind of label -> what its classes are called, and how many there are.
+    kinds = {"labels": ("digit", 10)}
+    if name == "cifar100":
+        kinds = {"fine_labels": ("class", 100), "coarse_labels": ("group", 20)}
+    n_classes = max(n for _, n in kinds.values())
+    folder /= source.folder
+    folder.mkdir(exist_ok=True)
+    *train, test, meta = source.needed
+    for offset, file in enumerate((*train, test), start=int(name == "cifar10")):
+        n = n_test if file == test else n_train // len(train)
         X, y = _digits(32, n, n_classes, offset)
         # Planes of red, green and blue: a digit in one colour of its own.
         tint = np.random.default_rng(offset).uniform(0.4, 1, (n, 3, 1, 1))
-        data = (X[:, None] * tint).astype(np.uint8).reshape(n, 3072)
-        labels = (
-            {"labels": y.tolist()}
-            if name == "cifar10"
-            else {"fine_labels": y.tolist(), "coarse_labels": (y % 20).tolist()}
-        )
-        (folder / file).write_bytes(pickle.dumps({"data": data, **labels}, protocol=2))
-    if name == "cifar10":
-        meta: dict[str, Any] = {"label_names": [f"digit {i}" for i in range(10)]}
-        (folder / "batches.meta").write_bytes(pickle.dumps(meta, protocol=2))
-    else:
-        meta = {
-            "fine_label_names": [f"class {i}" for i in range(100)],
-            "coarse_label_names": [f"group {i}" for i in range(20)],
+        batch: dict[str, Any] = {
+            "data": (X[:, None] * tint).astype(np.uint8).reshape(n, 3072)
         }
-        (folder / "meta").write_bytes(pickle.dumps(meta, protocol=2))
+        for kind, (_, n_kind) in kinds.items():
+            batch[kind] = (y % n_kind).tolist()
+        _pickle(batch, folder / file)
+    names = {
+        f"{kind[:-1]}_names": [f"{word} {i}" for i in range(n)]
+        for kind, (word, n) in kinds.items()
+    }
+    _pickle(names, folder / meta)
+
+
+def _pickle(content: dict[str, Any], path: Path) -> None:
+    # The protocol of the true files, which Python 2 wrote.
+    path.write_bytes(pickle.dumps(content, protocol=2))
 
 
 def _droughtwatch(folder: Path, n_train: int, n_test: int) -> None:
@@ -160,10 +149,8 @@ def _droughtwatch(folder: Path, n_train: int, n_test: int) -> None:
     writer_module = require(
         "tfrecord.writer", "DroughtWatch's stand-in is written by tfrecord"
     )
-    from al_sklearn.datasets._droughtwatch import BANDS
-
     for split, n, offset in (("train", n_train, 0), ("val", n_test, 1)):
-        (folder / split).mkdir(parents=True, exist_ok=True)
+        (folder / split).mkdir(exist_ok=True)
         path = folder / split / "part-r-00000"
         if path.exists():
             # Its pieces may have been converted: new files would be others.

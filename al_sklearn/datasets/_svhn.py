@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import zlib
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ import numpy as np
 
 from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
 from al_sklearn.datasets._download import Remote, fetch
+from al_sklearn.datasets._published import check_from_one, given
 
 
 def read_mat(path: Path, *keys: str) -> tuple[np.ndarray, ...]:
@@ -23,10 +25,8 @@ def read_mat(path: Path, *keys: str) -> tuple[np.ndarray, ...]:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
-    try:
-        content = loadmat(path, variable_names=keys)
     # What scipy's reader raises on files cut short or no .mat at all.
-    except (
+    damaged = (
         MatReadError,
         OSError,
         TypeError,
@@ -34,7 +34,10 @@ def read_mat(path: Path, *keys: str) -> tuple[np.ndarray, ...]:
         LookupError,
         NotImplementedError,
         zlib.error,
-    ) as error:
+    )
+    try:
+        content = loadmat(path, variable_names=keys)
+    except damaged as error:
         raise ValueError(
             f"{path} is no whole .mat file ({error}): delete it, and fetch it again."
         ) from error
@@ -70,31 +73,25 @@ class Svhn(DataSource):
 
         With ``extra`` its images follow those of the training set (1.9 GB in all).
         """
-        if data_dir is None:
-            raise FileNotFoundError(
-                "svhn is read from files: give data_dir, the folder they are in or "
-                "may be put in."
-            )
-        X_train, y_train = _split(data_dir, "train")
-        if extra:
-            X_extra, y_extra = _split(data_dir, "extra")
-            X_train, y_train = (
-                np.concatenate([X_train, X_extra]),
-                np.concatenate([y_train, y_extra]),
-            )
-        X_test, y_test = _split(data_dir, "test")
+        folder = given("svhn", data_dir)
+        # Behind the others: positions in the training set mean the same with and
+        # without them.
+        splits = ("train", "extra") if extra else ("train",)
+        parts = [_split(folder, split) for split in splits]
+        X_train, y_train = (np.concatenate(part) for part in zip(*parts, strict=True))
         return ImageData(
-            "svhn", X_train, y_train, X_test, y_test, tuple(map(str, range(10)))
+            "svhn", X_train, y_train, *_split(folder, "test"), tuple(string.digits)
         )
 
     def download(self, data_dir: Path, *, extra: bool = False, **options: Any) -> None:
         """Fetch the files that are missing."""
         for split, remote in self.remotes.items():
             if extra or split != "extra":
-                fetch(remote, data_dir / f"{split}_32x32.mat")
+                fetch(remote, data_dir / remote.name)
 
 
 def _split(data_dir: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (n, 32, 32, 3) and labels of a file."""
     path = data_dir / f"{split}_32x32.mat"
     if not path.is_file():
         raise FileNotFoundError(
@@ -102,21 +99,14 @@ def _split(data_dir: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
             "data_dir, or download=True."
         )
     images, labels = read_mat(path, "X", "y")
+    # A column: Matlab knows no arrays of one axis.
     labels = labels.astype(np.int64).reshape(-1)
-    if (
-        images.ndim != 4
-        or images.shape[:3] != (32, 32, 3)
-        or images.shape[3] != len(labels)
-    ):
+    if images.shape != (32, 32, 3, len(labels)):
         raise ValueError(
             f"{path} should hold images (32, 32, 3, n) and n labels, it holds "
             f"{images.shape} and {len(labels)}."
         )
     # Before 10 becomes 0, which would hide an 11.
-    if labels.size and not 1 <= labels.min() <= labels.max() <= 10:
-        raise ValueError(
-            f"{path} should have labels from 1 to 10, it has {labels.min()} to "
-            f"{labels.max()}."
-        )
+    check_from_one(path, labels, 10)
     # The digit 0 has the label 10 in these files.
     return np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels % 10

@@ -56,21 +56,23 @@ class _Table(DataSource):
             raise FileNotFoundError(
                 f"{self.kind}: data_dir must be the file itself, got {data_dir}."
             )
-        columns = [path_column, label_column, *([split_column] if split_column else [])]
+        columns = [path_column, label_column]
+        if split_column:
+            columns.append(split_column)
         table = self._read(data_dir, columns)
-        table = table.fillna("").astype(str).apply(lambda column: column.str.strip())
-        empty = table[path_column] == ""
-        if empty.any():
+        # Rows that are too short are missing their ends; people leave spaces.
+        table = table.fillna("").astype(str).map(str.strip)
+        empty = table == ""
+        if empty[path_column].any():
             raise ValueError(
-                f"{data_dir}: row {int(np.argmax(empty.to_numpy())) + 1} has no "
-                f"{path_column!r}."
+                f"{data_dir}: row {_first(empty[path_column])} has no {path_column!r}."
             )
-        start = str(data_dir.parent if root is None else Path(root))
+        start = data_dir.parent if root is None else root
         # os.path.join leaves absolute paths as they are.
         files = np.array(
             [os.path.join(start, path) for path in table[path_column]], dtype=object
         )
-        labelled = (table[label_column] != "").to_numpy()
+        labelled = ~empty[label_column].to_numpy()
         test = np.zeros(len(table), dtype=bool)
         if split_column:
             split = table[split_column].str.lower()
@@ -78,15 +80,14 @@ class _Table(DataSource):
             if strange.any():
                 raise ValueError(
                     f"{data_dir}: {split_column!r} must say train, "
-                    f"{', '.join(_TEST_NAMES[:-1])} or {_TEST_NAMES[-1]}, "
-                    f"row {int(np.argmax(strange.to_numpy())) + 1} says "
-                    f"{table[split_column][strange].iloc[0]!r}."
+                    f"{', '.join(_TEST_NAMES[:-1])} or {_TEST_NAMES[-1]}, row "
+                    f"{_first(strange)} says {table[split_column][strange].iloc[0]!r}."
                 )
             test = (split != "train").to_numpy()
-            if (test & ~labelled).any():
+            useless = test & ~labelled
+            if useless.any():
                 raise ValueError(
-                    f"{data_dir}: row {int(np.argmax(test & ~labelled)) + 1} is a "
-                    "test image without label."
+                    f"{data_dir}: row {_first(useless)} is a test image without label."
                 )
         # All at once: numbers in training and text in the test set are other classes.
         labels = _numbers(table[label_column].to_numpy(dtype=str), labelled)
@@ -96,15 +97,14 @@ class _Table(DataSource):
                 f"{data_dir}: no row has a label for training in {label_column!r}."
             )
         (y_train, y_test), class_names = labels_and_names(labels[train], labels[test])
-        unlabelled = files[~labelled].tolist()
         return ImageData(
             data_dir.stem,
             files[train].tolist(),
             y_train,
-            files[test].tolist() if test.any() else None,
+            files[test].tolist() or None,
             y_test if test.any() else None,
             class_names,
-            X_unlabelled=unlabelled or None,
+            files[~labelled].tolist() or None,
         )
 
     def _read(self, path: Path, columns: list[str]) -> pd.DataFrame:
@@ -125,6 +125,7 @@ class Csv(_Table):
             header = pd.read_csv(path, nrows=0, dtype=str)
             _check_columns(path, columns, list(header.columns))
             return pd.read_csv(path, usecols=columns, dtype=str, keep_default_na=False)
+        # pandas' own errors of its reader are ValueErrors, as ours above is: by kind.
         except (
             pd.errors.ParserError,
             pd.errors.EmptyDataError,
@@ -152,10 +153,7 @@ class Parquet(_Table):
             raise ValueError(f"{path} is no whole Parquet file ({error}).") from error
         # Column by column: whole numbers with gaps would become 1.0 in pandas.
         return pd.DataFrame(
-            {
-                name: [_text(value) for value in table[name].to_pylist()]
-                for name in columns
-            }
+            {name: map(_text, table[name].to_pylist()) for name in columns}
         )
 
 
@@ -194,23 +192,26 @@ def write_table(
         os.fspath(file) if root is None else os.path.relpath(file, root)
         for file in files
     ]
-    table = pd.DataFrame({"path": names})
-    for column, values in (
-        ("label", [""] * len(names) if labels is None else labels),
-        ("split", splits),
-    ):
-        if values is not None:
-            check_same_length(len(names), len(values))
-            table[column] = [_text(value) for value in values]
+    columns = {"path": names, "label": [""] * len(names) if labels is None else labels}
+    if splits is not None:
+        columns["split"] = splits
+    for values in columns.values():
+        check_same_length(len(names), len(values))
+    # As text: pandas would write whole numbers beside an empty cell as 1.0.
+    table = pd.DataFrame({name: map(_text, values) for name, values in columns.items()})
     if path.suffix not in (".csv", ".parquet"):
         raise ValueError(f"A table is written as .csv or .parquet, got {path}.")
     if path.suffix == ".parquet":
         require("pyarrow", "Writing Parquet")
     with replacing(path) as file:
-        table.to_csv(file, index=False) if path.suffix == ".csv" else table.to_parquet(
-            file, index=False
-        )
+        write = table.to_csv if path.suffix == ".csv" else table.to_parquet
+        write(file, index=False)
     return path
+
+
+def _first(mask: Any) -> int:
+    # Counted from 1, and without the header: as a reader of the table counts.
+    return int(mask.argmax()) + 1
 
 
 def _text(value: Any) -> str:
@@ -223,8 +224,7 @@ def _check_columns(path: Path, wanted: list[str], found: list[str]) -> None:
         if name not in found:
             raise ValueError(
                 f"{path} has no column {name!r}; it has {', '.join(map(str, found))}. "
-                "Name the right ones as "
-                "path_column, label_column and split_column."
+                "Name the right ones as path_column, label_column and split_column."
             )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from al_sklearn._core.optional import require
 
@@ -44,37 +44,32 @@ def read_records(path: Path, start: int = 0) -> Iterator[Record]:
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(start)
-        position = start
-        while position < size:
-            header = file.read(_HEADER.size)
-            if len(header) < _HEADER.size:
-                yield Record(
-                    b"", size, f"the file ends within the record at byte {position}"
-                )
-                return
-            length, length_checksum = _HEADER.unpack(header)
-            # Before the length is believed: a wrong one would lead anywhere.
-            if checksum(header[:8]) != length_checksum:
-                yield Record(
-                    b"",
-                    size,
-                    f"the length of the record at byte {position} has a wrong checksum",
-                )
-                return
-            end = position + _HEADER.size + length + _FOOTER.size
-            if end > size:
-                yield Record(
-                    b"", size, f"the file ends within the record at byte {position}"
-                )
-                return
-            content = file.read(length)
-            # Told, not raised: the length was right, so the next record is found.
-            wrong = checksum(content) != _FOOTER.unpack(file.read(_FOOTER.size))[0]
-            yield Record(
-                content,
-                end,
-                f"the record at byte {position} has a wrong checksum"
-                if wrong
-                else None,
-            )
-            position = end
+        while start < size:
+            record = _read(file, start, size, checksum)
+            yield record
+            start = record.end
+
+
+def _read(
+    file: BinaryIO, start: int, size: int, checksum: Callable[[bytes], int]
+) -> Record:
+    # Where the length is not to be trusted, nothing says where the next record begins.
+    cut = Record(b"", size, f"the file ends within the record at byte {start}")
+    header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        return cut
+    length, length_checksum = _HEADER.unpack(header)
+    # Before the length is believed: a wrong one would lead anywhere.
+    if checksum(header[:8]) != length_checksum:
+        return Record(
+            b"", size, f"the length of the record at byte {start} has a wrong checksum"
+        )
+    end = start + _HEADER.size + length + _FOOTER.size
+    if end > size:
+        return cut
+    content = file.read(length)
+    problem = None
+    # Told, not raised: the length was right, so the next record is found.
+    if checksum(content) != _FOOTER.unpack(file.read(_FOOTER.size))[0]:
+        problem = f"the record at byte {start} has a wrong checksum"
+    return Record(content, end, problem)

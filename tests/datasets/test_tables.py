@@ -139,3 +139,10 @@ def test_mistakes_are_named(tmp_path):
         write_table(tmp_path / "x.xlsx", ["a"])
     with pytest.raises(ValueError, match="same length"):
         write_table(path, ["a"], [1, 2])
+
+
+def test_columns_may_stand_in_any_order(tmp_path):
+    (tmp_path / "x.csv").write_text("label,other,path\ncat,1,a.png\n,2,b.png\n")
+    data = load_dataset("csv", tmp_path / "x.csv")
+    assert data.y_train.tolist() == ["cat"]
+    assert data.X_unlabelled == [str(tmp_path / "b.png")]
