@@ -26,6 +26,12 @@ from al_sklearn.strategies._engine.distances import tiles
 # Values of a block for each of torch's threads: with a temporary beside it, 512 KiB of
 # float32, which a core's second-level cache holds; each step then starts all threads.
 _BLOCK_VALUES = 2**16
+# Values of one sample for each thread: 256 KiB of float32; with a temporary and sums
+# beside it what a second-level cache of 2 MiB holds.
+_SAMPLE_VALUES = 2**16
+# So many samples are added in their own precision before a float64 sum takes them: the
+# rounding of eight additions, and an eighth of the work in float64.
+_ADDED_TOGETHER = 8
 # On an accelerator the start of each step costs more than memory that is read twice.
 _DEVICE_VALUES = 2**26
 
@@ -116,6 +122,54 @@ def per_row(
     return out if is_tensor(values) else out.numpy()
 
 
+def sums_over_samples(
+    samples: Any,
+    terms: tuple[Callable[..., torch.Tensor], ...],
+    measure: Callable[..., torch.Tensor],
+) -> Any:
+    """Apply a measure that needs of (T, n, C) nothing but sums over the samples.
+
+    One sample after another is read where it lies: a block of all of them would have to
+    be copied, and each step on it would ask the system for new memory.
+
+    Parameters
+    ----------
+    samples : ndarray or tensor of shape (T, n, C)
+    terms : tuple of callables
+        ``term(p, out)`` of a sample's rows (r, C); ``out`` may be written to.
+    measure : callable
+        ``measure(rows, *sums)``, with one float64 sum (r, C) a term, to (r,).
+    """
+    n_samples, n, n_classes = samples.shape
+    dtype = compute_dtype(samples)
+    device = samples.device if is_tensor(samples) else torch.device("cpu")
+    room = _SAMPLE_VALUES * torch.get_num_threads()
+    if on_device(samples):
+        room = _DEVICE_VALUES
+    size = min(n, max(room // n_classes, 1))
+    out = torch.empty(n, device=device, dtype=dtype)
+    scratch = torch.empty(size, n_classes, device=device, dtype=dtype)
+    together = [torch.empty_like(scratch) for _ in terms]
+    with torch.inference_mode():
+        for rows in tiles(n, size):
+            n_rows = len(range(*rows.indices(n)))
+            space, parts = scratch[:n_rows], [part[:n_rows] for part in together]
+            sums = [torch.zeros_like(space, dtype=torch.float64) for _ in terms]
+            for t in range(n_samples):
+                p = block_of(samples[t], rows, dtype)
+                for term, part, total in zip(terms, parts, sums, strict=True):
+                    value = term(p, space)
+                    if t % _ADDED_TOGETHER == 0:
+                        part.copy_(value)
+                    else:
+                        part.add_(value)
+                    if t % _ADDED_TOGETHER == _ADDED_TOGETHER - 1 or t == n_samples - 1:
+                        total.add_(part)
+            out[rows] = measure(rows, *sums).to(dtype)
+    check_finite(out)
+    return out if is_tensor(samples) else out.numpy()
+
+
 def agree(samples: torch.Tensor) -> torch.Tensor:
     """Rows of (T, r, C) on which all samples give the same probabilities."""
     return (samples == samples[:1]).all(0).all(-1)
@@ -134,13 +188,13 @@ def like(utilities: NDArray[Any], values: Any) -> Any:
     return torch.from_numpy(utilities).to(values.device)
 
 
-def p_log_p(p: torch.Tensor) -> torch.Tensor:
+def p_log_p(p: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
     """P ln p with 0 · ln 0 = 0; NaN of NaN and of what is negative.
 
     The least normal number is added before the logarithm: it makes that of 0 finite,
     and is lost beside any other probability.
     """
-    return (p + torch.finfo(p.dtype).tiny).log_().mul_(p)
+    return torch.add(p, torch.finfo(p.dtype).tiny, out=out).log_().mul_(p)
 
 
 def entropy_of(p: torch.Tensor) -> torch.Tensor:

@@ -334,7 +334,7 @@ def _check_kind(of: str) -> None:
 
 for _measure in (least_confidence, margin, ratio, entropy):
     MEASURES["proba"].add(_measure)
-for _measure in (
+for _sampled in (
     max_entropy,
     bald,
     mean_std,
@@ -343,4 +343,4 @@ for _measure in (
     consensus_entropy,
     kl_disagreement,
 ):
-    MEASURES["samples"].add(_measure)
+    MEASURES["samples"].add(_sampled)

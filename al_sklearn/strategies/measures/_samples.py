@@ -54,8 +54,9 @@ def max_entropy(samples: Any) -> Any:
         For another shape, or NaN.
     """
     samples = blocks.check(samples, 3, "samples")
-    return blocks.per_row(
-        samples, lambda s: blocks.entropy_of(blocks.mean_of_samples(s))
+    n_samples = len(samples)
+    return blocks.sums_over_samples(
+        samples, (_itself,), lambda _, total: blocks.entropy_of(total / n_samples)
     )
 
 
@@ -104,18 +105,26 @@ def bald(samples: Any) -> Any:
         For another shape, or NaN.
     """
     samples = blocks.check(samples, 3, "samples")
-    return blocks.per_row(samples, _information)
+    n_samples = len(samples)
+
+    def information(rows: slice, p: torch.Tensor, p_log_p: torch.Tensor) -> Any:
+        total = blocks.entropy_of(p / n_samples)
+        expected = 0 - p_log_p.sum(-1) / n_samples
+        gained = (total - expected).clamp_(min=0)
+        # Rounding must not rank images on which all samples agree.
+        little = (gained < _NEARLY_NOTHING).nonzero()[:, 0].cpu()
+        if len(little):
+            where = little + rows.start
+            few = samples[:, where if blocks.is_tensor(samples) else where.numpy()]
+            same = blocks.agree(blocks.block_of(few, slice(None), torch.float64))
+            gained[little[same.cpu()]] = 0
+        return gained
+
+    return blocks.sums_over_samples(samples, (_itself, blocks.p_log_p), information)
 
 
-def _information(samples: torch.Tensor) -> torch.Tensor:
-    total = blocks.entropy_of(blocks.mean_of_samples(samples))
-    # Over the samples first: whole blocks are added faster than short rows.
-    expected = 0 - blocks.mean_of_samples(blocks.p_log_p(samples)).sum(-1)
-    information = (total - expected).clamp_(min=0)
-    # Rounding must not rank images on which all samples agree.
-    little = (information < _NEARLY_NOTHING).nonzero()[:, 0]
-    information[little[blocks.agree(samples[:, little])]] = 0
-    return information
+def _itself(p: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    return p
 
 
 def kl_disagreement(samples: Any, *, reduction: str = "mean") -> Any:
