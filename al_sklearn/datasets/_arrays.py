@@ -13,6 +13,7 @@ from al_sklearn._core.optional import require
 from al_sklearn.datasets._base import (
     DataSource,
     ImageData,
+    existing,
     labels_and_names,
     register_dataset,
     texts,
@@ -65,10 +66,8 @@ class _Arrays(DataSource):
         test_images, test_labels : str, optional
             The same of the test set.
         """
-        if data_dir is None or not data_dir.exists():
-            raise FileNotFoundError(
-                f"{self.kind}: data_dir must be the file itself, got {data_dir}."
-            )
+        must_be = f"{self.kind}: data_dir must be the file itself"
+        data_dir = existing(data_dir, must_be, Path.exists)
         given = self._names(data_dir, (images, labels, test_images, test_labels))
         names, read, class_names = self._open(data_dir)
         X, y, X_test, y_test = _choose(data_dir, names, given)
@@ -173,7 +172,7 @@ class Npy(_Arrays):
         # Sorted: the order of a folder differs between file systems.
         files = {file.stem: file for file in sorted(folder.glob("*.npy"))}
         class_file = folder / "class_names.txt"
-        class_names = ()
+        class_names: tuple[str, ...] = ()
         if class_file.is_file():
             class_names = tuple(class_file.read_text(encoding="utf-8").splitlines())
         # Mapped: images of which rows are read when they are asked for.

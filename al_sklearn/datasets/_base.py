@@ -122,6 +122,7 @@ class DataSource:
 
     data_dir: Path | None = None
     needs_files: bool = True
+    definition: str  # where it is written; whoever registers it says so
 
     def load(self, data_dir: Path | None) -> ImageData:
         """Read the data set, lazily where it is large."""
@@ -182,37 +183,25 @@ def register_dataset(name: str) -> Callable[[T], T]:
     """
 
     def register(source: T) -> T:
+        given: Any = source
+        made: Any = given() if isinstance(given, type) else DataSource()
+        if not isinstance(given, type):
+            # As the method itself: its signature says which options there are.
+            made.load, made.__doc__ = given, given.__doc__
+        made.definition = f"{given.__module__}.{given.__qualname__}"
         known = _REGISTRY.get(name)
         # The same definition again, as when a notebook's cell is run twice, takes the
-        # place of the first.
-        # They are compared by their names: a cell's second run makes new objects.
-        if known is not None and _definition(known) != _definition(source):
+        # place of the first. They are compared by name: the second run makes new
+        # objects.
+        if known is not None and known.definition != made.definition:
             raise ValueError(
-                f"There is a data set {name!r} already ({_definition(known)}); choose "
+                f"There is a data set {name!r} already ({known.definition}); choose "
                 "another name."
             )
-        made: Any = source() if isinstance(source, type) else _Function(source)
         _REGISTRY[name] = made
         return source
 
     return register
-
-
-class _Function(DataSource):
-    """A data set that is one function."""
-
-    def __init__(self, function: Any):
-        # As the method itself: its signature says which options there are.
-        self.load = function
-        self.__doc__ = function.__doc__
-
-
-def _definition(source: Any) -> str:
-    if isinstance(source, _Function):
-        source = source.load
-    elif isinstance(source, DataSource):
-        source = type(source)
-    return f"{source.__module__}.{source.__qualname__}"
 
 
 def dataset_names() -> list[str]:
@@ -223,10 +212,10 @@ def dataset_names() -> list[str]:
 def dataset_summaries() -> dict[str, str]:
     """Return what each data set is, in one line, and its options, by name."""
     lines = {}
-    for name in dataset_names():
-        text = (inspect.getdoc(_REGISTRY[name]) or "").partition("\n")[0]
-        options = ", ".join(options_of(_REGISTRY[name]))
-        lines[name] = f"{text} Options: {options}." if options else text
+    for name, source in sorted(_REGISTRY.items()):
+        lines[name] = (inspect.getdoc(source) or "").partition("\n")[0]
+        if options := ", ".join(options_of(source)):
+            lines[name] += f" Options: {options}."
     return lines
 
 
@@ -255,6 +244,13 @@ def options_of(source: DataSource) -> list[str]:
     ]
 
 
+def check_option(name: str, option: str) -> None:
+    """Raise a ``ValueError`` unless the data set of that name takes the option."""
+    allowed = options_of(find_source(name))
+    if option not in allowed:
+        raise unknown_name(f"option of the data set {name!r}", option, allowed)
+
+
 def options_from_text(name: str, texts: Sequence[str]) -> dict[str, Any]:
     """Read options of a data set from words like ``bands=rgb``.
 
@@ -280,16 +276,13 @@ def options_from_text(name: str, texts: Sequence[str]) -> dict[str, Any]:
     """
     from pydantic import TypeAdapter
 
-    source = find_source(name)
-    parameters = inspect.signature(source.load).parameters
-    allowed = options_of(source)
+    parameters = inspect.signature(find_source(name).load).parameters
     options: dict[str, Any] = {}
     for text in texts:
         option, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"An option is written as name=value, got {text!r}.")
-        if option not in allowed:
-            raise unknown_name(f"option of the data set {name!r}", option, allowed)
+        check_option(name, option)
         default = parameters[option].default
         # True and False are whole numbers to Python: the type itself is asked for.
         kind = type(default) if type(default) in (bool, int) else str
@@ -336,6 +329,21 @@ def labels_and_names(*parts: Any) -> tuple[list[np.ndarray], tuple[str, ...]]:
         names = values.tolist()
         arrays = [np.searchsorted(values, array).astype(np.int64) for array in arrays]
     return arrays, tuple(map(str, names))
+
+
+def existing(
+    data_dir: Path | None, must_be: str, there: Callable[[Path], bool]
+) -> Path:
+    """Return ``data_dir``, which the caller must have given.
+
+    Raises
+    ------
+    FileNotFoundError
+        When it is not there; ``must_be`` says what it must be.
+    """
+    if data_dir is None or not there(data_dir):
+        raise FileNotFoundError(f"{must_be}, got {data_dir}.")
+    return data_dir
 
 
 def texts(values: Any) -> tuple[str, ...]:

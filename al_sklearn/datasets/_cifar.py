@@ -11,7 +11,7 @@ import numpy as np
 from al_sklearn._core.checks import unknown_name
 from al_sklearn.datasets._base import ImageData, register_dataset, texts
 from al_sklearn.datasets._download import Remote
-from al_sklearn.datasets._published import Archive, range_outside
+from al_sklearn.datasets._published import Archive, Labelled, range_outside
 
 
 def _latin1(text: str, encoding: str) -> bytes:
@@ -28,12 +28,12 @@ _FROM_BUFFER = np.empty(0).__reduce_ex__(5)[0]
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _latin1,
 }
 for _core in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _ARRAY
     _ALLOWED[f"{_core}.multiarray", "scalar"] = _SCALAR
     _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _FROM_BUFFER
-_ALLOWED["_codecs", "encode"] = _latin1
 
 # A damaged pickle is a damaged program: it may do anything wrong that a program can.
 _DAMAGED = (
@@ -159,9 +159,7 @@ class Cifar100(_Cifar):
         return self._load(data_dir, f"{labels}_labels", f"{labels}_label_names")
 
 
-def _images_and_labels(
-    path: Path, labels_key: str, n_classes: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _images_and_labels(path: Path, labels_key: str, n_classes: int) -> Labelled:
     """Return images (n, 32, 32, 3) and labels of a batch."""
     batch = read_batch(path)
     for key in ("data", labels_key):

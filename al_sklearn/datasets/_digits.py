@@ -21,10 +21,9 @@ class Digits(DataSource):
         from sklearn.model_selection import train_test_split
 
         bunch = load_digits()
+        # They have 17 greys; uint8 is what images are here.
         images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
         X_train, X_test, y_train, y_test = train_test_split(
             images, bunch.target, test_size=360, stratify=bunch.target, random_state=0
         )
-        return ImageData(
-            "digits", X_train, y_train, X_test, y_test, tuple(map(str, range(10)))
-        )
+        return ImageData("digits", X_train, y_train, X_test, y_test)

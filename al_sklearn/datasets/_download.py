@@ -91,25 +91,23 @@ def fetch(remote: Remote, path: Path, progress: bool = True) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own until the checksum was seen: what has the right one is whole.
     part = path.with_name(path.name + ".part")
-    resumed = part.exists()
-    _fetch_part(remote.urls, part, progress)
-    found = remote.differs(part)
-    if found and resumed:
-        # The beginning may be of an older version of the file: once more, from nothing.
-        part.unlink()
+    while True:
+        resumed = part.exists()
         _fetch_part(remote.urls, part, progress)
         found = remote.differs(part)
-    if found:
+        if not found:
+            os.replace(part, path)
+            return path
         part.unlink()
-        raise ValueError(
-            f"{path.name} from {remote.urls[0]} has the checksum {found}, it should "
-            f"have {remote.checksum}. It was removed; try again. If that gives the "
-            "same, the file there has changed, or something on the way (a proxy's "
-            "login page?) is sent in its place: get it by other means, and put it at "
-            f"{path}."
-        )
-    os.replace(part, path)
-    return path
+        # The beginning may be of an older version of the file: once more, from nothing.
+        if not resumed:
+            raise ValueError(
+                f"{path.name} from {remote.urls[0]} has the checksum {found}, it "
+                f"should have {remote.checksum}. It was removed; try again. If that "
+                "gives the same, the file there has changed, or something on the way "
+                "(a proxy's login page?) is sent in its place: get it by other means, "
+                f"and put it at {path}."
+            )
 
 
 def checksum_of(path: Path, kind: str) -> str:
@@ -137,6 +135,11 @@ def compare_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
                 f"{path} has the checksum {found}, it should have {checksum}: delete "
                 "it, and fetch it again with download=True."
             )
+
+
+def fetch_archive(remote: Remote, folder: Path) -> None:
+    """Download an archive into a folder, and unpack it there."""
+    extract(fetch(remote, folder / remote.name), folder)
 
 
 def extract(archive: Path, folder: Path) -> None:
@@ -195,16 +198,15 @@ def _fetch_part(urls: Sequence[str], part: Path, progress: bool) -> None:
                 problems.append(f"{url}: {error or type(error).__name__}")
             else:
                 return
-    kept = ""
+    # Each problem once, however often it was met.
+    text = "; ".join(dict.fromkeys(problems))
+    message = f"{part.stem} could not be downloaded ({text})."
     if part.exists():
-        kept = (
+        message += (
             f" {part.stat().st_size:,} bytes are kept in {part}: the same call goes "
             "on from there."
         )
-    raise ConnectionError(
-        f"{part.stem} could not be downloaded "
-        f"({'; '.join(dict.fromkeys(problems))}).{kept}"
-    )
+    raise ConnectionError(message)
 
 
 def _receive(url: str, part: Path, progress: bool) -> None:
@@ -233,8 +235,8 @@ def _receive(url: str, part: Path, progress: bool) -> None:
         if response.status != 206 or not sent.startswith(f"bytes {start}-"):
             # The server knows no ranges, and sends it all.
             start = 0
-        length = response.headers.get("Content-Length")
-        total = None if length is None else start + int(length)
+        # Not all servers say how much they send; then only the checksum tells.
+        total = None if response.length is None else start + response.length
         with (
             part.open("r+b" if start else "wb") as file,
             tqdm(

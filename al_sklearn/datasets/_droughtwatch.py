@@ -12,15 +12,21 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.optional import require
-from al_sklearn.datasets._base import DataSource, ImageData, Skipped, register_dataset
-from al_sklearn.datasets._download import Remote, extract, fetch
+from al_sklearn.datasets._base import (
+    DataSource,
+    ImageData,
+    Skipped,
+    existing,
+    register_dataset,
+)
+from al_sklearn.datasets._download import Remote, fetch_archive
 from al_sklearn.datasets._lazy import Hdf5Rows
 from al_sklearn.datasets._tfrecord import read_records
 
@@ -76,11 +82,12 @@ class DroughtWatch(DataSource):
         on_corrupt : {"raise", "skip"}, default="raise"
             What to do with damaged records while converting.
         """
-        if data_dir is None or not data_dir.is_dir():
-            raise FileNotFoundError(
-                "droughtwatch: data_dir must be the folder with train and val, or "
-                f"the one to download to; got {data_dir}."
-            )
+        data_dir = existing(
+            data_dir,
+            "droughtwatch: data_dir must be the folder with train and val, or the one "
+            "to download to",
+            Path.is_dir,
+        )
         channels = _channels(bands)
         if classes not in _CLASSES:
             raise ValueError(
@@ -108,7 +115,7 @@ class DroughtWatch(DataSource):
         for split in _SPLITS:
             # Converted once, the 4.3 GB are needed no more.
             if not _hdf5(target, split).is_file() and not _parts(data_dir, split):
-                extract(fetch(self.remote, data_dir / self.remote.name), data_dir)
+                fetch_archive(self.remote, data_dir)
 
 
 def _channels(bands: str | Sequence[str]) -> list[int] | None:
@@ -135,12 +142,8 @@ def _hdf5(folder: Path, split: str) -> Path:
 def _parts(data_dir: Path, split: str) -> list[Path]:
     for root in (data_dir, data_dir / "droughtwatch_data", data_dir / "data"):
         # "…gstmp" is what an interrupted copy from the cloud leaves.
-        found = sorted(
-            path
-            for path in root.glob(f"{split}/part-*")
-            if not path.name.endswith("gstmp")
-        )
-        if found:
+        paths = sorted(root.glob(f"{split}/part-*"))
+        if found := [path for path in paths if path.suffix != ".gstmp"]:
             return found
     return []
 
@@ -161,17 +164,11 @@ def _converted(split: str, data_dir: Path, target: Path, on_corrupt: str) -> Pat
             f"in {data_dir} to make it from; give the folder with train and val as "
             "data_dir, or download=True."
         )
-    convert(parts, path, on_corrupt=on_corrupt)
+    convert(parts, path, on_corrupt)
     return path
 
 
-def convert(
-    parts: Sequence[Path],
-    path: Path,
-    *,
-    on_corrupt: str = "raise",
-    progress: bool = True,
-) -> None:
+def convert(parts: Sequence[Path], path: Path, on_corrupt: str) -> None:
     """Convert TFRecord files of DroughtWatch to one HDF5 file.
 
     The HDF5 file is there whole or not at all.
@@ -188,7 +185,6 @@ def convert(
     on_corrupt : {"raise", "skip"}
         Damaged records: stop, or leave them out and list them in the file's attribute
         ``skipped``.
-    progress : bool, default=True
 
     Raises
     ------
@@ -218,56 +214,43 @@ def convert(
         desc=f"converting {path.stem}",
         unit="B",
         unit_scale=True,
-        disable=not progress,
     ) as bar:
         while batch := list(itertools.islice(records, _PIECE)):
-            images = [record.image for record in batch if not record.problem]
-            labels = [record.label for record in batch if not record.problem]
-            skipped = [
-                Skipped(str(parts[record.part]), record.problem)
-                for record in batch
-                if record.problem
-            ]
-            part, offset = batch[-1].part, batch[-1].end
+            found, following = zip(*batch, strict=True)
+            good = [one for one in found if not isinstance(one, Skipped)]
+            skipped = [one for one in found if isinstance(one, Skipped)]
             piece = folder / f"{len(pieces):06d}.h5"
-            with _whole_hdf5(piece, sources, next=(part, offset), skipped=skipped) as f:
+            with _whole_hdf5(
+                piece, sources, next=following[-1], skipped=skipped
+            ) as file:
+                images = np.array([image for image, _ in good], np.uint8)
                 # Of a shape even where nothing of a piece could be read.
-                f["images"] = np.array(images, np.uint8).reshape(-1, *_SHAPE)
-                f["labels"] = np.array(labels, np.uint8)
+                file["images"] = images.reshape(-1, *_SHAPE)
+                file["labels"] = np.array([label for _, label in good], np.uint8)
             pieces.append(piece)
+            part, offset = following[-1]
             bar.update(before[part] + offset - bar.n)
     _join(pieces, path, sources)
     # Only now: until the whole is there, they are all that an interruption leaves.
     shutil.rmtree(folder)
 
 
-class _Decoded(NamedTuple):
-    """An image and its label, or what is wrong with a record."""
-
-    part: int
-    end: int
-    """Where the next record begins in that file."""
-    image: np.ndarray | None
-    label: int
-    problem: str
-
-
 def _records(
     parts: Sequence[Path], part: int, offset: int, on_corrupt: str
-) -> Iterator[_Decoded]:
+) -> Iterator[tuple[Any, tuple[int, int]]]:
+    """Yield image and label of each record, or what was skipped; and where to go on."""
     for number in range(part, len(parts)):
         for record in read_records(parts[number], offset):
-            decoded = record.problem or _decode(record.content)
-            if not isinstance(decoded, str):
-                yield _Decoded(number, record.end, *decoded, "")
-                continue
-            if on_corrupt == "raise":
-                raise ValueError(
-                    f"{parts[number]}: {decoded}. Fetch the file again, or leave such "
-                    "records out with on_corrupt='skip'. What was converted so far is "
-                    "kept."
-                )
-            yield _Decoded(number, record.end, None, -1, decoded)
+            decoded: Any = record.problem or _decode(record.content)
+            if isinstance(decoded, str):
+                if on_corrupt == "raise":
+                    raise ValueError(
+                        f"{parts[number]}: {decoded}. Fetch the file again, or leave "
+                        "such records out with on_corrupt='skip'. What was converted "
+                        "so far is kept."
+                    )
+                decoded = Skipped(str(parts[number]), decoded)
+            yield decoded, (number, record.end)
         # Of the first file alone: the others are read from their beginnings.
         offset = 0
 

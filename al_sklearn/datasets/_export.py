@@ -177,29 +177,29 @@ def _write_arrays(
 
 def _folder_names(labels: np.ndarray, class_names: Sequence[str] | None) -> list[str]:
     """Name of the folder for each label."""
-    values = np.unique(labels).tolist()
-    texts = values
+    values, codes = np.unique(labels, return_inverse=True)
+    texts = values.tolist()
     if class_names is not None:
         # Compared as lists: of no labels there is neither a first nor a last.
-        outside = values[:1] < [0] or values[-1:] >= [len(class_names)]
+        outside = texts[:1] < [0] or texts[-1:] >= [len(class_names)]
         if labels.dtype.kind not in "iu" or outside:
             raise ValueError(
                 f"class_names has {len(class_names)} names; labels must be positions "
                 "in it, from 0."
             )
-        texts = [class_names[value] for value in values]
-    names = {}
+        texts = [class_names[value] for value in texts]
+    # A class "T-shirt/top" is one folder, and none may lead out of it. Windows takes
+    # none of these signs, and no point at the end.
+    plain = [re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", str(text)) for text in texts]
+    names = [text.strip().rstrip(".") or "_" for text in plain]
+    # In small letters: macOS and Windows tell no others apart.
     classes = defaultdict(list)
-    for value, text in zip(values, texts, strict=True):
-        # A class "T-shirt/top" is one folder, and none may lead out of it. Windows
-        # takes none of these signs, and no point at the end.
-        plain = re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", str(text))
-        names[value] = plain.strip().rstrip(".") or "_"
-        classes[names[value].lower()].append(str(value))
+    for name, text in zip(names, texts, strict=True):
+        classes[name.lower()].append(str(text))
     for name, clash in classes.items():
         if len(clash) > 1:
             raise ValueError(
                 f"The classes {' and '.join(clash)} would share the folder {name!r}: "
                 "rename one."
             )
-    return [names[value] for value in labels.tolist()]
+    return [names[code] for code in codes.tolist()]

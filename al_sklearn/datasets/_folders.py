@@ -8,7 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
+from al_sklearn.datasets._base import (
+    DataSource,
+    ImageData,
+    existing,
+    register_dataset,
+)
 
 IMAGE_SUFFIXES = (
     ".bmp",
@@ -32,26 +37,22 @@ class Folder(DataSource):
 
     def load(self, data_dir: Path | None) -> ImageData:
         """List the files; labels are the folders' names."""
-        if data_dir is None or not data_dir.is_dir():
-            raise FileNotFoundError(
-                "folder: data_dir must be a folder of class folders of images, got "
-                f"{data_dir}."
-            )
+        must_be = "folder: data_dir must be a folder of class folders of images"
+        data_dir = existing(data_dir, must_be, Path.is_dir)
+        # Resolved: "." has no name.
         name = data_dir.resolve().name
-        if not ((data_dir / "train").is_dir() and (data_dir / "test").is_dir()):
-            X, y = files_by_class(data_dir)
-            return ImageData(name, X, y, class_names=tuple(np.unique(y).tolist()))
-        X_train, y_train = files_by_class(data_dir / "train")
-        X_test, y_test = files_by_class(data_dir / "test")
-        unknown = sorted(set(y_test.tolist()) - set(y_train.tolist()))
-        if unknown:
+        train, test = data_dir / "train", data_dir / "test"
+        # One of them alone may be a class.
+        if not (train.is_dir() and test.is_dir()):
+            return ImageData(name, *files_by_class(data_dir))
+        X_train, y_train = files_by_class(train)
+        X_test, y_test = files_by_class(test)
+        if unknown := sorted({*y_test.tolist()} - {*y_train.tolist()}):
             raise ValueError(
                 f"{data_dir}: the test folder has classes that the train folder "
                 f"lacks: {', '.join(unknown)}."
             )
-        return ImageData(
-            name, X_train, y_train, X_test, y_test, tuple(np.unique(y_train).tolist())
-        )
+        return ImageData(name, X_train, y_train, X_test, y_test)
 
 
 @register_dataset("imagenet")
@@ -70,11 +71,8 @@ class ImageNet(DataSource):
         in ``LOC_val_solution.csv``. Words are read from ``LOC_synset_mapping.txt`` or
         ``words.txt``.
         """
-        if data_dir is None or not data_dir.is_dir():
-            raise FileNotFoundError(
-                "imagenet: data_dir must be a folder with train and val below it, "
-                f"got {data_dir}."
-            )
+        must_be = "imagenet: data_dir must be a folder with train and val below it"
+        data_dir = existing(data_dir, must_be, Path.is_dir)
         # Kaggle's archive puts it four folders down.
         roots = (data_dir, data_dir / "ILSVRC" / "Data" / "CLS-LOC")
         root = next((root for root in roots if (root / "train").is_dir()), None)
@@ -166,15 +164,11 @@ def _validation(folder: Path, roots: tuple[Path, ...]) -> tuple[list[str], np.nd
         }
     files = sorted(filter(is_image, os.listdir(folder)))
     # Without their suffixes: the solution names images, not files.
-    images = [file.rpartition(".")[0] for file in files]
-    missing = [f for f, image in zip(files, images, strict=True) if image not in known]
-    if missing or not files:
-        raise ValueError(
-            f"{solution} says nothing of {missing[0] if missing else 'any image'} in "
-            f"{folder}."
-        )
-    labels = np.array([known[image] for image in images])
-    return [str(folder / file) for file in files], labels
+    labels = [known.get(file.rpartition(".")[0]) for file in files]
+    if None in labels or not files:
+        missing = files[labels.index(None)] if files else "any image"
+        raise ValueError(f"{solution} says nothing of {missing} in {folder}.")
+    return [str(folder / file) for file in files], np.array(labels)
 
 
 def _words(roots: tuple[Path, ...]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
@@ -30,31 +31,30 @@ def read_idx(path: Path) -> np.ndarray:
     ValueError
         When the file is damaged, cut short, too long, or not an idx file; it is named.
     """
+    raw = path.read_bytes()
     try:
-        raw = (
-            gzip.decompress(path.read_bytes())
-            if path.suffix == ".gz"
-            else path.read_bytes()
-        )
+        if path.suffix == ".gz":
+            raw = gzip.decompress(raw)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}); fetch it again.") from error
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _TYPES:
+    # Two zeros, the type, the number of axes, and the length of each.
+    begins = len(raw) >= 4 and raw[:2] == b"\0\0" and raw[2] in _TYPES
+    if not begins or len(raw) < 4 + 4 * raw[3]:
         raise ValueError(
             f"{path} is not an idx file: it begins with {raw[:4].hex(' ')}."
         )
-    dtype, n_axes = np.dtype(_TYPES[raw[2]]), raw[3]
-    header = 4 + 4 * n_axes
+    dtype = np.dtype(_TYPES[raw[2]])
+    header = 4 + 4 * raw[3]
     # The file is big-endian, and says so nowhere.
-    shape = tuple(np.frombuffer(raw[4:header], ">u4").astype(int).tolist())
-    size = header + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    shape = tuple(np.frombuffer(raw[4:header], ">u4").tolist())
+    # In Python's numbers: a damaged header may say more than 64 bits hold.
+    size = header + math.prod(shape) * dtype.itemsize
     # Too long is damage as well: two files in one, or a header that was changed.
-    if len(shape) != n_axes or len(raw) != size:
+    if len(raw) != size:
         raise ValueError(
             f"{path} should hold {size} bytes for shape {shape}, it holds {len(raw)}; "
             "fetch it again."
         )
-    return (
-        np.frombuffer(raw, dtype, offset=header)
-        .reshape(shape)
-        .astype(dtype.newbyteorder("="), copy=False)
-    )
+    values = np.frombuffer(raw, dtype, offset=header).reshape(shape)
+    # In this machine's order: torch takes no other.
+    return values.astype(dtype.newbyteorder("="), copy=False)

@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from al_sklearn._core.checks import unknown_name
-from al_sklearn.datasets._base import ImageData, find_source, options_of
+from al_sklearn.datasets._base import ImageData, check_option, find_source
 from al_sklearn.datasets._check import check_files
 
 
@@ -77,11 +76,9 @@ def load_dataset(
         raise ValueError(
             f"on_corrupt must be None, 'raise' or 'skip', got {on_corrupt!r}."
         )
-    allowed = options_of(source)
     # Before anything is fetched: a wrong word must not cost gigabytes.
     for option in options:
-        if option not in allowed:
-            raise unknown_name(f"option of the data set {name!r}", option, allowed)
+        check_option(name, option)
     folder = source.data_dir if data_dir is None else Path(data_dir).expanduser()
     if download and source.needs_files:
         if data_dir is None or folder is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
-from al_sklearn.datasets._download import Remote, extract, fetch
+from al_sklearn.datasets._download import Remote, fetch, fetch_archive
 from al_sklearn.datasets._idx import read_idx
 from al_sklearn.datasets._published import given, range_outside
 
@@ -54,7 +54,7 @@ class _Idx(DataSource):
             if self._find(data_dir, file.removesuffix(".gz")) is None:
                 fetch(remote, data_dir / self.folder / "raw" / file)
 
-    def _find(self, data_dir: Path, file: str) -> Path | None:
+    def _find(self, data_dir: Path, file: str) -> Any:
         raw = data_dir / self.folder / "raw"
         # The caller's, torchvision's, and those that EMNIST's archive unpacks to.
         for place in (data_dir, raw, data_dir / "raw", data_dir / "gzip", raw / "gzip"):
@@ -73,16 +73,14 @@ class _Idx(DataSource):
         first: int = 0,
     ) -> ImageData:
         folder = given(name, data_dir)
-        paths = []
-        for file in files:
-            path = self._find(folder, file)
-            if path is None:
-                raise FileNotFoundError(
-                    f"{name}: no {file} or {file}.gz in {folder}, nor in "
-                    f"{self.folder}/raw below it; give the folder with the files as "
-                    f"data_dir{self.hint}, or download=True."
-                )
-            paths.append(path)
+        paths = [self._find(folder, file) for file in files]
+        if None in paths:
+            file = files[paths.index(None)]
+            raise FileNotFoundError(
+                f"{name}: no {file} or {file}.gz in {folder}, nor in {self.folder}/raw "
+                f"below it; give the folder with the files as data_dir{self.hint}, or "
+                "download=True."
+            )
         parts: list[Any] = []
         for images_path, labels_path in (paths[:2], paths[2:]):
             images = read_idx(images_path)
@@ -99,7 +97,10 @@ class _Idx(DataSource):
                     f"{len(class_names)} classes: is it the file of another data set?"
                 )
             parts += [self._upright(images), labels]
-        return ImageData(name.partition(" ")[0], *parts, class_names)
+        X_train, y_train, X_test, y_test = parts
+        # Without the split, which is no part of the data set's name.
+        short = name.partition(" ")[0]
+        return ImageData(short, X_train, y_train, X_test, y_test, class_names)
 
     def _upright(self, images: np.ndarray) -> np.ndarray:
         return images
@@ -197,8 +198,7 @@ class Emnist(_Idx):
     ) -> None:
         """Fetch the archive, which has all splits."""
         if any(self._find(data_dir, file) is None for file in emnist_files(split)):
-            raw = data_dir / self.folder / "raw"
-            extract(fetch(self.remote, raw / self.remote.name), raw)
+            fetch_archive(self.remote, data_dir / self.folder / "raw")
 
     def _upright(self, images: np.ndarray) -> np.ndarray:
         # EMNIST was converted in Matlab: its images are stored column by column.

@@ -8,7 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from al_sklearn.datasets._base import DataSource
-from al_sklearn.datasets._download import Remote, compare_checksums, extract, fetch
+from al_sklearn.datasets._download import Remote, compare_checksums, fetch_archive
+
+# Images and their labels.
+Labelled = tuple[np.ndarray, np.ndarray]
 
 
 def given(name: str, data_dir: Path | None) -> Path:
@@ -81,7 +84,7 @@ class Archive(DataSource):
         for folder in (data_dir / self.folder, data_dir):
             if all((folder / file).is_file() for file in self.needed):
                 return
-        extract(fetch(self.remote, data_dir / self.remote.name), data_dir)
+        fetch_archive(self.remote, data_dir)
 
     def _whole_folder(self, data_dir: Path | None) -> Path:
         """Return the folder of the files, all of which are there."""

@@ -113,30 +113,29 @@ def _idx(
 
 def _cifar(name: str, folder: Path, n_train: int, n_test: int) -> None:
     source = Cifar10 if name == "cifar10" else Cifar100
-    # Kind of label -> what its classes are called, and how many there are.
-    kinds = {"labels": ("digit", 10)}
+    names = {"label_names": [f"digit {i}" for i in range(10)]}
     if name == "cifar100":
-        kinds = {"fine_labels": ("class", 100), "coarse_labels": ("group", 20)}
-    n_classes = max(n for _, n in kinds.values())
+        names = {
+            "fine_label_names": [f"class {i}" for i in range(100)],
+            "coarse_label_names": [f"group {i}" for i in range(20)],
+        }
+    n_classes = max(map(len, names.values()))
     folder /= source.folder
     folder.mkdir(exist_ok=True)
     *train, test, meta = source.needed
+    _pickle(names, folder / meta)
     for offset, file in enumerate((*train, test), start=int(name == "cifar10")):
         n = n_test if file == test else n_train // len(train)
         X, y = _digits(32, n, n_classes, offset)
         # Planes of red, green and blue: a digit in one colour of its own.
         tint = np.random.default_rng(offset).uniform(0.4, 1, (n, 3, 1, 1))
-        batch: dict[str, Any] = {
-            "data": (X[:, None] * tint).astype(np.uint8).reshape(n, 3072)
+        data = (X[:, None] * tint).astype(np.uint8).reshape(n, 3072)
+        # label_names are of labels, fine_label_names of fine_labels.
+        labels = {
+            f"{key.removesuffix('_names')}s": (y % len(words)).tolist()
+            for key, words in names.items()
         }
-        for kind, (_, n_kind) in kinds.items():
-            batch[kind] = (y % n_kind).tolist()
-        _pickle(batch, folder / file)
-    names = {
-        f"{kind[:-1]}_names": [f"{word} {i}" for i in range(n)]
-        for kind, (word, n) in kinds.items()
-    }
-    _pickle(names, folder / meta)
+        _pickle({"data": data, **labels}, folder / file)
 
 
 def _pickle(content: dict[str, Any], path: Path) -> None:

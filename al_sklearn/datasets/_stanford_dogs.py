@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
-from al_sklearn.datasets._download import Remote, extract, fetch
+from al_sklearn.datasets._download import Remote, fetch_archive
 from al_sklearn.datasets._svhn import read_mat
 
 _SITE = "http://vision.stanford.edu/aditya86/ImageNetDogs/"
@@ -58,7 +58,7 @@ class StanfordDogs(DataSource):
         for archive, (inside, checksum) in _ARCHIVES.items():
             if not (data_dir / inside).exists():
                 remote = Remote((_SITE + archive,), f"sha256:{checksum}")
-                extract(fetch(remote, data_dir / archive), data_dir)
+                fetch_archive(remote, data_dir)
 
 
 def _listed(data_dir: Path, split: str) -> tuple[list[str], np.ndarray, dict[int, str]]:

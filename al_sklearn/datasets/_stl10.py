@@ -10,7 +10,7 @@ import numpy as np
 
 from al_sklearn.datasets._base import ImageData, register_dataset
 from al_sklearn.datasets._download import Remote
-from al_sklearn.datasets._published import Archive, check_from_one
+from al_sklearn.datasets._published import Archive, Labelled, check_from_one
 
 # Bytes lie as (channel, column, row): Matlab writes the first axis fastest.
 _SHAPE = (3, 96, 96)
@@ -53,9 +53,7 @@ class Stl10(Archive):
         )
 
 
-def _labelled(
-    folder: Path, split: str, n_classes: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _labelled(folder: Path, split: str, n_classes: int) -> Labelled:
     images = _images(folder / f"{split}_X.bin")
     labels_file = folder / f"{split}_y.bin"
     labels = np.fromfile(labels_file, np.uint8)

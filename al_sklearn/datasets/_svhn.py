@@ -11,7 +11,7 @@ import numpy as np
 
 from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
 from al_sklearn.datasets._download import Remote, fetch
-from al_sklearn.datasets._published import check_from_one, given
+from al_sklearn.datasets._published import Labelled, check_from_one, given
 
 
 def read_mat(path: Path, *keys: str) -> tuple[np.ndarray, ...]:
@@ -90,7 +90,7 @@ class Svhn(DataSource):
                 fetch(remote, data_dir / remote.name)
 
 
-def _split(data_dir: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _split(data_dir: Path, split: str) -> Labelled:
     """Return images (n, 32, 32, 3) and labels of a file."""
     path = data_dir / f"{split}_32x32.mat"
     if not path.is_file():

@@ -15,6 +15,7 @@ from al_sklearn._core.optional import require
 from al_sklearn.datasets._base import (
     DataSource,
     ImageData,
+    existing,
     labels_and_names,
     register_dataset,
 )
@@ -52,10 +53,8 @@ class _Table(DataSource):
         root : path, optional
             What relative paths begin at; the table's folder by default.
         """
-        if data_dir is None or not data_dir.is_file():
-            raise FileNotFoundError(
-                f"{self.kind}: data_dir must be the file itself, got {data_dir}."
-            )
+        must_be = f"{self.kind}: data_dir must be the file itself"
+        data_dir = existing(data_dir, must_be, Path.is_file)
         columns = [path_column, label_column]
         if split_column:
             columns.append(split_column)
@@ -69,9 +68,7 @@ class _Table(DataSource):
             )
         start = data_dir.parent if root is None else root
         # os.path.join leaves absolute paths as they are.
-        files = np.array(
-            [os.path.join(start, path) for path in table[path_column]], dtype=object
-        )
+        files = table[path_column].map(lambda path: os.path.join(start, path))
         labelled = ~empty[label_column].to_numpy()
         test = np.zeros(len(table), dtype=bool)
         if split_column:

@@ -77,9 +77,11 @@ def test_damaged_files_are_named(tmp_path):
         match=r"should hold 23536 bytes for shape \(30, 28, 28\), it holds 23436",
     ):
         load_dataset("mnist", tmp_path)
-    images.write_bytes(gzip.compress(b"<html>not found</html>"))
-    with pytest.raises(ValueError, match="is not an idx file"):
-        load_dataset("mnist", tmp_path)
+    # No idx file at all, and one that ends within its header.
+    for content in (b"<html>not found</html>", gzip.decompress(whole)[:10]):
+        images.write_bytes(gzip.compress(content))
+        with pytest.raises(ValueError, match=r"ubyte\.gz is not an idx file"):
+            load_dataset("mnist", tmp_path)
     write_idx(images, np.zeros((29, 28, 28), np.uint8))
     with pytest.raises(
         ValueError,
