@@ -663,6 +663,17 @@ def test_splits_can_be_shared_and_are_checked(setting, tmp_path):
         store.splits()
 
 
+def test_the_last_round_is_the_highest_number_and_not_the_last_name(tmp_path):
+    store = RunStore(tmp_path, durable=False)
+    assert store.last("margin", 0) is None
+    # Numbers have three digits at least: of 1000 and 999 the name says the opposite.
+    for number in (1, 1000, 999):
+        record = Round(number, np.arange(2), np.zeros(2), {"seconds": float(number)})
+        store.write("margin", 0, record)
+    assert store.last("margin", 0)["seconds"] == 1000
+    assert store.count([("margin", 0), ("entropy", 0)]) == 3
+
+
 def test_names_become_folders_that_differ():
     names = [
         "margin",

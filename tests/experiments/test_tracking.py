@@ -15,10 +15,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
+from al_sklearn.experiments.store import flat
 from al_sklearn.experiments.tracking import Callback, MLflow, TensorBoard, WandB
 from al_sklearn.experiments.tracking._tracker import (
     average_precisions,
-    flat,
     training_losses,
 )
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from itertools import product
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -16,16 +17,18 @@ import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from al_sklearn._core.random import RandomState
 from al_sklearn._core.threads import limit_threads, threads_per_job
 from al_sklearn.config import current
 from al_sklearn.experiments.comparison._names import name_strategies
-from al_sklearn.experiments.comparison._order import is_done, longest_first
+from al_sklearn.experiments.comparison._order import longest_first
 from al_sklearn.experiments.comparison._progress_bar import ProgressBar
 from al_sklearn.experiments.comparison._results import (
     ComparisonResults,
+    Views,
     few_seeds,
 )
 from al_sklearn.experiments.comparison._retraining import Retraining
@@ -44,10 +47,10 @@ from al_sklearn.experiments.protocol import (
     check_protocol,
     check_rows,
     check_test_set,
+    is_done,
     known_classes,
     make_problem,
 )
-from al_sklearn.experiments.report import ReportData
 from al_sklearn.experiments.store import FIRST, RunStore, check_checkpoints, tidy_table
 from al_sklearn.experiments.tracking import (
     Callback,
@@ -60,7 +63,7 @@ from al_sklearn.rows import describe, differences, fingerprint, n_rows, versions
 from al_sklearn.tasks import Classification, Metric, scorers_of
 
 
-class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
+class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
     """Compare query strategies honestly.
 
     Paired by seed, in parallel, and able to go on after a kill.
@@ -304,24 +307,11 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             # The number of threads decides the order of sums, and so the last bits.
             threads = self.threads_per_job or begun.get("threads_per_job")
             threads = threads or threads_per_job(effective_n_jobs(self.n_jobs))
-            # A cold start's last bits depend on the threads too.
-            with limit_threads(threads):
-                problems = [
-                    make_problem(
-                        self,
-                        X,
-                        y,
-                        self.classes_,
-                        X_test,
-                        y_test,
-                        Streams(entropy, seed),
-                    )
-                    for seed in range(self.n_seeds)
-                ]
-            config = self._config(_data_of(X, y, X_test, y_test), entropy, threads)
-            config["pool"] = {
-                "class_counts": [problem.pool_counts for problem in problems]
-            }
+            problems = self._problems(entropy, threads, X, y, X_test, y_test)
+            data = self._fingerprints(X, y, X_test, y_test)
+            config = self._config(data, entropy, threads)
+            counts = [problem.pool_counts for problem in problems]
+            config["pool"] = {"class_counts": counts}
             # Behind the problems: another run's folder is refused by its index sets
             # too.
             store.open(config, _splits(problems), resume=self.resume)
@@ -329,123 +319,16 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             self._collect(store)
             self.thumbnails_ = store.thumbnails()
             if not self.thumbnails_:
-                self.thumbnails_ = bought_thumbnails(
-                    problems[0].X, self._codes(problems[0]), self.queries_
-                )
+                first = problems[0]
+                # What is of no class is shown as any: it has no column.
+                codes = np.searchsorted(self.classes_, first.y)
+                codes = np.minimum(codes, len(self.classes_) - 1)
+                self.thumbnails_ = bought_thumbnails(first.X, codes, self.queries_)
                 store.write_thumbnails(self.thumbnails_)
             self._results = ComparisonResults(
                 self.results_, self.classes_, self.thumbnails_, store.config()
             )
         return self
-
-    def summary(
-        self, metric: str = "accuracy", *, level: float = 1.0, confidence: float = 0.95
-    ) -> pd.DataFrame:
-        """One row a strategy, with the columns of a summary.
-
-        See :func:`al_sklearn.experiments.statistics.summarize` for the columns.
-
-        Parameters
-        ----------
-        metric : str, default="accuracy"
-            A column of ``results_``.
-        level : float, default=1.0
-            Of the label saving: the share of random sampling's final metric that has to
-            be reached.
-        confidence : float, default=0.95
-            Of all intervals.
-
-        Returns
-        -------
-        DataFrame
-            Indexed by strategy, best AUBC first; ``attrs["notes"]`` holds what should
-            be said beside it.
-        """
-        return self._finished().summary(metric, level=level, confidence=confidence)
-
-    def pairwise(
-        self, metric: str = "accuracy", *, confidence: float = 0.95
-    ) -> pd.DataFrame:
-        """Every strategy against every other.
-
-        See :func:`al_sklearn.experiments.statistics.compare_pairs`.
-
-        Parameters
-        ----------
-        metric : str, default="accuracy"
-            A column of ``results_``.
-        confidence : float, default=0.95
-            Of the intervals.
-
-        Returns
-        -------
-        DataFrame
-            One row a pair.
-        """
-        return self._finished().pairwise(metric, confidence=confidence)
-
-    def plot(
-        self, metric: str = "accuracy", *, ax: Any = None, confidence: float = 0.95
-    ) -> Any:
-        """Draw learning curves with bands.
-
-        See :func:`al_sklearn.experiments.plots.learning_curves`.
-
-        Parameters
-        ----------
-        metric : str, default="accuracy"
-            A column of ``results_``.
-        ax : matplotlib Axes, optional
-            Where to draw; a new figure by default.
-        confidence : float, default=0.95
-            Of the bands.
-
-        Returns
-        -------
-        matplotlib Axes
-        """
-        return self._finished().plot(metric, ax=ax, confidence=confidence)
-
-    def report(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        metric: str = "accuracy",
-        class_names: Iterable[Any] | None = None,
-        title: str | None = None,
-        data: ReportData | None = None,
-        command: str | None = None,
-    ) -> Any:
-        """Write one HTML file that somebody who did not run the comparison can read.
-
-        Parameters
-        ----------
-        path : path
-            The file; it needs nothing beside it.
-        metric : str, default="accuracy"
-            What is compared.
-        class_names : iterable of str, optional
-            Readable names, in the order of ``classes_``.
-        title : str, optional
-            Heading of the page.
-        data : ReportData, optional
-            What some pictures need beside the results: the pool's classes, coordinates,
-            predictions.
-        command : str, optional
-            How the run was made, if not by this call.
-
-        Returns
-        -------
-        pathlib.Path
-        """
-        return self._finished().report(
-            path,
-            metric=metric,
-            class_names=class_names,
-            title=title,
-            data=data,
-            command=command,
-        )
 
     def retrain(
         self,
@@ -496,40 +379,30 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         if n_repeats < 1:
             raise ValueError(f"n_repeats must be at least 1, got {n_repeats}.")
         X, y, X_test, y_test, _ = self._check_data(X, y, X_test, y_test)
-        entropy, threads = (
-            stored["configuration"]["random_state"],
-            stored["configuration"]["threads_per_job"],
-        )
-        found = differences(
-            stored["data"],
-            self._config(_data_of(X, y, X_test, y_test), entropy, threads)["data"],
-        )
+        configuration = stored["configuration"]
+        entropy = configuration["random_state"]
+        threads = configuration["threads_per_job"]
+        # A set of positions means nothing in other data.
+        given = self._fingerprints(X, y, X_test, y_test)
+        found = differences(stored["data"], given)
         if found:
             raise ValueError(
                 f"These are not the data that fit was given: {'; '.join(found)}."
             )
         store = None if self.store is None else RunStore(self.store)
         jobs = []
-        for seed in range(self.n_seeds):
-            with limit_threads(threads):
-                problem = make_problem(
-                    self, X, y, self.classes_, X_test, y_test, Streams(entropy, seed)
-                )
-            for name in self.strategies_:
-                batches = self.queries_[name, seed]
-                for number in (
-                    range(len(batches)) if rounds == "all" else [len(batches) - 1]
-                ):
-                    bought = np.concatenate(batches[: number + 1])
-                    jobs += [
-                        Retraining(
-                            label, estimator, name, number, repeat, problem, bought
-                        )
-                        for label, estimator in (
-                            estimators or {"same": problem.estimator_of(number)}
-                        ).items()
-                        for repeat in range(n_repeats)
-                    ]
+        problems = self._problems(entropy, threads, X, y, X_test, y_test)
+        for seed, name in product(range(self.n_seeds), self.strategies_):
+            problem, batches = problems[seed], self.queries_[name, seed]
+            last = len(batches) - 1
+            for number in range(0 if rounds == "all" else last, last + 1):
+                bought = np.concatenate(batches[: number + 1])
+                trained = estimators or {"same": problem.estimator_of(number)}
+                jobs += [
+                    Retraining(label, estimator, name, number, repeat, problem, bought)
+                    for label, estimator in trained.items()
+                    for repeat in range(n_repeats)
+                ]
         settings = Settings(
             threads, asdict(current()), checkpoints=False, main=os.getpid()
         )
@@ -554,19 +427,32 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         return X, y, X_test, y_test, classes
 
     def _finished(self) -> ComparisonResults:
-        if not hasattr(self, "_results"):
-            from sklearn.exceptions import NotFittedError
-
-            raise NotFittedError(
-                "This StrategyComparison has no results yet; call fit first."
-            )
+        check_is_fitted(
+            self, "_results", msg="This %(name)s has no results yet; call fit first."
+        )
         return self._results
 
-    def _codes(self, problem: Problem) -> np.ndarray:
-        """Columns of the classes; of no class, any."""
-        return np.minimum(
-            np.searchsorted(self.classes_, problem.y), len(self.classes_) - 1
-        )
+    def _problems(
+        self, entropy: int, threads: int, X: Any, y: Any, X_test: Any, y_test: Any
+    ) -> list[Problem]:
+        """Draw what the strategies of each seed share."""
+        # A cold start's last bits depend on the threads too.
+        with limit_threads(threads):
+            return [
+                make_problem(
+                    self, X, y, self.classes_, X_test, y_test, Streams(entropy, seed)
+                )
+                for seed in range(self.n_seeds)
+            ]
+
+    def _fingerprints(self, X: Any, y: Any, X_test: Any, y_test: Any) -> dict[str, Any]:
+        """Return what the data are known by."""
+        # Hashes, not the data: a folder of plain files stays small and can be handed
+        # on.
+        known = {"X": fingerprint(X), "y": fingerprint(y)}
+        if X_test is not None:
+            known |= {"X_test": fingerprint(X_test), "y_test": fingerprint(y_test)}
+        return {**known, "classes": describe(self.classes_.tolist())}
 
     def _config(
         self, data: dict[str, Any], entropy: int, threads: int
@@ -593,10 +479,6 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         for name in LATER_OPTIONS:
             if getattr(self, name) is not None:
                 configuration[name] = describe(getattr(self, name))
-        # Hashes, not the data: a folder of plain files stays small and can be handed
-        # on.
-        known = {name: fingerprint(part) for name, part in data.items()}
-        known["classes"] = describe(self.classes_.tolist())
         # Whoever reads the run has not registered them: which way is better, for one.
         facts = [
             metric.facts()
@@ -605,7 +487,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
         ]
         return {
             "configuration": configuration,
-            "data": known,
+            "data": data,
             "versions": versions(),
             "metrics": facts,
         }
@@ -631,12 +513,10 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
             for name, seed in left
             if self.training != "from_scratch" or not done[name, seed]
         }
-        first = sorted(
-            {seed for seed, records in enumerate(begun) if not records} | needs_model
-        )
-        total = sum(
-            1 + len(self.strategies_) * problem.n_batches for problem in problems
-        )
+        untrained = {seed for seed, records in enumerate(begun) if not records}
+        first = sorted(untrained | needs_model)
+        n_batches = sum(problem.n_batches for problem in problems)
+        total = len(problems) + len(self.strategies_) * n_batches
         watched = [(FIRST, seed) for seed in range(len(problems))] + runs
         bar = ProgressBar(store, watched, total, disable=not self.verbose)
         # Each task is a whole run of rounds: in batches, two long ones could wait for
@@ -678,11 +558,7 @@ class StrategyComparison(MetaEstimatorMixin, BaseEstimator):
                 pass
 
     def _collect(self, store: RunStore) -> None:
-        runs = [
-            (name, seed)
-            for name in (FIRST, *self.strategies_)
-            for seed in range(self.n_seeds)
-        ]
+        runs = product((FIRST, *self.strategies_), range(self.n_seeds))
         found = {run: store.read(*run) for run in runs}
         store.finish(found)
         curves = {
@@ -712,10 +588,3 @@ def _splits(problems: list[Problem]) -> dict[str, np.ndarray]:
         if len(problem.validation):
             splits[f"validation_{seed}"] = problem.validation
     return splits
-
-
-def _data_of(X: Any, y: Any, X_test: Any, y_test: Any) -> dict[str, Any]:
-    """Name what a run is known by."""
-    return {"X": X, "y": y} | (
-        {} if X_test is None else {"X_test": X_test, "y_test": y_test}
-    )

@@ -27,14 +27,12 @@ def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
         When a name is unknown, comes twice, or would change from one process to the
         next.
     """
-    if isinstance(strategies, Mapping):
-        pairs = [
-            (str(name), get_strategy(strategy)) for name, strategy in strategies.items()
-        ]
-    else:
-        pairs = [
-            (strategy_name(strategy), get_strategy(strategy)) for strategy in strategies
-        ]
+    given = (
+        strategies.items()
+        if isinstance(strategies, Mapping)
+        else [(strategy_name(strategy), strategy) for strategy in strategies]
+    )
+    pairs = [(str(name), get_strategy(strategy)) for name, strategy in given]
     random = get_strategy(BASELINE)
     # First, so that tables, legends and reports begin with what has to be beaten.
     if BASELINE not in [name for name, _ in pairs]:

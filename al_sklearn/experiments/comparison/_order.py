@@ -1,4 +1,4 @@
-"""Which runs are over, and which of the others begins first."""
+"""Which run begins first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 
 from al_sklearn.experiments.store import RunStore
-from al_sklearn.loop import Problem, Round
 
 
 def longest_first(
@@ -43,15 +42,3 @@ def longest_first(
         left.remove(run)
         begun.setdefault(run[0], run)
         yield run
-
-
-def is_done(problem: Problem, records: list[Round]) -> bool:
-    """Whether these rounds, the first among them, are all there will be."""
-    if not records:
-        return False
-    n_labelled = len(problem.validation) + sum(
-        len(record.indices) for record in records
-    )
-    return bool(records[-1].metrics.get("stopped")) or problem.is_over(
-        len(records) - 1, n_labelled
-    )

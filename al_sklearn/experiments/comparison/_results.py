@@ -12,15 +12,141 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from al_sklearn.experiments import statistics
+from al_sklearn.experiments import plots, statistics
 from al_sklearn.experiments.report import ReportData, write_report
 from al_sklearn.experiments.statistics import BASELINE
 from al_sklearn.experiments.store import FIRST, RunStore, tidy_table
 from al_sklearn.tasks import know_metrics
 
 
+class Views:
+    """The tables, the plot and the report of whoever has results of a comparison."""
+
+    def _finished(self) -> ComparisonResults:
+        """Return the results, or say that there are none yet."""
+        raise NotImplementedError
+
+    def summary(
+        self, metric: str = "accuracy", *, level: float = 1.0, confidence: float = 0.95
+    ) -> pd.DataFrame:
+        """One row a strategy, with the columns of a summary.
+
+        See :func:`al_sklearn.experiments.statistics.summarize` for the columns.
+
+        Parameters
+        ----------
+        metric : str, default="accuracy"
+            A column of the results.
+        level : float, default=1.0
+            Of the label saving: the share of random sampling's final metric that has to
+            be reached.
+        confidence : float, default=0.95
+            Of all intervals.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by strategy, best AUBC first; ``attrs["notes"]`` holds what should
+            be said beside it.
+        """
+        found = self._finished()
+        table = statistics.summarize(
+            found.table, metric, baseline=BASELINE, level=level, confidence=confidence
+        )
+        # Few seeds are said first: everything else depends on them.
+        table.attrs["notes"] = [*found.notes, *table.attrs["notes"]]
+        return table
+
+    def pairwise(
+        self, metric: str = "accuracy", *, confidence: float = 0.95
+    ) -> pd.DataFrame:
+        """Every strategy against every other.
+
+        See :func:`al_sklearn.experiments.statistics.compare_pairs`.
+
+        Parameters
+        ----------
+        metric : str, default="accuracy"
+            A column of the results.
+        confidence : float, default=0.95
+            Of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            One row a pair.
+        """
+        table = self._finished().table
+        return statistics.compare_pairs(table, metric, confidence=confidence)
+
+    def plot(
+        self, metric: str = "accuracy", *, ax: Any = None, confidence: float = 0.95
+    ) -> Any:
+        """Draw learning curves with bands.
+
+        See :func:`al_sklearn.experiments.plots.learning_curves`.
+
+        Parameters
+        ----------
+        metric : str, default="accuracy"
+            A column of the results.
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure by default.
+        confidence : float, default=0.95
+            Of the bands.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        table = self._finished().table
+        return plots.learning_curves(table, metric, ax=ax, confidence=confidence)
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        metric: str = "accuracy",
+        class_names: Iterable[Any] | None = None,
+        title: str | None = None,
+        data: ReportData | None = None,
+        command: str | None = None,
+    ) -> Path:
+        """Write one HTML file that somebody who did not run the comparison can read.
+
+        Parameters
+        ----------
+        path : path
+            The file; it needs nothing beside it.
+        metric : str, default="accuracy"
+            What is compared.
+        class_names : iterable of str, optional
+            Readable names, in the order of ``classes_``.
+        title : str, optional
+            Heading of the page.
+        data : ReportData, optional
+            What some pictures need beside the results: the pool's classes, coordinates,
+            predictions.
+        command : str, optional
+            How the run was made, if not by this call.
+
+        Returns
+        -------
+        pathlib.Path
+        """
+        return write_report(
+            self._finished(),
+            path,
+            metric=metric,
+            class_names=class_names,
+            title=title,
+            data=data,
+            command=command,
+        )
+
+
 @dataclass
-class ComparisonResults:
+class ComparisonResults(Views):
     """The tables, the plot and the report of a comparison.
 
     Parameters
@@ -63,57 +189,8 @@ class ComparisonResults:
         n_seeds = self.table["seed"].nunique()
         return [few_seeds(n_seeds)] if n_seeds < 5 else []
 
-    def summary(
-        self, metric: str = "accuracy", *, level: float = 1.0, confidence: float = 0.95
-    ) -> pd.DataFrame:
-        """One row a strategy, with the columns of a summary.
-
-        The columns are those of :func:`al_sklearn.experiments.statistics.summarize`.
-        """
-        table = statistics.summarize(
-            self.table, metric, baseline=BASELINE, level=level, confidence=confidence
-        )
-        table.attrs["notes"] = [*self.notes, *table.attrs["notes"]]
-        return table
-
-    def pairwise(
-        self, metric: str = "accuracy", *, confidence: float = 0.95
-    ) -> pd.DataFrame:
-        """One row a pair, with the columns of a comparison of pairs.
-
-        The columns are those of
-        :func:`al_sklearn.experiments.statistics.compare_pairs`.
-        """
-        return statistics.compare_pairs(self.table, metric, confidence=confidence)
-
-    def plot(
-        self, metric: str = "accuracy", *, ax: Any = None, confidence: float = 0.95
-    ) -> Any:
-        """Learning curves; see :func:`al_sklearn.experiments.plots.learning_curves`."""
-        from al_sklearn.experiments import plots
-
-        return plots.learning_curves(self.table, metric, ax=ax, confidence=confidence)
-
-    def report(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        metric: str = "accuracy",
-        class_names: Iterable[Any] | None = None,
-        title: str | None = None,
-        data: ReportData | None = None,
-        command: str | None = None,
-    ) -> Path:
-        """Write one HTML file; see :meth:`StrategyComparison.report`."""
-        return write_report(
-            self,
-            path,
-            metric=metric,
-            class_names=class_names,
-            title=title,
-            data=data,
-            command=command,
-        )
+    def _finished(self) -> ComparisonResults:
+        return self
 
 
 def load_results(folder: str | os.PathLike[str]) -> ComparisonResults:

@@ -12,11 +12,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn.experiments.comparison._results import curves_of, runs_below
-from al_sklearn.experiments.statistics import BASELINE, aubc
+from al_sklearn.experiments.statistics import (
+    BASELINE,
+    Curve,
+    aubc,
+    shared_budgets,
+)
 from al_sklearn.experiments.store import RunStore
 from al_sklearn.tasks import get_metric
 
@@ -114,77 +118,67 @@ def overall(table: pd.DataFrame) -> pd.DataFrame:
         ``attrs["lower_is_better"]``.
     """
     sign = 1 if table.attrs.get("lower_is_better") else -1
-    known = table.dropna(subset=["aubc"]).copy()
-    known["rank"] = known.groupby("run", sort=False)["aubc"].transform(
-        lambda area: rankdata(sign * area)
+    known = table.dropna(subset=["aubc"])
+    known = known.assign(
+        rank=(sign * known["aubc"]).groupby(known["run"]).rank(),
+        better=sign * known["vs_random"] < 0,
     )
-    groups = known.groupby("strategy", sort=False)
-    found = groups.agg(
-        runs=("run", "nunique"), rank=("rank", "mean"), vs_random=("vs_random", "mean")
+    found = known.groupby("strategy", sort=False).agg(
+        runs=("run", "nunique"),
+        rank=("rank", "mean"),
+        vs_random=("vs_random", "mean"),
+        better=("better", "sum"),
     )
-    better = (
-        known.assign(better=known["vs_random"] * -sign > 0)
-        .groupby("strategy", sort=False)["better"]
-        .sum()
-    )
-    found["better"] = better.astype(int)
     return found.sort_values("rank").reset_index()
 
 
 def _rows(name: str, folder: Path, metric: str) -> list[dict[str, Any]]:
     store = RunStore(folder)
-    curves: dict[str, dict[int, np.ndarray]] = {}
+    curves: dict[str, dict[int, Curve]] = {}
     for (strategy, seed), rounds in curves_of(store, store.config()).items():
         # A strategy's seed has begun where the first, shared model is there.
         if rounds:
-            curves.setdefault(strategy, {})[seed] = np.array(
-                [_point(metrics, metric) for metrics in rounds]
-            )
+            curves.setdefault(strategy, {})[seed] = _curve(rounds, metric)
+    sign = get_metric(metric).sign
     rows = []
     for strategy, seeds in curves.items():
         # Of unfinished runs, what all seeds have: a mean over fewer would jump where
         # one ends.
-        length = min(len(curve) for curve in seeds.values())
+        length = min(len(curve.values) for curve in seeds.values())
+        labels = np.stack([curve.n_labelled[:length] for curve in seeds.values()])
+        values = np.stack([curve.values[:length] for curve in seeds.values()])
+        areas = [aubc(x, y) for x, y in zip(labels, values, strict=True)]
         row: dict[str, Any] = {
             "run": name,
             "strategy": strategy,
             "seeds": len(seeds),
             "rounds": length - 1,
+            "labels": float(labels[:, -1].mean()),
+            "final": float(values[:, -1].mean()),
+            "aubc": float(np.mean(areas)),
+            # Of the baseline itself, and where it was not run.
+            "vs_random": np.nan,
+            "wins": "",
         }
-        shared = np.stack([curve[:length] for curve in seeds.values()])
-        row |= {
-            "labels": float(shared[:, -1, 0].mean()),
-            "final": float(shared[:, -1, 1].mean()),
-        }
-        row["aubc"] = float(np.mean([_area(curve) for curve in shared]))
         if strategy != BASELINE and BASELINE in curves:
-            differences = [
-                _difference(curve, curves[BASELINE][seed])
-                for seed, curve in seeds.items()
-            ]
-            row["vs_random"] = float(np.mean(differences))
-            better = [get_metric(metric).sign * d > 0 for d in differences]
-            row["wins"] = f"{sum(better)}/{len(better)}"
-        else:
-            row |= {"vs_random": np.nan, "wins": ""}
+            random = curves[BASELINE]
+            gains = [_difference(curve, random[seed]) for seed, curve in seeds.items()]
+            row["vs_random"] = float(np.mean(gains))
+            row["wins"] = f"{sum(sign * gain > 0 for gain in gains)}/{len(gains)}"
         rows.append(row)
     return rows
 
 
-def _area(curve: np.ndarray) -> float:
-    return (
-        float(aubc(curve[:, 0], curve[:, 1])) if len(curve) > 1 else float(curve[-1, 1])
-    )
-
-
-def _difference(curve: np.ndarray, baseline: np.ndarray) -> float:
+def _difference(curve: Curve, baseline: Curve) -> float:
     """Difference in AUBC over the budgets that both have, joined by straight lines."""
     # Beyond the shorter one's end there is nothing to be better than.
-    end = min(curve[-1, 0], baseline[-1, 0])
-    grid = np.union1d(curve[:, 0], baseline[:, 0])
-    grid = grid[grid <= end]
-    values = np.interp(grid, *curve.T) - np.interp(grid, *baseline.T)
-    return float(aubc(grid, values)) if len(grid) > 1 else float(values[-1])
+    grid = shared_budgets([curve, baseline])
+    return float(aubc(grid, curve.at(grid) - baseline.at(grid)))
+
+
+def _curve(rounds: list[dict[str, Any]], metric: str) -> Curve:
+    points = np.array([_point(metrics, metric) for metrics in rounds])
+    return Curve(points[:, 0], points[:, 1], stopped="")
 
 
 def _point(metrics: Mapping[str, Any], metric: str) -> tuple[float, float]:

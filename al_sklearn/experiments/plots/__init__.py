@@ -7,7 +7,11 @@ picture has several axes, ``ax`` takes an array of them, and an array comes back
 """
 
 from al_sklearn.experiments.plots._axes import legend_columns
-from al_sklearn.experiments.plots._bought import bought_histogram, bought_images
+from al_sklearn.experiments.plots._bought import (
+    bought_histogram,
+    bought_images,
+    bought_rounds,
+)
 from al_sklearn.experiments.plots._colours import strategy_styles
 from al_sklearn.experiments.plots._comparisons import (
     critical_difference,
@@ -26,6 +30,7 @@ from al_sklearn.experiments.plots._pool_map import pool_coordinates, pool_map
 __all__ = [
     "bought_histogram",
     "bought_images",
+    "bought_rounds",
     "bought_thumbnails",
     "calibration",
     "class_curves",

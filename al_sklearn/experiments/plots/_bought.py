@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -156,12 +156,7 @@ def bought_images(
     -------
     array of matplotlib Axes
     """
-    rounds: dict[str, list[int]] = {}
-    for key in thumbnails:
-        # From the right: a strategy's name may hold a slash.
-        name, at_round, what = key.rsplit("/", 2)
-        if what == "images":
-            rounds.setdefault(name, []).append(int(at_round))
+    rounds = bought_rounds(thumbnails)
     if not rounds:
         raise ValueError(
             "There are no images: the rows of X were not such, or nothing has been "
@@ -180,7 +175,7 @@ def bought_images(
         axes[0].figure.get_layout_engine().set(w_pad=0.12)
     shown_names = short_names(names, 60)
     for one, name in zip(axes, names, strict=True):
-        numbers = sorted(rounds[name])
+        numbers = rounds[name]
         rows = [thumbnails[f"{name}/{number}/images"][:n_images] for number in numbers]
         height, width = rows[0].shape[1:3]
         # One coloured round makes all coloured: an axes has one canvas.
@@ -227,3 +222,14 @@ def bought_images(
         one.tick_params(length=0)
         one.set_title(shown_names[name], loc="left", fontsize=10)
     return axes
+
+
+def bought_rounds(thumbnails: Iterable[str]) -> dict[str, list[int]]:
+    """Return the rounds whose images are there, increasing, by strategy."""
+    rounds: dict[str, list[int]] = {}
+    for key in thumbnails:
+        # From the right: a strategy's name may hold a slash.
+        name, number, what = key.rsplit("/", 2)
+        if what == "images":
+            rounds.setdefault(name, []).append(int(number))
+    return {name: sorted(numbers) for name, numbers in rounds.items()}

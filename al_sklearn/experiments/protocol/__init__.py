@@ -5,7 +5,11 @@ from al_sklearn.experiments.protocol._data import (
     check_test_set,
     reads_lazily,
 )
-from al_sklearn.experiments.protocol._known_labels import first_round, next_round
+from al_sklearn.experiments.protocol._known_labels import (
+    first_round,
+    is_done,
+    next_round,
+)
 from al_sklearn.experiments.protocol._problem import known_classes, make_problem
 from al_sklearn.experiments.protocol._settings import (
     LATER_OPTIONS,
@@ -23,6 +27,7 @@ __all__ = [
     "check_test_set",
     "first_round",
     "initial_set",
+    "is_done",
     "known_classes",
     "make_problem",
     "next_round",

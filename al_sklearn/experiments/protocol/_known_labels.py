@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from al_sklearn.loop import Answers, Loop, Round
+from collections.abc import Sequence
+
+from al_sklearn.loop import Answers, Loop, Problem, Round
 
 
 def first_round(loop: Loop) -> Round:
@@ -19,3 +21,13 @@ def next_round(loop: Loop) -> Round:
         positions = loop.ask().positions
         loop.tell(Answers(positions, loop.problem.known_labels(positions)))
         return loop.train()
+
+
+def is_done(problem: Problem, records: Sequence[Round]) -> bool:
+    """Whether these rounds, the first among them, are all there will be."""
+    if not records:
+        return False
+    last = records[-1]
+    # A criterion may end the rounds before the budget does.
+    stopped = bool(last.metrics.get("stopped"))
+    return stopped or problem.is_over(last.round, last.metrics["n_labelled"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,23 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from al_sklearn.experiments.plots import png_data_uri
+from al_sklearn.experiments import statistics
+from al_sklearn.experiments.plots import bought_rounds
 from al_sklearn.experiments.report._figures import ReportData, figures
 from al_sklearn.experiments.report._headline import headline
 from al_sklearn.experiments.report._protocol import (
     call_text,
-    protocol_lines,
-    settings_lines,
+    estimator_name,
+    run_ends,
 )
 from al_sklearn.experiments.report._results import Results
-from al_sklearn.experiments.report._tables import (
-    other_metrics,
-    pair_rows,
-    saving_rows,
-    summary_rows,
-)
+from al_sklearn.experiments.report._tables import last_means
+from al_sklearn.experiments.report._templates import template
+from al_sklearn.experiments.report._words import ALPHA, verdicts
+from al_sklearn.experiments.store import flat
 from al_sklearn.tasks import get_metric
 
 
@@ -68,10 +67,8 @@ def write_report(
     ValueError
         When there is not one name for each class.
     """
-    names = [
-        str(name)
-        for name in (class_names if class_names is not None else results.classes)
-    ]
+    given = results.classes if class_names is None else class_names
+    names = [str(name) for name in given]
     if len(names) != len(results.classes):
         raise ValueError(
             f"class_names must name the {len(results.classes)} classes, got "
@@ -80,49 +77,52 @@ def write_report(
     data = data if data is not None else ReportData()
     # Seeds differ where pools were made hard: the mean of what each could buy.
     if data.pool is None and "pool" in results.config:
-        data = replace(
-            data, pool=np.mean(results.config["pool"]["class_counts"], axis=0)
-        )
+        counts = results.config["pool"]["class_counts"]
+        data = replace(data, pool=np.mean(counts, axis=0))
     summary = results.summary(metric)
-    n_seeds = int(summary["n_seeds"].iloc[0])
-    # Names of classes and strategies are anybody's: escaped, and a missing value is an
-    # error, not a gap.
-    environment = Environment(
-        loader=PackageLoader("al_sklearn.experiments.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
+    order = list(summary.index)
+    known = get_metric(metric)
+    savings = statistics.saving_table(results.table, metric)
+    others = last_means(results.table, order)
+    rows = summary.assign(verdict=verdicts(summary, metric)).reset_index()
+    configuration = results.config["configuration"]
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    text = environment.get_template("report.html.j2").render(
+    text = template("report.html.j2").render(
         title=title or "Which query strategy saves labels?",
         headline=[*unfinished_note(results), *headline(summary, metric)],
         notes=list(dict.fromkeys([*results.notes, *summary.attrs.get("notes", [])])),
-        protocol=protocol_lines(results),
-        metric=get_metric(metric).word,
-        summary=summary_rows(summary, metric),
-        savings=saving_rows(results.table, metric, list(summary.index)),
-        pairs=pair_rows(results.pairwise(metric), metric),
-        others=other_metrics(results.table, list(summary.index)),
+        data=results.config["data"],
+        configuration=configuration,
+        model=estimator_name(configuration.get("estimator")),
+        runs=run_ends(results.table),
+        n_table_seeds=results.table["seed"].nunique(),
+        metric=metric,
+        word=known.word,
+        order=order,
+        names=names,
+        alpha=ALPHA,
+        nan=math.nan,
+        summary=rows.to_dict("records"),
+        # One target a level: it depends on random sampling alone.
+        levels=savings.drop_duplicates("level").to_dict("records"),
+        savings={
+            name: part.to_dict("records") for name, part in savings.groupby("strategy")
+        },
+        pairs=results.pairwise(metric).to_dict("records"),
+        others=others,
+        words={name: get_metric(name).word for name in others},
         figures=figures(
-            results.table,
-            results.classes,
-            names,
-            metric,
-            get_metric(metric).word,
-            summary,
-            data,
+            results.table, results.classes, names, metric, known.word, summary, data
         ),
-        galleries=galleries_of(results.thumbnails, list(summary.index), names),
+        thumbnails=results.thumbnails,
+        galleries=bought_rounds(results.thumbnails),
         versions=results.config.get("versions", {}),
-        settings=settings_lines(results.config["configuration"]),
-        call=call_text(results.config["configuration"]),
+        settings=flat(configuration),
+        call=call_text(configuration),
         command=command,
-        n_seeds=n_seeds,
-        in_points=get_metric(metric).is_share,
-        smallest_p=f"{2.0 ** (1 - n_seeds):.3g}",
-        fingerprint=results.config["data"].get("X", {}).get("hash", ""),
+        n_seeds=int(summary["n_seeds"].iloc[0]),
+        in_points=known.is_share,
     )
     target.write_text(text, encoding="utf-8")
     return target
@@ -158,23 +158,3 @@ def unfinished_note(results: Results) -> list[str]:
         f"This run is not finished: {whose} rounds to come. What follows is of the "
         "rounds that are there."
     ]
-
-
-def galleries_of(
-    thumbnails: dict[str, np.ndarray], strategies: list[str], names: list[str]
-) -> list[dict[str, Any]]:
-    galleries = []
-    for strategy in strategies:
-        rounds = []
-        number = 1
-        while (key := f"{strategy}/{number}/images") in thumbnails:
-            codes = thumbnails[f"{strategy}/{number}/classes"]
-            images = [
-                {"src": png_data_uri(image), "name": names[code]}
-                for image, code in zip(thumbnails[key], codes, strict=True)
-            ]
-            rounds.append({"number": number, "images": images})
-            number += 1
-        if rounds:
-            galleries.append({"name": strategy, "rounds": rounds})
-    return galleries

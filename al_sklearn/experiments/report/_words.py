@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import pandas as pd
@@ -19,12 +19,26 @@ def plain_name(name: Any) -> str:
     return "random sampling" if name == BASELINE else str(name)
 
 
-def gain_text(row: pd.Series, metric: str) -> str:
+def verdicts(summary: pd.DataFrame, metric: str) -> pd.Series:
+    """Say of each strategy whether it is better or worse than random sampling.
+
+    One rule for sentences and table: what is significant after Holm's adjustment. With
+    twenty strategies one would be so by luck.
+    """
+    gain = get_metric(metric).sign * summary["difference"]
+    sure = summary["p_holm"] < ALPHA
+    found = pd.Series("unclear", index=summary.index)
+    found[sure & (gain > 0)] = "better"
+    found[sure & (gain < 0)] = "worse"
+    found[BASELINE] = "baseline"
+    return found
+
+
+def gain_text(row: Mapping[str, Any], metric: str) -> str:
     known = get_metric(metric)
-    value, *ends = (
-        known.sign * row[column]
-        for column in ("difference", "difference_low", "difference_high")
-    )
+    value = known.sign * row["difference"]
+    ends = (known.sign * row["difference_low"], known.sign * row["difference_high"])
+    # Of a loss the lower end is the larger gain.
     low, high = sorted(ends)
     # A dash before a minus sign could not be read.
     between = "–" if low >= 0 else " to "
@@ -34,6 +48,10 @@ def gain_text(row: pd.Series, metric: str) -> str:
         f"{value * 100:.1f} points of {known.word} "
         f"({low * 100:.1f}{between}{high * 100:.1f})".replace("(-", "(−")
     )
+
+
+def count_text(value: int) -> str:
+    return f"{value:,}"
 
 
 def range_text(values: pd.Series) -> str:
@@ -65,26 +83,23 @@ def signed_text(value: float, low: float, high: float, metric: str) -> str:
 
 
 def saving_text(value: float, low: float, high: float) -> str:
-    if math.isinf(value):
-        # minus infinity: the target lies beyond the budget.
-        return "not reached"
     text = percent(value)
-    return text if math.isnan(low) else f"{text} ({percent_range(low, high)})"
+    if math.isinf(value) or math.isnan(low):
+        return text
+    return f"{text} ({percent_range(low, high)})"
 
 
 def percent(value: float) -> str:
-    return (
-        f"{value * 100:.0f} %".replace("-", "−")
-        if math.isfinite(value)
-        else "not reached"
-    )
+    # minus infinity: the target lies beyond the budget.
+    if not math.isfinite(value):
+        return "not reached"
+    return f"{value * 100:.0f} %".replace("-", "−")
 
 
 def percent_range(low: float, high: float) -> str:
-    if math.isinf(low):
-        return (
-            f"not reached … {percent(high)}" if math.isfinite(high) else "not reached"
-        )
+    if math.isinf(high):
+        return "not reached"
+    # A dash before a minus sign or a word could not be read.
     if low < 0:
         return f"{percent(low)} … {percent(high)}"
     return f"{low * 100:.0f}–{high * 100:.0f} %"
@@ -100,18 +115,14 @@ def p_text(value: float) -> str:
 def seconds_text(value: float) -> str:
     if math.isnan(value):
         return "–"
-    return (
-        f"{value * 1000:.2g} ms"
-        # From here on two digits of milliseconds would be written as 1e+02.
-        if value < 0.0995
-        else f"{value:.2g} s"
-        if value < 9.95
-        else f"{value:.0f} s"
-    )
+    # From here on two digits of milliseconds would be written as 1e+02.
+    if value < 0.0995:
+        return f"{value * 1000:.2g} ms"
+    return f"{value:.2g} s" if value < 9.95 else f"{value:.0f} s"
 
 
-def listed(names: Iterable[str]) -> str:
-    *before, last = names
+def listed(rows: Iterable[Mapping[str, Any]]) -> str:
+    *before, last = (str(row["strategy"]) for row in rows)
     return f"{', '.join(before)} and {last}" if before else last
 
 

@@ -64,14 +64,14 @@ def write_checkpoint(path: Path, model: Any, durable: bool = True) -> Path:
         metadata = (
             {"classes": _classes_of(model)} if hasattr(model, "classes_") else None
         )
-        with replacing(
-            path.with_name(path.name + ".safetensors"), durable=durable
-        ) as file:
+        target = path.with_name(f"{path.name}.safetensors")
+        with replacing(target, durable=durable) as file:
             file.write(save(state, metadata))
-        return path.with_name(path.name + ".safetensors")
-    with replacing(path.with_name(path.name + ".joblib"), durable=durable) as file:
+        return target
+    target = path.with_name(f"{path.name}.joblib")
+    with replacing(target, durable=durable) as file:
         joblib.dump(model, file)
-    return path.with_name(path.name + ".joblib")
+    return target
 
 
 def load_checkpoint(path: str | os.PathLike[str], model: Any = None) -> Any:

@@ -77,3 +77,13 @@ def unsealed(text: str) -> dict[str, Any]:
 def _checksum(text: str) -> str:
     # Against accidents, not against people: eight bytes are enough.
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def flat(parameters: Any, prefix: str = "") -> dict[str, str]:
+    """Return nested parameters as one level of texts: ``estimator.max_epochs``."""
+    if isinstance(parameters, dict) and parameters:
+        found: dict[str, str] = {}
+        for key, value in parameters.items():
+            found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+        return found
+    return {prefix: str(parameters)}

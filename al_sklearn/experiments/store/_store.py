@@ -112,15 +112,14 @@ class RunStore:
             self._check_same(self.config(), json.loads(to_json(config)))
         else:
             self._check_empty()
-            with self._room():
-                self.folder.mkdir(parents=True, exist_ok=True)
-            self._write(path, to_json({"format": FORMAT, **config}, indent=1).encode())
+            self._write(path, to_json({"format": FORMAT, **config}, indent=1))
         # What a kill left half-written.
         for leftover in self.folder.rglob(".*.tmp"):
             leftover.unlink(missing_ok=True)
         target = self.folder / "splits.npz"
         if not target.exists():
-            self._write_arrays(target, splits)
+            with self._writing(target) as file:
+                np.savez(file, **dict[str, Any](splits))
         stored = self.splits()
         if stored.keys() != splits.keys() or any(
             not np.array_equal(stored[key], splits[key]) for key in splits
@@ -212,11 +211,12 @@ class RunStore:
             "indices": record.indices.tolist(),
             "scores": record.scores.tolist(),
         }
-        with self._room():
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with self._writing(path) as file:
+            # Whole before the round's own file gets its name: a round that counts has
+            # its model.
             if model is not None:
                 write_checkpoint(path.with_suffix(""), model, self.durable)
-        self._write(path, sealed(content).encode())
+            file.write(sealed(content).encode())
 
     @contextmanager
     def writer(self) -> Iterator[Callable[[str, int, Round], None]]:
@@ -282,7 +282,7 @@ class RunStore:
             for (name, seed), records in runs.items()
             for record in records
         ]
-        self._write(path, "".join(f"{line}\n" for line in lines).encode())
+        self._write(path, "".join(f"{line}\n" for line in lines))
 
     def metrics(self, strategy: str, seed: int) -> list[dict[str, Any]]:
         """Read the metrics of the finished rounds alone.
@@ -317,25 +317,21 @@ class RunStore:
 
         None where there is none.
         """
-        folder = self._run_folder(strategy, seed)
-        # By name: beyond 999 rounds an earlier one is found, which serves the guess of
-        # seconds that this is for as well.
-        names = [entry.name for entry in _scan(folder) if _is_round(entry.name)]
-        return unsealed((folder / max(names)).read_text()) if names else None
+        files = self._round_files(strategy, seed)
+        # By number: by name round 1000 would stand before round 999.
+        newest = max(files, key=_round_number, default=None)
+        return None if newest is None else unsealed(newest.read_text())
 
     def count(self, runs: Iterable[tuple[str, int]]) -> int:
         """Count the finished rounds of several runs."""
-        return sum(
-            _is_round(entry.name)
-            for strategy, seed in runs
-            for entry in _scan(self._run_folder(strategy, seed))
-        )
+        return sum(1 for run in runs for _ in self._round_files(*run))
 
     def write_thumbnails(self, thumbnails: Mapping[str, np.ndarray]) -> None:
         """Keep small images for the report."""
         path = self.folder / "thumbnails.npz"
         if not path.exists():
-            self._write_arrays(path, thumbnails)
+            with self._writing(path) as file:
+                np.savez(file, **dict[str, Any](thumbnails))
 
     def thumbnails(self) -> dict[str, np.ndarray]:
         """Read the small images; empty where there are none."""
@@ -357,9 +353,7 @@ class RunStore:
         """
         path = self.folder.joinpath(*parts)
         if not path.exists():
-            with self._room():
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._write(path, to_json(metrics).encode())
+            self._write(path, to_json(metrics))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -387,8 +381,7 @@ class RunStore:
                 "machine": platform.node(),
                 "since": time.strftime("%Y-%m-%d %H:%M:%S"),
             }
-            with self._room(), replacing(holder, durable=False) as file:
-                file.write(json.dumps(me).encode())
+            self._write(holder, json.dumps(me))
             stack.callback(holder.unlink, missing_ok=True)
             yield
 
@@ -434,6 +427,10 @@ class RunStore:
     def _round_file(self, strategy: str, seed: int, number: int) -> Path:
         return self._run_folder(strategy, seed) / f"round_{number:03d}.json"
 
+    def _round_files(self, strategy: str, seed: int) -> Iterator[Path]:
+        """Yield the finished rounds' files, in any order; none without a folder."""
+        return self._run_folder(strategy, seed).glob("round_*.json")
+
     def _rounds(self, strategy: str, seed: int) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield number and content of each finished round.
 
@@ -454,19 +451,20 @@ class RunStore:
                 ) from error
             number += 1
 
-    def _write_arrays(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-        with self._room(), replacing(path, durable=self.durable) as file:
-            np.savez(file, **dict[str, Any](arrays))
-
-    def _write(self, path: Path, data: bytes) -> None:
-        with self._room(), replacing(path, durable=self.durable) as file:
-            file.write(data)
+    def _write(self, path: Path, text: str) -> None:
+        with self._writing(path) as file:
+            file.write(text.encode())
 
     @contextmanager
-    def _room(self) -> Iterator[None]:
-        """Say of a full disk what to do; what was written before it is whole."""
+    def _writing(self, path: Path) -> Iterator[Any]:
+        """Open a file that is there whole or not at all, in a folder that is made.
+
+        Of a full disk it is said what to do.
+        """
         try:
-            yield
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path, durable=self.durable) as file:
+                yield file
         except OSError as error:
             # Anything else is not about room, and says so itself.
             if error.errno not in _FULL:
@@ -480,16 +478,8 @@ class RunStore:
             ) from error
 
 
-def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            yield from entries
-    except FileNotFoundError:
-        return
-
-
-def _is_round(name: str) -> bool:
-    return name.startswith("round_") and name.endswith(".json")
+def _round_number(file: Path) -> int:
+    return int(file.stem.removeprefix("round_"))
 
 
 def _writer(config: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.random import preserve_global_rng
+from al_sklearn.experiments.protocol import is_done
 from al_sklearn.inference import classes_of, embed, predict_proba
 from al_sklearn.loop import Loop, Round
 from al_sklearn.rows import take_rows
@@ -64,12 +65,7 @@ class ExperimentState:
     @property
     def finished(self) -> bool:
         """Whether all its rounds are there."""
-        problem, last = self.loop.problem, self.records[-1] if self.records else None
-        if last is None:
-            return False
-        return bool(last.metrics.get("stopped")) or problem.is_over(
-            last.round, last.metrics["n_labelled"]
-        )
+        return is_done(self.loop.problem, self.records)
 
     @property
     def test_codes(self) -> np.ndarray:
@@ -116,10 +112,10 @@ class ExperimentState:
         """
         if self.model is None:
             return None
+        images = take_rows(self.loop.problem.X, positions)
+        # As above: a watched run draws what an unwatched one does.
         with preserve_global_rng():
-            return np.asarray(
-                embed(self.model, take_rows(self.loop.problem.X, positions))
-            )
+            return np.asarray(embed(self.model, images))
 
     def labels_of(self, positions: np.ndarray) -> np.ndarray:
         """Return the labels of images of X."""
@@ -210,6 +206,7 @@ class Callbacks:
 
     def round_end(self, record: Round) -> None:
         """Say that a round is finished."""
+        # A resumed experiment knows the first round already and is told of it again.
         if record.round not in [known.round for known in self.experiment.records]:
             self.experiment.records.append(record)
         self._tell("on_round_end", self.experiment, record)

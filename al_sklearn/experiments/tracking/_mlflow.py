@@ -11,13 +11,9 @@ from typing import Any
 
 from al_sklearn._core.files import locked
 from al_sklearn._core.optional import require
+from al_sklearn.experiments.store import flat
 from al_sklearn.experiments.tracking._callback import ExperimentState
-from al_sklearn.experiments.tracking._tracker import (
-    Tracker,
-    flat,
-    scalars,
-    training_losses,
-)
+from al_sklearn.experiments.tracking._tracker import Tracker, scalars
 from al_sklearn.loop import Round
 
 _TAG = "al_sklearn.experiment"
@@ -83,13 +79,16 @@ class MLflow(Tracker):
         if found:
             self._run_id = found[0].info.run_id
             self._client.update_run(self._run_id, status="RUNNING")
-            for name in found[0].data.metrics:
-                self._steps[name] = {
-                    item.step
-                    for item in self._client.get_metric_history(self._run_id, name)
-                }
+            histories = {
+                name: self._client.get_metric_history(self._run_id, name)
+                for name in found[0].data.metrics
+            }
+            self._steps = {
+                name: {item.step for item in history}
+                for name, history in histories.items()
+            }
             # A round counts once its number is there, which is written last.
-            return [int(item.value) for item in self._history("round")]
+            return [int(item.value) for item in histories.get("round", ())]
         tags = {
             **(self.tags or {}),
             _TAG: quoted,
@@ -128,22 +127,13 @@ class MLflow(Tracker):
                     raise
         return str(found.experiment_id)
 
-    def _history(self, name: str) -> list[Any]:
-        return (
-            self._client.get_metric_history(self._run_id, name)
-            if name in self._steps
-            else []
-        )
-
     def _write(self, experiment: ExperimentState, record: Round, fresh: bool) -> None:
-        mlflow, step, now = (
-            _mlflow(),
-            record.metrics["n_labelled"],
-            int(time.time() * 1000),
-        )
-        values = scalars(experiment, record, experiment.test_proba() if fresh else None)
-        losses = training_losses(experiment.model) if fresh else {}
-        values |= {f"loss/{name}": series[-1] for name, series in losses.items()}
+        mlflow = _mlflow()
+        step = record.metrics["n_labelled"]
+        # MLflow counts in milliseconds.
+        now = int(time.time() * 1000)
+        proba = experiment.test_proba() if fresh else None
+        values = scalars(experiment, record, fresh, proba)
         # Last: it says that the others are there.
         values["round"] = values.pop("round")
         metrics = [
@@ -160,10 +150,8 @@ class MLflow(Tracker):
 
     def _close(self, experiment: ExperimentState) -> None:
         if self._run_id:
-            finished = experiment.finished
-            self._client.set_terminated(
-                self._run_id, "FINISHED" if finished else "KILLED"
-            )
+            status = "FINISHED" if experiment.finished else "KILLED"
+            self._client.set_terminated(self._run_id, status)
 
 
 def _alone(uri: str) -> AbstractContextManager[None]:

@@ -25,6 +25,7 @@ def run_id_of(folder: Path) -> str:
         The store's, which the caller has locked.
     """
     path = folder / "tracking_id"
+    # Beside the rounds: whoever copies the folder goes on under the same name.
     if not path.exists():
         with replacing(path) as file:
             file.write(new_run_id().encode())

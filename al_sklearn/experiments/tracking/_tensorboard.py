@@ -14,11 +14,10 @@ import numpy as np
 
 from al_sklearn._core.files import replacing
 from al_sklearn._core.optional import require
-from al_sklearn.experiments.store import slug
+from al_sklearn.experiments.store import flat, slug
 from al_sklearn.experiments.tracking._callback import ExperimentState
 from al_sklearn.experiments.tracking._tracker import (
     Tracker,
-    flat,
     scalars,
     training_losses,
 )
@@ -112,11 +111,11 @@ class TensorBoard(Tracker):
         fresh: bool,
     ) -> None:
         proba = experiment.test_proba() if fresh and self.pr_curves else None
-        for key, value in scalars(experiment, record, proba).items():
+        for key, value in scalars(experiment, record, fresh, proba).items():
+            # Numbers without a group of their own are in one.
             writer.add_scalar(key if "/" in key else f"round/{key}", value, step)
-        n_classes = len(experiment.classes)
         # A bin around each class.
-        edges = np.arange(n_classes + 1) - 0.5
+        edges = np.arange(len(experiment.classes) + 1) - 0.5
         writer.add_histogram(
             "bought_labels", experiment.bought_codes(record), step, bins=edges
         )
@@ -125,26 +124,20 @@ class TensorBoard(Tracker):
             writer.add_histogram("scores", record.scores, step)
         losses = training_losses(experiment.model) if fresh else {}
         for key, values in losses.items():
-            writer.add_scalar(f"loss/{key}", values[-1], step)
+            # Their own axis: epochs begin again in every round.
             for epoch, value in enumerate(values, start=1):
                 writer.add_scalar(
                     f"{key}_of_epochs/round_{record.round:03d}", value, epoch
                 )
-        if proba is not None:
-            for code, name in enumerate(experiment.classes):
-                right = experiment.test_codes == code
-                if right.any():
-                    writer.add_pr_curve(
-                        f"precision_recall/{slug(str(name))}",
-                        right,
-                        proba[:, code],
-                        step,
-                    )
+        # A class without test images has no precision.
+        for code in [] if proba is None else np.unique(experiment.test_codes):
+            key = f"precision_recall/{slug(str(experiment.classes[code]))}"
+            right = experiment.test_codes == code
+            writer.add_pr_curve(key, right, proba[:, code], step)
         if record.round == 0:
-            lines = [
-                f"- **{key}**: {value}"
-                for key, value in flat(experiment.parameters).items()
-            ]
+            parameters = flat(experiment.parameters)
+            # TensorBoard reads texts as Markdown.
+            lines = [f"- **{key}**: {value}" for key, value in parameters.items()]
             writer.add_text("configuration", "\n".join(lines), step)
         if record.metrics.get("stopped"):
             writer.add_text("stopped", str(record.metrics["stopped"]), step)
@@ -170,9 +163,8 @@ class TensorBoard(Tracker):
                 file, vectors.reshape(len(vectors), -1), fmt="%.6g", delimiter="\t"
             )
         rows = ["position\tclass\tstate"]
-        for position, label, state in zip(
-            positions, experiment.labels_of(positions), states, strict=True
-        ):
+        labels = experiment.labels_of(positions)
+        for position, label, state in zip(positions, labels, states, strict=True):
             rows.append(f"{position}\t{_one_line(label)}\t{state}")
         with replacing(target / "metadata.tsv", durable=False) as file:
             file.write(("\n".join(rows) + "\n").encode())

@@ -63,37 +63,43 @@ class Tracker(Callback):
 
 
 def scalars(
-    experiment: ExperimentState, record: Round, proba: np.ndarray | None = None
+    experiment: ExperimentState,
+    record: Round,
+    fresh: bool,
+    proba: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Return the numbers of a round, by names that every tracker takes.
 
-    Those that are not finite are left out.
+    Metrics that are not finite are left out.
 
     Parameters
     ----------
     experiment : ExperimentState
     record : Round
+    fresh : bool
+        Whether the experiment's model is the round's: gives its training losses too.
     proba : array of shape (n_test, C), optional
-        Of the test images: gives the average precision too.
+        Of the test images: gives the average precision of each class too.
     """
     names = [slug(str(name)) for name in experiment.classes]
-    found: dict[str, Any] = {}
-    for key, value in record.metrics.items():
-        # Lists over classes get names of their own below.
-        if isinstance(value, (bool, int, float)):
-            found[key] = value
-    for group, key in (("class_accuracy", "class_accuracy"), ("bought", "bought")):
-        found |= {
-            f"{group}/{name}": value
-            for name, value in zip(names, record.metrics[key], strict=True)
-        }
+    # Lists over classes get names of their own below.
+    found = {
+        key: value
+        for key, value in record.metrics.items()
+        if isinstance(value, (bool, int, float))
+    }
+    for group in ("class_accuracy", "bought"):
+        for name, value in zip(names, record.metrics[group], strict=True):
+            found[f"{group}/{name}"] = value
     if proba is not None:
         precisions = average_precisions(experiment.test_codes, proba)
-        found |= {
-            f"average_precision/{names[code]}": value
-            for code, value in precisions.items()
-        }
-    return {key: float(value) for key, value in found.items() if math.isfinite(value)}
+        for code, value in precisions.items():
+            found[f"average_precision/{names[code]}"] = value
+    numbers = {
+        key: float(value) for key, value in found.items() if math.isfinite(value)
+    }
+    losses = training_losses(experiment.model) if fresh else {}
+    return numbers | {f"loss/{name}": series[-1] for name, series in losses.items()}
 
 
 def average_precisions(codes: np.ndarray, proba: np.ndarray) -> dict[int, float]:
@@ -128,13 +134,3 @@ def training_losses(model: Any) -> dict[str, list[float]]:
     elif hasattr(model, "loss_curve_"):
         found["train_loss"] = [float(value) for value in model.loss_curve_]
     return found
-
-
-def flat(parameters: Any, prefix: str = "") -> dict[str, str]:
-    """Return nested parameters as one level of texts: ``estimator.max_epochs``."""
-    if isinstance(parameters, dict) and parameters:
-        found: dict[str, str] = {}
-        for key, value in parameters.items():
-            found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
-        return found
-    return {prefix: str(parameters)}

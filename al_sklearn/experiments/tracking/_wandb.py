@@ -15,7 +15,7 @@ from al_sklearn._core.files import replacing
 from al_sklearn._core.optional import require
 from al_sklearn.experiments.store import slug
 from al_sklearn.experiments.tracking._callback import ExperimentState
-from al_sklearn.experiments.tracking._tracker import Tracker, scalars, training_losses
+from al_sklearn.experiments.tracking._tracker import Tracker, scalars
 from al_sklearn.loop import Round
 
 
@@ -101,17 +101,14 @@ class WandB(Tracker):
         if self._run is None:
             self._run = self._begin(experiment)
         step = record.metrics["n_labelled"]
-        row: dict[str, Any] = dict(
-            scalars(experiment, record, experiment.test_proba() if fresh else None)
-        )
-        losses = training_losses(experiment.model) if fresh else {}
-        row |= {f"loss/{name}": series[-1] for name, series in losses.items()}
-        edges = np.arange(len(experiment.classes) + 1) - 0.5
+        proba = experiment.test_proba() if fresh else None
+        row: dict[str, Any] = dict(scalars(experiment, record, fresh, proba))
+        bought = np.asarray(record.metrics["bought"])
         # Longer histograms are an error there.
-        if len(record.metrics["bought"]) <= wandb.Histogram.MAX_LENGTH:
-            row["bought_labels"] = wandb.Histogram(
-                np_histogram=(np.asarray(record.metrics["bought"]), edges)
-            )
+        if len(bought) <= wandb.Histogram.MAX_LENGTH:
+            # A bin around each class.
+            edges = np.arange(len(bought) + 1) - 0.5
+            row["bought_labels"] = wandb.Histogram(np_histogram=(bought, edges))
         self._run.log(row, step=step, commit=True)
         if record.metrics.get("stopped"):
             self._run.summary["stopped"] = str(record.metrics["stopped"])
