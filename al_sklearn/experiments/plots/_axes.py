@@ -32,10 +32,25 @@ def dress(ax: Any) -> Any:
     return ax
 
 
+def heading(ax: Any, text: str, **options: Any) -> None:
+    """Write what a picture shows over its left edge."""
+    ax.set_title(text, loc="left", fontsize=11, **options)
+
+
+def legend_beside(ax: Any, **options: Any) -> None:
+    """Put the legend to the right: inside there is no corner without a line."""
+    ax.legend(
+        frameon=False,
+        fontsize=9,
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        **options,
+    )
+
+
 def undress(ax: Any) -> Any:
     """Take away axes, ticks and grid: for images and maps."""
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set(xticks=[], yticks=[])
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     return ax

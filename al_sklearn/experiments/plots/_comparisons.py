@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn.experiments import statistics
-from al_sklearn.experiments.plots._axes import one_axes, undress
+from al_sklearn.experiments.plots._axes import (
+    heading,
+    legend_beside,
+    one_axes,
+    undress,
+)
 from al_sklearn.experiments.plots._colours import (
     GREY,
     INK,
@@ -65,14 +70,9 @@ def pairwise_matrix(
     ax = one_axes(ax, (max(7.4, 2.4 + cell[0] * k), 1.4 + cell[1] * (k + 1)))
     image = ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     # About what the names leave, in inches.
-    figure_width = ax.get_figure(root=True).get_size_inches()[0]
-    width = (
-        min(
-            ax.get_window_extent().width / ax.get_figure(root=True).dpi,
-            figure_width - 2.4,
-        )
-        / k
-    )
+    figure = ax.get_figure(root=True)
+    axes_width = ax.get_window_extent().width / figure.dpi
+    width = min(axes_width, figure.get_size_inches()[0] - 2.4) / k
     if width < _NUMBER_WIDTH:
         ax.figure.colorbar(image, ax=ax, label="share of checkpoints", shrink=0.6)
     for i, row in enumerate(values):
@@ -100,11 +100,7 @@ def pairwise_matrix(
     ax.set_yticks(range(values.shape[0]), [*shown, "penalty"])
     ax.axhline(values.shape[0] - 1.5, color="white", linewidth=3)
     ax.tick_params(length=0)
-    ax.set_title(
-        "Share of checkpoints at which the row beats the column",
-        loc="left",
-        fontsize=11,
-    )
+    heading(ax, "Share of checkpoints at which the row beats the column")
     return ax
 
 
@@ -189,12 +185,8 @@ def critical_difference(
         color=GREY,
     )
     p = "p < .001" if found["p_value"] < 0.001 else f"p = {found['p_value']:.3f}"
-    ax.set_title(
-        f"Mean rank over {found['n_datasets']} data sets, 1 is best (Friedman {p})",
-        loc="left",
-        fontsize=11,
-        pad=10,
-    )
+    n = found["n_datasets"]
+    heading(ax, f"Mean rank over {n} data sets, 1 is best (Friedman {p})", pad=10)
     return ax
 
 
@@ -233,17 +225,14 @@ def performance_profile(
             label=shown[name],
             **style,
         )
-    ax.set_xlim(0, end)
-    ax.set_ylim(0, 1.03)
-    ax.set_xlabel(f"behind the best of the task (AUBC of {get_metric(metric).word})")
-    ax.set_ylabel("share of tasks")
-    # Beside the axes: inside there is no corner that no step goes through.
-    ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
-    ax.set_title(
-        f"Performance profile over {len(scores)} tasks: higher is better",
-        loc="left",
-        fontsize=11,
+    ax.set(
+        xlim=(0, end),
+        ylim=(0, 1.03),
+        xlabel=f"behind the best of the task (AUBC of {get_metric(metric).word})",
+        ylabel="share of tasks",
     )
+    legend_beside(ax)
+    heading(ax, f"Performance profile over {len(scores)} tasks: higher is better")
     return ax
 
 
@@ -252,13 +241,8 @@ def _smallest_p(
 ) -> dict[tuple[str, str], float]:
     """Smallest adjusted p-value with which the first of a pair beats the second."""
     tests = statistics.penalty_tests(table, metric, baseline=baseline)
-    sign = get_metric(metric).sign
-    found: dict[tuple[str, str], float] = {}
-    for row in tests.to_dict("records"):
-        won = sign * row["difference"] > 0
-        pair = (
-            (row["strategy"], row["other"]) if won else (row["other"], row["strategy"])
-        )
-        # A pair is tested at every checkpoint: the surest of them is shown.
-        found[pair] = float(np.nanmin([found.get(pair, 1.0), row["p_holm"]]))
-    return found
+    won = get_metric(metric).sign * tests["difference"] > 0
+    winner = tests["strategy"].where(won, tests["other"])
+    loser = tests["other"].where(won, tests["strategy"])
+    # A pair is tested at every checkpoint: the surest of them is shown.
+    return tests["p_holm"].groupby([winner, loser]).min().to_dict()

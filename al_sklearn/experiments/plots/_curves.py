@@ -6,6 +6,7 @@ They can also be by class.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from al_sklearn.experiments import statistics
 from al_sklearn.experiments.plots._axes import (
     count_labels,
     dress,
+    heading,
     keep_to_shares,
     legend_columns,
     one_axes,
@@ -82,10 +84,9 @@ def learning_curves(
     if x not in ("n_labelled", "seconds"):
         raise ValueError(f"x must be 'n_labelled' or 'seconds', got {x!r}.")
     runs = tables(results)
-    styles = strategy_styles(
-        [name for table in runs.values() for name in table["strategy"]], baseline
-    )
-    n_lines = sum(table["strategy"].nunique() for table in runs.values())
+    lines = {run: list(table["strategy"].unique()) for run, table in runs.items()}
+    styles = strategy_styles(chain(*lines.values()), baseline)
+    n_lines = sum(map(len, lines.values()))
     ax = one_axes(ax, _size(n_lines))
     ends: dict[str, tuple[float, float, str]] = {}
     counts = []
@@ -94,12 +95,7 @@ def learning_curves(
         return name if len(runs) == 1 else f"{name} ({run})"
 
     shown = short_names(
-        (
-            called(name, run)
-            for run, table in runs.items()
-            for name in table["strategy"].unique()
-        ),
-        40,
+        (called(name, run) for run, names in lines.items() for name in names), 40
     )
     for i, (run, table) in enumerate(runs.items()):
         curves = statistics.read_curves(table, metric)
@@ -112,23 +108,18 @@ def learning_curves(
         counts.append(len(curves.seeds))
         for name in (name for name in styles if name in curves.by_strategy):
             grid = statistics.shared_budgets(curves.by_strategy[name])
-            mean, half = _band(_stack(curves.by_strategy[name], grid), confidence)
-            at = (
-                grid
-                if seconds is None
-                else _stack(seconds.by_strategy[name], grid).mean(axis=0)
-            )
-            style = (
-                styles[name]
-                if len(runs) == 1
-                else {**styles[name], "linestyle": DASHES[i % len(DASHES)]}
-            )
+            at = grid if seconds is None else seconds.at(name, grid).mean(axis=0)
+            style = dict(styles[name])
+            # Of several runs the dash says which, the colour which strategy.
+            if len(runs) > 1:
+                style["linestyle"] = DASHES[i % len(DASHES)]
             label = shown[called(name, run)]
-            _draw(ax, at, mean, half, style, label, alpha=_alpha(n_lines))
+            band = _band(curves.at(name, grid), confidence)
+            _draw(ax, at, band, style, label, n_lines)
             # Over seconds a stop is at each seed's own time, off the mean curve.
             if seconds is None:
                 _mark_stops(ax, curves.by_strategy[name], style["color"])
-            ends[label] = (at[-1], mean[-1], style["color"])
+            ends[label] = (at[-1], band[0][-1], style["color"])
     # Before the names are placed: they are spaced on the final axis.
     keep_to_shares(ax, metric)
     _label_ends(ax, ends)
@@ -136,11 +127,8 @@ def learning_curves(
     if x == "n_labelled":
         count_labels(ax)
     ax.set_ylabel(get_metric(metric).label)
-    ax.set_title(
-        title(get_metric(metric).title, (min(counts), max(counts)), confidence),
-        loc="left",
-        fontsize=11,
-    )
+    seeds = (min(counts), max(counts))
+    heading(ax, title(get_metric(metric).title, seeds, confidence))
     return ax
 
 
@@ -181,11 +169,11 @@ def gain_over_baseline(
     for name, style in strategy_styles(curves.by_strategy, baseline).items():
         if name == baseline:
             continue
-        own = curves.by_strategy[name]
-        grid = statistics.shared_budgets([*own, *random])
-        mean, half = _band(_stack(own, grid) - _stack(random, grid), confidence)
-        _draw(ax, grid, mean, half, style, shown[name], alpha=_alpha(n_lines))
-        ends[shown[name]] = (grid[-1], mean[-1], style["color"])
+        grid = statistics.shared_budgets([*curves.by_strategy[name], *random])
+        gain = curves.at(name, grid) - curves.at(baseline, grid)
+        band = _band(gain, confidence)
+        _draw(ax, grid, band, style, shown[name], n_lines)
+        ends[shown[name]] = (grid[-1], band[0][-1], style["color"])
         end = max(end, grid[-1])
     ends[shown[baseline]] = (end or ax.get_xlim()[1], 0.0, GREY)
     _label_ends(ax, ends)
@@ -193,11 +181,8 @@ def gain_over_baseline(
     count_labels(ax)
     whose = "random" if baseline == "random_sampling" else shorten(baseline)
     ax.set_ylabel(f"{get_metric(metric).title} minus {whose}'s, same seed")
-    ax.set_title(
-        title(f"Gain over {baseline_name(baseline)}", len(curves.seeds), confidence),
-        loc="left",
-        fontsize=11,
-    )
+    what = f"Gain over {baseline_name(baseline)}"
+    heading(ax, title(what, len(curves.seeds), confidence))
     return ax
 
 
@@ -255,17 +240,9 @@ def class_curves(
         curves = statistics.read_curves(table, f"accuracy_{label}")
         for strategy, style in styles.items():
             grid = statistics.shared_budgets(curves.by_strategy[strategy])
-            mean, half = _band(_stack(curves.by_strategy[strategy], grid), confidence)
-            _draw(
-                one,
-                grid,
-                mean,
-                half,
-                style,
-                shown[strategy],
-                size=1.2,
-                alpha=_alpha(len(styles)),
-            )
+            band = _band(curves.at(strategy, grid), confidence)
+            # Finer lines than in a picture of its own.
+            _draw(one, grid, band, style, shown[strategy], len(styles), size=1.2)
         count_labels(one)
         one.tick_params(labelsize=8)
     for one in axes:
@@ -311,10 +288,6 @@ def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _stack(curves: list[statistics.Curve], grid: np.ndarray) -> np.ndarray:
-    return np.stack([curve.at(grid) for curve in curves])
-
-
 def _band(
     curves: np.ndarray, confidence: float
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -329,28 +302,33 @@ def _band(
 def _draw(
     ax: Any,
     x: np.ndarray,
-    mean: np.ndarray,
-    half: np.ndarray | None,
+    band: tuple[np.ndarray, np.ndarray | None],
     style: dict[str, Any],
     label: str,
+    n_lines: int,
     size: float = 1.8,
-    alpha: float = 0.12,
 ) -> None:
+    """Draw one of so many lines, and its band where there is one."""
+    mean, half = band
     if half is not None:
         ax.fill_between(
-            x, mean - half, mean + half, color=style["color"], alpha=alpha, linewidth=0
+            x,
+            mean - half,
+            mean + half,
+            color=style["color"],
+            # Many that lie over each other must not become a wall.
+            alpha=min(0.12, 0.9 / n_lines),
+            linewidth=0,
         )
     ax.plot(
-        x, mean, marker="o", markersize=1.6 * size, linewidth=size, label=label, **style
+        x,
+        mean,
+        marker="o",
+        markersize=1.6 * size,
+        linewidth=size,
+        label=label,
+        **style,
     )
-
-
-def _alpha(n_lines: int) -> float:
-    """Return how dense a band is.
-
-    Many that lie over each other must not become a wall.
-    """
-    return min(0.12, 0.9 / n_lines)
 
 
 def _size(n_lines: int) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from al_sklearn.experiments import statistics
-from al_sklearn.experiments.plots._axes import one_axes
+from al_sklearn.experiments.plots._axes import heading, legend_beside, one_axes
 from al_sklearn.experiments.plots._colours import (
     COLOURS,
     DASHES,
@@ -64,14 +64,11 @@ def calibration(y_true: Any, proba: Any, *, n_bins: int = 15, ax: Any = None) ->
             color=style["color"],
             alpha=0.5,
         )
-    ax.set_xlim(0, 1.02)
-    ax.set_ylim(0, 1.02)
+    ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
     # The diagonal at 45 degrees; left, since the legend stands right.
     ax.set_aspect("equal", anchor="W")
-    ax.set_xlabel("confidence")
-    ax.set_ylabel("accuracy")
-    ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
-    ax.set_title("Calibration", loc="left", fontsize=11)
+    legend_beside(ax)
+    heading(ax, "Calibration")
     return ax
 
 
@@ -118,45 +115,36 @@ def pr_curves(
     # Many classes are grey but for those worth a look.
     worst_first = sorted(there, key=lambda c: precision_of[c])
     coloured = list(there) if len(there) <= 10 else worst_first[:5]
-    for c in [c for c in there if c not in coloured]:
-        precision, recall, _ = precision_recall_curve(truth[:, c], values[:, c])
-        ax.plot(recall, precision, color="#c8ccd0", linewidth=0.8)
+
+    def draw(truth: np.ndarray, scores: np.ndarray, **look: Any) -> None:
+        precision, recall, _ = precision_recall_curve(truth, scores)
+        ax.plot(recall, precision, **look)
+
+    for c in there:
+        if c not in coloured:
+            draw(truth[:, c], values[:, c], color="#c8ccd0", linewidth=0.8)
     for i, c in enumerate(coloured):
-        precision, recall, _ = precision_recall_curve(truth[:, c], values[:, c])
         row, column = divmod(i, len(COLOURS))
-        label = f"{shorten(names[c])}  {precision_of[c]:.3f}"
-        ax.plot(
-            recall,
-            precision,
+        draw(
+            truth[:, c],
+            values[:, c],
             color=COLOURS[column],
             linestyle=DASHES[row],
             linewidth=1.4,
-            label=label,
+            label=f"{shorten(names[c])}  {precision_of[c]:.3f}",
         )
-    precision, recall, _ = precision_recall_curve(truth.ravel(), values.ravel())
-    overall = float(average_precision_score(truth.ravel(), values.ravel()))
-    ax.plot(
-        recall,
-        precision,
+    # Every image and class as one question.
+    overall = average_precision_score(truth.ravel(), values.ravel())
+    draw(
+        truth.ravel(),
+        values.ravel(),
         color=INK,
         linewidth=2.2,
         label=f"all together  {overall:.3f}",
     )
-    ax.set_xlim(0, 1.01)
-    ax.set_ylim(0, 1.03)
-    ax.set_xlabel("recall")
-    ax.set_ylabel("precision")
-    ax.legend(
-        title="average precision",
-        frameon=False,
-        fontsize=9,
-        title_fontsize=9,
-        loc="upper left",
-        bbox_to_anchor=(1, 1),
-    )
-    ax.set_title(
-        "Precision and recall, each class against the rest", loc="left", fontsize=11
-    )
+    ax.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
+    legend_beside(ax, title="average precision", title_fontsize=9)
+    heading(ax, "Precision and recall, each class against the rest")
     return ax
 
 

@@ -73,15 +73,14 @@ def labels_needed(n_labelled: Any, metric: Any, target: Any) -> Any:
     # argmax gives 0 where nothing is reached too: those are NaN in the end.
     right = reached.argmax(axis=-1)[..., None]
     left = np.maximum(right - 1, 0)
-    y_right, y_left = np.take_along_axis(y, right, -1), np.take_along_axis(y, left, -1)
-    rise = y_right - y_left
-    # Flat pieces, and curves that begin at the target, have no slope to divide by.
-    share = np.divide(
-        goal - y_left, rise, out=np.zeros_like(rise), where=(rise > 0) & (right > 0)
-    )
-    needed = np.where(
-        right > 0, x[left] + np.minimum(share, 1) * (x[right] - x[left]), x[0]
-    )
+    y_left = np.take_along_axis(y, left, -1)
+    rise = np.take_along_axis(y, right, -1) - y_left
+    # Flat pieces have no slope to divide by; a curve that begins at the target has
+    # nothing before it, and no rise either.
+    share = np.divide(goal - y_left, rise, out=np.zeros_like(rise), where=rise > 0)
+    # Never beyond the right end, whatever rounding makes of the share.
+    on_the_way = x[left] + np.minimum(share, 1) * (x[right] - x[left])
+    needed = np.where(right > 0, on_the_way, x[0])
     return np.where(reached.any(axis=-1), needed[..., 0], np.nan)[()]
 
 
@@ -106,6 +105,10 @@ class Curve(NamedTuple):
         Beyond the ends it stays as it is.
         """
         return np.interp(n_labelled, self.n_labelled, self.values)
+
+    def has(self, n_labelled: float) -> bool:
+        """Whether a budget lies between its first and its last."""
+        return bool(self.n_labelled[0] <= n_labelled <= self.n_labelled[-1])
 
 
 @dataclass(frozen=True)
@@ -153,16 +156,16 @@ class Curves:
             When they share none.
         """
         chosen = list(self.by_strategy if names is None else names)
-        found = {name: np.empty(len(self.seeds)) for name in chosen}
+        found: dict[str, list[float]] = {name: [] for name in chosen}
         for i, seed in enumerate(self.seeds):
-            curves = [self.by_strategy[name][i] for name in chosen]
-            grid = shared_budgets(curves)
+            curves = {name: self.by_strategy[name][i] for name in chosen}
+            grid = shared_budgets(list(curves.values()))
             if len(grid) == 0:
                 raise ValueError(
                     f"Seed {seed}: {', '.join(chosen)} have no budget in common."
                 )
-            for name, curve in zip(chosen, curves, strict=True):
-                found[name][i] = aubc(grid, curve.at(grid))
+            for name, curve in curves.items():
+                found[name].append(aubc(grid, curve.at(grid)))
         return {name: rounded(areas) for name, areas in found.items()}
 
     def differences(self, first: str, second: str) -> np.ndarray:
@@ -181,12 +184,13 @@ class Curves:
         A curve that ends earlier keeps its last value: a learner that stopped has the
         model that it stopped with.
         """
-        curves = self.by_strategy[name]
         # Before the latest beginning a mean would be of fewer seeds than behind it.
-        first = max(curve.n_labelled[0] for curve in curves)
-        grid = np.unique(np.concatenate([curve.n_labelled for curve in curves]))
-        grid = grid[grid >= first]
-        return grid, np.stack([curve.at(grid) for curve in curves])
+        grid = _budgets_from_latest_beginning(self.by_strategy[name])
+        return grid, self.at(name, grid)
+
+    def at(self, name: str, n_labelled: np.ndarray) -> np.ndarray:
+        """Return a strategy's curves at any budgets, shape (n_seeds, R)."""
+        return np.stack([curve.at(n_labelled) for curve in self.by_strategy[name]])
 
     def last(self, name: str) -> np.ndarray:
         """Return the metric after each seed's own last round."""
@@ -206,23 +210,19 @@ def rounded(values: Any) -> np.ndarray:
     x = np.asarray(values, dtype=np.float64)
     # Twelve significant digits: a double has almost sixteen, sums of a few hundred
     # rounds lose two or three. Below 1e-290 the scale itself would overflow.
-    digits = np.maximum(
-        np.floor(np.log10(np.abs(x), out=np.zeros_like(x), where=x != 0)), -290
-    )
-    scale = 10.0 ** (11 - digits)
+    magnitude = np.log10(np.abs(x), out=np.zeros_like(x), where=x != 0)
+    scale = 10.0 ** (11 - np.maximum(np.floor(magnitude), -290))
     return np.round(x * scale) / scale
 
 
 def differences(first: Any, second: Any) -> np.ndarray:
     """Return the first minus the second, 0 where rounding alone could part them."""
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    return np.where(
-        # Wider than the twelve digits: two areas of the same curve, read on other
-        # grids, must tie, or a rank test would see luck.
-        np.abs(a - b) <= 1e-10 * np.maximum(np.abs(a), np.abs(b)),
-        0.0,
-        rounded(a - b),
-    )
+    a = np.asarray(first, dtype=np.float64)
+    b = np.asarray(second, dtype=np.float64)
+    # Wider than the twelve digits: two areas of the same curve, read on other grids,
+    # must tie, or a rank test would see luck.
+    noise = 1e-10 * np.maximum(np.abs(a), np.abs(b))
+    return np.where(np.abs(a - b) <= noise, 0.0, rounded(a - b))
 
 
 def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
@@ -271,9 +271,8 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
                 f"{column} is missing in {int(results[column].isna().sum())} of "
                 f"{len(results)} rows."
             )
-    results = results.assign(
-        **{column: _numbers(results[column]) for column in ("n_labelled", metric)}
-    )
+    numbers = {name: _numbers(results[name]) for name in ("n_labelled", metric)}
+    results = results.assign(**numbers)
     # Where strategies choose their own batch sizes, only the round says which rows
     # belong together.
     key = "round" if "round" in results.columns else "n_labelled"
@@ -282,25 +281,19 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
     if not defined.any():
         raise ValueError(f"{metric} is NaN in every row: there is nothing to compare.")
     used = results[defined]
-    n_rounds = _round_numbers(used, key)
-    read: dict[str, dict[Any, Curve]] = {}
-    for name in dict.fromkeys(results["strategy"]):
-        own = used[used["strategy"] == name]
-        rounds = {
-            seed: n_rounds.loc[part.index].to_numpy()
-            for seed, part in own.groupby("seed")
-        }
-        # The longest of its own seeds: other strategies may have more rounds for the
-        # same budget.
-        last = max((numbers.max() for numbers in rounds.values()), default=0)
-        read[name] = {}
-        for seed, part in own.groupby("seed"):
-            curve = _curve(part, metric, f"{name}, seed {seed}")
-            # A round that a worker has not written yet, or whose file was removed.
-            gaps = len(rounds[seed]) != rounds[seed].max() + 1
-            early = rounds[seed].max() < last and not curve.stopped
-            if not (gaps or early) and np.isfinite(curve.values).all():
-                read[name][seed] = curve
+    used = used.assign(_number=_round_numbers(used, key))
+    # The longest of its own seeds: other strategies may have more rounds for the same
+    # budget.
+    used["_last"] = used.groupby("strategy")["_number"].transform("max")
+    read: dict[str, dict[Any, Curve]] = {name: {} for name in results["strategy"]}
+    for (name, seed), part in used.groupby(["strategy", "seed"], sort=False):
+        curve = _curve(part, metric, f"{name}, seed {seed}")
+        last = part["_number"].max()
+        # A round that a worker has not written yet, or whose file was removed.
+        gaps = len(part) != last + 1
+        early = last < part["_last"].iloc[0] and not curve.stopped
+        if not (gaps or early) and np.isfinite(curve.values).all():
+            read[name][seed] = curve
     every = sorted(set(results["seed"]))
     # Paired comparisons need each seed of every strategy: what is left out is said.
     seeds = [seed for seed in every if all(seed in curves for curves in read.values())]
@@ -345,15 +338,11 @@ def paired_curves(
         As :func:`read_curves`, and when the curves share no budget.
     """
     curves = read_curves(results, metric)
-    grid = shared_budgets(
-        [curve for own in curves.by_strategy.values() for curve in own]
-    )
+    by_strategy = curves.by_strategy
+    grid = shared_budgets([curve for own in by_strategy.values() for curve in own])
     if len(grid) == 0:
-        raise ValueError(f"{', '.join(curves.by_strategy)} have no budget in common.")
-    return grid, {
-        name: np.stack([curve.at(grid) for curve in own])
-        for name, own in curves.by_strategy.items()
-    }
+        raise ValueError(f"{', '.join(by_strategy)} have no budget in common.")
+    return grid, {name: curves.at(name, grid) for name in by_strategy}
 
 
 def by_dataset(results: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -371,10 +360,8 @@ def by_dataset(results: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def _checked(n_labelled: Any, metric: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return budgets that increase, and a curve or curves with a value at each."""
-    x, y = (
-        np.asarray(n_labelled, dtype=np.float64),
-        np.asarray(metric, dtype=np.float64),
-    )
+    x = np.asarray(n_labelled, dtype=np.float64)
+    y = np.asarray(metric, dtype=np.float64)
     if x.ndim != 1 or len(x) == 0 or y.shape[-1:] != x.shape:
         raise ValueError(
             f"A curve has a value at each of its budgets, got shapes {x.shape} and "
@@ -405,11 +392,9 @@ def _curve(part: pd.DataFrame, metric: str, whose: str) -> Curve:
             "has to be split first."
         )
     reason = part["stopped"].iloc[-1] if "stopped" in part.columns else ""
-    return Curve(
-        n_labelled,
-        part[metric].to_numpy(dtype=np.float64),
-        reason if isinstance(reason, str) else "",
-    )
+    # NaN where other runs of a joined table have the column.
+    stopped = reason if isinstance(reason, str) else ""
+    return Curve(n_labelled, part[metric].to_numpy(dtype=np.float64), stopped)
 
 
 def _round_numbers(used: pd.DataFrame, key: str) -> pd.Series:
@@ -435,10 +420,13 @@ def shared_budgets(curves: list[Curve]) -> np.ndarray:
     float array of shape (R,)
         Increasing; empty where the curves share none.
     """
-    low = max(curve.n_labelled[0] for curve in curves)
-    high = min(curve.n_labelled[-1] for curve in curves)
+    grid = _budgets_from_latest_beginning(curves)
+    return grid[grid <= min(curve.n_labelled[-1] for curve in curves)]
+
+
+def _budgets_from_latest_beginning(curves: list[Curve]) -> np.ndarray:
     grid = np.unique(np.concatenate([curve.n_labelled for curve in curves]))
-    return grid[(grid >= low) & (grid <= high)]
+    return grid[grid >= max(curve.n_labelled[0] for curve in curves)]
 
 
 def _notes_on_ends(curves: dict[str, list[Curve]]) -> list[str]:
@@ -452,9 +440,12 @@ def _notes_on_ends(curves: dict[str, list[Curve]]) -> list[str]:
                 "labels."
             )
     # Said once for the whole table: a reader has to know what the areas are over.
-    starts = {curve.n_labelled[0] for own in curves.values() for curve in own}
-    ends = {curve.n_labelled[-1] for own in curves.values() for curve in own}
-    if len(starts) > 1 or len(ends) > 1:
+    ranges = {
+        (curve.n_labelled[0], curve.n_labelled[-1])
+        for own in curves.values()
+        for curve in own
+    }
+    if len(ranges) > 1:
         notes.append(
             "Curves begin or end at different budgets: AUBC, ranks, differences and "
             "tests are over the budgets that "

@@ -38,9 +38,8 @@ def mean_interval(values: Any, confidence: float = 0.95) -> Interval:
     # One value has no spread: an interval of no width would be a claim.
     if len(x) < 2:
         return Interval(mean, np.nan, np.nan)
-    half = float(
-        stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
-    )
+    t = stats.t.ppf((1 + confidence) / 2, len(x) - 1)
+    half = float(t * x.std(ddof=1) / np.sqrt(len(x)))
     return Interval(mean, mean - half, mean + half)
 
 
@@ -79,17 +78,16 @@ def bootstrap_interval(
     if statistic is None:
         # The mean is one product with the samples' weights, instead of thousands of
         # selections of rows.
-        drawn = resampling_weights(len(rows), n_resamples, random_state) @ rows.reshape(
-            len(rows), -1
-        ).mean(axis=1)
+        weights = resampling_weights(len(rows), n_resamples, random_state)
+        drawn = weights @ rows.reshape(len(rows), -1).mean(axis=1)
     else:
         # Drawn one by one: a statistic of all seeds has no weights, and its samples
         # need not be in memory together.
         generator = np.random.default_rng(random_state)
-        picks = (
-            generator.integers(len(rows), size=len(rows)) for _ in range(n_resamples)
-        )
-        drawn = np.asarray([statistic(rows[pick]) for pick in picks], dtype=np.float64)
+        drawn = np.empty(n_resamples)
+        for i in range(n_resamples):
+            pick = generator.integers(len(rows), size=len(rows))
+            drawn[i] = statistic(rows[pick])
     return Interval(estimate, *percentiles(drawn, confidence))
 
 
@@ -111,11 +109,10 @@ def percentiles(drawn: np.ndarray, confidence: float) -> tuple[float, float]:
     # A sample in which the statistic is not defined could lie anywhere.
     if np.isnan(drawn).any():
         return np.nan, np.nan
-    ordered = np.sort(drawn)
     tail = (1 - confidence) / 2
     # Outwards to the next drawn value: the interval is rather too wide than too narrow.
-    low = ordered[int(np.floor(tail * (len(ordered) - 1)))]
-    high = ordered[int(np.ceil((1 - tail) * (len(ordered) - 1)))]
+    low = np.quantile(drawn, tail, method="lower")
+    high = np.quantile(drawn, 1 - tail, method="higher")
     return float(low), float(high)
 
 
@@ -149,8 +146,10 @@ def wilson_interval(share: float, n: int, confidence: float = 0.95) -> Interval:
         )
     # special's function: a distribution takes longer to make than this to compute.
     z = float(special.ndtri((1 + confidence) / 2))
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    shrink = 1 + z**2 / n
+    centre = (share + z**2 / (2 * n)) / shrink
+    spread = share * (1 - share) / n + z**2 / (4 * n**2)
+    half = z / shrink * np.sqrt(spread)
     # Rounding must not say that 0 of n may be less than 0.
     low = 0.0 if share == 0 else float(centre - half)
     return Interval(float(share), low, 1.0 if share == 1 else float(centre + half))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -126,15 +127,12 @@ def compare_pairs(
     # The better first, so that differences read as gains.
     names = sorted(means, key=lambda name: -sign * means[name])
     rows = []
-    for i, first in enumerate(names):
-        for second in names[i + 1 :]:
-            difference = curves.differences(first, second)
-            p_wilcoxon, p_t = paired_p_values(difference)
-            wins = int((sign * difference > 0).sum())
-            interval = mean_interval(difference, confidence)
-            rows.append(
-                (first, second, *interval, wins, len(difference), p_t, p_wilcoxon)
-            )
+    for first, second in combinations(names, 2):
+        difference = curves.differences(first, second)
+        p_wilcoxon, p_t = paired_p_values(difference)
+        wins = int((sign * difference > 0).sum())
+        interval = mean_interval(difference, confidence)
+        rows.append((first, second, *interval, wins, len(difference), p_t, p_wilcoxon))
     columns = [
         "strategy",
         "other",
@@ -216,9 +214,8 @@ def win_rates(
         for name in curves.by_strategy:
             if name != baseline:
                 better = curves.sign * curves.differences(name, baseline)
-                found = np.array(
-                    [(better > 0).sum(), (better == 0).sum(), (better < 0).sum()]
-                )
+                # Wins, ties and losses.
+                found = np.array([(np.sign(better) == s).sum() for s in (1, 0, -1)])
                 # Data sets are added up seed by seed, as one long row of comparisons.
                 counts[name] = counts.get(name, 0) + found
     rows = []

@@ -123,20 +123,13 @@ def pairwise_penalty(
         index=names,
         columns=names,
     )
-    p_values = tests["p_holm" if adjusted else "p_value"]
-    for (first, second), part in tests.assign(p=p_values).groupby(
-        ["strategy", "other"], sort=False
-    ):
-        possible = part["p"].notna()
+    # Checkpoints without a test count for neither.
+    possible = tests.dropna(subset=["p_holm" if adjusted else "p_value"])
+    for (first, second), part in possible.groupby(["strategy", "other"], sort=False):
+        sure = part["p_holm" if adjusted else "p_value"] < alpha
         better = curves.sign * part["difference"]
-        sure = part["p"] < alpha
-        for winner, loser, won in (
-            (first, second, better > 0),
-            (second, first, better < 0),
-        ):
-            matrix.loc[winner, loser] = (
-                (sure & won)[possible].mean() if possible.any() else np.nan
-            )
+        matrix.loc[first, second] = (sure & (better > 0)).mean()
+        matrix.loc[second, first] = (sure & (better < 0)).mean()
     matrix.loc["penalty"] = matrix.mean(axis=0, skipna=False)
     matrix.attrs["n_labelled"] = sorted(set(tests["n_labelled"]))
     matrix.attrs["notes"] = tests.attrs["notes"]
@@ -151,16 +144,13 @@ def _checkpoints(curves: Curves, baseline: str) -> list[float]:
     target = target_of(mean[-1], 0.99)
     budgets = [float(grid[0])]
     if len(grid) > 1:
-        batches = [
-            np.diff(curve.n_labelled[:2]) for curve in curves.by_strategy[baseline]
-        ]
+        firsts = [curve.n_labelled[:2] for curve in curves.by_strategy[baseline]]
         # The smallest first batch: adaptive rates begin differently from seed to seed.
-        batch = float(np.concatenate(batches).min())
-        k = 1
+        step = float(np.concatenate([np.diff(first) for first in firsts]).min())
         # Doubling, as in the paper: early budgets, where strategies differ, weigh more.
-        while grid[0] + 2 ** (k - 1) * batch <= grid[-1]:
-            budgets.append(float(grid[0] + 2 ** (k - 1) * batch))
-            k += 1
+        while grid[0] + step <= grid[-1]:
+            budgets.append(float(grid[0] + step))
+            step *= 2
     # The race is over at the first that reaches the target, though a later one may fall
     # below it again.
     return list(takewhile(lambda n: np.interp(n, grid, mean) < target, budgets))
@@ -174,13 +164,11 @@ def _differences(
     Only the seeds in which both have reached it are used.
     """
     pairs = zip(curves.by_strategy[first], curves.by_strategy[second], strict=True)
-    running = [
-        (a, b)
+    values = [
+        (a.at(n_labelled), b.at(n_labelled))
         for a, b in pairs
-        if max(a.n_labelled[0], b.n_labelled[0])
-        <= n_labelled
-        <= min(a.n_labelled[-1], b.n_labelled[-1])
+        if a.has(n_labelled) and b.has(n_labelled)
     ]
-    return differences(
-        [a.at(n_labelled) for a, _ in running], [b.at(n_labelled) for _, b in running]
-    )
+    # Two columns even of no seed.
+    ours, theirs = np.reshape(values, (-1, 2)).T
+    return differences(ours, theirs)

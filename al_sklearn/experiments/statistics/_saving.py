@@ -71,16 +71,10 @@ def label_saving(
             f"1, got {level!r}."
         )
     check_confidence(confidence)
-    ours, theirs = (
-        np.asarray(curves, dtype=np.float64),
-        np.asarray(random_curves, dtype=np.float64),
-    )
-    paired = (
-        len(ours) == len(theirs)
-        if random_n_labelled is not None
-        else ours.shape == theirs.shape
-    )
-    if not paired:
+    ours = np.asarray(curves, dtype=np.float64)
+    theirs = np.asarray(random_curves, dtype=np.float64)
+    same_budgets = random_n_labelled is None
+    if len(ours) != len(theirs) or (same_budgets and ours.shape != theirs.shape):
         raise ValueError(
             f"Curves are paired by seed and round, got shapes {ours.shape} and "
             f"{theirs.shape}."
@@ -90,7 +84,7 @@ def label_saving(
     # Turned over, so that one running maximum serves both directions.
     if not higher_is_better:
         ours, theirs = -ours, -theirs
-    random_budgets = n_labelled if random_n_labelled is None else random_n_labelled
+    random_budgets = n_labelled if same_budgets else random_n_labelled
 
     def saving(mean_ours: np.ndarray, mean_theirs: np.ndarray) -> np.ndarray:
         target = target_of(mean_theirs[..., -1], level)
@@ -112,9 +106,8 @@ def label_saving(
     # One set of weights for both: a seed's two curves share their split and first
     # model.
     weights = resampling_weights(n_seeds, n_resamples, random_state)
-    return Interval(
-        estimate, *percentiles(saving(weights @ ours, weights @ theirs), confidence)
-    )
+    drawn = saving(weights @ ours, weights @ theirs)
+    return Interval(estimate, *percentiles(drawn, confidence))
 
 
 def target_of(final: Any, level: float) -> Any:
@@ -124,9 +117,8 @@ def target_of(final: Any, level: float) -> Any:
     """
     # A level below 1 must be easier to reach; times 0.9 a negative value would be
     # harder.
-    return np.where(
-        np.asarray(final) >= 0, np.asarray(final) * level, np.asarray(final) / level
-    )[()]
+    value = np.asarray(final)
+    return np.where(value >= 0, value * level, value / level)[()]
 
 
 def saving_of(

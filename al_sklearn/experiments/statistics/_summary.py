@@ -10,6 +10,7 @@ from scipy import stats
 
 from al_sklearn.experiments.statistics._curves import read_curves
 from al_sklearn.experiments.statistics._intervals import (
+    Interval,
     bootstrap_interval,
     mean_interval,
     percentiles,
@@ -69,29 +70,30 @@ def summarize(
     ranks = stats.rankdata(-sign * np.stack(list(areas.values())), axis=0).mean(axis=1)
     rows: dict[str, dict[str, Any]] = {}
     for name, rank in zip(areas, ranks, strict=True):
-        row: dict[str, Any] = {}
-        row["final"], row["final_low"], row["final_high"] = mean_interval(
-            curves.last(name), confidence
-        )
-        area = bootstrap_interval(areas[name], confidence=confidence)
-        row["aubc"], row["aubc_low"], row["aubc_high"] = area
-        row["rank"] = float(rank)
         difference = curves.differences(name, baseline)
-        is_baseline = name == baseline
-        gain = mean_interval(difference, confidence)
-        row["difference"], row["difference_low"], row["difference_high"] = gain
-        row["wins"] = int((sign * difference > 0).sum())
-        row["n_seeds"] = len(difference)
+        area = bootstrap_interval(areas[name], confidence=confidence)
         saving = saving_of(curves, name, baseline, level, confidence)
-        row["label_saving"], row["label_saving_low"], row["label_saving_high"] = saving
-        row["labels"] = float(curves.labels(name).mean())
-        row["n_stopped"] = curves.n_stopped(name)
-        row["p_wilcoxon"], row["p_value"] = (
-            # The baseline is not tested against itself, and must not count in Holm's
-            # adjustment.
-            (np.nan, np.nan) if is_baseline else paired_p_values(difference)
+        # The baseline is not tested against itself, and must not count in Holm's
+        # adjustment.
+        untested = name == baseline
+        p_wilcoxon, p_value = (
+            (np.nan, np.nan) if untested else paired_p_values(difference)
         )
-        rows[name] = row
+        rows[name] = {
+            **_spread("final", mean_interval(curves.last(name), confidence)),
+            **_spread("aubc", area),
+            "rank": float(rank),
+            **_spread("difference", mean_interval(difference, confidence)),
+            "wins": int((sign * difference > 0).sum()),
+            "n_seeds": len(difference),
+            **_spread("label_saving", saving),
+            "labels": float(curves.labels(name).mean()),
+            "n_stopped": curves.n_stopped(name),
+            "p_value": p_value,
+            "p_holm": np.nan,
+            "p_wilcoxon": p_wilcoxon,
+            "p_wilcoxon_holm": np.nan,
+        }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("strategy")
     # Differences of 0 to itself have no interval to speak of.
     table.loc[
@@ -100,14 +102,10 @@ def summarize(
     ] = np.nan
     table["p_holm"] = holm(table["p_value"])
     table["p_wilcoxon_holm"] = holm(table["p_wilcoxon"])
-    last = ["p_value", "p_holm", "p_wilcoxon", "p_wilcoxon_holm"]
     for seconds in ("query_seconds", "training_seconds"):
         if seconds in results.columns:
-            table[seconds] = (
-                _spent(results, seconds).groupby(results["strategy"]).mean()
-            )
-            last.append(seconds)
-    table = table[[column for column in table.columns if column not in last] + last]
+            spent = _spent(results, seconds)
+            table[seconds] = spent.groupby(results["strategy"]).mean()
     # from_dict makes columns of mixed rows float.
     table = table.astype({"wins": int, "n_seeds": int, "n_stopped": int})
     table = table.sort_values("aubc", ascending=sign < 0, kind="stable")
@@ -164,11 +162,11 @@ def gap_closed(
         if name == baseline:
             continue
         gain = area - areas[baseline]
-        low, high = (
-            percentiles(_ratio(weights @ gain, weights @ gap), confidence)
-            if n_seeds > 1
-            else (np.nan, np.nan)
-        )
+        # One seed has no spread.
+        low = high = np.nan
+        if n_seeds > 1:
+            drawn = _ratio(weights @ gain, weights @ gap)
+            low, high = percentiles(drawn, confidence)
         ratio = float(_ratio(gain.mean(), gap.mean()))
         rows.append((name, ratio, low, high, float(curves.sign * gain.mean())))
     columns = ["strategy", "gap_closed", "low", "high", "difference"]
@@ -186,10 +184,15 @@ def _spent(results: pd.DataFrame, column: str) -> pd.Series:
     if column != "query_seconds":
         return seconds
     # A run's first row is its initial set, for which nobody was asked.
-    first = results["n_labelled"] == results.groupby(["strategy", "seed"])[
-        "n_labelled"
-    ].transform("min")
+    runs = results.groupby(["strategy", "seed"])
+    first = results["n_labelled"] == runs["n_labelled"].transform("min")
     return seconds.mask(first & (seconds == 0))
+
+
+def _spread(name: str, interval: Interval) -> dict[str, float]:
+    """Name an estimate and its bounds."""
+    estimate, low, high = interval
+    return {name: estimate, f"{name}_low": low, f"{name}_high": high}
 
 
 def _ratio(gain: Any, gap: Any) -> np.ndarray:

@@ -39,27 +39,20 @@ def task_scores(
     """
     if by not in ("dataset", "seed"):
         raise ValueError(f"by must be 'dataset' or 'seed', got {by!r}.")
-    rows: dict[Any, dict[str, float]] = {}
+    rows: dict[Any, pd.Series] = {}
     for dataset, part in by_dataset(results):
         curves = read_curves(part, metric)
-        areas = {name: curves.sign * area for name, area in curves.areas().items()}
+        areas = curves.sign * pd.DataFrame(curves.areas(), index=curves.seeds)
         if by == "dataset":
-            rows[dataset] = {
-                # Rounded: two strategies that chose the same images must tie in the
-                # ranks.
-                name: float(rounded(area.mean()))
-                for name, area in areas.items()
-            }
+            # Rounded: two strategies that chose the same images must tie in the ranks.
+            rows[dataset] = areas.mean().map(rounded)
         else:
-            for i, seed in enumerate(curves.seeds):
-                rows[dataset, seed] = {
-                    name: float(area[i]) for name, area in areas.items()
-                }
+            rows |= {(dataset, seed): row for seed, row in areas.iterrows()}
     # Names of data sets may be tuples; they stay one column.
     index = pd.Index(list(rows), name="dataset", tupleize_cols=False)
     if by == "seed":
         index = pd.MultiIndex.from_tuples(list(rows), names=["dataset", "seed"])
-    scores = pd.DataFrame(list(rows.values()), index=index)
+    scores = pd.DataFrame(list(rows.values())).set_index(index)
     missing = scores.columns[scores.isna().any()]
     if len(missing):
         raise ValueError(
@@ -116,9 +109,8 @@ def friedman_nemenyi(scores: pd.DataFrame, alpha: float = 0.05) -> dict[str, Any
     if np.ptp(each) > 0:
         test = stats.friedmanchisquare(*values.T)
         statistic, p_value = float(test.statistic), float(test.pvalue)
-    ranks = pd.Series(each.mean(axis=0), index=scores.columns).sort_values(
-        kind="stable"
-    )
+    ranks = pd.Series(each.mean(axis=0), index=scores.columns)
+    ranks = ranks.sort_values(kind="stable")
     # The infinite degrees of freedom and the square root of 2 are Nemenyi's, after
     # Demšar, section 3.2.2.
     q = stats.studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2)
