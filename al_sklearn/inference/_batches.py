@@ -128,7 +128,5 @@ class Rows:
             shape = list(part.shape)
             shape[self.axis] = self.n
             self.array = np.empty(shape, dtype=np.float32)
-        where = (slice(None),) * self.axis + (
-            slice(start, start + part.shape[self.axis]),
-        )
-        self.array[where] = part
+        rows = np.moveaxis(self.array, self.axis, 0)
+        rows[start : start + part.shape[self.axis]] = np.moveaxis(part, self.axis, 0)

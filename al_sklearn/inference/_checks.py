@@ -28,7 +28,7 @@ def check_proba(proba: Any, n: int, estimator: Any) -> np.ndarray:
     # within what a softmax of float32 over thousands of classes loses.
     tolerance = 1e-2 if proba.dtype.itemsize < 4 else 1e-3
     off = np.abs(sums - 1)
-    if off.size and off.max() > tolerance:
+    if off.max(initial=0) > tolerance:
         raise ValueError(
             f"The probabilities of {name} do not sum to 1 (one row sums to "
             f"{sums.flat[off.argmax()]:.4g}); a network "

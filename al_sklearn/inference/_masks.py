@@ -18,13 +18,10 @@ class FeatureMasks:
 
     def factors(self, sample: int, start: int, stop: int, d: int) -> np.ndarray:
         """(stop - start, d) float32: 0 with probability p, else 1 / (1 - p)."""
-        out = np.empty((stop - start, d), dtype=np.float32)
-        for number in range(start // _MASK_ROWS, (stop - 1) // _MASK_ROWS + 1):
-            first = number * _MASK_ROWS
-            begin, end = max(start, first), min(stop, first + _MASK_ROWS)
-            block = self._block(sample, number, d)
-            out[begin - start : end - start] = block[begin - first : end - first]
-        return out
+        numbers = range(start // _MASK_ROWS, (stop - 1) // _MASK_ROWS + 1)
+        blocks = [self._block(sample, number, d) for number in numbers]
+        first = numbers.start * _MASK_ROWS
+        return np.concatenate(blocks)[start - first : stop - first]
 
     def _block(self, sample: int, number: int, d: int) -> np.ndarray:
         # Rows come in order: the latest block of each sample is the one asked for.

@@ -41,6 +41,20 @@ _N_SAMPLES = 20
 _MOST_NAMES = 40
 _UNWATCHED = nullcontext()
 
+_NO_DROPOUT = (
+    "its network has no active dropout module (functional dropout cannot be switched "
+    "on); add nn.Dropout, or use DeepEnsemble or a Committee."
+)
+_NEVER_CALLED = (
+    "its network's dropout modules are never called in its forward pass, so all "
+    "samples would be the same; call them, or use DeepEnsemble or a Committee."
+)
+_CALLED_AS_FUNCTION = (
+    "The network also calls dropout as a function, which cannot be switched on from "
+    "outside: the posterior samples differ by its dropout modules alone. Make it an "
+    "nn.Dropout to have it sampled too."
+)
+
 
 class Net(Adapter):
     """A skorch net, run batch by batch as its own iterator makes them."""
@@ -106,34 +120,18 @@ class Net(Adapter):
     @own_first
     def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> np.ndarray:
         if not active_dropout(self.estimator.module_):
-            raise self.cannot(
-                "sample_proba",
-                "its network has no active dropout module (functional dropout cannot "
-                "be switched on); add nn.Dropout, or use DeepEnsemble or a Committee.",
-            )
+            raise self.cannot("sample_proba", _NO_DROPOUT)
         net = for_scoring(self.estimator, n_rows(X))
         masks = FixedDropout(active_dropout(net.module_), seed)
         functions = FunctionalDropout()
         with quiet(net) as module, dropout_on(masks), every_module_called():
             trunk = Trunk(module, masks.layers)
-            samples = _sampled(
-                net, X, trunk, n_samples or _N_SAMPLES, masks.start, functions
-            )
+            n_samples = n_samples or _N_SAMPLES
+            samples = _sampled(net, X, trunk, n_samples, masks.start, functions)
         if functions.seen:
-            warnings.warn(
-                "The network also calls dropout as a function, which cannot be "
-                "switched on from outside: the posterior "
-                "samples differ by its dropout modules alone. Make it an nn.Dropout "
-                "to have it sampled too.",
-                stacklevel=2,
-            )
+            warnings.warn(_CALLED_AS_FUNCTION, stacklevel=2)
         if not masks.used:
-            raise self.cannot(
-                "sample_proba",
-                "its network's dropout modules are never called in its forward pass, "
-                "so all samples would be the same; call them, or use DeepEnsemble or a "
-                "Committee.",
-            )
+            raise self.cannot("sample_proba", _NEVER_CALLED)
         return samples
 
     def feature_dropout(self, X: Any, n_samples: int, factors: Factors) -> np.ndarray:
@@ -152,12 +150,9 @@ class Net(Adapter):
 
         with quiet(net) as module:
             last = self._last_linear(net, module, X)
-            handle = last.register_forward_pre_hook(perturb)
-            try:
+            with last.register_forward_pre_hook(perturb):
                 # What comes before the last linear layer runs once for all samples.
                 return _sampled(net, X, Trunk(module, [last]), n_samples, begin)
-            finally:
-                handle.remove()
 
     @own_first
     def last_layer(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -185,12 +180,9 @@ class Net(Adapter):
 
         with quiet(net, gradients=True) as module:
             first = getattr(module, "_orig_mod", module)
-            handle = first.register_forward_pre_hook(open_leaf)
-            try:
+            with first.register_forward_pre_hook(open_leaf):
                 for start, rows in batches(net, X):
                     out.put(start, _gradient_sizes(net, rows, leaf))
-            finally:
-                handle.remove()
         return out.array
 
     def _last_linear(self, net: Any, module: nn.Module, X: Any) -> nn.Linear:

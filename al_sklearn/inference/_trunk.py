@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import takewhile
 from typing import Any
 
 from torch import nn
 
 from al_sklearn.inference._batches import copied
+from al_sklearn.inference.modules import hooked
 
 # Enough to see what a network calls; one row alone is an axis that networks may squeeze
 # away.
@@ -46,11 +48,10 @@ class Trunk:
     def __init__(self, module: nn.Module, layers: Sequence[nn.Module]):
         self.module, self.layers = module, layers
         self._watched: list[nn.Module] = []
-        self._resumed: dict[
-            nn.Module, int
-        ] = {}  # behind which child a plain nn.Sequential goes on
+        # The first children of plain nn.Sequentials, behind which these go on.
+        self._known: dict[nn.Module, list[nn.Module]] = {}
         self._outputs: dict[nn.Module, list[Any]] = {}
-        self._served: dict[nn.Module, int] = {}
+        self._served: Counter[nn.Module] = Counter()
 
     @contextmanager
     def finding(self) -> Iterator[None]:
@@ -59,14 +60,14 @@ class Trunk:
             yield
         counts = Counter(part for part, _ in calls)
         needed = set(counts)
-        self._resumed = {}
+        self._known = {}
         for part in self.module.modules():
-            known = self._known_children(part, counts)
+            known = _known_children(part, counts)
             if known:
                 # It resumes behind the last of them, and nobody else reads what those
                 # before gave.
-                self._resumed[part] = known
-                needed.difference_update(list(part.children())[: known - 1])
+                self._known[part] = known
+                needed.difference_update(known[:-1])
         self._watched = [*{*self.layers, *needed}]
 
     @contextmanager
@@ -76,9 +77,9 @@ class Trunk:
         # identity` does.
         with self._watching(self._watched, copied) as calls:
             yield
-        self._outputs = {}
+        self._outputs = defaultdict(list)
         for part, out in calls:
-            self._outputs.setdefault(part, []).append(out)
+            self._outputs[part].append(out)
 
     @contextmanager
     def _watching(
@@ -107,71 +108,64 @@ class Trunk:
 
         handles = [part.register_forward_pre_hook(before) for part in parts]
         handles += [part.register_forward_hook(after) for part in parts]
-        try:
+        with hooked(handles):
             yield calls
-        finally:
-            for handle in handles:
-                handle.remove()
 
     @contextmanager
     def replaying(self) -> Iterator[None]:
         """Serve the recorded outputs in place of the modules that made them."""
-        serve = {part: self._serve(part, part.forward) for part in self._outputs}
-        for part, known in self._resumed.items():
-            children = list(part.children())
-            if len(self._outputs.get(children[known - 1], [])) == 1:
-                serve[part] = self._resume(children, known)
+        serve = {part: self._serve(part) for part in self._outputs}
+        for part, known in self._known.items():
+            # Once, as when it was found: of two calls it would not be known which.
+            if len(self._outputs.get(known[-1], ())) == 1:
+                serve[part] = self._resume(part, known)
         with ExitStack() as stack:
             for part, forward in serve.items():
                 stack.enter_context(forward_as(part, forward))
             yield
 
-    def _known_children(self, part: nn.Module, counts: Counter[nn.Module]) -> int:
-        """How many of the first children of an ``nn.Sequential`` are remembered.
+    def rewind(self) -> None:
+        """Begin a forward pass."""
+        self._served.clear()
 
-        The ``nn.Sequential`` is a plain one, and each child is called once.
-        """
-        children = (
-            list(part.children())
-            if type(part) is nn.Sequential and "forward" not in vars(part)
-            else []
-        )
-        if part in counts or len(children) < len(part._modules):
-            return 0
-        known = 0
-        while known < len(children) and counts[children[known]] == 1:
-            known += 1
-        return known
+    def _serve(self, part: nn.Module) -> Callable[..., Any]:
+        """Return what was recorded, call by call."""
+        forward, recorded = part.forward, self._outputs[part]
 
-    def _resume(self, children: list[nn.Module], known: int) -> Callable[..., Any]:
-        """Begin behind the last recorded child.
+        def served(*args: Any, **kwargs: Any) -> Any:
+            position = self._served[part]
+            self._served[part] += 1
+            if position < len(recorded):
+                return copied(recorded[position])
+            # One call more than before the layers.
+            return forward(*args, **kwargs)
 
-        Nobody but a child reads what the one before it gives.
-        """
-        recorded = self._outputs[children[known - 1]][0]
+        return served
 
-        def resumed(_: Any) -> Any:
-            value = copied(recorded)
-            for child in children[known:]:
+    def _resume(self, part: nn.Module, known: list[nn.Module]) -> Callable[..., Any]:
+        """Begin an ``nn.Sequential`` with the last of its known children."""
+        forward, last = part.forward, known[-1]
+        rest = list(part.children())[len(known) :]
+
+        def resumed(value: Any) -> Any:
+            if self._served[last]:
+                # A second call, behind the layers: of something else.
+                return forward(value)
+            # The first of these gives what was recorded, whatever it is given.
+            for child in [last, *rest]:
                 value = child(value)
             return value
 
         return resumed
 
-    def rewind(self) -> None:
-        self._served = {}
 
-    def _serve(
-        self, part: nn.Module, forward: Callable[..., Any]
-    ) -> Callable[..., Any]:
-        def served(*args: Any, **kwargs: Any) -> Any:
-            position = self._served.get(part, 0)
-            self._served[part] = position + 1
-            recorded = self._outputs[part]
-            return (
-                copied(recorded[position])
-                if position < len(recorded)
-                else forward(*args, **kwargs)
-            )
+def _known_children(part: nn.Module, counts: Counter[nn.Module]) -> list[nn.Module]:
+    """First children of a plain ``nn.Sequential`` that are remembered, each called once.
 
-        return served
+    None of one that is remembered itself, or in which a child stands twice.
+    """
+    is_plain = type(part) is nn.Sequential and "forward" not in vars(part)
+    children = list(part.children())
+    if not is_plain or part in counts or len(children) < len(part._modules):
+        return []
+    return list(takewhile(lambda child: counts[child] == 1, children))

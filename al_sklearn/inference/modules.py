@@ -5,14 +5,15 @@ It imports torch, so nothing imports it that is to start without torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
-__all__ = ["evaluating", "last_linear", "linears", "modes_kept", "tapping"]
+__all__ = ["evaluating", "hooked", "last_linear", "linears", "modes_kept", "tapping"]
 
 
 @contextmanager
@@ -72,6 +73,20 @@ def evaluating(*modules: nn.Module, gradients: bool = False) -> Iterator[None]:
         yield
 
 
+def hooked(handles: Iterable[RemovableHandle]) -> ExitStack:
+    """Take hooks of modules away again at the end of ``with``.
+
+    Parameters
+    ----------
+    handles : iterable of handles
+        As registering a hook gives them.
+    """
+    stack = ExitStack()
+    for handle in handles:
+        stack.enter_context(handle)
+    return stack
+
+
 def linears(module: nn.Module) -> dict[str, nn.Linear]:
     """Return the linear layers of a module by their names, as registered.
 
@@ -110,23 +125,19 @@ def last_linear(module: nn.Module, run: Callable[[], Any]) -> str | None:
     >>> last_linear(net, lambda: net(torch.zeros(1, 4)))
     '2'
     """
-    ran: list[str] = []
-    handles = [
+    ran: list[str | None] = [None]
+    handles = (
         part.register_forward_pre_hook(lambda *_, name=name: ran.append(name))
         for name, part in linears(module).items()
-    ]
-    try:
+    )
+    with hooked(handles):
         run()
-    finally:
-        for handle in handles:
-            handle.remove()
-    return ran[-1] if ran else None
+    return ran[-1]
 
 
-@contextmanager
 def tapping(
     module: nn.Module, keep: Callable[[Any], None], layer: str | None = None
-) -> Iterator[None]:
+) -> AbstractContextManager[Any]:
     """Show ``keep`` what a layer computes in every forward pass inside ``with``.
 
     Parameters
@@ -139,16 +150,10 @@ def tapping(
     layer : str, optional
         A name of ``module.named_modules()``.
     """
-    if layer is None:
-        handles = [
-            part.register_forward_pre_hook(lambda _, args: keep(args[0]))
-            for part in linears(module).values()
-        ]
-    else:
+    if layer is not None:
         part = module.get_submodule(layer)
-        handles = [part.register_forward_hook(lambda _, __, out: keep(out))]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+        return part.register_forward_hook(lambda _, __, out: keep(out))
+    return hooked(
+        part.register_forward_pre_hook(lambda _, args: keep(args[0]))
+        for part in linears(module).values()
+    )

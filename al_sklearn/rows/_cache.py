@@ -18,9 +18,12 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import ChainMap
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +33,7 @@ from tqdm.auto import tqdm
 
 from al_sklearn._core.files import locked, replacing
 from al_sklearn._core.random import take_turn
+from al_sklearn.rows._rows import byte_size
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]{0,119}")
 # Bytes of a key: among a billion rows, two of which one hash would be are unlikelier
@@ -61,29 +65,29 @@ def cache_key(**parts: Any) -> str:
     >>> cache_key(data="5f1c", layer="fc") == cache_key(layer="fc", data="5f1c")
     True
     """
-    text = json.dumps(parts, sort_keys=True, allow_nan=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return _digest(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hex()
 
 
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_KEY_BYTES).digest()
+
+
+@dataclass
 class _Files:
     """Rows of one shape, and entries of one size that say which are whole."""
 
-    def __init__(
-        self,
-        rows: Path,
-        record: Path,
-        row_shape: tuple[int, ...],
-        dtype: np.dtype,
-        entry_bytes: int,
-    ):
-        self.rows, self.record = rows, record
-        self.row_shape, self.dtype, self.entry_bytes = row_shape, dtype, entry_bytes
-        self.row_bytes = int(np.prod(row_shape, dtype=np.int64)) * dtype.itemsize
+    rows: Path
+    record: Path
+    row_shape: tuple[int, ...]
+    dtype: np.dtype
+    entry_bytes: int
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        with locked(self.rows.with_name(".lock")):
-            yield
+    @property
+    def row_bytes(self) -> int:
+        return byte_size(self.row_shape, self.dtype)
+
+    def turn(self) -> AbstractContextManager[None]:
+        return locked(self.rows.with_name(".lock"))
 
     def append(
         self, values: np.ndarray, entries: bytes, n_entries: int, offset: int
@@ -183,13 +187,8 @@ class _InOrder:
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: np.dtype):
         self.shape = shape
-        self.files = _Files(
-            folder / "rows.npy",
-            folder / "finished.bin",
-            shape[1:],
-            dtype,
-            _COUNT.itemsize,
-        )
+        rows, record = folder / "rows.npy", folder / "finished.bin"
+        self.files = _Files(rows, record, shape[1:], dtype, _COUNT.itemsize)
 
     def complete(self) -> bool:
         return self.files.rows.exists() and self._known()[0] == self.shape[0]
@@ -216,11 +215,11 @@ class _InOrder:
         progress: str | None,
     ) -> None:
         done, n_entries, header = self._known()
-        n = self.shape[0]
-        silent = progress is None
-        with tqdm(
-            total=n, initial=done, desc=progress, unit="row", disable=silent
-        ) as bar:
+        n, dtype = self.shape[0], self.files.dtype
+        bar = tqdm(
+            total=n, initial=done, desc=progress, unit="row", disable=progress is None
+        )
+        with bar:
             for start in range(done, n, chunk_rows):
                 stop = min(start + chunk_rows, n)
                 values = np.asarray(compute_chunk(start, stop))
@@ -230,12 +229,11 @@ class _InOrder:
                         f"Rows {start} … {stop - 1} must have shape {wanted}, got "
                         f"{values.shape}."
                     )
-                values = values.astype(
-                    self.files.dtype, casting="same_kind", copy=False
-                )
+                # Rounded where the type says so, never cut to whole numbers.
+                values = values.astype(dtype, casting="same_kind", copy=False)
                 offset = header + start * self.files.row_bytes
-                count = np.array(stop, _COUNT).tobytes()
-                self.files.append(values, count, n_entries, offset)
+                entry = np.array(stop, _COUNT).tobytes()
+                self.files.append(values, entry, n_entries, offset)
                 n_entries += 1
                 bar.update(stop - start)
 
@@ -300,19 +298,11 @@ class KeyedRows:
     ):
         self.folder, self.row_shape, self.dtype = folder, row_shape, np.dtype(dtype)
         self.in_turn = in_turn
-        self._kept: _InMemory | _OnDisk
-        if folder is None:
-            self._kept = _InMemory()
-        else:
-            self._kept = _OnDisk(
-                _Files(
-                    folder / "rows.bin",
-                    folder / "keys.bin",
-                    row_shape,
-                    self.dtype,
-                    _KEY_BYTES,
-                )
-            )
+        self._kept: _InMemory | _OnDisk = _InMemory()
+        if folder is not None:
+            rows, record = folder / "rows.bin", folder / "keys.bin"
+            files = _Files(rows, record, row_shape, self.dtype, _KEY_BYTES)
+            self._kept = _OnDisk(files)
 
     def __reduce__(self) -> Any:
         # A worker process looks for itself.
@@ -335,30 +325,37 @@ class KeyedRows:
         -------
         rows : ndarray of shape (len(keys), *row_shape)
         """
+        if len(keys) == 0:
+            return np.empty((0, *self.row_shape), self.dtype)
+        kept = self._kept
         new: dict[bytes, np.ndarray] = {}
-        missing = self._kept.missing(keys)
+
+        def computed(missing: dict[bytes, int]) -> dict[bytes, np.ndarray]:
+            if not missing:
+                return {}
+            rows = compute(np.array(list(missing.values()), np.int64))
+            return dict(zip(missing, np.asarray(rows, self.dtype), strict=True))
+
+        missing = kept.missing(keys)
         if missing and not self.in_turn:
-            new = self._computed(keys, missing, compute)
+            new = computed(missing)
         if missing:
-            with self._kept.turn():
-                missing = self._kept.missing(keys)
-                if missing and self.in_turn:
-                    new = self._computed(keys, missing, compute)
-                self._kept.add({keys[i]: new[keys[i]] for i in missing})
-        out = np.empty((len(keys), *self.row_shape), self.dtype)
-        return self._kept.take(keys, new, out)
-
-    def _computed(
-        self, keys: Sequence[bytes], missing: list[int], compute: Any
-    ) -> dict[bytes, np.ndarray]:
-        rows = np.asarray(compute(np.array(missing, np.int64)), self.dtype)
-        return dict(zip([keys[i] for i in missing], rows, strict=True))
+            with kept.turn():
+                # Somebody else may have computed them meanwhile.
+                missing = kept.missing(keys)
+                if self.in_turn:
+                    new = computed(missing)
+                kept.add({key: new[key] for key in missing})
+        return kept.take(keys, new)
 
 
-def _first_of(keys: Sequence[bytes], known: Any) -> list[int]:
+def _first_of(keys: Sequence[bytes], known: Any) -> dict[bytes, int]:
     """Return where each key that is not known stands first, in order."""
-    first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in known}
-    return sorted(first.values())
+    first: dict[bytes, int] = {}
+    for i, key in enumerate(keys):
+        if key not in known:
+            first.setdefault(key, i)
+    return first
 
 
 class _InMemory:
@@ -370,30 +367,27 @@ class _InMemory:
     def turn(self) -> threading.Lock:
         return self._lock
 
-    def missing(self, keys: Sequence[bytes]) -> list[int]:
+    def missing(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         return _first_of(keys, self._rows)
 
     def add(self, new: dict[bytes, np.ndarray]) -> None:
-        self._bytes += sum(row.nbytes for row in new.values())
-        if self._bytes <= _MOST_BYTES:
+        n_bytes = sum(row.nbytes for row in new.values())
+        if self._bytes + n_bytes <= _MOST_BYTES:
             # At once: other threads look here without the lock.
             self._rows.update(new)
-            return
-        self._bytes -= sum(row.nbytes for row in new.values())
-        if not self._full:
+            self._bytes += n_bytes
+        elif not self._full:
+            self._full = True
             warnings.warn(
                 "More than 1 GiB of embeddings: the rest is not kept in memory and "
                 "will be computed again; give cache= a folder.",
                 stacklevel=3,
             )
-        self._full = True
 
-    def take(
-        self, keys: Sequence[bytes], new: dict[bytes, np.ndarray], out: np.ndarray
-    ) -> np.ndarray:
-        for i, key in enumerate(keys):
-            out[i] = new[key] if key in new else self._rows[key]
-        return out
+    def take(self, keys: Sequence[bytes], new: dict[bytes, np.ndarray]) -> np.ndarray:
+        # What found no room is among the new ones alone.
+        known = ChainMap(new, self._rows)
+        return np.stack([known[key] for key in keys])
 
 
 class _OnDisk:
@@ -401,16 +395,16 @@ class _OnDisk:
 
     def __init__(self, files: _Files):
         self.files = files
+        # Where the row of each key is, in the order of the file: no key comes twice.
         self._slots: dict[bytes, int] = {}
-        self._known = 0
-        # The file that was looked at and its last key: what tells a folder begun anew.
-        self._file, self._last = 0, b""
+        # The file that was looked at: it and its last key tell a folder begun anew.
+        self._file = 0
         self._looking = threading.Lock()
 
-    def turn(self) -> Any:
+    def turn(self) -> AbstractContextManager[None]:
         return self.files.turn()
 
-    def missing(self, keys: Sequence[bytes]) -> list[int]:
+    def missing(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         self._look()
         return _first_of(keys, self._slots)
 
@@ -420,57 +414,45 @@ class _OnDisk:
             try:
                 handle = self.files.record.open("rb")
             except FileNotFoundError:
-                self._slots, self._known, self._last = {}, 0, b""
+                self._slots = {}
                 return
             with handle:
                 inode = os.fstat(handle.fileno()).st_ino
-                handle.seek(max(self._known - 1, 0) * _KEY_BYTES)
-                if (inode, handle.read(len(self._last))) != (self._file, self._last):
+                last = next(reversed(self._slots), b"")
+                handle.seek(max(len(self._slots) - 1, 0) * _KEY_BYTES)
+                if (inode, handle.read(len(last))) != (self._file, last):
                     # The folder was deleted, and begun anew: its rows come in another
                     # order.
-                    self._slots, self._known, self._file, self._last = {}, 0, inode, b""
+                    self._slots, self._file = {}, inode
                     handle.seek(0)
                 found = handle.read()
-            for start in range(0, len(found) - _KEY_BYTES + 1, _KEY_BYTES):
-                self._last = found[start : start + _KEY_BYTES]
-                self._slots[self._last] = self._known
-                self._known += 1
+            # Half a key is what a kill left. As void: strings lose zeros at their end.
+            n_whole = len(found) // _KEY_BYTES
+            keys = np.frombuffer(found, f"V{_KEY_BYTES}", n_whole).tolist()
+            self._slots.update(zip(keys, count(len(self._slots)), strict=False))
 
     def add(self, new: dict[bytes, np.ndarray]) -> None:
         if not new:
             return
-        n = self._known
-        rows = np.stack(list(new.values()))
+        n, rows = len(self._slots), np.stack(list(new.values()))
         self.files.append(rows, b"".join(new), n, n * self.files.row_bytes)
         self._look()
 
-    def take(
-        self, keys: Sequence[bytes], _new: dict[bytes, np.ndarray], out: np.ndarray
-    ) -> np.ndarray:
-        if len(keys) == 0:
-            return out
+    def take(self, keys: Sequence[bytes], _new: dict[bytes, np.ndarray]) -> np.ndarray:
         # Not all that is in the file: somebody may be in the middle of writing more.
-        shape = (self._known, *self.files.row_shape)
+        shape = (len(self._slots), *self.files.row_shape)
         try:
             rows = np.memmap(self.files.rows, self.files.dtype, "r", shape=shape)
         except (OSError, ValueError) as error:
             raise self.files.damaged(error) from error
-        out[:] = rows[[self._slots[key] for key in keys]]
-        return out
+        # A copy in memory, which as a memmap would pass for a file.
+        return np.asarray(rows[[self._slots[key] for key in keys]])
 
 
 def hashes(rows: np.ndarray) -> list[bytes]:
     """Return 16 bytes for each row of an array, by its values, shape and type."""
-    start = hashlib.blake2b(
-        repr((rows.dtype.str, rows.shape[1:])).encode(), digest_size=_KEY_BYTES
-    )
-    flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
-    found = []
-    for row in flat:
-        digest = start.copy()
-        digest.update(row.data)
-        found.append(digest.digest())
-    return found
+    kind = repr((rows.dtype.str, rows.shape[1:])).encode()
+    return [_digest(kind + row.tobytes()) for row in rows]
 
 
 def file_key(path: str | os.PathLike[str]) -> bytes:
@@ -489,8 +471,7 @@ def file_key(path: str | os.PathLike[str]) -> bytes:
         ) from error
     text = f"{os.path.abspath(path)}\0{stat.st_mtime_ns}\0{stat.st_size}"
     # Names that are not UTF-8 come from the system as surrogates.
-    known = text.encode(errors="surrogateescape")
-    return hashlib.blake2b(known, digest_size=_KEY_BYTES).digest()
+    return _digest(text.encode(errors="surrogateescape"))
 
 
 def _sync(file: Any) -> None:

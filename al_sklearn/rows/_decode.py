@@ -83,10 +83,9 @@ def decode(path: Any, image_size: Size = None, mode: str | None = None) -> np.nd
         with Image.open(path) as image:
             check_mode(image)
             orientation = image.getexif().get(_ORIENTATION, 1)
-            size = _height_width(image_size)
-            if size is not None and orientation in _SIDEWAYS:
-                size = size[::-1]
+            size = None if image_size is None else height_width(image_size)
             if size is not None:
+                size = size[::-1] if orientation in _SIDEWAYS else size
                 # Never below twice the size wanted: the filter then sees what it would
                 # have seen.
                 image.draft(None, (2 * size[1], 2 * size[0]))
@@ -124,19 +123,17 @@ def to_pixels(
     see_through = (
         image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
     )
+    colours = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     if not deep:
-        grey = image.mode in ("1", "L", "LA", "La")
-        image = image.convert(
-            ("LA" if grey else "RGBA") if see_through else ("L" if grey else "RGB")
-        )
-    size = _height_width(image_size)
-    if size is not None and image.size != size[::-1]:
-        image = image.resize(size[::-1])
+        image = image.convert(f"{colours}A" if see_through else colours)
+    if image_size is not None:
+        # Pillow gives a copy of an image that has the size already.
+        height, width = height_width(image_size)
+        image = image.resize((width, height))
     if see_through and not deep:
+        # After resizing: the edge of what is transparent is mixed as it will be seen.
         white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA")).convert(
-            "L" if image.mode == "LA" else "RGB"
-        )
+        image = Image.alpha_composite(white, image.convert("RGBA")).convert(colours)
     if turn is not None:
         image = image.transpose(getattr(Image.Transpose, turn))
     if not deep:
@@ -166,14 +163,15 @@ def decode_all(
         do not fight over the cores.
     """
     n_threads = n_threads or present_threads()
+
+    def decoded(path: Any) -> np.ndarray:
+        return decode(path, image_size, mode)
+
     if n_threads == 1 or len(paths) < 2:
-        return [decode(path, image_size, mode) for path in paths]
-    return list(
-        thread_pool("decode", n_threads).map(
-            lambda path: decode(path, image_size, mode), paths
-        )
-    )
+        return list(map(decoded, paths))
+    return list(thread_pool("decode", n_threads).map(decoded, paths))
 
 
-def _height_width(size: Size) -> tuple[int, int] | None:
+def height_width(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return (height, width) of an image size, which for a square is one number."""
     return (int(size), int(size)) if isinstance(size, (int, np.integer)) else size

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn.rows._cache import KeyedRows, file_key
-from al_sklearn.rows._decode import decode_all
+from al_sklearn.rows._decode import decode_all, height_width
 from al_sklearn.rows._rows import as_positions
 
 
@@ -76,23 +76,16 @@ class ImageFiles:
     ):
         if mode not in ("RGB", "L"):
             raise ValueError(f"mode must be 'RGB' or 'L', got {mode!r}.")
-        size = (
-            (image_size, image_size)
-            if isinstance(image_size, (int, np.integer))
-            else tuple(image_size)
-        )
+        size = height_width(image_size)
         if len(size) != 2 or min(size) < 1:
             raise ValueError(
                 "image_size must be a number of pixels or (height, width), got "
                 f"{image_size!r}."
             )
         self.paths = [os.fspath(path) for path in paths]
-        self.mode, self.cache, self.n_threads = (
-            mode,
-            None if cache is None else Path(cache),
-            n_threads,
-        )
-        height, width = (int(side) for side in size)
+        self.cache = None if cache is None else Path(cache)
+        self.mode, self.n_threads = mode, n_threads
+        height, width = map(int, size)
         self.shape = (len(self.paths), height, width) + ((3,) if mode == "RGB" else ())
         self.dtype = np.dtype(np.uint8)
         self._kept = None
@@ -142,9 +135,6 @@ class ImageFiles:
         return digest.hexdigest()
 
     def _decode(self, paths: list[str]) -> np.ndarray:
-        rows = np.empty((len(paths), *self.shape[1:]), np.uint8)
-        for i, image in enumerate(
-            decode_all(paths, (self.shape[1], self.shape[2]), self.mode, self.n_threads)
-        ):
-            rows[i] = image
-        return rows
+        images = decode_all(paths, self.shape[1:3], self.mode, self.n_threads)
+        # The shape is said for none of them, too.
+        return np.array(images, np.uint8).reshape(len(paths), *self.shape[1:])

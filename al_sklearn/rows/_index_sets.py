@@ -76,14 +76,8 @@ def check_index_sets(
             )
     # A nested set shares all its positions with the one around it, and that is meant.
     free = [name for name in arrays if name not in nested]
-    together = (
-        np.concatenate([arrays[name] for name in free])
-        if free
-        else np.empty(0, np.int64)
-    )
-    values, counts = np.unique(together, return_counts=True)
-    if (counts > 1).any():
-        shared = values[counts > 1]
+    shared = _repeated([arrays[name] for name in free])
+    if shared.size:
         names = [name for name in free if np.isin(shared[0], arrays[name])]
         raise ValueError(
             f"{where}: {' and '.join(map(repr, names))} share positions "
@@ -135,7 +129,7 @@ def read_index_sets(
         sets = {
             name: read_numpy(path / f"{file}.npy")
             for file, name in TORCHAL_FILES.items()
-            if _there(path, file)
+            if (path / f"{file}.npy").is_file()
         }
         if not sets:
             raise FileNotFoundError(
@@ -176,15 +170,9 @@ def read_splits(path: str | os.PathLike[str]) -> dict[int, dict[str, np.ndarray]
         its training set, or the file is damaged or no run's.
     """
     content = _from_npz(Path(path))
-    seeds = sorted(
-        {
-            int(key.rpartition("_")[2])
-            for key in content
-            if key.rpartition("_")[2].isdecimal()
-        }
-    )
+    endings = {key.rpartition("_")[2] for key in content}
     splits = {}
-    for seed in seeds:
+    for seed in sorted(int(ending) for ending in endings if ending.isdecimal()):
         missing = [part for part in _SPLIT_PARTS if f"{part}_{seed}" not in content]
         if missing:
             raise ValueError(
@@ -237,31 +225,33 @@ def write_index_sets(
             "without suffix."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".npz":
-        with replacing(path) as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        return path
-    if path.suffix == ".json":
-        text = json.dumps(
-            {name: positions.tolist() for name, positions in arrays.items()}
-        )
-    elif path.suffix == ".txt":
-        text = "".join(
-            f"# {name}\n" + "".join(f"{i}\n" for i in values.tolist())
-            for name, values in arrays.items()
-        )
-    else:
-        # The writer ends its lines itself, alike on every system.
-        buffer = io.StringIO(newline="")
-        writer = csv.writer(buffer)
-        writer.writerow(("index", "set"))
-        writer.writerows(
-            (i, name) for name, values in arrays.items() for i in values.tolist()
-        )
-        text = buffer.getvalue()
     with replacing(path) as file:
-        file.write(text.encode())
+        if path.suffix == ".npz":
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        else:
+            lists = {name: values.tolist() for name, values in arrays.items()}
+            file.write(_TEXTS[path.suffix](lists).encode())
     return path
+
+
+def _as_text(lists: dict[str, list[int]]) -> str:
+    lines = []
+    for name, positions in lists.items():
+        lines += [f"# {name}", *map(str, positions)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _as_csv(lists: dict[str, list[int]]) -> str:
+    # The writer ends its lines itself, alike on every system.
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    writer.writerow(("index", "set"))
+    for name, positions in lists.items():
+        writer.writerows((i, name) for i in positions)
+    return buffer.getvalue()
+
+
+_TEXTS = {".json": json.dumps, ".txt": _as_text, ".csv": _as_csv}
 
 
 def _write_torchal(folder: Path, arrays: Mapping[str, np.ndarray]) -> Path:
@@ -277,10 +267,6 @@ def _write_torchal(folder: Path, arrays: Mapping[str, np.ndarray]) -> Path:
         with replacing(folder / f"{names[name]}.npy") as file:
             np.save(file, positions, allow_pickle=False)
     return folder
-
-
-def _there(folder: Path, file: str) -> bool:
-    return (folder / f"{file}.npy").is_file()
 
 
 def _from_npz(path: Path) -> dict[str, Any]:
@@ -302,9 +288,8 @@ def _from_json(path: Path) -> dict[str, Any]:
     if isinstance(content, list):
         # One set, called like its file.
         return {path.stem: content}
-    if not isinstance(content, dict) or not all(
-        isinstance(value, list) for value in content.values()
-    ):
+    values = content.values() if isinstance(content, dict) else [None]
+    if not all(isinstance(value, list) for value in values):
         raise ValueError(
             f'{path} must hold a list of positions for each name, as {{"labelled": '
             "[4, 1]}."
@@ -315,9 +300,8 @@ def _from_json(path: Path) -> dict[str, Any]:
 def _from_text(path: Path) -> dict[str, Any]:
     sets: dict[str, list[int]] = {}
     name = path.stem
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8-sig").splitlines(), start=1
-    ):
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    for number, line in enumerate(lines, start=1):
         if line.lstrip().startswith("#"):
             name = line.lstrip("# \t").strip()
             if name in sets:
@@ -343,9 +327,9 @@ def _from_csv(path: Path) -> dict[str, Any]:
                 f"{', '.join(rows.fieldnames or ())}."
             )
         for row in rows:
-            sets.setdefault(row["set"] or "", []).append(
-                _integer(row["index"] or "", path, rows.line_num)
-            )
+            # A line that ends early has None in its place.
+            position = _integer(row["index"] or "", path, rows.line_num)
+            sets.setdefault(row["set"] or "", []).append(position)
     return sets
 
 
@@ -385,7 +369,14 @@ def _positions(values: Any, what: str, n: int | None) -> np.ndarray:
             f"{what} has positions from {array.min()} to {array.max()}; allowed is "
             f"{limit}."
         )
-    unique, counts = np.unique(array, return_counts=True)
-    if len(unique) != len(array):
-        raise ValueError(f"{what} has position {unique[counts > 1][0]} twice.")
+    twice = _repeated([array])
+    if twice.size:
+        raise ValueError(f"{what} has position {twice[0]} twice.")
     return array
+
+
+def _repeated(parts: list[np.ndarray]) -> np.ndarray:
+    """Positions that come more than once in all parts together."""
+    positions = np.concatenate([np.empty(0, np.int64), *parts])
+    values, counts = np.unique(positions, return_counts=True)
+    return values[counts > 1]

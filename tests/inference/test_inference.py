@@ -232,6 +232,33 @@ def test_a_network_that_goes_another_way_for_a_larger_batch(images):
     assert np.abs(turning[0] - turning[1]).max() > 0.01
 
 
+class Again(nn.Module):
+    """Runs an nn.Sequential a second time, behind its dropout."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Dropout(0.5))
+        self.out = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.out(self.body(self.body(x.flatten(1))))
+
+
+def test_a_part_that_runs_again_behind_the_dropout_is_computed_again(images):
+    from al_sklearn.inference._dropout import FixedDropout, active_dropout, dropout_on
+
+    X = images[0][:30]
+    net = NeuralNetClassifier(Again, criterion=nn.CrossEntropyLoss).initialize()
+    net.classes_ = np.arange(10)
+    samples = inference.sample_proba(net, X, n_samples=3, random_state=0)
+    masks = FixedDropout(active_dropout(net.module_), as_seed(0))
+    for t, sample in enumerate(samples):
+        masks.start(t)
+        with dropout_on(masks), torch.no_grad():
+            logits = net.module_.eval()(torch.as_tensor(X))
+        np.testing.assert_allclose(sample, logits.softmax(1), atol=1e-6)
+
+
 def test_nothing_is_changed(net, images):
     X, _ = images
     net.module_.train()
