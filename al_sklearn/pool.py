@@ -265,7 +265,8 @@ class Pool:
         if not isinstance(content, dict) or set(content) != {"state", "labelled"}:
             held = sorted(content) if isinstance(content, dict) else "one array"
             raise ValueError(f"{path} is not a saved pool: it holds {held}.")
-        state, order = content["state"], content["labelled"].astype(np.int64)
+        state = content["state"]
+        order = content["labelled"].astype(np.int64)
         if (
             state.dtype != np.uint8
             or state.ndim != 1

@@ -189,7 +189,9 @@ class Adapter:
         called = usual if called is None else called
         name = type(self.estimator).__name__
         error = CapabilityError(f"{name} cannot give {called}: {instead}")
-        error.capability, error.estimator, error.instead = capability, name, instead
+        error.capability = capability
+        error.estimator = name
+        error.instead = instead
         return error
 
 

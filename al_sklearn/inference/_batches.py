@@ -120,7 +120,8 @@ class Rows:
     """Grows an array of known length batch by batch, so that it is never held twice."""
 
     def __init__(self, n: int, axis: int = 0):
-        self.n, self.axis = n, axis
+        self.n = n
+        self.axis = axis
         self.array = np.empty(0, dtype=np.float32)
 
     def put(self, start: int, part: np.ndarray) -> None:

@@ -43,7 +43,8 @@ class FixedDropout:
     """
 
     def __init__(self, layers: list[_DropoutNd], seed: int):
-        self.layers, self.seed = layers, seed
+        self.layers = layers
+        self.seed = seed
         self.sample = 0
         # A module may be called several times in one forward pass, each with a mask.
         self._calls: dict[int, int] = {}

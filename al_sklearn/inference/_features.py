@@ -11,7 +11,7 @@ from al_sklearn.inference._adapter import fitted_adapter
 from al_sklearn.inference._checks import check_embeddings, check_proba
 from al_sklearn.inference._predictions import predict_proba
 from al_sklearn.inference._sharing import of_rows, once
-from al_sklearn.rows import by_chunks, kept, n_rows, stays_mapped, take_rows
+from al_sklearn.rows import by_chunks, n_rows, stays_mapped, take_rows
 
 # Rows run through a net to find the linear layer that runs last: more than one, which
 # some networks squeeze away.
@@ -46,22 +46,19 @@ def embed(classifier: Any, X: Any, layer: str | None = None) -> np.ndarray:
         When there is no layer of that name, or NaN in the embeddings.
     """
     adapter = fitted_adapter(classifier)
-    estimator = adapter.estimator
+    if adapter.gives("embed"):
+        return of_rows("embed", adapter, X, layer, check=check_embeddings)
 
     def piece(rows: Any) -> Any:
         return adapter.embed(rows, layer)
 
     def compute() -> np.ndarray:
-        if adapter.gives("embed"):
-            embeddings = kept("embed", estimator, X, (layer,), piece)
-        elif stays_mapped(X):
-            # X itself is the answer: it is looked at where it lies.
-            embeddings = piece(np.asarray(X))
-        else:
-            embeddings = by_chunks(piece, X)
-        return check_embeddings(embeddings, n_rows(X), estimator)
+        # X itself is the answer: a matrix in a file is looked at where it lies.
+        is_there = stays_mapped(X)
+        embeddings = piece(np.asarray(X)) if is_there else by_chunks(piece, X)
+        return check_embeddings(embeddings, n_rows(X), adapter.estimator)
 
-    return once("embed", estimator, X, (layer,), compute)
+    return once("embed", adapter.estimator, X, (layer,), compute)
 
 
 def proba_and_embed(
@@ -84,22 +81,20 @@ def proba_and_embed(
     embeddings : ndarray of shape (n, d)
     """
     adapter = fitted_adapter(classifier)
-    estimator, options = adapter.estimator, (layer,)
+    estimator = adapter.estimator
     if not adapter.gives("proba_and_embed"):
         return predict_proba(estimator, X), embed(estimator, X, layer)
-
-    def piece(rows: Any) -> tuple[Any, Any]:
-        return adapter.proba_and_embed(rows, layer)
-
-    def compute() -> tuple[np.ndarray, np.ndarray]:
-        proba, embeddings = kept("proba_and_embed", estimator, X, options, piece)
-        proba = check_proba(proba, n_rows(X), estimator)
-        return proba, check_embeddings(embeddings, n_rows(X), estimator)
-
-    proba, embeddings = once("proba_and_embed", estimator, X, options, compute)
+    both = of_rows("proba_and_embed", adapter, X, layer, check=_check_both)
     # Whoever asks for one of the two in the same query has it already.
-    proba = once("predict_proba", estimator, X, (), lambda: proba)
-    return proba, once("embed", estimator, X, options, lambda: embeddings)
+    proba = once("predict_proba", estimator, X, (), lambda: both[0])
+    return proba, once("embed", estimator, X, (layer,), lambda: both[1])
+
+
+def _check_both(
+    both: tuple[Any, Any], n: int, estimator: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    proba, embeddings = both
+    return check_proba(proba, n, estimator), check_embeddings(embeddings, n, estimator)
 
 
 def gradient_factors(

@@ -195,15 +195,12 @@ register_adapter("sklearn.ensemble.VotingClassifier")(_Ensemble)
 @register_adapter("sklearn.ensemble.RandomForestClassifier")
 @register_adapter("sklearn.ensemble.ExtraTreesClassifier")
 class Forest(_Ensemble):
-    """A forest of trees, which all know all classes."""
+    """A forest of trees."""
 
     def readable(self, X: Any) -> Any:
         # Trees compute in float32: converted once, not once a tree.
         is_sparse = hasattr(X, "tocsr")
         return (X if is_sparse else np.asarray(X)).astype(np.float32, copy=False)
-
-    def of_member(self, i: int, X: Any) -> np.ndarray:
-        return self.estimator.estimators_[i].predict_proba(X)
 
 
 @register_adapter("sklearn.ensemble.BaggingClassifier")

@@ -13,7 +13,8 @@ class FeatureMasks:
     """Masks different for every row and sample, the same however rows are batched."""
 
     def __init__(self, p: float, seed: int):
-        self.p, self.seed = p, seed
+        self.p = p
+        self.seed = seed
         self._blocks: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
 
     def factors(self, sample: int, start: int, stop: int, d: int) -> np.ndarray:

@@ -97,7 +97,8 @@ class Net(Adapter):
         self, X: Any, layer: str | None
     ) -> tuple[np.ndarray, np.ndarray]:
         n = n_rows(X)
-        out, embeddings = Rows(n), Rows(n)
+        out = Rows(n)
+        embeddings = Rows(n)
         # A layer asked for by name gives what it gives in the network as it is.
         net = self.estimator if layer is not None else for_scoring(self.estimator, n)
         self._check_layer(net.module_, layer)
@@ -165,7 +166,8 @@ class Net(Adapter):
 
     @own_first
     def input_gradient(self, X: Any) -> np.ndarray:
-        net, out = self.estimator, Rows(n_rows(X))
+        net = self.estimator
+        out = Rows(n_rows(X))
         leaf: list[torch.Tensor] = []
 
         def open_leaf(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:

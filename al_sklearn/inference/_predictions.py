@@ -11,7 +11,7 @@ from al_sklearn.inference._adapter import adapter_of, fitted_adapter
 from al_sklearn.inference._checks import check_proba
 from al_sklearn.inference._masks import FeatureMasks
 from al_sklearn.inference._sharing import of_rows, once, one_seed
-from al_sklearn.rows import by_chunks, kept, n_rows
+from al_sklearn.rows import by_chunks, n_rows
 
 
 def predict_proba(classifier: Any, X: Any) -> np.ndarray:
@@ -38,13 +38,7 @@ def predict_proba(classifier: Any, X: Any) -> np.ndarray:
         When X or the probabilities contain NaN, or the rows do not sum to 1.
     """
     adapter = fitted_adapter(classifier)
-    estimator = adapter.estimator
-
-    def compute() -> np.ndarray:
-        proba = kept("predict_proba", estimator, X, (), adapter.predict_proba)
-        return check_proba(proba, n_rows(X), estimator)
-
-    return once("predict_proba", estimator, X, (), compute)
+    return of_rows("predict_proba", adapter, X, check=check_proba)
 
 
 def sample_proba(
@@ -92,9 +86,11 @@ def sample_proba(
     def compute() -> np.ndarray:
         # One seed for all pieces of X.
         seed = one_seed(estimator, n_samples, as_seed(random_state))
-        samples = by_chunks(
-            lambda rows: adapter.sample_proba(rows, n_samples, seed), X, axis=1
-        )
+
+        def piece(rows: Any) -> Any:
+            return adapter.sample_proba(rows, n_samples, seed)
+
+        samples = by_chunks(piece, X, axis=1)
         return check_proba(samples, n_rows(X), estimator)
 
     # The random state is not in the key: measures that share a query share its samples.
@@ -149,7 +145,8 @@ def feature_dropout(
         def piece(rows: Any) -> np.ndarray:
             nonlocal begin
             # Masks belong to rows of X, not of the piece.
-            first, begin = begin, begin + n_rows(rows)
+            first = begin
+            begin = begin + n_rows(rows)
 
             def factors(sample: int, start: int, stop: int, d: int) -> np.ndarray:
                 return masks.factors(sample, first + start, first + stop, d)

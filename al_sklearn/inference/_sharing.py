@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn.inference._adapter import Adapter
-from al_sklearn.rows import RowView, kept
+from al_sklearn.rows import RowView, kept, n_rows
 
 # What is said of a row whatever rows are beside it.
 _ROW_WISE = frozenset({"predict_proba", "embed", "input_gradient", "predict_loss"})
@@ -51,24 +51,38 @@ def once(
             whole = memory.get((name, id(estimator), id(X.base), options))
         # Known of all rows, it is known of some.
         result = compute() if whole is None else whole[2][X.indices]
-        if isinstance(result, tuple):
-            result = tuple(map(_read_only, result))
-        else:
-            result = _read_only(result)
+        is_tuple = isinstance(result, tuple)
+        result = tuple(map(_read_only, result)) if is_tuple else _read_only(result)
         # The objects are kept with the result: an id is theirs only as long as they
         # live.
         memory[key] = (estimator, X, result)
     return memory[key][2]
 
 
-def of_rows(name: str, adapter: Adapter, X: Any) -> np.ndarray:
-    """One number a row, by the adapter's method of that name."""
-    estimator, ask = adapter.estimator, getattr(adapter, name)
+def of_rows(
+    name: str,
+    adapter: Adapter,
+    X: Any,
+    *options: Any,
+    check: Callable[[Any, int, Any], Any] | None = None,
+) -> Any:
+    """What the adapter's method of that name says of the rows, in pieces and kept.
 
-    def compute() -> np.ndarray:
-        return kept(name, estimator, X, (), lambda rows: np.asarray(ask(rows)))
+    ``check(result, n, estimator)`` looks at the whole of it.
+    """
+    estimator = adapter.estimator
 
-    return once(name, estimator, X, (), compute)
+    def piece(rows: Any) -> Any:
+        result = getattr(adapter, name)(rows, *options)
+        # A pair, and what is sparse, is for the check to take apart.
+        is_whole = isinstance(result, tuple) or hasattr(result, "toarray")
+        return result if is_whole else np.asarray(result)
+
+    def compute() -> Any:
+        found = kept(name, estimator, X, options, piece)
+        return found if check is None else check(found, n_rows(X), estimator)
+
+    return once(name, estimator, X, options, compute)
 
 
 def one_seed(estimator: Any, n_samples: int | None, seed: int) -> int:

@@ -46,7 +46,8 @@ class Trunk:
     """
 
     def __init__(self, module: nn.Module, layers: Sequence[nn.Module]):
-        self.module, self.layers = module, layers
+        self.module = module
+        self.layers = layers
         self._watched: list[nn.Module] = []
         # The first children of plain nn.Sequentials, behind which these go on.
         self._known: dict[nn.Module, list[nn.Module]] = {}
@@ -130,7 +131,8 @@ class Trunk:
 
     def _serve(self, part: nn.Module) -> Callable[..., Any]:
         """Return what was recorded, call by call."""
-        forward, recorded = part.forward, self._outputs[part]
+        forward = part.forward
+        recorded = self._outputs[part]
 
         def served(*args: Any, **kwargs: Any) -> Any:
             position = self._served[part]
@@ -144,7 +146,8 @@ class Trunk:
 
     def _resume(self, part: nn.Module, known: list[nn.Module]) -> Callable[..., Any]:
         """Begin an ``nn.Sequential`` with the last of its known children."""
-        forward, last = part.forward, known[-1]
+        forward = part.forward
+        last = known[-1]
         rest = list(part.children())[len(known) :]
 
         def resumed(value: Any) -> Any:
@@ -160,9 +163,10 @@ class Trunk:
 
 
 def _known_children(part: nn.Module, counts: Counter[nn.Module]) -> list[nn.Module]:
-    """First children of a plain ``nn.Sequential`` that are remembered, each called once.
+    """First children of a plain ``nn.Sequential`` that are remembered.
 
-    None of one that is remembered itself, or in which a child stands twice.
+    Each was called once. None of one that is remembered itself, or in which a child
+    stands twice.
     """
     is_plain = type(part) is nn.Sequential and "forward" not in vars(part)
     children = list(part.children())

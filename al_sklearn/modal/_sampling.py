@@ -10,16 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
 
 from al_sklearn._core.random import RandomState
-from al_sklearn.modal.utils.selection import (
-    multi_argmax,
-    multi_argmin,
-    shuffled_argmax,
-    shuffled_argmin,
-)
 from al_sklearn.rows import n_rows
+from al_sklearn.strategies.selectors import top_k
 
 Measure = Callable[..., np.ndarray]
 
@@ -108,20 +104,24 @@ def sampling(
 
 
 def best(
-    utilities: np.ndarray,
+    utilities: ArrayLike,
     n_instances: int,
-    random_tie_break: bool,
-    random_state: RandomState,
+    # By position unless asked otherwise, of votes too: code written for modAL chooses
+    # what it chose there.
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
     smallest: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and values of the best utilities."""
-    # Ties by position unless asked otherwise, of votes too: code written for modAL
-    # chooses what it chose there.
-    if random_tie_break:
-        return (shuffled_argmin if smallest else shuffled_argmax)(
-            utilities, n_instances, random_state
-        )
-    return (multi_argmin if smallest else multi_argmax)(utilities, n_instances)
+    """Positions and values of the largest utilities, or of the smallest."""
+    # In float64: the smallest of unsigned integers would turn largest by the sign.
+    sought = -np.asarray(utilities, dtype=np.float64) if smallest else utilities
+    indices, values = top_k(
+        sought,
+        n_instances,
+        random_tie_break=random_tie_break,
+        random_state=random_state,
+    )
+    return indices, -values if smallest else values
 
 
 def cold_start(value: float) -> Callable[[Measure], Measure]:

@@ -148,7 +148,8 @@ def ranked_batch(
         # Nothing to be far from yet: the batch begins in the middle of the pool.
         ranking.append(select_cold_start_instance(pool, metric, n_jobs)[0])
         mask[ranking[0]] = False
-        nearest, n_labelled = _distance_to(pool, pool[ranking], metric, n_jobs), 1
+        nearest = _distance_to(pool, pool[ranking], metric, n_jobs)
+        n_labelled = 1
     else:
         labelled = as_features(transform(classifier.X_training))
         nearest = _distance_to(pool, labelled, metric, n_jobs)

@@ -40,31 +40,33 @@ class _Tree:
         split = np.zeros(len(score), dtype=bool)
         # Children stand before their parents: one pass from the leaves up.
         for i, pair in enumerate(self.children):
-            node, weights = self.n_leaves + i, self.n_pool[pair]
+            node = self.n_leaves + i
+            weights = self.n_pool[pair]
             # Nodes of labelled rows alone weigh nothing, and are never split for.
             total = weights.sum()
             below = (weights * score[pair]).sum() / total if total else 1.0
             if below < score[node]:
-                score[node], split[node] = below, True
-        chosen, open_nodes = [], [len(score) - 1]
-        while open_nodes:
-            node = open_nodes.pop()
-            if split[node]:
-                open_nodes.extend(self.children[node - self.n_leaves])
-            else:
-                chosen.append(int(node))
-        return chosen
+                score[node] = below
+                split[node] = True
+        return self._below(len(score) - 1, split)
 
     def members(self, node: int) -> np.ndarray:
         """Positions in the pool below a node."""
-        leaves, open_nodes = [], [node]
-        while open_nodes:
-            part = open_nodes.pop()
-            if part < self.n_leaves:
-                leaves.append(part)
-            else:
-                open_nodes.extend(self.children[part - self.n_leaves])
+        is_joined = np.arange(len(self.error)) >= self.n_leaves
+        leaves = self._below(node, is_joined)
         return np.flatnonzero(np.isin(self.leaf_of_pool, leaves))
+
+    def _below(self, node: int, goes_on: np.ndarray) -> list[int]:
+        """Nodes at which the way down from a node ends."""
+        ends = []
+        open_nodes = [node]
+        while open_nodes:
+            part = int(open_nodes.pop())
+            if goes_on[part]:
+                open_nodes.extend(self.children[part - self.n_leaves])
+            else:
+                ends.append(part)
+        return ends
 
 
 class HierarchicalClustering:
@@ -134,26 +136,22 @@ class HierarchicalClustering:
         n_instances = check_n_instances(n_instances, n_rows(X))
         rng = as_generator(self.random_state if random_state is None else random_state)
         tree = self._grow(classifier, X, rng)
-        clusters = [rng.permutation(tree.members(node)) for node in tree.pruning()]
-        impurity = 1 - tree.lower[tree.pruning()]
-        weights = (
-            np.array([len(members) for members in clusters]) * impurity / n_rows(X)
-        )
-        drawn = np.zeros(len(clusters), dtype=np.int64)
-        indices, scores = [], []
+        nodes = tree.pruning()
+        clusters = [rng.permutation(tree.members(node)).tolist() for node in nodes]
+        sizes = np.array([len(members) for members in clusters])
+        weights = sizes * (1 - tree.lower[nodes]) / n_rows(X)
+        indices = []
+        chosen = []
         for _ in range(n_instances):
-            left = np.array([len(members) for members in clusters]) > drawn
-            # Where all that is left looks pure, any cluster will do.
-            chances = (
-                np.where(left, weights, 0)
-                if (weights[left] > 0).any()
-                else left.astype(np.float64)
-            )
+            left = np.array([len(members) > 0 for members in clusters])
+            chances = weights * left
+            if not chances.any():
+                # All that is left looks pure: any cluster will do.
+                chances = left.astype(np.float64)
             cluster = rng.choice(len(clusters), p=chances / chances.sum())
-            indices.append(clusters[cluster][drawn[cluster]])
-            scores.append(weights[cluster])
-            drawn[cluster] += 1
-        return np.array(indices, dtype=np.int64), np.array(scores)
+            indices.append(clusters[cluster].pop(0))
+            chosen.append(cluster)
+        return np.array(indices, dtype=np.int64), weights[chosen]
 
     def compute_errors(
         self, classifier: Any, X: Any, random_state: RandomState = None
@@ -191,14 +189,15 @@ class HierarchicalClustering:
         rows = features(X)
         if X_training is not None:
             rows = np.concatenate([features(X_training), rows])
-            y = np.asarray(classifier.y_training)
-            labels = np.unique(y, return_inverse=True)[1]
+            labels = np.unique(np.asarray(classifier.y_training), return_inverse=True)[
+                1
+            ]
         leaves = np.arange(len(rows))
         centres = rows
         if len(rows) > self.max_leaves:
-            means = MiniBatchKMeans(
-                self.max_leaves, n_init=1, random_state=as_seed(rng)
-            ).fit(rows)
+            seed = as_seed(rng)
+            means = MiniBatchKMeans(self.max_leaves, n_init=1, random_state=seed)
+            means.fit(rows)
             # Clusters that stayed empty are no leaves.
             used, leaves = np.unique(means.labels_, return_inverse=True)
             centres = means.cluster_centers_[used]
@@ -225,25 +224,21 @@ class HierarchicalClustering:
         share = counts / at_least_one
         # Section 4 of the paper: normal, and 1 / n for what few labels hide.
         width = 1 / at_least_one + np.sqrt(share * (1 - share) / at_least_one)
-        low, high = np.maximum(share - width, 0), np.minimum(share + width, 1)
-        rows = np.arange(len(counts))
-        majority = share.argmax(axis=1)
-        others = high.copy()
-        others[rows, majority] = -np.inf
-        rival = others.max(axis=1) if counts.shape[1] > 1 else np.zeros(len(counts))
-        lower, known = low[rows, majority], n[:, 0] > 0
-        admissible = known & (1 - lower < self.beta * (1 - np.maximum(rival, 0)))
-        return np.where(known, lower, 0), np.where(
-            admissible, 1 - share[rows, majority], 1.0
-        )
+        majority = np.arange(len(counts)), share.argmax(axis=1)
+        lower = np.maximum(share - width, 0)[majority]
+        upper = np.minimum(share + width, 1)
+        # What remains is the most that any other label can have, 0 without one.
+        upper[majority] = 0
+        admissible = 1 - lower < self.beta * (1 - upper.max(axis=1))
+        is_known = n[:, 0] > 0
+        error = np.where(is_known & admissible, 1 - share[majority], 1.0)
+        return lower, error
 
 
 def _dense(X: Any) -> np.ndarray:
     features = as_features(X)
-    return np.asarray(
-        features.toarray() if hasattr(features, "toarray") else features,
-        dtype=np.float64,
-    )
+    dense = features.toarray() if hasattr(features, "toarray") else features
+    return np.asarray(dense, dtype=np.float64)
 
 
 def _up(of_leaves: np.ndarray, children: np.ndarray) -> np.ndarray:

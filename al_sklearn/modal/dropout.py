@@ -6,7 +6,7 @@ Posterior samples of :func:`al_sklearn.inference.sample_proba`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -100,10 +100,11 @@ def get_predictions(
         When the network has no active dropout module: functional dropout cannot be
         switched on.
     """
-    for name, value in (
-        ("num_predictions", num_predictions),
-        ("sample_per_forward_pass", sample_per_forward_pass),
-    ):
+    counts = {
+        "num_predictions": num_predictions,
+        "sample_per_forward_pass": sample_per_forward_pass,
+    }
+    for name, value in counts.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
     net = inference.unwrap(classifier)
@@ -111,10 +112,9 @@ def get_predictions(
     with _only(getattr(net, "module_", None), dropout_layer_indexes):
         if logits_adaptor is default_logits_adaptor:
             # One seed: the masks are those of the sample, whatever chunk they meet.
-            chunks = iter_chunks(X, sample_per_forward_pass)
             parts = [
                 inference.sample_proba(net, rows, num_predictions, seed)
-                for _, rows in chunks
+                for _, rows in iter_chunks(X, sample_per_forward_pass)
             ]
             return list(np.concatenate(parts, axis=1))
         return _adapted(
@@ -155,17 +155,13 @@ def _only(module: Any, indexes: Sequence[int]) -> Iterator[None]:
     if len(indexes) == 0 or module is None:
         yield
         return
-    chosen = _dropout_modules(module, indexes)
-    others = set(_dropout_modules(module, ())).difference(chosen)
-    rates = [(part, part.p) for part in others]
-    try:
+    others = set(_dropout_modules(module, ())) - set(_dropout_modules(module, indexes))
+    with ExitStack() as stack:
         for part in others:
+            stack.callback(setattr, part, "p", part.p)
             # Not by its mode: inference switches every module of a rate above 0 on.
             part.p = 0.0
         yield
-    finally:
-        for part, rate in rates:
-            part.p = rate
 
 
 def _dropout_modules(
@@ -174,15 +170,14 @@ def _dropout_modules(
     parts = list(module.modules())
     if len(indexes) == 0:
         return [part for part in parts if isinstance(part, _DropoutNd)]
-    chosen = []
-    for part in (parts[index] for index in indexes):
+    chosen = [parts[index] for index in indexes]
+    for part in chosen:
         if not isinstance(part, _DropoutNd):
             # modAL's error for it.
             raise KeyError(
                 "A passed index is not that of a dropout module but of "
                 f"{type(part).__name__}."
             )
-        chosen.append(part)
     return chosen
 
 

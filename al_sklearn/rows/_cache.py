@@ -166,7 +166,8 @@ def open_or_compute(
             f"n_rows must be at least 0 and chunk_rows at least 1, got {n_rows} and "
             f"{chunk_rows}."
         )
-    shape, dtype = (n_rows, *row_shape), np.dtype(dtype)
+    shape = (n_rows, *row_shape)
+    dtype = np.dtype(dtype)
     if 0 in shape:
         empty = np.empty(shape, dtype)
         empty.flags.writeable = False
@@ -187,7 +188,8 @@ class _InOrder:
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: np.dtype):
         self.shape = shape
-        rows, record = folder / "rows.npy", folder / "finished.bin"
+        rows = folder / "rows.npy"
+        record = folder / "finished.bin"
         self.files = _Files(rows, record, shape[1:], dtype, _COUNT.itemsize)
 
     def complete(self) -> bool:
@@ -215,7 +217,8 @@ class _InOrder:
         progress: str | None,
     ) -> None:
         done, n_entries, header = self._known()
-        n, dtype = self.shape[0], self.files.dtype
+        n = self.shape[0]
+        dtype = self.files.dtype
         bar = tqdm(
             total=n, initial=done, desc=progress, unit="row", disable=progress is None
         )
@@ -296,11 +299,14 @@ class KeyedRows:
         *,
         in_turn: bool = True,
     ):
-        self.folder, self.row_shape, self.dtype = folder, row_shape, np.dtype(dtype)
+        self.folder = folder
+        self.row_shape = row_shape
+        self.dtype = np.dtype(dtype)
         self.in_turn = in_turn
         self._kept: _InMemory | _OnDisk = _InMemory()
         if folder is not None:
-            rows, record = folder / "rows.bin", folder / "keys.bin"
+            rows = folder / "rows.bin"
+            record = folder / "keys.bin"
             files = _Files(rows, record, row_shape, self.dtype, _KEY_BYTES)
             self._kept = _OnDisk(files)
 
@@ -361,7 +367,8 @@ def _first_of(keys: Sequence[bytes], known: Any) -> dict[bytes, int]:
 class _InMemory:
     def __init__(self) -> None:
         self._rows: dict[bytes, np.ndarray] = {}
-        self._bytes, self._full = 0, False
+        self._bytes = 0
+        self._full = False
         self._lock = threading.Lock()
 
     def turn(self) -> threading.Lock:
@@ -423,7 +430,8 @@ class _OnDisk:
                 if (inode, handle.read(len(last))) != (self._file, last):
                     # The folder was deleted, and begun anew: its rows come in another
                     # order.
-                    self._slots, self._file = {}, inode
+                    self._slots = {}
+                    self._file = inode
                     handle.seek(0)
                 found = handle.read()
             # Half a key is what a kill left. As void: strings lose zeros at their end.
@@ -434,7 +442,8 @@ class _OnDisk:
     def add(self, new: dict[bytes, np.ndarray]) -> None:
         if not new:
             return
-        n, rows = len(self._slots), np.stack(list(new.values()))
+        n = len(self._slots)
+        rows = np.stack(list(new.values()))
         self.files.append(rows, b"".join(new), n, n * self.files.row_bytes)
         self._look()
 

@@ -80,11 +80,13 @@ def chunk_rows_of(X: Any, result_bytes: int = 0) -> int:
     is_array = hasattr(X, "shape") and hasattr(X, "dtype")
     # Rows without a value are as good as one byte.
     row_bytes = max(byte_size(X.shape[1:], X.dtype), 1) if is_array else 1
-    chunk_bytes, least = _CHUNK_BYTES, 256
+    chunk_bytes = _CHUNK_BYTES
+    least = 256
     if limit is not None:
         # A sixteenth: the chunk read ahead, its copy on the way to the network and what
         # is made of it lie in memory at once, beside what the caller holds.
-        chunk_bytes, least = min(_CHUNK_BYTES, limit // 16), 1
+        chunk_bytes = min(_CHUNK_BYTES, limit // 16)
+        least = 1
         row_bytes = max(row_bytes, result_bytes)
     # A row in memory may be a whole file or item: fewer of them at a time.
     most = _MOST_ROWS if reads_from_disk(X) else _FEW_ROWS
@@ -110,7 +112,8 @@ def by_chunks(function: Callable[[Any], Any], X: Any, axis: int = 0) -> Any:
         In memory, or under ``max_memory`` mapped from a temporary file where they are
         large.
     """
-    n, is_limited = n_rows(X), current().max_memory is not None
+    n = n_rows(X)
+    is_limited = current().max_memory is not None
     if not reads_from_disk(X) and not is_limited:
         return function(X)
     size = chunk_rows_of(X)
@@ -140,7 +143,8 @@ def _pieces(
 
     The next piece is read ahead where rows have to be read.
     """
-    config, n = current(), n_rows(X)
+    config = current()
+    n = n_rows(X)
     # Asked here: the thread that reads does not see this thread's settings.
     give_back = config.max_memory is not None
 
@@ -218,7 +222,8 @@ def kept(
         As in :func:`by_chunks`, with ``axis=0``. Given a few rows it tells the width of
         its results.
     """
-    config, n = current(), n_rows(X)
+    config = current()
+    n = n_rows(X)
     if config.cache is None or n == 0:
         return by_chunks(function, X)
     # Two rows: networks may squeeze the axis of one away.

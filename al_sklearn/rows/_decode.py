@@ -120,9 +120,7 @@ def to_pixels(
 
     check_mode(image)
     deep = image.mode.startswith("I;16")
-    see_through = (
-        image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
-    )
+    see_through = image.has_transparency_data and not deep
     colours = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     if not deep:
         image = image.convert(f"{colours}A" if see_through else colours)
@@ -130,7 +128,7 @@ def to_pixels(
         # Pillow gives a copy of an image that has the size already.
         height, width = height_width(image_size)
         image = image.resize((width, height))
-    if see_through and not deep:
+    if see_through:
         # After resizing: the edge of what is transparent is mixed as it will be seen.
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA")).convert(colours)
@@ -141,6 +139,7 @@ def to_pixels(
     values = np.asarray(image, dtype=np.float32) / np.float32(65535)
     if mode is None:
         return values
+    # Rounded: Pillow would cut 16 bits off at 255.
     grey8 = np.rint(values * 255).clip(0, 255).astype(np.uint8)
     return grey8 if mode == "L" else np.repeat(grey8[..., None], 3, axis=2)
 

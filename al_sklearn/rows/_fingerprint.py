@@ -145,7 +145,7 @@ def fingerprint(X: Any) -> dict[str, Any]:
     n = n_rows(X)
     known: dict[str, Any] = {"rows": n}
     if hasattr(X, "shape"):
-        known["shape"] = [int(size) for size in X.shape]
+        known["shape"] = list(map(int, X.shape))
     if hasattr(X, "dtype"):
         known["dtype"] = str(X.dtype)
     digest = hashlib.blake2b(digest_size=16)
@@ -234,7 +234,8 @@ def _describe_function(function: Any, outer: tuple[Any, ...] = ()) -> Any:
     defaults = [function.__defaults__, function.__kwdefaults__]
     if any(defaults):
         described["defaults"] = describe(defaults)
-    inside, enclosed = (*outer, function), {}
+    inside = (*outer, function)
+    enclosed = {}
     for key, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         value = cell.cell_contents
         if not isinstance(value, types.FunctionType):

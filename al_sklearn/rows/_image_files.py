@@ -84,7 +84,8 @@ class ImageFiles:
             )
         self.paths = [os.fspath(path) for path in paths]
         self.cache = None if cache is None else Path(cache)
-        self.mode, self.n_threads = mode, n_threads
+        self.mode = mode
+        self.n_threads = n_threads
         height, width = map(int, size)
         self.shape = (len(self.paths), height, width) + ((3,) if mode == "RGB" else ())
         self.dtype = np.dtype(np.uint8)

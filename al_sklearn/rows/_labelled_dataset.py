@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from al_sklearn._core.optional import is_a
+
 
 class LabelledDataset(torch.utils.data.Dataset):
     """Pairs of an image from ``images`` and a label from ``y``.
@@ -47,13 +49,10 @@ def with_labels(estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
     X, y
         As they came, for all others than plain skorch nets on torch data sets.
     """
-    skorch = sys.modules.get("skorch")
-    if (
-        skorch is None
-        or not isinstance(X, torch.utils.data.Dataset)
-        or getattr(type(estimator), "get_dataset", None)
-        is not skorch.NeuralNet.get_dataset
-    ):
-        return X, y
-    dataset = LabelledDataset(X, y)
-    return dataset, dataset.y
+    if is_a(estimator, "skorch.NeuralNet") and is_a(X, "torch.utils.data.Dataset"):
+        # One that makes data sets itself knows what to do with y.
+        make = sys.modules["skorch"].NeuralNet.get_dataset
+        if type(estimator).get_dataset is make:
+            dataset = LabelledDataset(X, y)
+            return dataset, dataset.y
+    return X, y

@@ -78,11 +78,12 @@ def as_positions(indices: Any, n: int) -> np.ndarray:
     array = np.atleast_1d(array).astype(np.int64, copy=False)
     if array.ndim != 1:
         raise ValueError(f"Positions must be one-dimensional, got shape {array.shape}.")
-    if array.min() < -n or array.max() >= n:
-        raise IndexError(
-            f"Positions must be from 0 to {n - 1}, got {array.min()} … {array.max()}."
-        )
-    return array % n if array.min() < 0 else array
+    low = array.min()
+    high = array.max()
+    if low < -n or high >= n:
+        raise IndexError(f"Positions must be from 0 to {n - 1}, got {low} … {high}.")
+    # Those from the end, as Python counts them.
+    return array % n if low < 0 else array
 
 
 def is_tensor(X: Any) -> bool:
@@ -220,7 +221,8 @@ def concat_rows(a: Any, b: Any) -> Any:
         return type(a)([*a, *b])
     if is_tensor(a):
         return _concat_tensors(a, b)
-    left, right = np.asarray(a), np.asarray(b)
+    left = np.asarray(a)
+    right = np.asarray(b)
     if left.shape[1:] != right.shape[1:]:
         raise ValueError(
             f"Rows of shape {right.shape[1:]} cannot follow rows of shape "

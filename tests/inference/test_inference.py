@@ -249,7 +249,6 @@ def test_a_part_that_runs_again_behind_the_dropout_is_computed_again(images):
 
     X = images[0][:30]
     net = NeuralNetClassifier(Again, criterion=nn.CrossEntropyLoss).initialize()
-    net.classes_ = np.arange(10)
     samples = inference.sample_proba(net, X, n_samples=3, random_state=0)
     masks = FixedDropout(active_dropout(net.module_), as_seed(0))
     for t, sample in enumerate(samples):

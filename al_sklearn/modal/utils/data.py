@@ -80,11 +80,8 @@ def data_hstack(blocks: Sequence[Any]) -> Any:
         For other kinds.
     """
     for block in blocks:
-        if (
-            not isinstance(block, (np.ndarray, list, pd.DataFrame))
-            and not sp.issparse(block)
-            and not _is_tensor(block)
-        ):
+        is_table = isinstance(block, (np.ndarray, list, pd.DataFrame))
+        if not (is_table or sp.issparse(block) or _is_tensor(block)):
             raise TypeError(
                 f"{type(block).__name__} has no columns that could be joined."
             )

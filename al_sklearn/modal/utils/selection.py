@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import RandomState, as_generator
-from al_sklearn.strategies.selectors import top_k
+from al_sklearn.modal._sampling import best
 
 __all__ = [
     "multi_argmax",
@@ -37,7 +37,7 @@ def multi_argmax(values: ArrayLike, n_instances: int = 1) -> Chosen:
         Largest first.
     values : float array of shape (n_instances,)
     """
-    return top_k(values, n_instances)
+    return best(values, n_instances)
 
 
 def multi_argmin(values: ArrayLike, n_instances: int = 1) -> Chosen:
@@ -54,7 +54,7 @@ def multi_argmin(values: ArrayLike, n_instances: int = 1) -> Chosen:
         Smallest first.
     values : float array of shape (n_instances,)
     """
-    return _smallest(values, n_instances, False, None)
+    return best(values, n_instances, smallest=True)
 
 
 def shuffled_argmax(
@@ -74,7 +74,7 @@ def shuffled_argmax(
         Largest first.
     values : float array of shape (n_instances,)
     """
-    return top_k(values, n_instances, random_tie_break=True, random_state=random_state)
+    return best(values, n_instances, True, random_state)
 
 
 def shuffled_argmin(
@@ -94,7 +94,7 @@ def shuffled_argmin(
         Smallest first.
     values : float array of shape (n_instances,)
     """
-    return _smallest(values, n_instances, True, random_state)
+    return best(values, n_instances, True, random_state, smallest=True)
 
 
 def weighted_random(
@@ -128,20 +128,3 @@ def weighted_random(
     shares = weights / weights.sum()
     rng = as_generator(random_state)
     return rng.choice(len(weights), size=n_instances, replace=False, p=shares)
-
-
-def _smallest(
-    values: ArrayLike,
-    n_instances: int,
-    random_tie_break: bool,
-    random_state: RandomState,
-) -> Chosen:
-    # In float64: the smallest of unsigned integers would turn largest by the sign.
-    negative = -np.asarray(values, dtype=np.float64)
-    indices, scores = top_k(
-        negative,
-        n_instances,
-        random_tie_break=random_tie_break,
-        random_state=random_state,
-    )
-    return indices, -scores
