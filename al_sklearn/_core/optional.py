@@ -25,9 +25,13 @@ def is_a(value: Any, kind: str) -> bool:
     >>> is_a(np.ones(2), "numpy.ndarray"), is_a(np.ones(2), "nowhere.Tensor")
     (True, False)
     """
+    return isinstance(value, loaded(kind) or ())
+
+
+def loaded(kind: str) -> type | None:
+    """Return the class of that name, ``"module.Class"``, if its module is imported."""
     module, _, name = kind.rpartition(".")
-    # No value is of one of no classes.
-    return isinstance(value, getattr(sys.modules.get(module), name, ()))
+    return getattr(sys.modules.get(module), name, None)
 
 
 def require(module: str, purpose: str, install: str | None = None) -> Any:

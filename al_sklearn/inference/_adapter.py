@@ -7,7 +7,6 @@ imported already: who has no net must not wait seconds for torch.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
@@ -16,10 +15,13 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from al_sklearn._core.optional import loaded
 from al_sklearn.exceptions import CapabilityError
 
 Factory = TypeVar("Factory", bound=Callable[[Any], "Adapter"])
 Kind = type | str | Callable[[Any], bool]
+# Probabilities or residuals and embeddings; weights and biases.
+TwoArrays = tuple[np.ndarray, np.ndarray]
 # factors(sample, start, stop, d): what rows start … stop - 1 of an embedding are
 # multiplied by, (stop - start, d).
 Factors = Callable[[int, int, int, int], np.ndarray]
@@ -185,10 +187,9 @@ class Adapter:
     ) -> CapabilityError:
         """Build the error for a capability that is missing; the caller raises it."""
         usual, provider = _MISSING.get(capability, (capability, ""))
-        instead = provider if instead is None else instead
-        called = usual if called is None else called
+        instead = instead or provider
         name = type(self.estimator).__name__
-        error = CapabilityError(f"{name} cannot give {called}: {instead}")
+        error = CapabilityError(f"{name} cannot give {called or usual}: {instead}")
         error.capability = capability
         error.estimator = name
         error.instead = instead
@@ -295,7 +296,9 @@ def adapter_of(classifier: Any) -> Adapter:
     """
     entries = _adapters.values()
     # Later entries take the place of earlier ones for the same class.
-    by_class = {_loaded(kind): make for kind, make in entries}
+    by_class = {
+        loaded(kind) if isinstance(kind, str) else kind: make for kind, make in entries
+    }
     for base in type(classifier).__mro__:
         if base in by_class:
             return by_class[base](classifier)
@@ -310,11 +313,3 @@ def fitted_adapter(classifier: Any) -> Adapter:
     adapter = adapter_of(classifier)
     adapter.check_fitted()
     return adapter
-
-
-def _loaded(kind: Kind) -> Any:
-    """Return the class of that name if its module is imported, else None."""
-    if not isinstance(kind, str):
-        return kind
-    module, _, name = kind.rpartition(".")
-    return getattr(sys.modules.get(module), name, None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn.inference._adapter import fitted_adapter
+from al_sklearn.inference._adapter import TwoArrays, fitted_adapter
 from al_sklearn.inference._checks import check_embeddings, check_proba
 from al_sklearn.inference._predictions import predict_proba
 from al_sklearn.inference._sharing import of_rows, once
@@ -61,9 +61,7 @@ def embed(classifier: Any, X: Any, layer: str | None = None) -> np.ndarray:
     return once("embed", adapter.estimator, X, (layer,), compute)
 
 
-def proba_and_embed(
-    classifier: Any, X: Any, layer: str | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def proba_and_embed(classifier: Any, X: Any, layer: str | None = None) -> TwoArrays:
     """Class probabilities and embeddings of every row.
 
     A net gives both in one forward pass.
@@ -90,16 +88,12 @@ def proba_and_embed(
     return proba, once("embed", estimator, X, (layer,), lambda: both[1])
 
 
-def _check_both(
-    both: tuple[Any, Any], n: int, estimator: Any
-) -> tuple[np.ndarray, np.ndarray]:
+def _check_both(both: tuple[Any, Any], n: int, estimator: Any) -> TwoArrays:
     proba, embeddings = both
     return check_proba(proba, n, estimator), check_embeddings(embeddings, n, estimator)
 
 
-def gradient_factors(
-    classifier: Any, X: Any, layer: str | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def gradient_factors(classifier: Any, X: Any, layer: str | None = None) -> TwoArrays:
     """Residuals and embeddings, whose outer product is a gradient.
 
     It is the gradient of the last layer for the predicted class.
@@ -120,7 +114,7 @@ def gradient_factors(
     adapter = fitted_adapter(classifier)
     estimator = adapter.estimator
 
-    def compute() -> tuple[np.ndarray, np.ndarray]:
+    def compute() -> TwoArrays:
         if adapter.gives("gradient_factors"):
             residuals, embeddings = adapter.gradient_factors(X)
             return np.asarray(residuals), np.asarray(embeddings)
@@ -132,7 +126,7 @@ def gradient_factors(
     return once("gradient_factors", estimator, X, (layer,), compute)
 
 
-def last_layer(classifier: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+def last_layer(classifier: Any, X: Any) -> TwoArrays:
     """Weights and biases of the linear layer that turns embeddings into logits.
 
     Parameters

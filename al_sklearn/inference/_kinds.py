@@ -11,6 +11,7 @@ from al_sklearn._core.random import as_generator
 from al_sklearn.inference._adapter import (
     Adapter,
     Factors,
+    TwoArrays,
     adapter_of,
     own_first,
     register_adapter,
@@ -47,7 +48,7 @@ class Linear(Adapter):
     """Logistic regression."""
 
     @own_first
-    def last_layer(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    def last_layer(self, X: Any) -> TwoArrays:
         weights = np.array(self.estimator.coef_)
         bias = np.broadcast_to(self.estimator.intercept_, len(weights)).copy()
         if len(weights) > 1:

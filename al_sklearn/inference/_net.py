@@ -12,7 +12,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from al_sklearn.inference._adapter import Adapter, Factors, own_first
+from al_sklearn.inference._adapter import Adapter, Factors, TwoArrays, own_first
 from al_sklearn.inference._batches import (
     Rows,
     as_array,
@@ -93,9 +93,7 @@ class Net(Adapter):
     def embed(self, X: Any, layer: str | None = None) -> np.ndarray:
         return self.proba_and_embed(X, layer)[1]
 
-    def proba_and_embed(
-        self, X: Any, layer: str | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def proba_and_embed(self, X: Any, layer: str | None) -> TwoArrays:
         n = n_rows(X)
         out = Rows(n)
         embeddings = Rows(n)
@@ -156,7 +154,7 @@ class Net(Adapter):
                 return _sampled(net, X, Trunk(module, [last]), n_samples, begin)
 
     @own_first
-    def last_layer(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    def last_layer(self, X: Any) -> TwoArrays:
         with quiet(self.estimator) as module:
             last = self._last_linear(self.estimator, module, X)
             weights = as_array(last.weight).copy()

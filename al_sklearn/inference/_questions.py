@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn.inference._adapter import adapter_of
-from al_sklearn.rows import RowView, is_data_set, n_rows, take_rows
+from al_sklearn.rows import RowView, is_data_set, n_rows
 
 
 def gives(classifier: Any, capability: str) -> bool:
@@ -66,7 +66,7 @@ def readable(classifier: Any, X: Any) -> Any:
         return X
     if not adapter_of(classifier).takes_arrays_alone():
         return X
-    rows = X if base is X else take_rows(X, np.arange(n_rows(X)))
+    rows = X if base is X else X.rows()
     items = (rows[i] for i in range(n_rows(X)))
     # Of a pair the row alone: the label inside is not asked for here.
     firsts = (item[0] if isinstance(item, (tuple, list)) else item for item in items)
@@ -128,9 +128,6 @@ def labelled_data(
     """
     if X_labelled is None:
         X_labelled = getattr(classifier, "X_training", None)
-        y_labelled = (
-            getattr(classifier, "y_training", None)
-            if y_labelled is None
-            else y_labelled
-        )
+        if y_labelled is None:
+            y_labelled = getattr(classifier, "y_training", None)
     return readable(classifier, X_labelled), y_labelled

@@ -18,6 +18,8 @@ from al_sklearn.rows import n_rows
 from al_sklearn.strategies.selectors import top_k
 
 Measure = Callable[..., np.ndarray]
+# Positions, int64, and the utility of each.
+Chosen = tuple[np.ndarray, np.ndarray]
 
 _DOC = """{summary}
 
@@ -51,7 +53,7 @@ def sampling(
     *,
     smallest: bool = False,
     kind: str = "fitted classifier or ActiveLearner",
-) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+) -> Callable[..., Chosen]:
     """Make the query function of a measure.
 
     Parameters
@@ -82,7 +84,7 @@ def sampling(
         *,
         random_state: RandomState = None,
         **options: Any,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> Chosen:
         return best(
             measure(classifier, X, **options),
             n_instances,
@@ -111,7 +113,7 @@ def best(
     random_tie_break: bool = False,
     random_state: RandomState = None,
     smallest: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Chosen:
     """Positions and values of the largest utilities, or of the smallest."""
     # In float64: the smallest of unsigned integers would turn largest by the sign.
     sought = -np.asarray(utilities, dtype=np.float64) if smallest else utilities

@@ -11,6 +11,7 @@ from sklearn.metrics.pairwise import pairwise_distances_argmin_min
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn.modal._features import as_features, mean_over_pool
+from al_sklearn.modal._sampling import Chosen
 from al_sklearn.modal.uncertainty import classifier_uncertainty
 from al_sklearn.rows import n_rows, take_rows
 
@@ -96,7 +97,7 @@ def ranked_batch(
     n_instances: int,
     metric: Metric = "euclidean",
     n_jobs: int | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Chosen:
     """Rank a batch by uncertainty and by distance to what is already there.
 
     That is what is labelled or ranked before (Cardoso et al. 2017).
@@ -174,7 +175,7 @@ def uncertainty_batch_sampling(
     metric: Metric = "euclidean",
     n_jobs: int | None = None,
     **uncertainty_measure_kwargs: Any,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Chosen:
     """Ranked batch sampling by least confidence; see :func:`ranked_batch`.
 
     Parameters

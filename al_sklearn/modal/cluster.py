@@ -11,6 +11,7 @@ from sklearn.cluster import AgglomerativeClustering, MiniBatchKMeans
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import RandomState, as_generator, as_seed
 from al_sklearn.modal._features import as_features
+from al_sklearn.modal._sampling import Chosen
 from al_sklearn.rows import n_rows
 
 __all__ = ["HierarchicalClustering"]
@@ -114,7 +115,7 @@ class HierarchicalClustering:
         n_instances: int = 1,
         *,
         random_state: RandomState = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> Chosen:
         """Choose rows.
 
         Parameters

@@ -22,7 +22,7 @@ from al_sklearn._core.random import (
     preserve_global_rng,
 )
 from al_sklearn.inference.modules import evaluating
-from al_sklearn.modal._sampling import best
+from al_sklearn.modal._sampling import Chosen, best
 from al_sklearn.rows import iter_chunks
 from al_sklearn.strategies import measures
 
@@ -302,7 +302,7 @@ def _strategy(
         logits_adaptor: Adaptor = default_logits_adaptor,
         *,
         random_state: RandomState = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> Chosen:
         # One stream: masks first, then ties.
         rng = as_generator(random_state)
         samples = get_predictions(

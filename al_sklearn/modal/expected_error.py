@@ -17,7 +17,7 @@ from al_sklearn._core.random import (
     seed_all,
     seeded_clone,
 )
-from al_sklearn.modal._sampling import best
+from al_sklearn.modal._sampling import Chosen, best
 from al_sklearn.rows import concat_rows, n_rows, take_rows
 from al_sklearn.strategies import measures
 
@@ -35,7 +35,7 @@ def expected_error_reduction(
     random_tie_break: bool = False,
     *,
     random_state: RandomState = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Chosen:
     """Choose the rows that, once labelled, leave the smallest expected error.
 
     The error is that expected on the rest (Roy & McCallum 2001).

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.random import RandomState
-from al_sklearn.modal._sampling import best, sampling
+from al_sklearn.modal._sampling import Chosen, best, sampling
 from al_sklearn.rows import n_rows
 
 __all__ = [
@@ -39,7 +39,7 @@ def SVM_binary_minimum(
     random_tie_break: bool = False,
     *,
     random_state: RandomState = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Chosen:
     """Choose the rows nearest to the boundary of any of the binary SVMs (Brinker 2006).
 
     Parameters

@@ -51,6 +51,7 @@ _SAMPLE_ROWS: Final = 256
 _CHUNK_ROWS: Final = 4096
 
 
+@functools.singledispatch
 def describe(value: Any) -> Any:
     """Say what a parameter is in plain JSON, the same in every process.
 
@@ -60,33 +61,11 @@ def describe(value: Any) -> Any:
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, (list, tuple)):
-        return [describe(item) for item in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(str, value))
-    if isinstance(value, Mapping):
-        return {str(key): describe(item) for key, item in value.items()}
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, functools.partial):
-        return {
-            "partial": describe(value.func),
-            "args": describe(value.args),
-            "keywords": describe(value.keywords),
-        }
-    if isinstance(value, (types.FunctionType, types.MethodType)):
-        return _describe_function(value)
-    if isinstance(value, (type, types.BuiltinFunctionType, np.ufunc)):
-        return public_name(value)
-    if isinstance(value, np.ndarray) or sp.issparse(value) or is_tensor(value):
+    if sp.issparse(value) or is_tensor(value):
         return fingerprint(value)
-    if isinstance(value, np.dtype) or type(value).__module__ == "torch":
+    if type(value).__module__ == "torch":
         # A torch.dtype, a torch.device.
         return str(value)
-    if isinstance(value, (np.random.Generator, np.random.RandomState)):
-        return joblib.hash(value)
     described = {"class": public_name(type(value))}
     if hasattr(value, "get_params"):
         return described | describe(value.get_params(deep=False))
@@ -302,3 +281,36 @@ def _is_mapped(X: Any) -> bool:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _describe_items(items: Any) -> list[Any]:
+    return [describe(item) for item in items]
+
+
+# The kinds that describe knows, subclasses too; all others it asks what they have.
+_BY_KIND: Final = {
+    list: _describe_items,
+    tuple: _describe_items,
+    # Sets come in another order in every process.
+    set: lambda items: sorted(map(str, items)),
+    frozenset: lambda items: sorted(map(str, items)),
+    Mapping: lambda items: {str(key): describe(item) for key, item in items.items()},
+    functools.partial: lambda made: {
+        "partial": describe(made.func),
+        "args": describe(made.args),
+        "keywords": describe(made.keywords),
+    },
+    type: public_name,
+    types.BuiltinFunctionType: public_name,
+    types.FunctionType: _describe_function,
+    types.MethodType: _describe_function,
+    os.PathLike: os.fspath,
+    np.ufunc: public_name,
+    np.generic: np.generic.item,
+    np.ndarray: fingerprint,
+    np.dtype: str,
+    np.random.Generator: joblib.hash,
+    np.random.RandomState: joblib.hash,
+}
+for _kind, _say in _BY_KIND.items():
+    describe.register(_kind, _say)  # type: ignore[arg-type]

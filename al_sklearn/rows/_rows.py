@@ -381,3 +381,31 @@ def iter_chunks(X: Any, chunk_rows: int) -> Iterator[tuple[slice, Any]]:
     for start in range(0, n_rows(X), chunk_rows):
         part = slice(start, min(start + chunk_rows, n_rows(X)))
         yield part, take_rows(X, part)
+
+
+def with_labels(estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
+    """Give a plain skorch net a data set that holds the labels taught.
+
+    It would read those inside X instead.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is about to be fitted.
+    X, y : rows and labels
+
+    Returns
+    -------
+    X, y
+        As they came, for all others than plain skorch nets on torch data sets.
+    """
+    if not (_is_torch_dataset(X) and is_a(estimator, "skorch.NeuralNet")):
+        return X, y
+    if type(estimator).get_dataset is not sys.modules["skorch"].NeuralNet.get_dataset:
+        # One that makes data sets itself knows what to do with y.
+        return X, y
+    # It derives from a class of torch's, which whoever has such data has imported.
+    from al_sklearn.rows._labelled_dataset import LabelledDataset
+
+    dataset = LabelledDataset(X, y)
+    return dataset, dataset.y

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import RandomState, as_generator
-from al_sklearn.modal._sampling import best
+from al_sklearn.modal._sampling import Chosen, best
 
 __all__ = [
     "multi_argmax",
@@ -19,8 +19,6 @@ __all__ = [
     "shuffled_argmin",
     "weighted_random",
 ]
-
-Chosen = tuple[np.ndarray, np.ndarray]
 
 
 def multi_argmax(values: ArrayLike, n_instances: int = 1) -> Chosen:
