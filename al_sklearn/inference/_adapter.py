@@ -97,7 +97,8 @@ class Adapter:
         modules = (kind.__module__.split(".") for kind in type(self.estimator).__mro__)
         # The bases that any estimator derives from say nothing.
         bases = (["base"], ["utils"])
-        return any(m[0] == "sklearn" and m[1:2] not in bases for m in modules)
+        theirs = [inside for package, *inside in modules if package == "sklearn"]
+        return any(inside[:1] not in bases for inside in theirs)
 
     def learns_features(self) -> bool:
         """Whether its embedding comes from labels, so that a clone's is another."""
@@ -183,7 +184,10 @@ class Adapter:
         return method
 
     def cannot(
-        self, capability: str, instead: str | None = None, called: str | None = None
+        self,
+        capability: str,
+        instead: str | None = None,
+        called: str | None = None,
     ) -> CapabilityError:
         """Build the error for a capability that is missing; the caller raises it."""
         usual, provider = _MISSING.get(capability, (capability, ""))
@@ -270,7 +274,8 @@ def register_adapter(kind: Kind) -> Callable[[Factory], Factory]:
 
     def register(adapter: Factory) -> Factory:
         # A function made again in a notebook's cell is another object of that name.
-        key = kind if isinstance(kind, (type, str)) else (_place(kind), _place(adapter))
+        is_class = isinstance(kind, (type, str))
+        key = kind if is_class else (_place(kind), _place(adapter))
         _adapters.pop(key, None)
         _adapters[key] = kind, adapter
         return adapter
@@ -296,9 +301,9 @@ def adapter_of(classifier: Any) -> Adapter:
     """
     entries = _adapters.values()
     # Later entries take the place of earlier ones for the same class.
-    by_class = {
-        loaded(kind) if isinstance(kind, str) else kind: make for kind, make in entries
-    }
+    by_class = {}
+    for kind, make in entries:
+        by_class[loaded(kind) if isinstance(kind, str) else kind] = make
     for base in type(classifier).__mro__:
         if base in by_class:
             return by_class[base](classifier)

@@ -85,10 +85,12 @@ def copied(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.clone()
     if isinstance(value, Mapping):
-        return type(value)({key: copied(part) for key, part in value.items()})  # type: ignore[call-arg]
+        kind: Any = type(value)
+        return kind({key: copied(part) for key, part in value.items()})
     if isinstance(value, (list, tuple)):
         parts = [copied(part) for part in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        is_named = hasattr(value, "_fields")
+        return type(value)(*parts) if is_named else type(value)(parts)
     return value
 
 
@@ -130,4 +132,5 @@ class Rows:
             shape[self.axis] = self.n
             self.array = np.empty(shape, dtype=np.float32)
         rows = np.moveaxis(self.array, self.axis, 0)
-        rows[start : start + part.shape[self.axis]] = np.moveaxis(part, self.axis, 0)
+        new = np.moveaxis(part, self.axis, 0)
+        rows[start : start + len(new)] = new

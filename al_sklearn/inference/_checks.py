@@ -34,7 +34,10 @@ def check_proba(proba: Any, n: int, estimator: Any) -> np.ndarray:
             f"{sums.flat[off.argmax()]:.4g}); a network "
             "needs criterion=CrossEntropyLoss for logits, or a predict_nonlinearity."
         )
-    low, high = (proba.min(), proba.max()) if proba.size else (0, 1)
+    if proba.size == 0:
+        return proba
+    low = proba.min()
+    high = proba.max()
     if low < -tolerance or high > 1 + tolerance:
         raise ValueError(
             f"The probabilities of {name} lie outside 0 … 1: from {low:.4g} to "

@@ -69,16 +69,23 @@ class FixedDropout:
         if isinstance(layer, (nn.AlphaDropout, nn.FeatureAlphaDropout)):
             # Klambauer et al. 2017: dropped to saturation, then scaled and shifted so
             # that mean and variance stay.
-            scale = ((1 - layer.p) * (1 + layer.p * _ALPHA**2)) ** -0.5
-            return scale * (x * mask + _ALPHA * (1 - mask)) - scale * layer.p * _ALPHA
-        return x * (mask / (1 - layer.p)) if layer.p < 1 else x * mask
+            variance = (1 - layer.p) * (1 + layer.p * _ALPHA**2)
+            scale = variance**-0.5
+            dropped = x * mask + _ALPHA * (1 - mask)
+            return scale * dropped - scale * layer.p * _ALPHA
+        # With a probability of 1 nothing is left to be made larger.
+        return x * mask if layer.p == 1 else x * (mask / (1 - layer.p))
 
     def _mask(
-        self, key: tuple[int, int, int], layer: _DropoutNd, x: torch.Tensor
+        self,
+        key: tuple[int, int, int],
+        layer: _DropoutNd,
+        x: torch.Tensor,
     ) -> torch.Tensor:
         # Feature-wise kinds drop whole channels; the others single values.
         n_shared = x.ndim - 2 if isinstance(layer, _WHOLE_CHANNELS) else 0
-        shape = (1, *x.shape[1 : x.ndim - n_shared], *[1] * n_shared)
+        n_own = x.ndim - n_shared
+        shape = (1, *x.shape[1:n_own], *[1] * n_shared)
         mask = self._masks.get(key)
         if mask is None:
             # A stream of its own for each mask: it depends on no other's being drawn.
@@ -87,7 +94,8 @@ class FixedDropout:
             # torch takes seeds of 63 bits.
             generator = torch.Generator().manual_seed(entropy >> 1)
             mask = torch.rand(shape, generator=generator) >= layer.p
-            mask = self._masks[key] = mask.to(device=x.device, dtype=x.dtype)
+            mask = mask.to(device=x.device, dtype=x.dtype)
+            self._masks[key] = mask
         elif mask.shape != shape:
             raise ValueError(
                 "MC dropout shares one mask over the pool, but two batches reach a "
@@ -128,8 +136,8 @@ class FunctionalDropout(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _FUNCTIONS:
             # torch's own default, where the network says no probability.
-            p = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
-            self.seen = self.seen or p > 0
+            by_position = args[1] if len(args) > 1 else 0.5
+            self.seen = self.seen or kwargs.get("p", by_position) > 0
         return func(*args, **kwargs)
 
 

@@ -78,7 +78,9 @@ class Steps(Adapter):
 
     def transformed(self, X: Any) -> Any:
         # A pipeline of no steps cannot be asked.
-        return self.estimator[:-1].transform(X) if len(self.estimator) > 1 else X
+        if len(self.estimator) == 1:
+            return X
+        return self.estimator[:-1].transform(X)
 
     def gives(self, capability: str) -> bool:
         if capability == "proba_and_embed":
@@ -147,7 +149,8 @@ class Members(Adapter):
         if not self._all_give_proba():
             raise self.cannot("sample_proba", "all its members need predict_proba.")
         with self.modes_kept():
-            votes = np.moveaxis(np.asarray(self.estimator.vote_proba(X)), 1, 0)
+            votes = np.asarray(self.estimator.vote_proba(X))
+        votes = np.moveaxis(votes, 1, 0)
         return votes[_pick(len(votes), n_samples, seed)]
 
     @own_first
@@ -183,7 +186,8 @@ class _Ensemble(Adapter):
         if not hasattr(member, "predict_proba"):
             instead = "all members of the ensemble need predict_proba."
             raise Adapter(member).cannot("sample_proba", instead)
-        proba = np.zeros((n_rows(X), len(self.estimator.classes_)))
+        n_classes = len(self.estimator.classes_)
+        proba = np.zeros((n_rows(X), n_classes))
         # The member's own classes are positions among those of the ensemble.
         columns = np.asarray(member.classes_, dtype=np.int64)
         proba[:, columns] = member.predict_proba(X)

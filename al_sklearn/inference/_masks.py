@@ -19,7 +19,8 @@ class FeatureMasks:
 
     def factors(self, sample: int, start: int, stop: int, d: int) -> np.ndarray:
         """(stop - start, d) float32: 0 with probability p, else 1 / (1 - p)."""
-        numbers = range(start // _MASK_ROWS, (stop - 1) // _MASK_ROWS + 1)
+        last = (stop - 1) // _MASK_ROWS
+        numbers = range(start // _MASK_ROWS, last + 1)
         blocks = [self._block(sample, number, d) for number in numbers]
         first = numbers.start * _MASK_ROWS
         return np.concatenate(blocks)[start - first : stop - first]
@@ -34,7 +35,7 @@ class FeatureMasks:
         # a share.
         raw = rng.bytes(2 * _MASK_ROWS * d)
         bits = np.frombuffer(raw, dtype=np.uint16).reshape(_MASK_ROWS, d)
-        is_kept = (bits >= round(self.p * 2**16)).astype(np.float32)
-        mask = is_kept / np.float32(1 - self.p)
+        is_kept = bits >= round(self.p * 2**16)
+        mask = is_kept.astype(np.float32) / np.float32(1 - self.p)
         self._blocks[sample, d] = number, mask
         return mask

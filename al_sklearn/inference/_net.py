@@ -143,7 +143,8 @@ class Net(Adapter):
         def perturb(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
             sample, start = where
             x = args[0]
-            by = factors(sample, start, start + len(x), x[0].numel())
+            stop = start + len(x)
+            by = factors(sample, start, stop, x[0].numel())
             scale = torch.from_numpy(by).to(device=x.device, dtype=x.dtype)
             return (x * scale.view(x.shape), *args[1:])
 

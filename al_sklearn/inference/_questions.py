@@ -67,10 +67,13 @@ def readable(classifier: Any, X: Any) -> Any:
     if not adapter_of(classifier).takes_arrays_alone():
         return X
     rows = X if base is X else X.rows()
-    items = (rows[i] for i in range(n_rows(X)))
-    # Of a pair the row alone: the label inside is not asked for here.
-    firsts = (item[0] if isinstance(item, (tuple, list)) else item for item in items)
-    return np.stack([np.asarray(first) for first in firsts])
+    items = []
+    for i in range(n_rows(X)):
+        item = rows[i]
+        # Of a pair the row alone: the label inside is not asked for here.
+        first = item[0] if isinstance(item, (tuple, list)) else item
+        items.append(np.asarray(first))
+    return np.stack(items)
 
 
 def classes_of(classifier: Any) -> np.ndarray:
@@ -110,7 +113,8 @@ def columns_of(classifier: Any, n_columns: int) -> np.ndarray:
     classes = classes_of(classifier)
     if len(classes) == n_columns:
         return classes
-    if classes.dtype.kind in "iu" and classes.min() >= 0 and classes.max() < n_columns:
+    are_integers = classes.dtype.kind in "iu"
+    if are_integers and classes.min() >= 0 and classes.max() < n_columns:
         return np.arange(n_columns, dtype=classes.dtype)
     name = type(adapter_of(classifier).estimator).__name__
     raise ValueError(
@@ -120,7 +124,9 @@ def columns_of(classifier: Any, n_columns: int) -> np.ndarray:
 
 
 def labelled_data(
-    classifier: Any, X_labelled: Any = None, y_labelled: Any = None
+    classifier: Any,
+    X_labelled: Any = None,
+    y_labelled: Any = None,
 ) -> tuple[Any, Any]:
     """Return the labelled rows and labels.
 

@@ -38,7 +38,11 @@ def shared() -> Iterator[None]:
 
 
 def once(
-    name: str, estimator: Any, X: Any, options: tuple, compute: Callable[[], Any]
+    name: str,
+    estimator: Any,
+    X: Any,
+    options: tuple,
+    compute: Callable[[], Any],
 ) -> Any:
     """Return what was computed in this query, or compute it."""
     memory = _memory.get()

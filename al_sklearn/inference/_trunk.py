@@ -84,7 +84,9 @@ class Trunk:
 
     @contextmanager
     def _watching(
-        self, parts: list[nn.Module], keep: Callable[[Any], Any]
+        self,
+        parts: list[nn.Module],
+        keep: Callable[[Any], Any],
     ) -> Iterator[list[tuple[nn.Module, Any]]]:
         """Yield the list of modules that finished before ``layers``.
 

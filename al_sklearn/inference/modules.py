@@ -136,7 +136,9 @@ def last_linear(module: nn.Module, run: Callable[[], Any]) -> str | None:
 
 
 def tapping(
-    module: nn.Module, keep: Callable[[Any], None], layer: str | None = None
+    module: nn.Module,
+    keep: Callable[[Any], None],
+    layer: str | None = None,
 ) -> AbstractContextManager[Any]:
     """Show ``keep`` what a layer computes in every forward pass inside ``with``.
 

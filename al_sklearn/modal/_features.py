@@ -31,6 +31,13 @@ def as_features(X: Any) -> Any:
     return array.reshape(len(array), -1)
 
 
+def features_for(classifier: Any, X: Any) -> Any:
+    """Rows as vectors, as the classifier's pipeline transforms them where it should."""
+    if getattr(classifier, "on_transformed", False):
+        X = classifier.transform_without_estimating(X)
+    return as_features(X)
+
+
 def mean_over_pool(
     features: Any,
     metric: str | Callable,

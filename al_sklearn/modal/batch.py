@@ -10,7 +10,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import pairwise_distances_argmin_min
 
 from al_sklearn._core.checks import check_n_instances
-from al_sklearn.modal._features import as_features, mean_over_pool
+from al_sklearn.modal._features import as_features, features_for, mean_over_pool
 from al_sklearn.modal._sampling import Chosen
 from al_sklearn.modal.uncertainty import classifier_uncertainty
 from al_sklearn.rows import n_rows, take_rows
@@ -134,27 +134,22 @@ def ranked_batch(
     uncertainty, where a = u / (u + l) and s is 1 / (1 + distance to the nearest of the
     l). O(n d) for each row ranked: distances are updated, not made again.
     """
-    transform = (
-        classifier.transform_without_estimating
-        if classifier.on_transformed
-        else _unchanged
-    )
-    pool = as_features(transform(unlabeled))
+    pool = features_for(classifier, unlabeled)
+    n_pool = pool.shape[0]
     uncertainty = np.asarray(uncertainty_scores)
     # The default of 20 may be more than a small pool has left.
-    n_instances = check_n_instances(min(n_instances, pool.shape[0]), pool.shape[0])
-    mask = np.ones(pool.shape[0], dtype=bool)
+    n_instances = check_n_instances(min(n_instances, n_pool), n_pool)
+    mask = np.ones(n_pool, dtype=bool)
     ranking: list[int] = []
     if classifier.X_training is None:
         # Nothing to be far from yet: the batch begins in the middle of the pool.
         ranking.append(select_cold_start_instance(pool, metric, n_jobs)[0])
-        mask[ranking[0]] = False
-        nearest = _distance_to(pool, pool[ranking], metric, n_jobs)
-        n_labelled = 1
+        mask[ranking] = False
+        known = pool[ranking]
     else:
-        labelled = as_features(transform(classifier.X_training))
-        nearest = _distance_to(pool, labelled, metric, n_jobs)
-        n_labelled = labelled.shape[0]
+        known = features_for(classifier, classifier.X_training)
+    nearest = _distance_to(pool, known, metric, n_jobs)
+    n_labelled = known.shape[0]
     while len(ranking) < n_instances:
         position = _next(nearest, uncertainty, mask, n_labelled)
         ranking.append(position)
@@ -198,10 +193,6 @@ def uncertainty_batch_sampling(
     """
     uncertainty = classifier_uncertainty(classifier, X, **uncertainty_measure_kwargs)
     return ranked_batch(classifier, X, uncertainty, n_instances, metric, n_jobs)
-
-
-def _unchanged(X: Any) -> Any:
-    return X
 
 
 def _distance_to(

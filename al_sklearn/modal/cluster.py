@@ -10,7 +10,7 @@ from sklearn.cluster import AgglomerativeClustering, MiniBatchKMeans
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import RandomState, as_generator, as_seed
-from al_sklearn.modal._features import as_features
+from al_sklearn.modal._features import features_for
 from al_sklearn.modal._sampling import Chosen
 from al_sklearn.rows import n_rows
 
@@ -180,16 +180,12 @@ class HierarchicalClustering:
         return errors
 
     def _grow(self, classifier: Any, X: Any, rng: np.random.Generator) -> _Tree:
-        def features(rows: Any) -> np.ndarray:
-            if getattr(classifier, "on_transformed", False):
-                rows = classifier.transform_without_estimating(rows)
-            return _dense(rows)
-
         X_training = getattr(classifier, "X_training", None)
         labels = np.empty(0, dtype=np.int64)
-        rows = features(X)
+        rows = _dense(features_for(classifier, X))
         if X_training is not None:
-            rows = np.concatenate([features(X_training), rows])
+            known = _dense(features_for(classifier, X_training))
+            rows = np.concatenate([known, rows])
             labels = np.unique(np.asarray(classifier.y_training), return_inverse=True)[
                 1
             ]
@@ -206,13 +202,15 @@ class HierarchicalClustering:
         if len(centres) > 1:
             tree = AgglomerativeClustering(1, compute_full_tree=True)
             children = tree.fit(centres).children_
-        n_labelled = len(labels)
-        n_pool = np.bincount(leaves[n_labelled:], minlength=len(centres))
-        counts = np.zeros((len(centres), max(labels.max(initial=-1) + 1, 1)))
-        np.add.at(counts, (leaves[:n_labelled], labels), 1)
-        lower, error = self._bounds(_up(counts, children))
-        n_pool = _up(n_pool.astype(float), children)
-        return _Tree(children, leaves[n_labelled:], n_pool, lower, error)
+        # One label at least, as if there were one: all of it is unknown.
+        n_labels = labels.max(initial=0) + 1
+        # Rows of each label in each node, and in the last column those of the pool.
+        columns = np.append(labels, np.full(n_rows(X), n_labels))
+        counts = np.zeros((len(centres), n_labels + 1))
+        np.add.at(counts, (leaves, columns), 1)
+        counts = _up(counts, children)
+        lower, error = self._bounds(counts[:, :-1])
+        return _Tree(children, leaves[len(labels) :], counts[:, -1], lower, error)
 
     def _bounds(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower bound of the majority's share, and the error of taking it.
@@ -236,15 +234,14 @@ class HierarchicalClustering:
         return lower, error
 
 
-def _dense(X: Any) -> np.ndarray:
-    features = as_features(X)
+def _dense(features: Any) -> np.ndarray:
     dense = features.toarray() if hasattr(features, "toarray") else features
     return np.asarray(dense, dtype=np.float64)
 
 
 def _up(of_leaves: np.ndarray, children: np.ndarray) -> np.ndarray:
     """Sum values of leaves into all nodes above them."""
-    nodes = np.concatenate([of_leaves, np.zeros((len(children), *of_leaves.shape[1:]))])
+    nodes = np.append(of_leaves, np.zeros((len(children), of_leaves.shape[1])), axis=0)
     for i, pair in enumerate(children):
         nodes[len(of_leaves) + i] = nodes[pair].sum(axis=0)
     return nodes

@@ -90,7 +90,11 @@ class _Files:
         return locked(self.rows.with_name(".lock"))
 
     def append(
-        self, values: np.ndarray, entries: bytes, n_entries: int, offset: int
+        self,
+        values: np.ndarray,
+        entries: bytes,
+        n_entries: int,
+        offset: int,
     ) -> None:
         """Add rows behind ``offset`` bytes, and what says so behind ``n_entries``."""
         # Written, not mapped: a full disk is then an error that can be read, not a
@@ -316,7 +320,9 @@ class KeyedRows:
         return make, (self.folder, self.row_shape, self.dtype)
 
     def get(
-        self, keys: Sequence[bytes], compute: Callable[[np.ndarray], Any]
+        self,
+        keys: Sequence[bytes],
+        compute: Callable[[np.ndarray], Any],
     ) -> np.ndarray:
         """Return the rows of ``keys``, computing those that are not there.
 

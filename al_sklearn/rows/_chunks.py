@@ -137,7 +137,9 @@ def by_chunks(function: Callable[[Any], Any], X: Any, axis: int = 0) -> Any:
 
 
 def _pieces(
-    X: Any, size: Callable[[], int], start: int = 0
+    X: Any,
+    size: Callable[[], int],
+    start: int = 0,
 ) -> Iterator[tuple[slice, Any]]:
     """Yield the rows of X from ``start`` on in pieces of ``size()`` rows.
 
@@ -204,7 +206,11 @@ def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def kept(
-    name: str, estimator: Any, X: Any, options: tuple, function: Callable[[Any], Any]
+    name: str,
+    estimator: Any,
+    X: Any,
+    options: tuple,
+    function: Callable[[Any], Any],
 ) -> Any:
     """:func:`by_chunks`, or the rows kept in a cache.
 

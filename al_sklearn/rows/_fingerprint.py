@@ -268,7 +268,9 @@ def _bytes_of(rows: Any) -> memoryview:
 
 
 def _spread(n: int) -> np.ndarray:
-    return np.unique(np.linspace(0, n - 1, min(n, _SAMPLE_ROWS)).astype(np.int64))
+    """Positions from the first to the last, so many of them."""
+    places = np.linspace(0, n - 1, min(n, _SAMPLE_ROWS))
+    return np.unique(places.astype(np.int64))
 
 
 def _is_mapped(X: Any) -> bool:

@@ -87,7 +87,8 @@ class ImageFiles:
         self.mode = mode
         self.n_threads = n_threads
         height, width = map(int, size)
-        self.shape = (len(self.paths), height, width) + ((3,) if mode == "RGB" else ())
+        channels = (3,) if mode == "RGB" else ()
+        self.shape = (len(self.paths), height, width, *channels)
         self.dtype = np.dtype(np.uint8)
         self._kept = None
         if self.cache is not None:
@@ -105,14 +106,14 @@ class ImageFiles:
 
     def __repr__(self) -> str:
         kept = "" if self.cache is None else f", kept in {self.cache}"
-        return (
-            f"ImageFiles({len(self):,} files as {self.shape[1]}x{self.shape[2]} "
-            f"{self.mode}{kept})"
-        )
+        height, width = self.shape[1:3]
+        size = f"{height}x{width} {self.mode}"
+        return f"ImageFiles({len(self):,} files as {size}{kept})"
 
     def __getitem__(self, key: Any) -> np.ndarray:
         """Read some rows: an array of them, or one image for one integer."""
-        paths = [self.paths[i] for i in as_positions(key, len(self)).tolist()]
+        positions = as_positions(key, len(self))
+        paths = [self.paths[i] for i in positions.tolist()]
         if self._kept is None:
             rows = self._decode(paths)
         else:

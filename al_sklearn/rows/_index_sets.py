@@ -88,7 +88,8 @@ def check_index_sets(
 
 
 def read_index_sets(
-    path: str | os.PathLike[str], n: int | None = None
+    path: str | os.PathLike[str],
+    n: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Read index sets.
 
@@ -193,7 +194,9 @@ def read_splits(path: str | os.PathLike[str]) -> dict[int, dict[str, np.ndarray]
 
 
 def write_index_sets(
-    path: str | os.PathLike[str], sets: Mapping[str, Any], n: int | None = None
+    path: str | os.PathLike[str],
+    sets: Mapping[str, Any],
+    n: int | None = None,
 ) -> Path:
     """Write index sets, whole or not at all; :func:`read_index_sets` reads them.
 

@@ -27,4 +27,5 @@ class LabelledDataset(torch.utils.data.Dataset):
 
     def __getitem__(self, position: int) -> tuple[Any, Any]:
         item = self.images[position]
-        return (item[0] if isinstance(item, (tuple, list)) else item), self.y[position]
+        image = item[0] if isinstance(item, (tuple, list)) else item
+        return image, self.y[position]

@@ -173,7 +173,8 @@ def take_rows(X: Any, indices: Any) -> Any:
         subset = sys.modules["torch.utils.data"].Subset
         if type(X) is subset:
             # Composed: a subset of a subset of … would be walked for every item.
-            X, positions = X.dataset, np.asarray(X.indices)[positions]
+            positions = np.asarray(X.indices)[positions]
+            X = X.dataset
         return subset(X, positions.tolist())
     if isinstance(X, (list, tuple)):
         return type(X)([X[i] for i in positions.tolist()])
@@ -206,7 +207,8 @@ def concat_rows(a: Any, b: Any) -> Any:
             )
         return {key: concat_rows(a[key], b[key]) for key in a}
     # What grows by concatenation is held in memory from then on.
-    a, b = (part.rows() if isinstance(part, RowView) else part for part in (a, b))
+    a = a.rows() if isinstance(a, RowView) else a
+    b = b.rows() if isinstance(b, RowView) else b
     if hasattr(a, "iloc"):
         return _concat_frames(a, b)
     if sp.issparse(a) or sp.issparse(b):
@@ -250,7 +252,8 @@ def _concat_frames(a: Any, b: Any) -> Any:
 def _concat_data_sets(a: Any, b: Any) -> Any:
     """Items after those of a torch data set, none read."""
     torch_data = sys.modules["torch.utils.data"]
-    if type(a) is type(b) is torch_data.Subset and a.dataset is b.dataset:
+    are_subsets = type(a) is type(b) is torch_data.Subset
+    if are_subsets and a.dataset is b.dataset:
         return torch_data.Subset(a.dataset, [*a.indices, *b.indices])
     # Kept flat: one level more for each batch taught would soon be slow, and then too
     # deep.
