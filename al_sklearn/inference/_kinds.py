@@ -177,12 +177,13 @@ class _Ensemble(Adapter):
         """X as its members read it, made once for all of them."""
         return X
 
-    def of_member(self, i: int, X: Any) -> np.ndarray:
-        """Probabilities of one member, by the ensemble's classes."""
-        return self.aligned(self.estimator.estimators_[i], X)
+    def seen_by(self, i: int, X: Any) -> Any:
+        """X as one of its members saw it."""
+        return X
 
-    def aligned(self, member: Any, X: Any) -> np.ndarray:
-        """Put a member's probabilities into the columns of the ensemble."""
+    def of_member(self, i: int, X: Any) -> np.ndarray:
+        """Probabilities of one member, in the columns of the ensemble."""
+        member = self.estimator.estimators_[i]
         if not hasattr(member, "predict_proba"):
             instead = "all members of the ensemble need predict_proba."
             raise Adapter(member).cannot("sample_proba", instead)
@@ -190,7 +191,7 @@ class _Ensemble(Adapter):
         proba = np.zeros((n_rows(X), n_classes))
         # The member's own classes are positions among those of the ensemble.
         columns = np.asarray(member.classes_, dtype=np.int64)
-        proba[:, columns] = member.predict_proba(X)
+        proba[:, columns] = member.predict_proba(self.seen_by(i, X))
         return proba
 
 
@@ -216,9 +217,8 @@ class Bagging(_Ensemble):
         # Columns of other sparse kinds and of frames are not taken by position.
         return X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
 
-    def of_member(self, i: int, X: Any) -> np.ndarray:
-        columns = self.estimator.estimators_features_[i]
-        return self.aligned(self.estimator.estimators_[i], X[:, columns])
+    def seen_by(self, i: int, X: Any) -> Any:
+        return X[:, self.estimator.estimators_features_[i]]
 
 
 def _pick(n_members: int, n_samples: int | None, seed: int) -> np.ndarray:

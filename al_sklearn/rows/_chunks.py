@@ -295,24 +295,17 @@ def _data_hash(X: Any) -> Any:
     if are_files(X):
         return [fingerprint(X), [_stamp(path) for path in X]]
     if is_data_set(X):
-        return _dataset_hash(X)
+        try:
+            # What it holds and a sample of its items.
+            return [state_hash(X), fingerprint(X)]
+        except (pickle.PicklingError, TypeError, AttributeError):
+            # It holds a lambda, an open file …: all its items tell.
+            return [state_hash(X[i]) for i in range(len(X))]
     # A memmap names its file, an HDF5 dataset has it.
     file = getattr(getattr(X, "file", X), "filename", None)
     if file is not None and byte_size(X.shape, X.dtype) > WHOLE_BYTES:
         return [fingerprint(X), _stamp(file)]
     return fingerprint(X)
-
-
-def _dataset_hash(X: Any) -> Any:
-    """Know a torch data set again.
-
-    What it holds and a sample of its items, or else all its items.
-    """
-    try:
-        return [state_hash(X), fingerprint(X)]
-    except (pickle.PicklingError, TypeError, AttributeError):
-        # It holds a lambda, an open file …
-        return [state_hash(X[i]) for i in range(len(X))]
 
 
 def _stamp(path: Any) -> list[int]:

@@ -170,8 +170,8 @@ def differences(stored: Any, now: Any, where: str = "") -> list[str]:
         # A dict of keys is a set that keeps their order.
         for key in dict.fromkeys([*stored, *now]):
             inside = f"{where}.{key}" if where else str(key)
-            both = stored.get(key, _NOT_THERE), now.get(key, _NOT_THERE)
-            found += differences(*both, inside)
+            was = stored.get(key, _NOT_THERE)
+            found += differences(was, now.get(key, _NOT_THERE), inside)
         return found
     if stored == now or _name_one_object(stored, now):
         return []

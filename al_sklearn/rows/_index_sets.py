@@ -75,10 +75,10 @@ def check_index_sets(
                 "is not in it."
             )
     # A nested set shares all its positions with the one around it, and that is meant.
-    free = [name for name in arrays if name not in nested]
-    shared = _repeated([arrays[name] for name in free])
+    free = {name: array for name, array in arrays.items() if name not in nested}
+    shared = _repeated(*free.values())
     if shared.size:
-        names = [name for name in free if np.isin(shared[0], arrays[name])]
+        names = [name for name, array in free.items() if shared[0] in array]
         raise ValueError(
             f"{where}: {' and '.join(map(repr, names))} share positions "
             f"({shared.size} in all, {shared[0]} is the "
@@ -366,19 +366,20 @@ def _positions(values: Any, what: str, n: int | None) -> np.ndarray:
             f"{array.shape}."
         )
     array = array.astype(np.int64)
-    if array.min() < 0 or (n is not None and array.max() >= n):
+    low = array.min()
+    high = array.max()
+    if low < 0 or (n is not None and high >= n):
         limit = "0 on" if n is None else f"0 to {n - 1}"
         raise ValueError(
-            f"{what} has positions from {array.min()} to {array.max()}; allowed is "
-            f"{limit}."
+            f"{what} has positions from {low} to {high}; allowed is {limit}."
         )
-    twice = _repeated([array])
+    twice = _repeated(array)
     if twice.size:
         raise ValueError(f"{what} has position {twice[0]} twice.")
     return array
 
 
-def _repeated(parts: list[np.ndarray]) -> np.ndarray:
+def _repeated(*parts: np.ndarray) -> np.ndarray:
     """Positions that come more than once in all parts together."""
     positions = np.concatenate([np.empty(0, np.int64), *parts])
     values, counts = np.unique(positions, return_counts=True)
