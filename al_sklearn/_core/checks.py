@@ -91,6 +91,16 @@ def check_n_instances(n_instances: int, n_pool: int) -> int:
     return int(n_instances)
 
 
+def check_count(name: str, value: object, least: int = 1) -> None:
+    """Raise a ``ValueError`` unless a parameter is an integer of at least ``least``."""
+    # True is an int to Python, and a slip to everybody else.
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < least:  # type: ignore[operator]
+        raise ValueError(
+            f"{name} must be an integer of at least {least}, got {value!r}."
+        )
+
+
 def check_same_length(n_rows: int, n_labels: int) -> None:
     """Raise a ``ValueError`` unless there is one label for each image."""
     if n_rows != n_labels:

@@ -12,9 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from al_sklearn import inference
-from al_sklearn._core.random import as_generator, as_seed
+from al_sklearn._core.checks import check_count
+from al_sklearn._core.random import as_generator
 from al_sklearn._core.threads import threads_per_job
-from al_sklearn.estimators._fitting import fit_seeded
+from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import Wrapper, unshared
 
 
@@ -25,7 +26,6 @@ class Members(Wrapper):
     """
 
     estimators_: list[Any]
-    classes_: np.ndarray
 
     def _prepare(self, X: Any) -> Any:
         """Return what the members are given for X."""
@@ -85,11 +85,6 @@ class Members(Wrapper):
         """Return the mean of the members' probabilities, (n, n_classes)."""
         return self.sample_proba(X).mean(axis=0)
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the class of the largest mean probability, (n,)."""
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
-
     def embed(self, X: Any, layer: str | None = None) -> np.ndarray:
         """Return the members' embeddings side by side.
 
@@ -107,10 +102,7 @@ class Members(Wrapper):
         check_is_fitted(self, "estimators_")
         X = self._prepare(X)
         return np.concatenate(
-            [
-                unshared(inference.embed, member, X, layer)
-                for member in self.estimators_
-            ],
+            [unshared(inference.embed, one, X, layer) for one in self.estimators_],
             axis=1,
         )
 
@@ -130,10 +122,7 @@ class Members(Wrapper):
         check_is_fitted(self, "estimators_")
         X = self._prepare(X)
         return np.mean(
-            [
-                unshared(inference.predict_loss, member, X)
-                for member in self.estimators_
-            ],
+            [unshared(inference.predict_loss, one, X) for one in self.estimators_],
             axis=0,
         )
 
@@ -219,18 +208,9 @@ class DeepEnsemble(Members):
         TypeError
             When the estimator has no ``predict_proba``.
         """
-        if not isinstance(self.n_members, (int, np.integer)) or self.n_members < 1:
-            raise ValueError(
-                f"n_members must be an integer of at least 1, got {self.n_members!r}."
-            )
-        if not hasattr(self.estimator, "predict_proba"):
-            raise TypeError(
-                "DeepEnsemble needs a classifier with predict_proba, got "
-                f"{self.estimator!r}."
-            )
-        seeds = np.random.SeedSequence(as_seed(self.random_state)).generate_state(
-            self.n_members
-        )
+        check_count("n_members", self.n_members)
+        self._check_gives_proba()
+        seeds = draw_seeds(self.random_state, self.n_members)
         # No more than there are members: idle ones' share of the cores would be lost.
         n_jobs = min(effective_n_jobs(self.n_jobs), int(self.n_members))
         threads = threads_per_job(n_jobs) if n_jobs > 1 else None
@@ -239,8 +219,7 @@ class DeepEnsemble(Members):
                 clone(self.estimator),
                 X,
                 y,
-                # 31 bits: what scikit-learn takes for a seed.
-                int(seed >> 1),
+                seed,
                 threads=threads,
                 **fit_params,
             )
@@ -254,8 +233,7 @@ class DeepEnsemble(Members):
             disable=not self.verbose,
         )
         self.estimators_ = list(bar)
-        self.classes_ = np.unique(
-            np.concatenate([member.classes_ for member in self.estimators_])
-        )
+        classes = [member.classes_ for member in self.estimators_]
+        self.classes_ = np.unique(np.concatenate(classes))
         self._copy_shape(self.estimators_[0])
         return self

@@ -7,8 +7,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from al_sklearn._core.random import preserve_global_rng, seeds_for
+import numpy as np
+
+from al_sklearn._core.random import (
+    RandomState,
+    as_seed,
+    preserve_global_rng,
+    seeds_for,
+)
 from al_sklearn._core.threads import limit_threads
+
+
+def draw_seeds(random_state: RandomState, n: int) -> list[int]:
+    """Draw ``n`` seeds that differ, for parts that must not move each other's numbers.
+
+    The first ones are the same, however many are drawn.
+    """
+    sequence = np.random.SeedSequence(as_seed(random_state))
+    # 31 bits: what scikit-learn takes for a seed.
+    return [int(seed >> 1) for seed in sequence.generate_state(n)]
 
 
 def fit_seeded(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from numbers import Real
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
@@ -16,9 +16,9 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn import inference
-from al_sklearn._core.checks import unknown_name
-from al_sklearn._core.random import RandomState, as_generator, as_seed
-from al_sklearn.estimators._fitting import fit_seeded
+from al_sklearn._core.checks import check_count, unknown_name
+from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import OneInside, unshared
 from al_sklearn.estimators._validation import as_rows, check_labels
 
@@ -171,13 +171,7 @@ class LaplaceClassifier(OneInside):
         self._check_settings()
         X = as_rows(X)
         y = check_labels(y, X, self)
-        self.seed_, fit_seed = (
-            int(s)
-            for s in np.random.SeedSequence(as_seed(self.random_state)).generate_state(
-                2
-            )
-            >> 1
-        )
+        self.seed_, fit_seed = draw_seeds(self.random_state, 2)
         self.estimator_ = fit_seeded(
             clone(self.estimator), X, y, fit_seed, only_open=True, **fit_params
         )
@@ -188,9 +182,8 @@ class LaplaceClassifier(OneInside):
         # The mean over the classes moves all logits together; without it the weights
         # are as short as they can be.
         self.has_bias_ = bool(np.any(bias))
-        self.weights_ = np.column_stack(
-            [weights, bias] if self.has_bias_ else [weights]
-        ).astype(np.float64)
+        columns = [weights, bias] if self.has_bias_ else [weights]
+        self.weights_ = np.column_stack(columns).astype(np.float64)
         self.weights_ -= self.weights_.mean(axis=0)
         features = self._features(embeddings)
         # Whatever stands between layer and probabilities (a temperature, a sigmoid)
@@ -198,14 +191,8 @@ class LaplaceClassifier(OneInside):
         _check_softmax(
             softmax(features @ self.weights_.T, axis=1), proba, self.estimator_
         )
-        n_weights = self.weights_.size
-        self.hessian_ = (
-            self.hessian
-            if self.hessian != "auto"
-            else "full"
-            if n_weights <= _MOST_FULL
-            else "kron"
-        )
+        small = "full" if self.weights_.size <= _MOST_FULL else "kron"
+        self.hessian_ = small if self.hessian == "auto" else self.hessian
         known = np.isin(y, self.classes_)  # rows of weight 0 may be all of a class
         self._find_posterior(
             features[known],
@@ -269,10 +256,7 @@ class LaplaceClassifier(OneInside):
                 "prior_precision must be 'marginal_likelihood' or a number above 0, "
                 f"got {precision!r}."
             )
-        if not isinstance(self.n_samples, (int, np.integer)) or self.n_samples < 1:
-            raise ValueError(
-                f"n_samples must be an integer of at least 1, got {self.n_samples!r}."
-            )
+        check_count("n_samples", self.n_samples)
 
     def _features(self, embeddings: np.ndarray) -> np.ndarray:
         """Return embeddings as float64, followed by the 1 that the biases go with."""
@@ -353,28 +337,20 @@ class LaplaceClassifier(OneInside):
         """
         embeddings = self._embedded(X)
         proba = np.empty((len(embeddings), len(self.classes_)), dtype=np.float32)
+        if self.predictive == "probit":
+            for rows, features in self._blocks(embeddings, self.curvature_.row_values):
+                covariance = self.curvature_.logit_covariance(
+                    features, self.prior_precision_
+                )
+                proba[rows] = probit(features @ self.weights_.T, covariance)
+            return proba
+        drawn = self.weights_[None]
         if self.predictive == "mc":
             drawn = self._draw(self.n_samples, np.random.default_rng(self.seed_))
-            for rows, features in self._blocks(embeddings, sum(drawn.shape[1:])):
-                proba[rows] = sum(
-                    softmax(features @ weights.T, axis=1) for weights in drawn
-                ) / len(drawn)
-            return proba
-        if self.predictive == "map":
-            for rows, features in self._blocks(embeddings, self.weights_.shape[1]):
-                proba[rows] = softmax(features @ self.weights_.T, axis=1)
-            return proba
-        for rows, features in self._blocks(embeddings, self.curvature_.row_values):
-            covariance = self.curvature_.logit_covariance(
-                features, self.prior_precision_
-            )
-            proba[rows] = probit(features @ self.weights_.T, covariance)
+        for rows, features in self._blocks(embeddings, sum(drawn.shape[1:])):
+            samples = (softmax(features @ weights.T, axis=1) for weights in drawn)
+            proba[rows] = sum(samples) / len(drawn)
         return proba
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the class of the largest probability, (n,)."""
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
 
 
 def _row_weights(fit_params: dict[str, Any], n: int) -> np.ndarray:
@@ -457,26 +433,20 @@ def probit(logits: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     return mean / mean.sum(axis=1, keepdims=True)
 
 
-class Curvature(Protocol):
+class Curvature:
     """Hessian of the loss in the last layer's weights (C, D), as eigenvalues.
 
-    What follows from them is kept too.
+    ``scale(noise, precision)`` turns standard normal draws (S, C, D) into draws from
+    the posterior, N(0, (Hessian + precision)⁻¹); ``logit_covariance(features,
+    precision)`` is the covariance (n, C, C) of the logits of each row. ``row_values``
+    is how many values a row costs there.
     """
 
     eigenvalues: np.ndarray
     row_values: int
 
-    def scale(self, noise: np.ndarray, precision: float) -> np.ndarray:
-        """Turn standard normal draws (S, C, D) into draws from the posterior.
 
-        The draws are from N(0, (Hessian + precision)⁻¹).
-        """
-
-    def logit_covariance(self, features: np.ndarray, precision: float) -> np.ndarray:
-        """Return the covariance (n, C, C) of the logits of each row."""
-
-
-class Full:
+class Full(Curvature):
     """The whole Hessian Σ (diag(p) - ppᵀ) ⊗ φφᵀ, in its eigenvectors."""
 
     def __init__(
@@ -488,12 +458,10 @@ class Full:
         for i in range(n_classes):
             for j in range(i + 1):
                 weight = row_weights * proba[:, i] * ((i == j) - proba[:, j])
-                hessian[i, :, j] = hessian[j, :, i] = (
-                    features * weight[:, None]
-                ).T @ features
-        values, self.vectors = np.linalg.eigh(
-            hessian.reshape(n_classes * d, n_classes * d)
-        )
+                block = (features * weight[:, None]).T @ features
+                hessian[i, :, j] = hessian[j, :, i] = block
+        flat = hessian.reshape(n_classes * d, n_classes * d)
+        values, self.vectors = np.linalg.eigh(flat)
         self.eigenvalues = np.maximum(values, 0)
         self.row_values = n_classes * (n_classes * d + n_classes)
 
@@ -510,7 +478,7 @@ class Full:
         return along @ along.transpose(0, 2, 1)
 
 
-class Kron:
+class Kron(Curvature):
     """Two factors, mean (diag(p) - ppᵀ) and Σ φφᵀ, each in its eigenvectors."""
 
     def __init__(
@@ -540,7 +508,7 @@ class Kron:
         return (self.class_vectors * variances[:, None, :]) @ self.class_vectors.T
 
 
-class Diagonal:
+class Diagonal(Curvature):
     """The diagonal Σ p(1 - p) φ² alone."""
 
     def __init__(

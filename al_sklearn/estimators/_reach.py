@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
 
 from al_sklearn import inference
 
@@ -30,20 +32,56 @@ def unshared(function: Callable[..., Any], *args: Any) -> Any:
     return Context().run(function, *args)
 
 
+def inner_net(estimator: Any) -> tuple[str, Any] | None:
+    """Return the prefix of the skorch net's parameters and the net itself, or None.
+
+    The net is the object itself or the last step of a pipeline (``"step__"``).
+    """
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        found = inner_net(last)
+        return None if found is None else (f"{name}__{found[0]}", found[1])
+    return ("", estimator) if isinstance(estimator, NeuralNet) else None
+
+
+def add_callback(estimator: Any, name: str, callback: Any) -> None:
+    """Add a callback to the net inside, if there is one that takes callbacks."""
+    found = inner_net(estimator)
+    if found is None or found[1].callbacks == "disable":
+        return
+    prefix, net = found
+    callbacks = [*(net.callbacks or []), (name, callback)]
+    estimator.set_params(**{f"{prefix}callbacks": callbacks})
+
+
 class Wrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier made of another one, of its kind by scikit-learn's tags."""
 
     estimator: Any
+    classes_: np.ndarray
+    predict_proba: Callable[..., np.ndarray]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags = get_tags(self.estimator).input_tags
         return tags
 
+    def _check_gives_proba(self) -> None:
+        if not hasattr(self.estimator, "predict_proba"):
+            raise TypeError(
+                f"{type(self).__name__} needs a classifier with predict_proba, got "
+                f"{self.estimator!r}."
+            )
+
     def _copy_shape(self, fitted: Any) -> None:
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the class of the largest probability, (n,)."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
 
 def _fitted_or_not(wrapper: Any) -> Any:

@@ -8,18 +8,19 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sized
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
 from al_sklearn._core.random import as_seed
 from al_sklearn.estimators._ensemble import Members
 from al_sklearn.estimators._fitting import fit_seeded
+from al_sklearn.estimators._reach import add_callback, inner_net
 
 
 class SnapshotEnsemble(Members):
@@ -97,14 +98,11 @@ class SnapshotEnsemble(Members):
             When ``n_snapshots`` is not from 1 to ``max_epochs``, or the net schedules
             its learning rate or stops before the last cycle ends.
         """
-        name, net = _net_of(self.estimator)
+        net = _net_of(self.estimator)
         epochs = net.max_epochs
         n = self.n_snapshots
-        if (
-            not isinstance(n, (int, np.integer))
-            or isinstance(n, bool)
-            or not 1 <= n <= epochs
-        ):
+        whole = isinstance(n, Integral) and not isinstance(n, bool)
+        if not whole or not 1 <= n <= epochs:
             raise ValueError(
                 f"n_snapshots must be an integer from 1 to max_epochs={epochs}, got "
                 f"{n!r}."
@@ -115,9 +113,7 @@ class SnapshotEnsemble(Members):
             np.linspace(0, epochs, int(n) + 1).round().astype(int).tolist()
         )
         estimator = clone(self.estimator)
-        estimator.set_params(
-            **{f"{name}callbacks": [*_callbacks(net), ("snapshots", cycles)]}
-        )
+        add_callback(estimator, "snapshots", cycles)
         fit_seeded(estimator, X, y, as_seed(self.random_state), **fit_params)
         if len(cycles.states_) < n:
             raise ValueError(
@@ -125,7 +121,7 @@ class SnapshotEnsemble(Members):
                 "must train all its max_epochs; "
                 "remove what stops it early."
             )
-        trained = _net_of(estimator)[1]
+        trained = _net_of(estimator)
         self.estimators_ = [_with_weights(trained, state) for state in cycles.states_]
         # The callbacks go on where training goes on; weights kept twice would only make
         # the pickle larger.
@@ -145,44 +141,32 @@ class SnapshotEnsemble(Members):
         )
 
 
-def _net_of(estimator: Any) -> tuple[str, Any]:
-    """Return the skorch net and the prefix of its parameters.
-
-    ``"step__"`` in a pipeline.
-    """
-    if isinstance(estimator, Pipeline):
-        name, last = estimator.steps[-1]
-        prefix, net = _net_of(last)
-        return f"{name}__{prefix}", net
-    if not isinstance(estimator, NeuralNet):
+def _net_of(estimator: Any) -> Any:
+    """Return the skorch net, itself or at the end of a pipeline."""
+    found = inner_net(estimator)
+    if found is None:
+        last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
         raise TypeError(
             "SnapshotEnsemble needs an ImageClassifier, another skorch net or a "
-            "Pipeline that ends in one, got "
-            f"{type(estimator).__name__}; use DeepEnsemble for other classifiers."
+            f"Pipeline that ends in one, got {type(last).__name__}; use DeepEnsemble "
+            "for other classifiers."
         )
-    return "", estimator
-
-
-def _callbacks(net: Any) -> list[Any]:
-    if net.callbacks == "disable":
-        raise ValueError(
-            "SnapshotEnsemble works by a callback: callbacks='disable' leaves no room "
-            "for it."
-        )
-    return list(net.callbacks or [])
+    return found[1]
 
 
 def _check_free(net: Any) -> None:
-    """Raise a ``ValueError`` when the net sets its own rate or last weights.
-
-    That is when it decides on the learning rate, or replaces its last weights.
-    """
+    """Raise a ``ValueError`` when the net sets its own rate or last weights."""
     given = [
         name
         for name in ("schedule", "warmup_epochs", "swa")
         if getattr(net, name, None)
     ]
-    for callback in _callbacks(net):
+    if net.callbacks == "disable":
+        raise ValueError(
+            "SnapshotEnsemble works by a callback: callbacks='disable' leaves no room "
+            "for it."
+        )
+    for callback in net.callbacks or []:
         callback = callback[1] if isinstance(callback, tuple) else callback
         kind = callback if isinstance(callback, type) else type(callback)
         if issubclass(kind, LRScheduler):

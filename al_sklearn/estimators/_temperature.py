@@ -10,10 +10,15 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn import inference
-from al_sklearn._core.random import RandomState, as_seed
-from al_sklearn.estimators._fitting import fit_seeded
+from al_sklearn._core.random import RandomState
+from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import OneInside, unshared
-from al_sklearn.estimators._validation import as_rows, check_labels, validation_splits
+from al_sklearn.estimators._validation import (
+    as_rows,
+    check_held_out,
+    check_labels,
+    validation_splits,
+)
 from al_sklearn.rows import take_rows
 from al_sklearn.strategies.measures import fit_temperature
 
@@ -113,23 +118,12 @@ class TemperatureScaling(OneInside):
             When no row can be held out, or the held-out labels are of classes that the
             training rows lack.
         """
-        if not hasattr(self.estimator, "predict_proba"):
-            raise TypeError(
-                "TemperatureScaling needs a classifier with predict_proba, got "
-                f"{self.estimator!r}."
-            )
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val go together: give both or neither.")
+        self._check_gives_proba()
+        check_held_out(X_val, y_val)
         X = as_rows(X)
         y = check_labels(y, X, self)
         # The split has a seed of its own: it must not move the trainings' numbers.
-        split_seed, seed = (
-            int(s)
-            for s in np.random.SeedSequence(as_seed(self.random_state)).generate_state(
-                2
-            )
-            >> 1
-        )
+        split_seed, seed = draw_seeds(self.random_state, 2)
 
         def trained(rows: Any, labels: np.ndarray) -> Any:
             return fit_seeded(clone(self.estimator), rows, labels, seed, only_open=True)

@@ -7,23 +7,11 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
-from sklearn.pipeline import Pipeline
-from skorch import NeuralNet
+
+from al_sklearn.estimators._reach import inner_net
 
 Suggest = Callable[[Any], dict[str, Any]]
 _PLAIN = (str, int, float, bool, type(None))
-
-
-def inner_net(estimator: Any) -> tuple[str, Any] | None:
-    """Return the skorch net's parameter prefix and the net itself, or None.
-
-    The net is the object itself or the last step of a pipeline.
-    """
-    if isinstance(estimator, Pipeline):
-        name, last = estimator.steps[-1]
-        found = inner_net(last)
-        return None if found is None else (f"{name}__{found[0]}", found[1])
-    return ("", estimator) if isinstance(estimator, NeuralNet) else None
 
 
 def default_space(estimator: Any) -> dict[str, Any]:

@@ -47,6 +47,12 @@ def check_labels(y: Any, X: Any, estimator: Any) -> np.ndarray:
     return labels
 
 
+def check_held_out(X_val: Any, y_val: Any) -> None:
+    """Raise a ``ValueError`` unless a validation set of one's own is whole."""
+    if (X_val is None) != (y_val is None):
+        raise ValueError("X_val and y_val go together: give both or neither.")
+
+
 def check_validation(validation: Any) -> None:
     """Raise a ``ValueError`` unless ``validation`` is a share or number of folds.
 

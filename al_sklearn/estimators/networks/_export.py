@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -36,12 +35,9 @@ class _Scorer(nn.Module):
         super().__init__()
         self.net, self.proba, self.raw = net, proba, raw
         mean, std = (0.0, 1.0) if statistics is None else statistics
-        self.register_buffer(
-            "mean", torch.as_tensor(mean, dtype=torch.float32).view(1, -1, 1, 1)
-        )
-        self.register_buffer(
-            "std", torch.as_tensor(std, dtype=torch.float32).view(1, -1, 1, 1)
-        )
+        for name, value in (("mean", mean), ("std", std)):
+            value = torch.as_tensor(value, dtype=torch.float32).view(1, -1, 1, 1)
+            self.register_buffer(name, value)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if self.raw:
@@ -115,13 +111,9 @@ def export_classifier(
         raise ValueError(f"path must end with '.pt2' or '.onnx', got {path.name!r}.")
     if input_type not in _INPUTS:
         raise unknown_name("input_type", input_type, _INPUTS)
-    if not hasattr(classifier, "image_statistics_"):
-        if not hasattr(classifier, "check_is_fitted"):
-            raise TypeError(
-                "export_classifier writes an ImageClassifier, got "
-                f"{type(classifier).__name__}."
-            )
+    if hasattr(classifier, "check_is_fitted"):
         classifier.check_is_fitted()
+    if not hasattr(classifier, "image_statistics_"):
         raise TypeError(
             "export_classifier writes an ImageClassifier, got "
             f"{type(classifier).__name__}."
@@ -180,6 +172,4 @@ def _onnx(program: torch.export.ExportedProgram, about: dict[str, Any]) -> bytes
     written.model.metadata_props.update(
         {name: json.dumps(value) for name, value in about.items()}
     )
-    out = io.BytesIO()
-    out.write(written.model_proto.SerializeToString())
-    return out.getvalue()
+    return written.model_proto.SerializeToString()

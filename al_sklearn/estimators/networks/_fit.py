@@ -44,17 +44,14 @@ def fit_stem(net: nn.Module, channels: int, *, small: bool, pretrained: bool) ->
         gets the sum of the old ones' weights divided by their new number. An image
         whose channels are all alike looks as it did.
     """
-    name = next(
-        (name for name, part in net.named_modules() if isinstance(part, nn.Conv2d)),
-        None,
-    )
-    if name is None:
+    parts = net.named_modules()
+    convolutions = [(name, part) for name, part in parts if isinstance(part, nn.Conv2d)]
+    if not convolutions:
         return
-    old = net.get_submodule(name)
-    assert isinstance(old, nn.Conv2d)
+    name, old = convolutions[0]
     # Patch embeddings (stride as large as the kernel) cut the image up: their stride is
     # not a loss of detail.
-    shrinks = small and old.stride[0] > 1 and old.stride[0] < old.kernel_size[0]
+    shrinks = small and 1 < old.stride[0] < old.kernel_size[0]
     if old.in_channels == channels and not shrinks:
         return
     kernel, padding = (3, 1) if shrinks else (old.kernel_size, old.padding)
@@ -102,9 +99,10 @@ def fit_size(
         When no size fits.
     """
     channels, height, width = image_shape
-    larger = sorted({side for side in (*_SIDES, *sides) if side > max(height, width)})
+    longest = max(height, width)
+    larger = sorted({side for side in (*_SIDES, *sides) if side > longest})
     # Last, what is smaller than the image: a network may be made for one size alone.
-    tried = [*larger, *(side for side in sides if side <= max(height, width))]
+    tried = [*larger, *(side for side in sides if side <= longest)]
     with evaluating(net):
         if _runs(net, image_shape):
             return

@@ -3,8 +3,35 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from torch import nn
+
+
+def three_stages(
+    block: Callable[[int, int, int], nn.Module], n_in: int, width: int, n_blocks: int
+) -> OrderedDict[str, nn.Module]:
+    """Return CIFAR's three stages, at full, half and quarter resolution.
+
+    Parameters
+    ----------
+    block : callable
+        ``block(n_in, n_out, stride)``.
+    n_in : int
+        Channels that the first stage is given.
+    width : int
+        Channels of the first stage; each other one has twice those of the one before.
+    n_blocks : int
+        Blocks of each stage.
+    """
+    stages: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, n_out in enumerate((width, 2 * width, 4 * width), start=1):
+        # A stage's first block alone changes the resolution and the channels.
+        first = block(n_in, n_out, 1 if number == 1 else 2)
+        others = [block(n_out, n_out, 1) for _ in range(n_blocks - 1)]
+        stages[f"stage{number}"] = nn.Sequential(first, *others)
+        n_in = n_out
+    return stages
 
 
 def pooled_head(

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from al_sklearn.estimators.networks._options import set_dropout
-from al_sklearn.estimators.networks._parts import he_init, pooled_head
+from al_sklearn.estimators.networks._parts import he_init, pooled_head, three_stages
 from al_sklearn.estimators.networks._registry import register_network
 from al_sklearn.estimators.networks._torchvision import torchvision_model
 
@@ -83,122 +83,76 @@ def resnet20(
         bn=nn.BatchNorm2d(width),
         relu=nn.ReLU(),
     )
-    n_in = width
-    for stage, (n_out, stride) in enumerate(
-        [(width, 1), (2 * width, 2), (4 * width, 2)], start=1
-    ):
-        blocks = [
-            _Block(n_in if i == 0 else n_out, n_out, stride if i == 0 else 1)
-            for i in range(3)
-        ]
-        parts[f"stage{stage}"] = nn.Sequential(*blocks)
-        n_in = n_out
-    parts.update(pooled_head(n_in, n_classes, dropout))
+    parts.update(three_stages(_Block, width, width, n_blocks=3))
+    parts.update(pooled_head(4 * width, n_classes, dropout))
     net = nn.Sequential(parts)
     he_init(net)
     return net
 
 
-@register_network("resnet18")
-def resnet18(
-    in_channels: int = 3,
-    n_classes: int = 10,
-    image_size: int | tuple[int, int] = 32,
-    *,
-    weights: Any = None,
-    dropout: float = 0.0,
-    **params: Any,
-) -> nn.Module:
-    """Build ImageNet's residual network with 18 layers.
+_ABOUT = """Build ImageNet's residual network with {layers}.
 
-    Its stem suits the images at hand.
+Its stem suits the images at hand.
 
-    It is torchvision's network, whose layer names and weights it has. For images up to
-    64 pixels its stem is the one that CIFAR-10 is trained with: a 3x3 convolution with
-    stride 1 and no max pooling (11.17 million weights for ten classes); for larger
-    images, and with pretrained weights, it is ImageNet's 7x7 convolution with stride 2
-    and max pooling.
+It is torchvision's network, whose layer names and weights it has. For images up to 64
+pixels its stem is the one that CIFAR-10 is trained with: a 3x3 convolution with stride
+1 and no max pooling ({weights} million weights for ten classes); for larger images, and
+with pretrained weights, it is ImageNet's 7x7 convolution with stride 2 and max pooling.
 
-    Parameters
-    ----------
-    in_channels : int, default=3
-        Channels of the images; pretrained stems are adapted to any number.
-    n_classes : int, default=10
-        Number of logits.
-    image_size : int or (height, width), default=32
-        Size of the images.
-    weights : {None, "imagenet"} or str, default=None
-        ``"imagenet"`` (or ``"DEFAULT"``, or the name of one of torchvision's sets)
-        loads pretrained weights.
-    dropout : float, default=0.0
-        Probability of dropout before the linear layer; MC dropout and BALD need more
-        than 0.
-    **params
-        Further parameters of torchvision's builder.
+Parameters
+----------
+in_channels : int, default=3
+    Channels of the images; pretrained stems are adapted to any number.
+n_classes : int, default=10
+    Number of logits.
+image_size : int or (height, width), default=32
+    Size of the images.
+weights : {{None, "imagenet"}} or str, default=None
+    ``"imagenet"`` (or ``"DEFAULT"``, or the name of one of torchvision's sets) loads
+    pretrained weights.
+dropout : float, default=0.0
+    Probability of dropout before the linear layer; MC dropout and BALD need more than
+    0.
+**params
+    Further parameters of torchvision's builder.
 
-    Returns
-    -------
-    torchvision.models.ResNet
-        Images (n, in_channels, H, W) float in, logits (n, n_classes) out.
+Returns
+-------
+torchvision.models.ResNet
+    Images (n, in_channels, H, W) float in, logits (n, n_classes) out.
 
-    References
-    ----------
-    He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016.
-    """
-    return _imagenet_resnet(
-        "resnet18", in_channels, n_classes, image_size, weights, dropout, params
-    )
+References
+----------
+He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016.
+"""
 
 
-@register_network("resnet34")
-def resnet34(
-    in_channels: int = 3,
-    n_classes: int = 10,
-    image_size: int | tuple[int, int] = 32,
-    *,
-    weights: Any = None,
-    dropout: float = 0.0,
-    **params: Any,
-) -> nn.Module:
-    """Build ImageNet's residual network with 34 layers; see :func:`resnet18`."""
-    return _imagenet_resnet(
-        "resnet34", in_channels, n_classes, image_size, weights, dropout, params
-    )
+def _imagenet_resnet(name: str, layers: str, weights: str) -> Any:
+    """Make and register the builder of one of ImageNet's residual networks."""
+    about = _ABOUT.format(layers=layers, weights=weights)
+
+    def build(
+        in_channels: int = 3,
+        n_classes: int = 10,
+        image_size: int | tuple[int, int] = 32,
+        *,
+        weights: Any = None,
+        dropout: float = 0.0,
+        **params: Any,
+    ) -> nn.Module:
+        size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        shape = (in_channels, *size)
+        net = torchvision_model(name, {**params, "weights": weights}, shape, n_classes)
+        if dropout > 0:
+            set_dropout(net, dropout, shape)
+        return net
+
+    # Its public name, by which it is pickled and stored.
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = about
+    return register_network(name)(build)
 
 
-@register_network("resnet50")
-def resnet50(
-    in_channels: int = 3,
-    n_classes: int = 10,
-    image_size: int | tuple[int, int] = 32,
-    *,
-    weights: Any = None,
-    dropout: float = 0.0,
-    **params: Any,
-) -> nn.Module:
-    """Build ImageNet's residual network with 50 layers, in bottleneck blocks.
-
-    See :func:`resnet18`.
-    """
-    return _imagenet_resnet(
-        "resnet50", in_channels, n_classes, image_size, weights, dropout, params
-    )
-
-
-def _imagenet_resnet(
-    name: str,
-    in_channels: int,
-    n_classes: int,
-    image_size: int | tuple[int, int],
-    weights: Any,
-    dropout: float,
-    params: dict[str, Any],
-) -> nn.Module:
-    height, width = (
-        (image_size, image_size) if isinstance(image_size, int) else image_size
-    )
-    shape = (in_channels, height, width)
-    net = torchvision_model(name, {**params, "weights": weights}, shape, n_classes)
-    if dropout > 0:
-        set_dropout(net, dropout, shape)
-    return net
+resnet18 = _imagenet_resnet("resnet18", "18 layers", "11.17")
+resnet34 = _imagenet_resnet("resnet34", "34 layers", "21.28")
+resnet50 = _imagenet_resnet("resnet50", "50 layers, in bottleneck blocks", "23.52")

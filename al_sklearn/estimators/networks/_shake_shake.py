@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from al_sklearn.estimators.networks._parts import he_init, pooled_head
+from al_sklearn.estimators.networks._parts import he_init, pooled_head, three_stages
 from al_sklearn.estimators.networks._registry import register_network
 
 
@@ -124,17 +124,8 @@ def shake_shake26(
     parts: OrderedDict[str, nn.Module] = OrderedDict(
         conv=nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), bn=nn.BatchNorm2d(16)
     )
-    n_in = 16
-    for stage, (n_out, stride) in enumerate(
-        [(width, 1), (2 * width, 2), (4 * width, 2)], start=1
-    ):
-        blocks = [
-            _ShakeBlock(n_in if i == 0 else n_out, n_out, stride if i == 0 else 1)
-            for i in range(4)
-        ]
-        parts[f"stage{stage}"] = nn.Sequential(*blocks)
-        n_in = n_out
-    parts.update(relu=nn.ReLU(), **pooled_head(n_in, n_classes, dropout))
+    parts.update(three_stages(_ShakeBlock, 16, width, n_blocks=4))
+    parts.update(relu=nn.ReLU(), **pooled_head(4 * width, n_classes, dropout))
     net = nn.Sequential(parts)
     he_init(net)
     return net

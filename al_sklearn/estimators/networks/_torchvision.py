@@ -91,15 +91,14 @@ def torchvision_model(
 
 
 def _new_classes(net: nn.Module, n_outputs: int) -> None:
-    name = [
-        name
+    name, old = [
+        (name, part)
         for name, part in net.named_modules()
         if isinstance(part, (nn.Linear, nn.Conv2d))
     ][-1]
-    old = net.get_submodule(name)
     if isinstance(old, nn.Conv2d):
         replace_part(net, name, nn.Conv2d(old.in_channels, n_outputs, 1))
-    elif isinstance(old, nn.Linear):
+    else:
         replace_part(net, name, nn.Linear(old.in_features, n_outputs))
 
 

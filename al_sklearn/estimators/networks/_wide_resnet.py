@@ -7,7 +7,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from al_sklearn.estimators.networks._parts import he_init, pooled_head
+from al_sklearn.estimators.networks._parts import he_init, pooled_head, three_stages
 from al_sklearn.estimators.networks._registry import register_network
 
 
@@ -43,24 +43,13 @@ def _wide_resnet(
     parts: OrderedDict[str, nn.Module] = OrderedDict(
         conv=nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)
     )
-    n_in = 16
     # Two convolutions a block, three stages, the stem, and the three shortcuts that
     # change shape.
     n_blocks = (depth - 4) // 6
-    for stage, (n_out, stride) in enumerate(
-        [(16 * widen, 1), (32 * widen, 2), (64 * widen, 2)], start=1
-    ):
-        blocks = [
-            _PreActivationBlock(
-                n_in if i == 0 else n_out, n_out, stride if i == 0 else 1
-            )
-            for i in range(n_blocks)
-        ]
-        parts[f"stage{stage}"] = nn.Sequential(*blocks)
-        n_in = n_out
-    parts.update(
-        bn=nn.BatchNorm2d(n_in), relu=nn.ReLU(), **pooled_head(n_in, n_classes, dropout)
-    )
+    width = 16 * widen
+    parts.update(three_stages(_PreActivationBlock, 16, width, n_blocks))
+    parts.update(bn=nn.BatchNorm2d(4 * width), relu=nn.ReLU())
+    parts.update(pooled_head(4 * width, n_classes, dropout))
     net = nn.Sequential(parts)
     he_init(net)
     return net
