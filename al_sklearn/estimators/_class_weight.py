@@ -45,24 +45,22 @@ def class_weights(
         For labels that are no class, a wrong number of weights, and weights that are
         negative, NaN or all 0.
     """
-    # A class that nobody has seen yet keeps the weight 1.
-    weights = np.ones(len(classes))
     if isinstance(class_weight, str):
         check_class_weight(class_weight)
         present = np.unique(labels)
+        # A class that nobody has seen yet keeps the weight 1.
+        weights = np.ones(len(classes))
         weights[np.searchsorted(classes, present)] = compute_class_weight(
             "balanced", classes=present, y=labels
         )
     elif isinstance(class_weight, Mapping):
-        positions = {label: i for i, label in enumerate(classes.tolist())}
-        unknown = [label for label in class_weight if label not in positions]
+        known = classes.tolist()
+        unknown = [label for label in class_weight if label not in known]
         if unknown:
             raise ValueError(
-                f"class_weight names {unknown}, not among the classes "
-                f"{classes.tolist()}."
+                f"class_weight names {unknown}, not among the classes {known}."
             )
-        for label, weight in class_weight.items():
-            weights[positions[label]] = weight
+        weights = np.array([class_weight.get(label, 1.0) for label in known])
     else:
         weights = np.asarray(class_weight, dtype=np.float64)
         if weights.shape != (len(classes),):

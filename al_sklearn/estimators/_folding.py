@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 # Their forward passes do nothing but arithmetic; tracing runs a forward pass, and one's
 # own network may count calls.
@@ -47,16 +47,7 @@ def folded(module: nn.Module) -> nn.Module:
     for conv_name, norm_name in _pairs(copied):
         conv, norm = copied.get_submodule(conv_name), copied.get_submodule(norm_name)
         with torch.no_grad():
-            weight, bias = fuse_conv_bn_weights(
-                conv.weight,  # type: ignore[arg-type]
-                conv.bias,  # type: ignore[arg-type]
-                norm.running_mean,  # type: ignore[arg-type]
-                norm.running_var,  # type: ignore[arg-type]
-                norm.eps,  # type: ignore[arg-type]
-                norm.weight,  # type: ignore[arg-type]
-                norm.bias,  # type: ignore[arg-type]
-            )
-        conv._parameters = {"weight": weight, "bias": bias}
+            _replace(copied, conv_name, fuse_conv_bn_eval(conv, norm))  # type: ignore[type-var]
         _replace(copied, norm_name, nn.Identity().eval())
     for name, part in list(copied.named_modules()):
         if name and _halves(part):

@@ -17,29 +17,29 @@ from sklearn.metrics import get_scorer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from al_sklearn._core.checks import unknown_name
-from al_sklearn._core.random import as_seed, take_turn
+from al_sklearn._core.checks import check_count, unknown_name
+from al_sklearn._core.random import take_turn
 from al_sklearn._core.threads import threads_per_job
 from al_sklearn.estimators import _tuning_search as tuning
-from al_sklearn.estimators._fitting import fit_seeded
+from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import Wrapper
 from al_sklearn.estimators._tuning_space import default_space, read_space
-from al_sklearn.estimators._tuning_store import (
-    TuningStore,
-    describe_estimator,
-    describe_space,
-)
+from al_sklearn.estimators._tuning_store import TuningStore, describe_estimator
 from al_sklearn.estimators._validation import (
     as_rows,
+    check_held_out,
     check_labels,
     check_validation,
     validation_splits,
 )
 from al_sklearn.estimators._workers import in_worker
-from al_sklearn.rows import concat_rows
+from al_sklearn.rows import concat_rows, describe
 
-_TUNE = ("every_fit", "once", "once_per_size")
-_REFIT = ("all", "training")
+_ALLOWED = {
+    "sampler": ("tpe", "random"),
+    "refit": ("all", "training"),
+    "tune": ("every_fit", "once", "once_per_size"),
+}
 
 
 def _gives(method: str) -> Callable[[Any], bool]:
@@ -244,11 +244,8 @@ class TunedClassifier(Wrapper):
         suggest = read_space(space)
         X = as_rows(X)
         y = check_labels(y, X, self)
-        seeds = (
-            # One for the split, one for the sampler, one for every training; 31 bits
-            # are what scikit-learn takes.
-            np.random.SeedSequence(as_seed(self.random_state)).generate_state(3) >> 1
-        )
+        # One for the split, one for the sampler, one for every training.
+        seeds = draw_seeds(self.random_state, 3)
         if X_val is None:
             splits = list(
                 validation_splits(y, self.validation, np.random.default_rng(seeds[0]))
@@ -274,37 +271,30 @@ class TunedClassifier(Wrapper):
             X, y = concat_rows(X, X_val), np.concatenate([y, y_val])
         estimator = clone(self.estimator).set_params(**self.best_params_)
         self.best_estimator_ = fit_seeded(
-            estimator, X, y, int(seeds[2]), only_open=True, **fit_params
+            estimator, X, y, seeds[2], only_open=True, **fit_params
         )
+        self.classes_ = self.best_estimator_.classes_
         self._copy_shape(self.best_estimator_)
         return self
 
     def _check_settings(
         self, fit_params: dict[str, Any], X_val: Any, y_val: Any
     ) -> None:
-        for name, allowed in (
-            ("sampler", tuning.SAMPLERS),
-            ("refit", _REFIT),
-            ("tune", _TUNE),
-        ):
+        for name, allowed in _ALLOWED.items():
             if getattr(self, name) not in allowed:
                 raise unknown_name(name, getattr(self, name), allowed)
-        if self.pruner not in tuning.PRUNERS:
+        if self.pruner not in ("successive_halving", None):
             raise ValueError(
                 f"pruner must be 'successive_halving' or None, got {self.pruner!r}."
             )
-        if not isinstance(self.n_trials, (int, np.integer)) or self.n_trials < 1:
-            raise ValueError(
-                f"n_trials must be an integer of at least 1, got {self.n_trials!r}."
-            )
+        check_count("n_trials", self.n_trials)
         check_validation(self.validation)
         if self.store is not None and self.tune == "every_fit":
             raise ValueError(
                 "store is for tune='once' and tune='once_per_size': with 'every_fit' "
                 "nothing is used again."
             )
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val go together: give both or neither.")
+        check_held_out(X_val, y_val)
         if X_val is not None and fit_params and self.refit == "all":
             raise ValueError(
                 f"The rows of X_val have no {', '.join(sorted(fit_params))}: use "
@@ -327,7 +317,7 @@ class TunedClassifier(Wrapper):
         suggest: Any,
         space: Any,
         n_labelled: int,
-        seeds: np.ndarray,
+        seeds: list[int],
     ) -> Mapping[str, Any]:
         """Return what an earlier search found if ``tune`` allows that, or search."""
         if self.tune == "every_fit":
@@ -335,7 +325,7 @@ class TunedClassifier(Wrapper):
         key = "all" if self.tune == "once" else str(n_labelled)
         about = {
             "estimator": describe_estimator(self.estimator),
-            "space": describe_space(space),
+            "space": describe(space),
         }
         if self.store is None:
             # set_params between two fits begins a search of its own.
@@ -357,14 +347,14 @@ class TunedClassifier(Wrapper):
         return store.read()[key]
 
     def _search(
-        self, parts: list[tuning.Part], suggest: Any, seeds: np.ndarray
+        self, parts: list[tuning.Part], suggest: Any, seeds: list[int]
     ) -> dict[str, Any]:
         n_jobs = effective_n_jobs(self.n_jobs)
         objective = tuning.Objective(
             estimator=self.estimator,
             parts=parts,
             scorer=get_scorer("accuracy" if self.scoring is None else self.scoring),
-            seed=int(seeds[2]),
+            seed=seeds[2],
             pruned=self.pruner is not None,
             threads=threads_per_job(n_jobs) if n_jobs > 1 else None,
         )
@@ -376,7 +366,7 @@ class TunedClassifier(Wrapper):
                     n_trials=int(self.n_trials),
                     sampler=self.sampler,
                     pruner=self.pruner,
-                    seed=int(seeds[1]),
+                    seed=seeds[1],
                     n_jobs=self.n_jobs,
                     verbose=bool(self.verbose) and not in_worker(),
                     on_interrupt=self._keep,
@@ -392,15 +382,6 @@ class TunedClassifier(Wrapper):
     def _keep(self, study: Any) -> None:
         self.study_ = study
         self.trials_ = tuning.trials_table(study)
-
-    @property
-    def classes_(self) -> np.ndarray:
-        """Class labels, in the order of the columns of ``predict_proba``."""
-        if not hasattr(self, "best_estimator_"):
-            raise AttributeError(
-                f"{type(self).__name__} has no classes_ before it is fitted."
-            )
-        return self.best_estimator_.classes_
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the best classifier's labels, (n,)."""

@@ -23,11 +23,9 @@ from tqdm.auto import tqdm
 
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._fitting import fit_seeded
-from al_sklearn.estimators._tuning_space import Suggest, inner_net
+from al_sklearn.estimators._reach import add_callback
+from al_sklearn.estimators._tuning_space import Suggest
 from al_sklearn.rows import take_rows
-
-SAMPLERS = ("tpe", "random")
-PRUNERS = ("successive_halving", None)
 
 
 def import_optuna() -> Any:
@@ -95,10 +93,9 @@ class Objective:
             estimator = clone(self.estimator).set_params(**params)
             # One fold alone may prune: a trial's scores of different folds cannot be
             # compared with those of another's first.
-            watch(
-                estimator,
-                Watch(estimator, trial, self.scorer, part, self.pruned and number == 0),
-            )
+            report = self.pruned and number == 0
+            watch = Watch(estimator, trial, self.scorer, part, report)
+            add_callback(estimator, "tuning", watch)
             fit_seeded(
                 estimator,
                 part.X,
@@ -162,47 +159,32 @@ class Watch(Callback):
             raise import_optuna().TrialPruned
 
 
-def watch(estimator: Any, callback: Watch) -> None:
-    """Add the callback to the net, itself or at the end of a pipeline.
-
-    Other classifiers have no epochs.
-    """
-    found = inner_net(estimator)
-    if found is None or found[1].callbacks == "disable":
-        return
-    prefix, net = found
-    estimator.set_params(
-        **{f"{prefix}callbacks": [*(net.callbacks or []), ("tuning", callback)]}
-    )
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended."""
+    """How a trial ended: with a score, with an error, or pruned, with neither."""
 
-    state: str
-    score: float | None = None
-    reported: dict[int, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    error: Exception | None = None
+    score: float | None
+    error: Exception | None
+    reported: dict[int, float]
+    seconds: float
 
 
 def run_trial(trial: Any, params: dict[str, Any], objective: Objective) -> Outcome:
     """Train and measure one trial; whatever goes wrong in training is its outcome."""
     optuna = import_optuna()
     started = time.perf_counter()
-    state, score, error = "complete", None, None
+    score, error = None, None
     with quiet():
         try:
             score = objective(trial, params)
         except optuna.TrialPruned:
-            state = "pruned"
+            pass
         # Anything may go wrong with parameters nobody has tried: it is kept, and raised
         # when nothing else comes out.
         except Exception as problem:  # noqa: BLE001
-            state, error = "failed", problem
+            error = problem
     reported = trial.study.trials[trial.number].intermediate_values
-    return Outcome(state, score, reported, time.perf_counter() - started, error)
+    return Outcome(score, error, reported, time.perf_counter() - started)
 
 
 def search(
@@ -230,19 +212,16 @@ def search(
         After Ctrl-C; ``on_interrupt(study)`` was called before.
     """
     optuna = import_optuna()
-    samplers = {
-        "tpe": optuna.samplers.TPESampler,
-        "random": optuna.samplers.RandomSampler,
-    }
+    states = optuna.trial.TrialState
+    samplers, pruners = optuna.samplers, optuna.pruners
+    kinds = {"tpe": samplers.TPESampler, "random": samplers.RandomSampler}
     # The first rung is the first epoch; without intermediate values this pruner prunes
     # nothing.
-    halving = optuna.pruners.SuccessiveHalvingPruner(min_resource=1)
+    halving = pruners.SuccessiveHalvingPruner(min_resource=1)
     study = optuna.create_study(
         direction="maximize",
-        sampler=samplers[sampler](seed=seed),
-        pruner=halving
-        if pruner == "successive_halving"
-        else optuna.pruners.NopPruner(),
+        sampler=kinds[sampler](seed=seed),
+        pruner=pruners.NopPruner() if pruner is None else halving,
     )
     first_error: Exception | None = None
     # More would be asked for, and judged by nothing.
@@ -253,10 +232,8 @@ def search(
     try:
         with bar, Parallel(n_jobs=at_once) as parallel:
             while len(study.trials) < n_trials:
-                asked = [
-                    study.ask()
-                    for _ in range(min(at_once, n_trials - len(study.trials)))
-                ]
+                left = n_trials - len(study.trials)
+                asked = [study.ask() for _ in range(min(at_once, left))]
                 params = [suggest(trial) for trial in asked]
                 for given in params:
                     # A name that does not exist is a mistake, not a trial that failed.
@@ -273,13 +250,10 @@ def search(
                 if finished(study):
                     bar.set_postfix(best=f"{best_trial(study).value:.4f}")
     except KeyboardInterrupt:
-        for trial in study.trials:
-            if not trial.state.is_finished():
-                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        for trial in study.get_trials(states=[states.RUNNING]):
+            study.tell(trial.number, state=states.FAIL)
         on_interrupt(study)
-        n_done = sum(
-            trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials
-        )
+        n_done = len(study.get_trials(states=[states.COMPLETE]))
         raise KeyboardInterrupt(
             f"The search was stopped: {n_done} complete trials are kept in trials_ "
             "and study_; nothing was refitted."
@@ -299,9 +273,9 @@ def _tell(study: Any, trial: Any, outcome: Outcome) -> None:
         # Asking notes at which rung the trial was: later trials are judged by it.
         trial.should_prune()
     trial.set_user_attr("seconds", outcome.seconds)
-    if outcome.state == "complete":
+    if outcome.score is not None:
         study.tell(trial, outcome.score)
-    elif outcome.state == "pruned":
+    elif outcome.error is None:
         study.tell(trial, state=states.PRUNED)
     else:
         trial.set_user_attr("error", f"{type(outcome.error).__name__}: {outcome.error}")
@@ -310,16 +284,9 @@ def _tell(study: Any, trial: Any, outcome: Outcome) -> None:
 
 def finished(study: Any) -> list[Any]:
     """Return the complete trials; where there are none, those pruned."""
-    states = import_optuna().trial.TrialState
-    for state in (states.COMPLETE, states.PRUNED):
-        trials = [
-            trial
-            for trial in study.trials
-            if trial.state == state and trial.value is not None
-        ]
-        if trials:
-            return trials
-    return []
+    # The last value that was reported is a pruned trial's; failed ones have none.
+    scored = [trial for trial in study.trials if trial.value is not None]
+    return [trial for trial in scored if trial.state.name == "COMPLETE"] or scored
 
 
 def best_trial(study: Any) -> Any:
@@ -332,7 +299,7 @@ def trials_table(study: Any) -> pd.DataFrame:
 
     Number, epochs reported, seconds and error are there too.
     """
-    names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+    names = {"FAIL": "failed"}
     rows = [
         {
             "number": trial.number,

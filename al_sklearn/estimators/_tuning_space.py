@@ -38,26 +38,21 @@ def default_space(estimator: Any) -> dict[str, Any]:
             'space={"C": (1e-3, 1e3, "log")}.'
         )
     prefix, net = found
+    optimizer = f"{prefix}optimizer"
     space: dict[str, Any] = {
         "lr": (1e-5, 1e-2, "log"),
         "optimizer__weight_decay": (1e-8, 1e-3, "log"),
         "batch_size": (8, 512, "log"),
+        "optimizer": {
+            "SGD": {optimizer: torch.optim.SGD, f"{optimizer}__momentum": 0.9},
+            "Adam": {optimizer: torch.optim.Adam},
+        },
     }
-
-    space = {f"{prefix}{name}": entry for name, entry in space.items()}
-    momentum = {
-        f"{prefix}optimizer": torch.optim.SGD,
-        f"{prefix}optimizer__momentum": 0.9,
-    }
-    space[f"{prefix}optimizer"] = {
-        "SGD": momentum,
-        "Adam": {f"{prefix}optimizer": torch.optim.Adam},
-    }
-    if net.augment is None or net.augment == "rand_augment":
-        space[f"{prefix}augment"] = ["rand_augment"]
-        space[f"{prefix}augment__num_ops"] = (1, 15)
-        space[f"{prefix}augment__magnitude"] = (1, 9)
-    return space
+    if net.augment in (None, "rand_augment"):
+        space["augment"] = ["rand_augment"]
+        space["augment__num_ops"] = (1, 15)
+        space["augment__magnitude"] = (1, 9)
+    return {f"{prefix}{name}": entry for name, entry in space.items()}
 
 
 def read_space(space: Any) -> Suggest:
@@ -105,10 +100,10 @@ def read_space(space: Any) -> Suggest:
 def _read_entry(name: str, entry: Any) -> Suggest:
     from optuna import distributions
 
+    if isinstance(entry, tuple):
+        entry = _range(name, entry)
     if isinstance(entry, distributions.BaseDistribution):
         return lambda trial: {name: _suggest(trial, name, entry)}
-    if isinstance(entry, tuple):
-        return _range(name, entry)
     if isinstance(entry, Mapping):
         if not entry or not all(
             isinstance(params, Mapping) for params in entry.values()
@@ -119,24 +114,28 @@ def _read_entry(name: str, entry: Any) -> Suggest:
             )
         # Copies: what a trial is given may be changed by whoever gets it.
         named = {str(label): dict(params) for label, params in entry.items()}
-        return lambda trial: dict(named[trial.suggest_categorical(name, list(named))])
-    if isinstance(entry, list):
+    elif isinstance(entry, list):
         if not entry:
             raise ValueError(
                 f"space[{name!r}] is an empty list: there is nothing to choose from."
             )
         labels = _labels(name, entry)
-        return lambda trial: {
-            name: entry[labels.index(trial.suggest_categorical(name, labels))]
+        named = {
+            label: {name: choice} for label, choice in zip(labels, entry, strict=True)
         }
-    raise TypeError(
-        f"space[{name!r}] must be a tuple (low, high) or (low, high, 'log'), a list "
-        "of choices, a dict of named "
-        f"choices, or an Optuna distribution, got {entry!r}."
-    )
+    else:
+        raise TypeError(
+            f"space[{name!r}] must be a tuple (low, high) or (low, high, 'log'), a "
+            "list of choices, a dict of named choices, or an Optuna distribution, got "
+            f"{entry!r}."
+        )
+    return lambda trial: dict(named[trial.suggest_categorical(name, list(named))])
 
 
-def _range(name: str, entry: tuple[Any, ...]) -> Suggest:
+def _range(name: str, entry: tuple[Any, ...]) -> Any:
+    """Return the distribution that a tuple stands for."""
+    from optuna import distributions
+
     log = len(entry) == 3 and entry[2] == "log"
     numbers = entry[:2] if log else entry
     if len(numbers) != 2 or not all(
@@ -157,12 +156,8 @@ def _range(name: str, entry: tuple[Any, ...]) -> Suggest:
         )
     # Whole ends mean whole numbers: (1, 15) layers, where (1.0, 15.0) would be a rate.
     if all(isinstance(value, Integral) for value in numbers):
-        return lambda trial: {
-            name: trial.suggest_int(name, int(low), int(high), log=log)
-        }
-    return lambda trial: {
-        name: trial.suggest_float(name, float(low), float(high), log=log)
-    }
+        return distributions.IntDistribution(int(low), int(high), log=log)
+    return distributions.FloatDistribution(float(low), float(high), log=log)
 
 
 def _labels(name: str, choices: list[Any]) -> list[Any]:
@@ -189,11 +184,8 @@ def _suggest(trial: Any, name: str, distribution: Any) -> Any:
 
     if isinstance(distribution, distributions.CategoricalDistribution):
         return trial.suggest_categorical(name, distribution.choices)
-    suggest = (
-        trial.suggest_int
-        if isinstance(distribution, distributions.IntDistribution)
-        else trial.suggest_float
-    )
+    whole = isinstance(distribution, distributions.IntDistribution)
+    suggest = trial.suggest_int if whole else trial.suggest_float
     return suggest(
         name,
         distribution.low,

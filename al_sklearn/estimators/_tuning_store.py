@@ -9,7 +9,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from sklearn.base import clone
+
 from al_sklearn._core.files import locked, replacing
+from al_sklearn._core.random import random_states
+from al_sklearn.rows import describe
 
 
 class TuningStore:
@@ -65,32 +69,5 @@ def describe_estimator(estimator: Any) -> dict[str, Any]:
 
     The same for each clone of an experiment.
     """
-    params = estimator.get_params(deep=True)
-    named = {
-        name: _plain(value)
-        for name, value in sorted(params.items())
-        if name.split("__")[-1] != "random_state"
-    }
-    return {"class": type(estimator).__qualname__, **named}
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    named = value if hasattr(value, "__qualname__") else type(value)
-    # Ranges and choices of a distribution are what it is; a network's weights are not
-    # asked for.
-    attributes = vars(value) if type(value).__module__.startswith("optuna.") else {}
-    return {
-        "class": f"{named.__module__}.{named.__qualname__}",
-        **{k: _plain(v) for k, v in attributes.items()},
-    }
-
-
-def describe_space(space: Any) -> Any:
-    """Return a space as plain JSON."""
-    return _plain(space)
+    unseeded = dict.fromkeys(random_states(estimator))
+    return describe(clone(estimator).set_params(**unseeded))
