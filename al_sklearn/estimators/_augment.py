@@ -5,26 +5,27 @@ By name, by a callable of the user's, or several one after the other.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.checks import check_count, unknown_name
 
-Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 # Largest strengths, those of torchvision: reached at magnitude 30.
 _MAX_MAGNITUDE = 30
-_MAX_SHEAR, _MAX_SHIFT, _MAX_ANGLE, _MAX_BLEND, _MAX_BITS = (
-    0.3,
-    150 / 331,
-    torch.pi / 6,
-    0.9,
-    4,
-)
+_MAX_SHEAR = 0.3
+_MAX_SHIFT = 150 / 331
+_MAX_ANGLE = torch.pi / 6
+_MAX_BLEND = 0.9
+_MAX_BITS = 4
 
 _GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 _TONES = (
@@ -35,11 +36,12 @@ _TONES = (
     "solarize",
     "autocontrast",
     "equalize",
+    "color",
 )
-_OPERATIONS = ("identity", *_GEOMETRIC, *_TONES, "color")
+_OPERATIONS = ("identity", *_GEOMETRIC, *_TONES)
 
 
-def flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror each image from left to right with probability 1/2.
 
     Parameters
@@ -58,7 +60,7 @@ def flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.where(flips[:, None, None, None], images.flip(3), images)
 
 
-def crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def crop(images: Tensor, generator: torch.Generator) -> Tensor:
     """Shift each image by up to an eighth of its sides.
 
     What the shift uncovers repeats the edge: float images have no known black.
@@ -86,7 +88,7 @@ def crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return padded[torch.arange(n)[:, None, None], :, rows, columns].permute(0, 3, 1, 2)
 
 
-def flip_crop(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def flip_crop(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror each image at random and shift it; see ``flip`` and ``crop``.
 
     An image is mirrored with probability 1/2 and shifted by up to an eighth of its
@@ -148,14 +150,7 @@ class RandAugment:
     value_range: tuple[float, float] | None = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        if (
-            isinstance(self.num_ops, bool)
-            or self.num_ops != int(self.num_ops)
-            or self.num_ops < 1
-        ):
-            raise ValueError(
-                f"num_ops must be an integer of at least 1, got {self.num_ops!r}."
-            )
+        check_count("num_ops", self.num_ops)
         if not 0 <= self.magnitude <= _MAX_MAGNITUDE:
             raise ValueError(
                 f"magnitude must be from 0 to {_MAX_MAGNITUDE}, got {self.magnitude!r}."
@@ -176,13 +171,11 @@ class RandAugment:
                 f"{self.value_range!r}."
             )
 
-    def __call__(
-        self, images: torch.Tensor, generator: torch.Generator
-    ) -> torch.Tensor:
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return the batch (n, C, H, W), augmented."""
         names = self._allowed(images.shape[1])
-        toned = any(name in _TONES or name == "color" for name in names)
-        low, high = self.value_range if self.value_range is not None else (0.0, 1.0)
+        toned = not set(names).isdisjoint(_TONES)
+        low, high = self.value_range or (0.0, 1.0)
         if toned and not (images.min() >= low and images.max() <= high):
             raise ValueError(
                 f"RandAugment changes tones within value_range={self.value_range}, "
@@ -198,21 +191,14 @@ class RandAugment:
         return images * (high - low) + low
 
     def _allowed(self, channels: int) -> tuple[str, ...]:
-        if self.operations is not None:
-            if "color" in self.operations and channels != 3:
-                raise ValueError(
-                    "The operation 'color' fades three channels to grey; these "
-                    f"images have {channels}."
-                )
-            names = self.operations
-        else:
-            names = tuple(
-                name for name in _OPERATIONS if name != "color" or channels == 3
+        names = self.operations or (_OPERATIONS if channels == 3 else _OPERATIONS[:-1])
+        if "color" in names and channels != 3:
+            raise ValueError(
+                "The operation 'color' fades three channels to grey; these images have "
+                f"{channels}."
             )
         if self.value_range is None:
-            names = tuple(
-                name for name in names if name == "identity" or name in _GEOMETRIC
-            )
+            names = tuple(name for name in names if name not in _TONES)
             if not names:
                 raise ValueError(
                     "Without value_range there are geometric operations alone; "
@@ -222,32 +208,27 @@ class RandAugment:
 
     def _apply(
         self,
-        images: torch.Tensor,
+        images: Tensor,
         names: tuple[str, ...],
-        drawn: torch.Tensor,
-        signs: torch.Tensor,
-    ) -> torch.Tensor:
+        drawn: Tensor,
+        signs: Tensor,
+    ) -> Tensor:
         images = images.clone()
         strength = self.magnitude / _MAX_MAGNITUDE
-        moved = torch.tensor([name in _GEOMETRIC for name in names])[drawn].nonzero()[
-            :, 0
-        ]
+        geometric = torch.tensor([name in _GEOMETRIC for name in names])
+        moved = geometric[drawn].nonzero()[:, 0]
         if len(moved):
             kinds = [names[i] for i in drawn[moved].tolist()]
             images[moved] = _move(images[moved], kinds, signs[moved] * strength)
-        for i, name in enumerate(names):
-            if name == "identity" or name in _GEOMETRIC:
-                continue
-            for sign in (-1, 1):
-                rows = ((drawn == i) & (signs == sign)).nonzero()[:, 0]
-                if len(rows):
-                    images[rows] = _tone(images[rows], name, strength, sign)
+        toned = [(i, name) for i, name in enumerate(names) if name in _TONES]
+        for (i, name), sign in itertools.product(toned, (-1, 1)):
+            rows = ((drawn == i) & (signs == sign)).nonzero()[:, 0]
+            if len(rows):
+                images[rows] = _tone(images[rows], name, strength, sign)
         return images
 
 
-def _move(
-    images: torch.Tensor, kinds: list[str], strengths: torch.Tensor
-) -> torch.Tensor:
+def _move(images: Tensor, kinds: list[str], strengths: Tensor) -> Tensor:
     """Shear, shift or turn each image about its centre, all in one interpolation."""
     n, _, height, width = images.shape
     # Where each output pixel is read: in units of pixels from the centre, then of half
@@ -269,7 +250,7 @@ def _move(
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _tone(images: torch.Tensor, name: str, strength: float, sign: int) -> torch.Tensor:
+def _tone(images: Tensor, name: str, strength: float, sign: int) -> Tensor:
     """One operation on the tones of some images with pixels in [0, 1]."""
     from torchvision.transforms.v2 import functional as kernels
 
@@ -288,18 +269,12 @@ def _tone(images: torch.Tensor, name: str, strength: float, sign: int) -> torch.
     return out.reshape(shape)
 
 
-@dataclass(frozen=True)
-class _Several:
-    """Augmentations one after the other."""
-
-    parts: tuple[Augment, ...]
-
-    def __call__(
-        self, images: torch.Tensor, generator: torch.Generator
-    ) -> torch.Tensor:
-        for part in self.parts:
-            images = part(images, generator)
-        return images
+def _one_by_one(
+    parts: list[Augment], images: Tensor, generator: torch.Generator
+) -> Tensor:
+    for part in parts:
+        images = part(images, generator)
+    return images
 
 
 _AUGMENTS: dict[str, Augment] = {"flip": flip, "crop": crop, "flip_crop": flip_crop}
@@ -346,4 +321,4 @@ def get_augment(augment: Any, **params: Any) -> Augment:
             parts.append(_AUGMENTS[part])
         else:
             raise unknown_name("augmentation", part, _NAMES)
-    return parts[0] if len(parts) == 1 else _Several(tuple(parts))
+    return parts[0] if len(parts) == 1 else partial(_one_by_one, parts)

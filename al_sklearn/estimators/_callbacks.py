@@ -8,17 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import torch
 from sklearn.utils import check_scalar
 from skorch.callbacks import Callback, EarlyStopping, PrintLog
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 
-from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.checks import check_count, unknown_name
 from al_sklearn.estimators._loader import AugmentedLoader
 from al_sklearn.exceptions import ParameterError
 
@@ -58,6 +60,7 @@ class QuietPrintLog(PrintLog):
             super().on_epoch_end(net, **kwargs)
 
 
+@dataclass(eq=False, repr=False)
 class LearningRateSchedule(Callback):
     """Change the learning rate in the course of a training.
 
@@ -88,24 +91,16 @@ class LearningRateSchedule(Callback):
     SGD: Training ImageNet in 1 Hour. 2017 (warm-up).
     """
 
-    def __init__(
-        self,
-        policy: str | None = None,
-        warmup_epochs: float = 0,
-        monitor: str = "auto",
-        factor: float = 0.1,
-        patience: int = 5,
-    ):
-        self.policy = policy
-        self.warmup_epochs = warmup_epochs
-        self.monitor = monitor
-        self.factor = factor
-        self.patience = patience
+    policy: str | None = None
+    warmup_epochs: float = 0
+    monitor: str = "auto"
+    factor: float = 0.1
+    patience: int = 5
 
     def initialize(self) -> LearningRateSchedule:
         """Forget what came before."""
         # Of each parameter group: its own rate, and the one that it was given last.
-        self.left_: list[tuple[float, float | None]] = []
+        self.rates_: list[tuple[float, float | None]] = []
         return self
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
@@ -113,15 +108,15 @@ class LearningRateSchedule(Callback):
         groups = net.optimizer_.param_groups
         # A training that an error ended has left its last rate behind, unless another
         # was set since.
-        left = self.left_ or [(group["lr"], None) for group in groups]
-        self.base_ = [
-            base if group["lr"] == last else group["lr"]
+        left = self.rates_ or [(group["lr"], None) for group in groups]
+        self.rates_ = [
+            (base if group["lr"] == last else group["lr"], group["lr"])
             for group, (base, last) in zip(groups, left, strict=True)
         ]
         self.step_, self.steps_ = 0, 0
         self.plateau_: ReduceLROnPlateau | None = None
         if self.policy == "plateau":
-            signal, lower = find_signal(net, self.monitor)
+            self.signal_, lower = find_signal(net, self.monitor)
             # On an optimizer of its own, of rate 1: what torch makes of the signal, as
             # a factor.
             unit = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
@@ -131,7 +126,6 @@ class LearningRateSchedule(Callback):
                 factor=self.factor,
                 patience=self.patience,
             )
-            self.signal_ = signal
 
     def on_epoch_begin(
         self, net: Any, dataset_train: Any = None, **kwargs: Any
@@ -142,7 +136,7 @@ class LearningRateSchedule(Callback):
         """
         if self.steps_ == 0:
             self.steps_ = len(net.get_iterator(dataset_train, training=True))
-        self._set(net)
+        self._set(net, self.factor_at(self.step_, net.max_epochs))
         net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
 
     def on_batch_begin(
@@ -150,7 +144,7 @@ class LearningRateSchedule(Callback):
     ) -> None:
         """Set the rate of the step that comes."""
         if training:
-            self._set(net)
+            self._set(net, self.factor_at(self.step_, net.max_epochs))
             self.step_ += 1
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -160,16 +154,15 @@ class LearningRateSchedule(Callback):
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Give the optimizer its rates back."""
-        for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
-            group["lr"] = base
-        self.left_ = []
+        self._set(net, 1.0)
+        self.rates_ = []
 
-    def _set(self, net: Any) -> None:
-        factor = self.factor_at(self.step_, net.max_epochs)
-        self.left_ = []
-        for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
-            group["lr"] = base * factor
-            self.left_.append((base, group["lr"]))
+    def _set(self, net: Any, factor: float) -> None:
+        self.rates_ = [(base, base * factor) for base, _ in self.rates_]
+        for group, (_, rate) in zip(
+            net.optimizer_.param_groups, self.rates_, strict=True
+        ):
+            group["lr"] = rate
 
     def _warmup_steps(self) -> int:
         return round(self.warmup_epochs * self.steps_)
@@ -268,7 +261,7 @@ class WeightAveraging(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Add the weights of this epoch to the mean."""
         if self.epoch_ > self.start * net.max_epochs:
-            module = _inner(net.module_)
+            module = uncompiled(net.module_)
             if self.averaged_ is None:
                 self.averaged_ = AveragedModel(module)
             self.averaged_.update_parameters(module)
@@ -367,20 +360,17 @@ def training_callbacks(net: Any) -> list[tuple[str, Callback]]:
 
     These are ``schedule``, ``warmup_epochs``, ``swa`` and ``patience``.
     """
-    callbacks: list[tuple[str, Callback]] = []
+    callbacks: dict[str, Callback] = {}
     if net.schedule is not None or net.warmup_epochs:
-        callbacks.append(
-            (
-                "schedule",
-                LearningRateSchedule(net.schedule, net.warmup_epochs, net.monitor),
-            )
+        callbacks["schedule"] = LearningRateSchedule(
+            net.schedule, net.warmup_epochs, net.monitor
         )
     # First the best weights are put back, then those averaged, if there are any.
     if net.patience is not None:
-        callbacks.append(("early_stopping", StopEarly(net.patience, net.monitor)))
+        callbacks["early_stopping"] = StopEarly(net.patience, net.monitor)
     if net.swa:
-        callbacks.append(("swa", WeightAveraging()))
-    return callbacks
+        callbacks["swa"] = WeightAveraging()
+    return list(callbacks.items())
 
 
 def check_training(net: Any) -> None:
@@ -394,11 +384,8 @@ def check_training(net: Any) -> None:
         ("warmup_epochs", Real),
     ):
         check_scalar(getattr(net, name), name, kind)
-    if net.max_epochs < 0:
-        raise ValueError(
-            f"max_epochs must be an integer of at least 0, got {net.max_epochs!r}."
-        )
-    if not isinstance(net.lr, torch.Tensor):  # which torch's optimisers take as well
+    check_count("max_epochs", net.max_epochs, least=0)
+    if not isinstance(net.lr, Tensor):  # which torch's optimisers take as well
         check_scalar(net.lr, "lr", Real)
     if not 0 <= net.lr < math.inf:
         raise ValueError(
@@ -416,15 +403,7 @@ def check_training(net: Any) -> None:
             "schedule='one_cycle' rises by itself: it takes no warmup_epochs."
         )
     if net.patience is not None:
-        if (
-            not isinstance(net.patience, Integral)
-            or isinstance(net.patience, bool)
-            or net.patience < 1
-        ):
-            raise ValueError(
-                "patience must be an integer of at least 1, or None, got "
-                f"{net.patience!r}."
-            )
+        check_count("patience", net.patience)
         if net.monitor == "auto" and not net.train_split:
             raise ParameterError(
                 "patience needs a validation set: give train_split=ValidSplit(0.2, "
@@ -445,6 +424,6 @@ def has_stopped_early(net: Any) -> bool:
     )
 
 
-def _inner(module: torch.nn.Module) -> torch.nn.Module:
-    """The network inside of a compiled one."""
+def uncompiled(module: torch.nn.Module) -> torch.nn.Module:
+    """Return the network inside of a compiled one, or the network itself."""
     return getattr(module, "_orig_mod", module)

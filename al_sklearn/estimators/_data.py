@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,16 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from skorch.dataset import Dataset as SkorchDataset
 from skorch.helper import SliceDataset
-from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
+from torch import Tensor
+from torch.utils.data import Dataset, Subset, TensorDataset
 
 from al_sklearn._core.checks import check_same_length
+from al_sklearn.estimators.networks._parts import ImageShape
 from al_sklearn.rows import (
     RowView,
     Size,
     are_files,
+    as_positions,
     decode_all,
     n_rows,
     take_rows,
@@ -33,7 +35,7 @@ _KINDS = (
 _FEW = (1, 2, 3, 4)
 
 
-def image_tensor(rows: Any, batched: bool = True) -> torch.Tensor:
+def image_tensor(rows: Any, batched: bool = True) -> Tensor:
     """Bring images to (n, C, H, W), uint8 or float32.
 
     What is in that layout already is not copied.
@@ -54,15 +56,12 @@ def image_tensor(rows: Any, batched: bool = True) -> torch.Tensor:
         For anything else, shapes that look like the other layout, and other types of
         number.
     """
-    if not isinstance(rows, torch.Tensor):
+    if not isinstance(rows, Tensor):
         rows = np.asarray(rows)
-        if (
-            rows.dtype.kind == "f" and rows.dtype.itemsize != 4
-        ) or not rows.dtype.isnative:
-            rows = rows.astype(
-                np.float32 if rows.dtype.kind == "f" else rows.dtype.newbyteorder("=")
-            )
-        elif rows.dtype.kind not in "fu" or rows.dtype.itemsize > 4:
+        if rows.dtype.kind == "f":
+            # From any other width or order of bytes.
+            rows = rows.astype(np.float32, copy=False)
+        elif rows.dtype != np.uint8:
             raise ValueError(_bad_type(rows.dtype))
         if not rows.flags.writeable:
             # torch warns about read-only memory, although nothing here writes to it.
@@ -70,15 +69,15 @@ def image_tensor(rows: Any, batched: bool = True) -> torch.Tensor:
         rows = torch.from_numpy(np.ascontiguousarray(rows))
     if not batched:
         rows = rows[None]
-    if rows.dtype != torch.uint8 and not rows.is_floating_point():
+    raw = rows.dtype == torch.uint8
+    if not raw and not rows.is_floating_point():
         raise ValueError(_bad_type(rows.dtype))
-    _check_layout(tuple(rows.shape), raw=rows.dtype == torch.uint8)
-    if rows.is_floating_point() and rows.dtype != torch.float32:
-        rows = rows.float()
+    _check_layout(tuple(rows.shape), raw)
+    rows = rows if raw else rows.float()
     if rows.ndim == 3:
         # Grey is taken for granted where there is no channel axis.
         return rows.unsqueeze(1)
-    return rows.permute(0, 3, 1, 2) if rows.dtype == torch.uint8 else rows
+    return rows.permute(0, 3, 1, 2) if raw else rows
 
 
 def _check_layout(shape: tuple[int, ...], raw: bool) -> None:
@@ -89,14 +88,15 @@ def _check_layout(shape: tuple[int, ...], raw: bool) -> None:
         )
     if len(shape) not in (3, 4):
         raise ValueError(f"{_KINDS}; got shape {shape}.")
-    first, last = shape[1], shape[-1]
-    if len(shape) == 4 and raw and last not in _FEW and first in _FEW:
+    channels_first = len(shape) == 4 and shape[1] in _FEW and shape[3] not in _FEW
+    channels_last = len(shape) == 4 and shape[3] in _FEW and shape[1] not in _FEW
+    if raw and channels_first:
         raise ValueError(
             f"uint8 images have their channels last, (n, H, W, C); shape {shape} "
             "looks like channels first: "
             "move the axis, or give float images."
         )
-    if len(shape) == 4 and not raw and first not in _FEW and last in _FEW:
+    if channels_last and not raw:
         raise ValueError(
             f"Float images have their channels first, (n, C, H, W); shape {shape} "
             "looks like channels last: "
@@ -122,9 +122,9 @@ def check_labels(y: Any) -> np.ndarray:
     """
     if isinstance(y, SliceDataset):
         y = [y[i] for i in range(len(y))]
-    if isinstance(y, torch.Tensor):
+    if isinstance(y, Tensor):
         y = y.detach().cpu().numpy()
-    elif isinstance(y, Sequence) and len(y) and isinstance(y[0], torch.Tensor):
+    elif isinstance(y, Sequence) and len(y) and isinstance(y[0], Tensor):
         y = [value.item() for value in y]
     labels = column_or_1d(np.asarray(y))
     missing = labels.dtype.kind in "fO" and any(
@@ -196,7 +196,7 @@ class ImageDataset(SkorchDataset):
         images, labels = self.batch(np.array([index]))
         return images[0], labels[0]
 
-    def batch(self, indices: np.ndarray | slice) -> tuple[torch.Tensor, np.ndarray]:
+    def batch(self, indices: np.ndarray | slice) -> tuple[Tensor, np.ndarray]:
         """Return images (b, C, H, W) and labels (b,), in the order of ``indices``.
 
         The images are uint8 or float32.
@@ -210,12 +210,11 @@ class ImageDataset(SkorchDataset):
         # One sum is the cheapest pass that no NaN and no infinity survives.
         if images.dtype != torch.uint8 and not torch.isfinite(images.sum()):
             self._complain(images, indices)
-        labels = (
-            np.zeros(len(images), dtype=np.int64) if self.y is None else self.y[indices]
-        )
-        return images, labels
+        if self.y is None:
+            return images, np.zeros(len(images), dtype=np.int64)
+        return images, self.y[indices]
 
-    def image_shape(self) -> tuple[int, int, int]:
+    def image_shape(self) -> ImageShape:
         """Return (C, H, W) of the first image."""
         channels, height, width = image_tensor(self._read(np.array([0]))).shape[1:]
         if min(channels, height, width) == 0:
@@ -244,29 +243,27 @@ class ImageDataset(SkorchDataset):
             self.y = check_labels(_labels_of(self.images, range(len(self))))
         return self.y
 
-    @staticmethod
-    def _complain(images: torch.Tensor, indices: np.ndarray | slice) -> None:
+    def _complain(self, images: Tensor, indices: np.ndarray | slice) -> None:
         bad = ~torch.isfinite(images).flatten(1).all(1)
         if bad.any():
-            where = (
-                np.arange(indices.start, indices.stop)
-                if isinstance(indices, slice)
-                else indices
-            )
+            where = as_positions(indices, len(self))[bad.numpy()]
             raise ValueError(
-                "X contains NaN or infinite pixels (first in image "
-                f"{where[bad.numpy()][0]})."
+                f"X contains NaN or infinite pixels (first in image {where[0]})."
             )
 
 
-def read_batch(
-    dataset: Any, indices: np.ndarray | slice
-) -> tuple[torch.Tensor, np.ndarray]:
-    """Read one batch of an :class:`ImageDataset` or of ``Subset`` s of one."""
+def without_subsets(dataset: Any, indices: Any = ()) -> tuple[Any, Any]:
+    """Return what ``Subset`` s are of, and where rows of them are in it."""
     while isinstance(dataset, Subset):
         indices = np.asarray(dataset.indices)[indices]
         dataset = dataset.dataset
-    return dataset.batch(indices)
+    return dataset, indices
+
+
+def read_batch(dataset: Any, indices: np.ndarray | slice) -> tuple[Tensor, np.ndarray]:
+    """Read one batch of an :class:`ImageDataset` or of ``Subset`` s of one."""
+    whole, positions = without_subsets(dataset, indices)
+    return whole.batch(positions)
 
 
 def labels_of(dataset: Any) -> np.ndarray:
@@ -274,11 +271,8 @@ def labels_of(dataset: Any) -> np.ndarray:
 
     ``Subset`` objects of one will do too.
     """
-    rows: Any = slice(None)
-    while isinstance(dataset, Subset):
-        rows = np.asarray(dataset.indices)[rows]
-        dataset = dataset.dataset
-    return dataset.labels()[rows]
+    whole, positions = without_subsets(dataset, slice(None))
+    return whole.labels()[positions]
 
 
 def _reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
@@ -289,16 +283,9 @@ def _reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
     if isinstance(X, (SliceDataset, Dataset)):
         return _dataset_reader(X, image_size)
     if are_files(X):
-        return lambda indices: _stack(
-            [
-                image_tensor(image, batched=False)[0]
-                for image in decode_all(_some(X, indices), image_size)
-            ]
-        )
+        return lambda indices: _stack(decode_all(_some(X, indices), image_size))
     if isinstance(X, (list, tuple)):
-        return lambda indices: _stack(
-            [image_tensor(image, batched=False)[0] for image in _some(X, indices)]
-        )
+        return lambda indices: _stack(_some(X, indices))
     if getattr(X, "shape", None) is None or getattr(X, "dtype", None) is None:
         raise ValueError(f"{_KINDS}; got {type(X).__name__}.")
     if image_size is not None:
@@ -313,15 +300,10 @@ def _reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
 def _dataset_reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
     # Where the images lie in an array, a batch is taken from it at once instead of item
     # by item.
-    if (
-        isinstance(X, SliceDataset)
-        and X.idx == 0
-        and type(X).transform is SliceDataset.transform
-    ):
-        inner, rows = _dataset_reader(X.dataset, image_size), np.asarray(X.indices_)
-        return lambda indices: inner(rows[indices])
-    if type(X) is Subset:
-        inner, rows = _dataset_reader(X.dataset, image_size), np.asarray(X.indices)
+    slices = isinstance(X, SliceDataset) and X.idx == 0
+    if type(X) is Subset or (slices and type(X).transform is SliceDataset.transform):
+        inner = _dataset_reader(X.dataset, image_size)
+        rows = np.asarray(X.indices_ if slices else X.indices)
         return lambda indices: inner(rows[indices])
     if type(X) is TensorDataset:
         return _reader(X.tensors[0], image_size)
@@ -330,7 +312,7 @@ def _dataset_reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
     if type(X) is ImageDataset:
         return X._read
     return lambda indices: _stack(
-        [_item(X[i], image_size) for i in _positions(indices)]
+        [_image_of(item, image_size) for item in _some(X, indices)]
     )
 
 
@@ -344,9 +326,7 @@ def _labels_of(X: Any, indices: Sequence[int]) -> Any:
         found = getattr(X, name, None)
         if found is not None and not callable(found) and len(found) == len(X):
             return check_labels(found)[list(indices)]
-    if isinstance(X, ConcatDataset) or (
-        isinstance(X, Dataset) and hasattr(X, "__len__")
-    ):
+    if isinstance(X, Dataset) and hasattr(X, "__len__"):
         first = X[indices[0]]
         if isinstance(first, (tuple, list)) and len(first) == 2:
             return [first[1], *(X[i][1] for i in indices[1:])]
@@ -355,19 +335,12 @@ def _labels_of(X: Any, indices: Sequence[int]) -> Any:
     )
 
 
-def _positions(indices: np.ndarray | slice) -> list[int]:
-    return (
-        list(range(indices.start, indices.stop))
-        if isinstance(indices, slice)
-        else indices.tolist()
-    )
-
-
 def _some(X: Any, indices: np.ndarray | slice) -> list[Any]:
-    return [X[i] for i in _positions(indices)]
+    return [X[i] for i in as_positions(indices, len(X)).tolist()]
 
 
-def _stack(images: list[torch.Tensor]) -> torch.Tensor:
+def _stack(rows: Iterable[Any]) -> Tensor:
+    images = [image_tensor(image, batched=False)[0] for image in rows]
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
         raise ValueError(
@@ -381,17 +354,14 @@ def _stack(images: list[torch.Tensor]) -> torch.Tensor:
     return batch.permute(0, 2, 3, 1) if batch.dtype == torch.uint8 else batch
 
 
-def _item(item: Any, image_size: Size) -> torch.Tensor:
+def _image_of(item: Any, image_size: Size) -> Any:
+    """Return the image of a data set's item, which may have a label beside it."""
     image = item[0] if isinstance(item, (tuple, list)) else item
     if hasattr(image, "convert") and hasattr(image, "resize"):
-        image = to_pixels(image, image_size)
-    elif (
-        image_size is not None
-        and tuple(image.shape)
-        and not isinstance(image, (str, os.PathLike))
-    ):
+        return to_pixels(image, image_size)
+    if image_size is not None and getattr(image, "shape", ()):
         raise ValueError(
             "image_size= resizes image files; this torch Dataset gives arrays: resize "
             "them in it."
         )
-    return image_tensor(image, batched=False)[0]
+    return image

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 # Their forward passes do nothing but arithmetic; tracing runs a forward pass, and one's
@@ -165,7 +165,7 @@ def _halves(part: nn.Module) -> bool:
 
 
 class _MaxPool2x2(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Return the maxima of 2x2 windows.
 
         Twice as fast as max_pool2d in channels-last, which also finds where.

@@ -10,10 +10,10 @@ import hashlib
 import json
 import os
 import threading
-from collections import OrderedDict
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -28,7 +28,7 @@ from sklearn.base import (
 )
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from skorch.helper import SliceDataset
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
@@ -43,10 +43,13 @@ from al_sklearn.estimators.networks import (
     resolve_weights,
     statistics_of,
 )
+from al_sklearn.estimators.networks._parts import ImageShape
 from al_sklearn.inference.modules import linears, tapping
 from al_sklearn.rows import (
     KeyedRows,
     RowView,
+    Size,
+    are_files,
     cache_key,
     file_key,
     hashes,
@@ -63,14 +66,15 @@ _PATIENCE: Final = 3
 _AMP: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # EfficientNet-Lite0's layer and pooling by the longer side of the images; chosen by
 # docs/frozen-features.md's script.
-_LITE_LAYERS: Final = ((40, "_blocks.4", 4), (80, "_blocks.7", 4))
-_LITE_LAST: Final = ("_avg_pooling", 1)
+_LITE_LAYERS: Final = (
+    (40, "_blocks.4", 4),
+    (80, "_blocks.7", 4),
+    (inf, "_avg_pooling", 1),
+)
 
 # The network is shared by all transformers of a process, and its hooks see every pass:
 # one pass at a time.
 _ONE_AT_A_TIME = threading.RLock()
-_STORES: OrderedDict[tuple[str | None, str], KeyedRows] = OrderedDict()
-_MOST_STORES: Final = 8
 
 
 class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -154,7 +158,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     Examples
     --------
     >>> import numpy as np
-    >>> from torch import nn
+    >>> from torch import Tensor, nn
     >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     >>> images = np.zeros((5, 28, 28), dtype=np.uint8)
     >>> FrozenBackbone(network, layer="1", pooling=2).fit_transform(images).shape
@@ -186,7 +190,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         weights: Any = "imagenet",
         layer: str | None = None,
         pooling: int | str | None = None,
-        image_size: int | tuple[int, int] | None = None,
+        image_size: Size = None,
         normalize: Any = "weights",
         cache: Any = None,
         batch_size: int | None = None,
@@ -283,28 +287,21 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return tags
 
     def _dataset(self, X: Any) -> ImageDataset:
-        if (
-            isinstance(X, RowView)
-            and isinstance(X.base, np.ndarray)
-            and X.base.dtype.kind in "OU"
-        ):
+        if isinstance(X, RowView) and are_files(X):
             X = X.rows()
-        paths = _paths(X)
         # What PIL opens is resized as it is read, since it may come in many sizes;
         # arrays are on their way in.
-        size = self.image_size if paths is not None or _gives_pil(X) else None
-        return ImageDataset(X if paths is None else paths, image_size=size)
+        size = self.image_size if are_files(X) or _gives_pil(X) else None
+        return ImageDataset(X, image_size=size)
 
-    def _extractor(self, image_shape: tuple[int, int, int]) -> _Extractor:
+    def _extractor(self, image_shape: ImageShape) -> _Extractor:
         device = str(self.device)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         normalize = self.normalize
         if normalize is not None and not isinstance(normalize, str):
-            normalize = tuple(
-                tuple(float(value) for value in np.atleast_1d(part))
-                for part in normalize
-            )
+            # What a cache's key is made of.
+            normalize = tuple(tuple(map(float, np.atleast_1d(p))) for p in normalize)
         options = (
             image_shape,
             self.layer,
@@ -325,31 +322,37 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _store(self, extractor: _Extractor) -> KeyedRows | None:
         if self.cache is False:
             return None
-        folder = (
-            None if self.cache is None else Path(self.cache).resolve() / extractor.key
-        )
-        place = (None if folder is None else str(folder), extractor.key)
-        if folder is not None and not (folder / "about.json").exists():
+        if self.cache is None:
+            return _in_memory(extractor.key, extractor.n_features)
+        folder = Path(self.cache).resolve() / extractor.key
+        if not (folder / "about.json").exists():
             # Begun, or deleted since: what this process still knows is not there for
-            # the others.
-            _STORES.pop(place, None)
+            # the others. Other folders are only read again.
+            _on_disk.cache_clear()
             folder.mkdir(parents=True, exist_ok=True)
             with replacing(folder / "about.json") as file:
                 file.write(json.dumps(extractor.about, indent=1).encode())
-        store = _STORES.setdefault(place, KeyedRows(folder, (extractor.n_features,)))
-        _STORES.move_to_end(place)
-        while len(_STORES) > _MOST_STORES:
-            _STORES.popitem(last=False)
-        return store
+        return _on_disk(folder, extractor.n_features)
+
+
+# As many as a process may have in use at once; each may hold a GiB.
+@lru_cache(maxsize=8)
+def _in_memory(key: str, n_features: int) -> KeyedRows:
+    """Return the embeddings that this process keeps under ``key``."""
+    return KeyedRows(None, (n_features,))
+
+
+@lru_cache(maxsize=8)
+def _on_disk(folder: Path, n_features: int) -> KeyedRows:
+    return KeyedRows(folder, (n_features,))
 
 
 def _embed_chunk(
     images: ImageDataset, part: slice, extractor: _Extractor, store: KeyedRows | None
 ) -> np.ndarray:
-    files = _paths(images.images)
-    if store is not None and files is not None:
+    if store is not None and are_files(images.images):
         # Known without opening them.
-        keys = [file_key(path) for path in files[part]]
+        keys = [file_key(path) for path in images.images[part]]
         return store.get(
             keys, lambda missing: extractor.embed(images.batch(part.start + missing)[0])
         )
@@ -363,17 +366,6 @@ def _embed_chunk(
     return store.get(
         hashes(raw), lambda missing: extractor.embed(batch[torch.from_numpy(missing)])
     )
-
-
-def _paths(X: Any) -> list[str] | None:
-    """Return X as a list of paths where it names image files."""
-    if (
-        isinstance(X, (list, tuple, np.ndarray))
-        and len(X)
-        and isinstance(X[0], (str, os.PathLike))
-    ):
-        return [os.fspath(path) for path in X]
-    return None
 
 
 def _gives_pil(X: Any) -> bool:
@@ -409,12 +401,7 @@ class _Network:
         digest = hashlib.blake2b(repr(net).encode(), digest_size=16)
         for key, tensor in net.state_dict().items():
             digest.update(key.encode())
-            digest.update(
-                np.ascontiguousarray(tensor.detach().cpu().float().numpy())
-                .reshape(-1)
-                .view(np.uint8)
-                .data
-            )
+            digest.update(tensor.detach().cpu().float().numpy().tobytes())
         net = net.eval().requires_grad_(False).to(device)
         net = net.to(memory_format=memory_format(net))
         return cls(
@@ -424,14 +411,10 @@ class _Network:
     @property
     def channels(self) -> int | None:
         """Channels that the first convolution takes."""
-        return next(
-            (
-                part.in_channels
-                for part in self.net.modules()
-                if isinstance(part, nn.Conv2d)
-            ),
-            None,
-        )
+        for part in self.net.modules():
+            if isinstance(part, nn.Conv2d):
+                return part.in_channels
+        return None
 
 
 @lru_cache(maxsize=4)
@@ -473,10 +456,10 @@ class _Extractor:
     def __init__(
         self,
         network: _Network,
-        image_shape: tuple[int, int, int],
+        image_shape: ImageShape,
         layer: str | None,
         pooling: int | str | None,
-        image_size: int | tuple[int, int] | None,
+        image_size: Size,
         normalize: Any,
         amp: str | None,
         batch_size: int | None,
@@ -487,22 +470,22 @@ class _Extractor:
         )
         side = max(self.size or image_shape[1:])
         self.layer, self.pooling = _defaults(network.name, side, layer, pooling)
-        names = {name for name, _ in network.net.named_modules() if name}
-        if self.layer is not None and self.layer not in names:
-            raise unknown_name("layer", self.layer, names)
+        layers = {name for name, _ in network.net.named_modules() if name}
         if self.layer is None and not linears(network.net):
             raise ValueError(
                 f"{network.name} has no linear layer whose input could be taken; name "
                 "a layer: layer=…."
             )
+        if self.layer is not None and self.layer not in layers:
+            raise unknown_name("layer", self.layer, layers)
         self.statistics = (
             network.statistics if isinstance(normalize, str) else normalize
         )
-        self.repeat = 3 if image_shape[0] == 1 and network.channels == 3 else 1
-        if network.channels not in (None, image_shape[0] * self.repeat):
+        given, taken = image_shape[0], network.channels
+        self.repeat = 3 if (given, taken) == (1, 3) else 1
+        if taken not in (None, given * self.repeat):
             raise ValueError(
-                f"{network.name} takes {network.channels} channels, the images have "
-                f"{image_shape[0]}."
+                f"{network.name} takes {taken} channels, the images have {given}."
             )
         self.batch_size = batch_size or _batch_size(network.device, side)
         # One image of the right shape shows how often the layer runs, and how many
@@ -524,7 +507,7 @@ class _Extractor:
         }
         self.key = cache_key(**self.about)
 
-    def embed(self, images: torch.Tensor) -> np.ndarray:
+    def embed(self, images: Tensor) -> np.ndarray:
         """Return the features (n, d) of images (n, C, H, W), uint8 or float32."""
         self._check_range(images)
         out = np.empty((len(images), self.n_features), dtype=np.float32)
@@ -534,20 +517,15 @@ class _Extractor:
             if n < self.batch_size:
                 # Kernels are chosen by the size of a batch, and round differently: all
                 # batches have one.
-                batch = torch.cat(
-                    [batch, batch.new_zeros((self.batch_size - n, *batch.shape[1:]))]
-                )
+                batch = F.pad(batch, (0, 0, 0, 0, 0, 0, 0, self.batch_size - n))
             out[start : start + n] = self._run(batch)[0][:n].numpy()
         return out
 
-    def _check_range(self, images: torch.Tensor) -> None:
-        if (
-            self.normalize != "weights"
-            or self.statistics is None
-            or images.dtype == torch.uint8
-        ):
+    def _check_range(self, images: Tensor) -> None:
+        known = self.normalize == "weights" and self.statistics is not None
+        if not known or images.dtype == torch.uint8:
             return
-        low, high = (float(value) for value in torch.aminmax(images))
+        low, high = map(float, torch.aminmax(images))
         # Resizing by cubic splines goes a little beyond.
         if low < -0.1 or high > 1.1:
             raise ValueError(
@@ -556,10 +534,10 @@ class _Extractor:
                 "or None."
             )
 
-    def _run(self, images: torch.Tensor) -> tuple[torch.Tensor, int]:
+    def _run(self, images: Tensor) -> tuple[Tensor, int]:
         """Return one batch's features on the CPU, and how often the layer ran."""
         device = torch.device(self.network.device)
-        seen: list[torch.Tensor] = []
+        seen: list[Tensor] = []
         calls = 0
 
         def keep(value: Any) -> None:
@@ -587,7 +565,7 @@ class _Extractor:
             )
         return seen[0].float().cpu(), calls
 
-    def _prepare(self, x: torch.Tensor) -> torch.Tensor:
+    def _prepare(self, x: Tensor) -> Tensor:
         x = x.to(torch.float32).div_(255) if x.dtype == torch.uint8 else x
         if self.size is not None and self.size != tuple(x.shape[2:]):
             x = F.interpolate(
@@ -607,22 +585,18 @@ def _defaults(
     name: str, side: int, layer: str | None, pooling: int | str | None
 ) -> tuple[str | None, int | str]:
     """Layer and pooling in use, the best for the image size where not given."""
+    cells = 1
     if layer is None and name == "efficientnet_lite0":
-        known = [
-            (best, cells) for most, best, cells in _LITE_LAYERS if side <= most
-        ] or [_LITE_LAST]
-        layer, cells = known[0]
-        return layer, cells if pooling is None else pooling
-    return layer, 1 if pooling is None else pooling
+        found = [best for best in _LITE_LAYERS if side <= best[0]]
+        _, layer, cells = found[0]
+    return layer, cells if pooling is None else pooling
 
 
-def _pool(features: torch.Tensor, pooling: int | str) -> torch.Tensor:
+def _pool(features: Tensor, pooling: int | str) -> Tensor:
     if pooling != "flat" and features.ndim == 4:
         # A grid finer than the map would repeat its values.
-        height, width = features.shape[2:]
-        features = F.adaptive_avg_pool2d(
-            features, (min(int(pooling), height), min(int(pooling), width))
-        )
+        cells = [min(int(pooling), side) for side in features.shape[2:]]
+        features = F.adaptive_avg_pool2d(features, cells)
     elif pooling != "flat" and features.ndim == 3:
         features = features.mean(dim=1)  # tokens of a transformer
     # A copy of one's own also where nothing was pooled.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -13,9 +13,8 @@ import torch
 from skorch import NeuralNetClassifier
 from skorch.dataset import unpack_data
 from skorch.utils import to_device
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import Subset
 
 from al_sklearn._core.random import as_seed, preserve_global_rng
 from al_sklearn.estimators._augment import get_augment
@@ -24,12 +23,19 @@ from al_sklearn.estimators._callbacks import (
     check_training,
     has_stopped_early,
     training_callbacks,
+    uncompiled,
 )
 from al_sklearn.estimators._class_weight import check_class_weight, class_weights
-from al_sklearn.estimators._data import ImageDataset, image_tensor, labels_of
+from al_sklearn.estimators._data import (
+    ImageDataset,
+    image_tensor,
+    labels_of,
+    without_subsets,
+)
 from al_sklearn.estimators._folding import folded
 from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader
 from al_sklearn.estimators._normalisation import check_normalize, image_statistics
+from al_sklearn.estimators._reach import with_module
 from al_sklearn.estimators._workers import apart, in_worker
 from al_sklearn.estimators.networks import (
     NETWORKS,
@@ -38,6 +44,7 @@ from al_sklearn.estimators.networks import (
     memory_format,
     register_network,
 )
+from al_sklearn.rows import Size
 
 # Pixels in a scoring batch on the CPU: 32 images of 28x28.
 _SCORING_PIXELS = 32 * 28 * 28
@@ -45,6 +52,12 @@ _SCORING_PIXELS = 32 * 28 * 28
 # hundred.
 _FOLDED_IMAGES = 512
 _AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_FUSABLE = (
+    torch.optim.Adam,
+    torch.optim.AdamW,
+    torch.optim.SGD,
+    torch.optim.Adagrad,
+)
 # Parameters that callbacks are made from.
 _CALLBACK_PARAMS = {"schedule", "warmup_epochs", "patience", "monitor", "swa"}
 
@@ -215,6 +228,12 @@ class ImageClassifier(NeuralNetClassifier):
     """
 
     prefixes_: ClassVar[list[str]] = [*NeuralNetClassifier.prefixes_, "augment"]
+    _streams: ClassVar[dict[str, int]] = {
+        "weights": 0,
+        "dropout": 1,
+        "order": 2,
+        "augment": 3,
+    }
 
     def __init__(
         self,
@@ -245,7 +264,7 @@ class ImageClassifier(NeuralNetClassifier):
         swa: bool = False,
         class_weight: Any = None,
         normalize: Any = "auto",
-        image_size: int | tuple[int, int] | None = None,
+        image_size: Size = None,
         random_state: Any = None,
         use_caching: Any = "auto",
         torch_load_kwargs: dict[str, Any] | None = None,
@@ -527,9 +546,8 @@ class ImageClassifier(NeuralNetClassifier):
         self.image_statistics_ = statistics
 
     def _check_known(self, labels: np.ndarray, classes: Any) -> None:
-        if classes is not None and not np.array_equal(
-            np.unique(np.asarray(classes)), self.classes_
-        ):
+        same = classes is None or np.array_equal(np.unique(classes), self.classes_)
+        if not same:
             raise ValueError(
                 f"classes must be those of the first fit, {self.classes_.tolist()}, "
                 f"got {list(classes)}."
@@ -586,48 +604,34 @@ class ImageClassifier(NeuralNetClassifier):
 
     def initialize_optimizer(self) -> ImageClassifier:
         """Make the optimizer, with torch's fused kernel where it has one."""
-        fusable = (
-            torch.optim.Adam,
-            torch.optim.AdamW,
-            torch.optim.SGD,
-            torch.optim.Adagrad,
+        device = torch.device(self.device).type
+        if self.optimizer not in _FUSABLE or device not in ("cpu", "cuda"):
+            return super().initialize_optimizer()
+        args, kwargs = self.get_params_for_optimizer(
+            "optimizer", self.get_all_learnable_params()
         )
-        if self.optimizer in fusable and torch.device(self.device).type in (
-            "cpu",
-            "cuda",
-        ):
-            args, kwargs = self.get_params_for_optimizer(
-                "optimizer", self.get_all_learnable_params()
-            )
-            # One call for all weights instead of several for each: a tenth of a step of
-            # a small network.
-            if not ({"fused", "foreach", "differentiable"} & set(kwargs)):
-                kwargs["fused"] = True
-            self.optimizer_ = self.optimizer(*args, **kwargs)
-            return self
-        return super().initialize_optimizer()
+        # One call for all weights instead of several for each: a tenth of a step of a
+        # small network.
+        if not ({"fused", "foreach", "differentiable"} & set(kwargs)):
+            kwargs["fused"] = True
+        self.optimizer_ = self.optimizer(*args, **kwargs)
+        return self
 
     def _stream(self, purpose: str) -> int:
         """Seed for one purpose of one training.
 
         Streams that do not disturb each other.
         """
-        number = ("weights", "dropout", "order", "augment").index(purpose)
-        return int(
-            np.random.SeedSequence(
-                [self.seed_, self.n_trainings_, number]
-            ).generate_state(1)[0]
-        )
+        entropy = [self.seed_, self.n_trainings_, self._streams[purpose]]
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     @contextmanager
     def _own_rng(self) -> Iterator[None]:
         with preserve_global_rng(self._stream("dropout")):
-            # fp16 gradients underflow unless the loss is scaled up.
-            self.scaler_ = (
-                torch.amp.GradScaler(torch.device(self.device).type)
-                if self.amp == "fp16"
-                else None
-            )
+            self.scaler_ = None
+            if self.amp == "fp16":
+                # fp16 gradients underflow unless the loss is scaled up.
+                self.scaler_ = torch.amp.GradScaler(torch.device(self.device).type)
             try:
                 yield
             finally:
@@ -670,9 +674,7 @@ class ImageClassifier(NeuralNetClassifier):
             self.scaler_.step(getattr(self, name + "_"))
         self.scaler_.update()
 
-    def get_loss(
-        self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any
-    ) -> torch.Tensor:
+    def get_loss(self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss of logits against labels as the caller wrote them."""
         # A network of several outputs gives a tuple, which its own criterion
         # understands.
@@ -731,12 +733,10 @@ class ImageClassifier(NeuralNetClassifier):
     def _weigh_classes(self, train: Any) -> None:
         """Put the weights of the classes into the loss."""
         before, self.class_weight_ = getattr(self, "class_weight_", None), None
-        criterion: Any = getattr(self.criterion_, "_orig_mod", self.criterion_)
+        criterion: Any = uncompiled(self.criterion_)
         if self.class_weight is not None:
-            if (
-                not hasattr(criterion, "weight")
-                or self.get_params_for("criterion").get("weight") is not None
-            ):
+            given = self.get_params_for("criterion").get("weight")
+            if not hasattr(criterion, "weight") or given is not None:
                 raise ValueError(
                     "class_weight needs a criterion with a weight for each class that "
                     "nothing else sets, such as "
@@ -745,13 +745,9 @@ class ImageClassifier(NeuralNetClassifier):
             self.class_weight_ = class_weights(
                 self.class_weight, self.classes_, labels_of(train)
             )
-        if self.class_weight_ is not None or before is not None:
-            weight = (
-                None
-                if self.class_weight_ is None
-                else torch.from_numpy(self.class_weight_).to(self.device)
-            )
-            criterion.weight = weight
+            criterion.weight = torch.from_numpy(self.class_weight_).to(self.device)
+        elif before is not None:
+            criterion.weight = None
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Return the iterator over batches.
@@ -787,9 +783,8 @@ class ImageClassifier(NeuralNetClassifier):
         # Larger activations leave the cache and are page-faulted in anew for every
         # batch: 3 times slower at 28x28.
         pixels = _SCORING_PIXELS if self.amp is None else 4 * _SCORING_PIXELS
-        return int(
-            np.clip(pixels // (self.image_shape_[1] * self.image_shape_[2]), 32, 256)
-        )
+        _, height, width = self.image_shape_
+        return int(np.clip(pixels // (height * width), 32, 256))
 
     # ---- scoring
     # ----------------------------------------------------------------------------------
@@ -809,14 +804,14 @@ class ImageClassifier(NeuralNetClassifier):
         Tensor of shape (n, n_classes)
             Logits, float32.
         """
-        x = x if isinstance(x, torch.Tensor) else image_tensor(x)
+        x = x if isinstance(x, Tensor) else image_tensor(x)
         module = self.module_
         x = x.to(self.device, non_blocking=True)
         raw = x.dtype == torch.uint8
         if raw:
             x = x.to(torch.float32)
         if self.image_statistics_ is not None:
-            inner = getattr(module, "_orig_mod", module)
+            inner = uncompiled(module)
             mean, std = inner.get_buffer("image_mean"), inner.get_buffer("image_std")
             scale = std.reciprocal()
             shift = mean * scale
@@ -830,11 +825,9 @@ class ImageClassifier(NeuralNetClassifier):
             return module(x, **fit_params)
         with torch.autocast(torch.device(self.device).type, dtype=_AMP[self.amp]):
             out = module(x, **fit_params)
-        return (
-            tuple(part.float() for part in out)
-            if isinstance(out, tuple)
-            else out.float()
-        )
+        if isinstance(out, tuple):
+            return tuple(part.float() for part in out)
+        return out.float()
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
         """Run one batch for scoring, in inference mode; see skorch."""
@@ -842,10 +835,8 @@ class ImageClassifier(NeuralNetClassifier):
         Xi, _ = unpack_data(batch)
         if self.module_.training != training:
             self._set_training(training)
-        context: AbstractContextManager[Any] = (
-            nullcontext() if training else torch.inference_mode()
-        )
-        with context:
+        # Not inference_mode(False), which would record gradients.
+        with nullcontext() if training else torch.inference_mode():
             return self.infer(Xi)
 
     def forward_iter(
@@ -860,9 +851,8 @@ class ImageClassifier(NeuralNetClassifier):
         iterator = net.get_iterator(dataset, training=False)
         net._set_training(training)
         for batch in iterator:
-            yield to_device(
-                net.evaluation_step(batch, training=training), device=device
-            )
+            out = net.evaluation_step(batch, training=training)
+            yield to_device(out, device=device)
 
     def scoring_net(self, n_images: int) -> ImageClassifier:
         """Return a classifier that scores ``n_images`` fastest.
@@ -884,12 +874,7 @@ class ImageClassifier(NeuralNetClassifier):
         if n_images < _FOLDED_IMAGES or hasattr(self.module_, "_orig_mod"):
             return self
         module = folded(self.module_)
-        if module is self.module_:
-            return self
-        net = object.__new__(type(self))
-        net.__dict__.update(vars(self))
-        net.__dict__["module_"] = module
-        return net
+        return self if module is self.module_ else with_module(self, module)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return class probabilities.
@@ -921,9 +906,7 @@ class ImageClassifier(NeuralNetClassifier):
 
 
 def _is_ours(X: Any) -> bool:
-    while isinstance(X, Subset):
-        X = X.dataset
-    return isinstance(X, ImageDataset)
+    return isinstance(without_subsets(X)[0], ImageDataset)
 
 
 def _check_subset(labels: np.ndarray, classes: np.ndarray) -> None:
@@ -938,9 +921,9 @@ def _check_subset(labels: np.ndarray, classes: np.ndarray) -> None:
 
 def _encode(labels: Any, classes: np.ndarray) -> np.ndarray:
     """Positions of ``labels`` in the sorted ``classes``."""
-    labels = (
-        labels.cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
-    )
+    if isinstance(labels, Tensor):
+        labels = labels.cpu()
+    labels = np.asarray(labels)
     codes = np.searchsorted(classes, labels)
     codes[codes == len(classes)] = 0
     if (classes[codes] != labels).any():

@@ -22,8 +22,10 @@ from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import OneInside, unshared
 from al_sklearn.estimators._validation import as_rows, check_labels
 
-_HESSIANS = ("auto", "full", "kron", "diag")
-_PREDICTIVES = ("probit", "mc", "map")
+_ALLOWED = {
+    "hessian": ("auto", "full", "kron", "diag"),
+    "predictive": ("probit", "mc", "map"),
+}
 # Weights of the last layer up to which "auto" takes the whole Hessian: its eigenvectors
 # are found many times.
 _MOST_FULL = 650
@@ -242,16 +244,13 @@ class LaplaceClassifier(OneInside):
             evidence(float(self.prior_precision))
 
     def _check_settings(self) -> None:
-        for name, allowed in (("hessian", _HESSIANS), ("predictive", _PREDICTIVES)):
+        for name, allowed in _ALLOWED.items():
             if getattr(self, name) not in allowed:
                 raise unknown_name(name, getattr(self, name), allowed)
         precision = self.prior_precision
-        is_number = (
-            isinstance(precision, Real)
-            and not isinstance(precision, bool)
-            and 0 < float(precision) < np.inf
-        )
-        if precision != "marginal_likelihood" and not is_number:
+        number = isinstance(precision, Real) and not isinstance(precision, bool)
+        allowed = number and 0 < precision < np.inf
+        if precision != "marginal_likelihood" and not allowed:
             raise ValueError(
                 "prior_precision must be 'marginal_likelihood' or a number above 0, "
                 f"got {precision!r}."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from al_sklearn.estimators._augment import Augment
@@ -77,19 +79,16 @@ class ImageLoader:
         return max(len(self._bounds()), self.min_batches)
 
     def _index_batches(self) -> Iterator[np.ndarray | slice]:
-        bounds = self._bounds()
-        todo = max(len(bounds), self.min_batches)
-        while todo > 0:
+        bounds, n = self._bounds(), len(self.dataset)
+        for todo in range(len(self), 0, -len(bounds)):
+            batches = [slice(start, stop) for start, stop in bounds[:todo]]
             if self.shuffle:
-                order = torch.randperm(
-                    len(self.dataset), generator=self.generator
-                ).numpy()
-                yield from (order[start:stop] for start, stop in bounds[:todo])
+                order = torch.randperm(n, generator=self.generator).numpy()
+                yield from (order[batch] for batch in batches)
             else:
-                yield from (slice(start, stop) for start, stop in bounds[:todo])
-            todo -= len(bounds)
+                yield from batches
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, np.ndarray]]:
         if self.num_workers == 0:
             # DataLoader costs more than the step itself on twenty images: this loop is
             # all that is needed.
@@ -116,12 +115,11 @@ class _Batches(Dataset):
     def __init__(self, dataset: Any):
         self.dataset = dataset
 
-    def __getitem__(
-        self, indices: np.ndarray | slice
-    ) -> tuple[torch.Tensor, np.ndarray]:
+    def __getitem__(self, indices: np.ndarray | slice) -> tuple[Tensor, np.ndarray]:
         return read_batch(self.dataset, indices)
 
 
+@dataclass(frozen=True)
 class AugmentedLoader:
     """Pass on another iterator's batches with their images augmented.
 
@@ -138,28 +136,22 @@ class AugmentedLoader:
         Handed to ``augment``.
     """
 
-    def __init__(self, loader: Any, augment: Augment, generator: torch.Generator):
-        self.loader, self.augment, self.generator = loader, augment, generator
+    loader: Any
+    augment: Augment
+    generator: torch.Generator
 
     def __len__(self) -> int:
         return len(self.loader)
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, Any]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
         for images, labels in self.loader:
             # A copy either way: an augmentation may work in place, and the batch may be
             # the caller's own memory.
-            images = (
-                images.float().div_(255)
-                if images.dtype == torch.uint8
-                else images.clone()
-            )
+            raw = images.dtype == torch.uint8
+            images = images.float().div_(255) if raw else images.clone()
             out = self.augment(images, self.generator)
-            if not isinstance(out, torch.Tensor) or out.shape != images.shape:
-                got = (
-                    tuple(out.shape)
-                    if isinstance(out, torch.Tensor)
-                    else type(out).__name__
-                )
+            if getattr(out, "shape", None) != images.shape:
+                got = getattr(out, "shape", type(out).__name__)
                 raise ValueError(
                     f"augment must return images of shape {tuple(images.shape)}, got "
                     f"{got}."

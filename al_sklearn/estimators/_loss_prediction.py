@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, cast
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 from skorch.callbacks import PassthroughScoring
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._image_classifier import ImageClassifier
-from al_sklearn.inference.modules import evaluating
+from al_sklearn.estimators.networks._parts import ImageShape
+from al_sklearn.inference.modules import evaluating, tapping
 
 # Where the head hangs in the network: its weights are saved, moved and trained with the
 # others.
 _HEAD = "loss_prediction"
-# Keeps the stream of the head's weights apart from those of the network.
-_STREAM = 0x1055
+# What each number may be at most; at least 0.
+_HIGHEST = {"loss_weight": np.inf, "loss_margin": np.inf, "stop_gradient": 1}
 # Their outputs are noise, or the layer before once more.
 _NO_STAGE = (_DropoutNd, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d)
 
 
-def ranking_loss(
-    predicted: torch.Tensor, true: torch.Tensor, margin: float = 1.0
-) -> torch.Tensor:
+def ranking_loss(predicted: Tensor, true: Tensor, margin: float = 1.0) -> Tensor:
     """Return how badly the order of predicted losses follows that of the true ones.
 
     Pair i with B - 1 - i; the mean over pairs of max(0, margin - sign(l_i - l_j) (l̂_i
@@ -113,7 +113,7 @@ class LossPredictionHead(nn.Module):
         """
         return logits
 
-    def predict(self, pooled: Sequence[torch.Tensor]) -> torch.Tensor:
+    def predict(self, pooled: Sequence[Tensor]) -> Tensor:
         """Return (n,) predicted losses of pooled feature maps (n, channels)."""
         parts = [
             torch.relu(branch(part))
@@ -122,7 +122,7 @@ class LossPredictionHead(nn.Module):
         return self.join(torch.cat(parts, dim=1)).squeeze(1)
 
 
-def pool_features(out: Any) -> torch.Tensor:
+def pool_features(out: Any) -> Tensor:
     """Return the mean over positions of a layer's output.
 
     Maps (n, C, h, w), tokens (n, t, C) or units (n, C).
@@ -133,21 +133,19 @@ def pool_features(out: Any) -> torch.Tensor:
         For anything else.
     """
     out = out[0] if isinstance(out, tuple) else out
-    if isinstance(out, torch.Tensor) and out.ndim in (2, 3, 4):
+    # Every axis but those of images and channels.
+    positions = {2: (), 3: 1, 4: (2, 3)}
+    if isinstance(out, Tensor) and out.ndim in positions:
         # Half precision would lose the last bits of a sum over thousands of pixels.
         out = out.float()
-        return (
-            out.mean((2, 3)) if out.ndim == 4 else out.mean(1) if out.ndim == 3 else out
-        )
-    got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+        return out if out.ndim == 2 else out.mean(positions[out.ndim])
+    got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
     raise ValueError(
         f"A loss layer must give (n, C, h, w), (n, tokens, C) or (n, C), got {got}."
     )
 
 
-def find_loss_layers(
-    network: nn.Module, image_shape: tuple[int, int, int]
-) -> tuple[str, ...]:
+def find_loss_layers(network: nn.Module, image_shape: ImageShape) -> tuple[str, ...]:
     """Return the names of the last layers at each resolution, in running order.
 
     Only what runs before the layer that makes the logits counts, without dropout and
@@ -173,47 +171,34 @@ def find_loss_layers(
     def starts(part: nn.Module, _args: Any) -> None:
         nonlocal before_logits
         weight = getattr(part, "weight", None)
-        if isinstance(weight, torch.Tensor) and weight.ndim > 1:
+        if isinstance(weight, Tensor) and weight.ndim > 1:
             before_logits = len(ran)
 
     def ends(name: str, part: nn.Module, out: Any) -> None:
         if (
-            isinstance(out, torch.Tensor)
+            isinstance(out, Tensor)
             and out.ndim in (2, 3, 4)
             and not isinstance(part, _NO_STAGE)
         ):
             ran.append((name, tuple(out.shape[1:])))
 
-    handles = []
-    for name, part in network.named_modules():
-        if name:
-            handles.append(part.register_forward_pre_hook(starts))
-            handles.append(
-                part.register_forward_hook(
-                    lambda part, _, out, name=name: ends(name, part, out)
-                )
-            )
-    try:
+    with ExitStack() as taps:
+        for name, part in network.named_modules():
+            if name:
+                handle = part.register_forward_pre_hook(starts)
+                taps.callback(handle.remove)
+                taps.enter_context(tapping(network, partial(ends, name, part), name))
         _run_zeros(network, image_shape)
-    finally:
-        for handle in handles:
-            handle.remove()
     ran = ran[:before_logits]
-    places = [
-        (name, shape[1:] if len(shape) == 3 else shape[:1])
-        for name, shape in ran
-        if len(shape) > 1
-    ]
-    last = max(
-        (i for i, (_, place) in enumerate(places) if place != (1, 1)), default=-1
-    )
-    stages_of = [
-        found for i, found in enumerate(places) if found[1] != (1, 1) or i > last
-    ]
-    flat = [(name, shape) for name, shape in ran if len(shape) == 1]
+    maps = [(name, shape) for name, shape in ran if len(shape) > 1]
     # A dict keeps the first place of a key and its last value: stages in order, each by
     # its last layer.
-    stages = {place: name for name, place in stages_of or flat}
+    stages = {shape[1:] if len(shape) == 3 else shape[:1]: name for name, shape in maps}
+    single = stages.pop((1, 1), None)
+    if single is not None and maps[-1][1][1:] == (1, 1):
+        # Behind all larger maps: the last stage.
+        stages[1, 1] = single
+    stages = stages or {shape: name for name, shape in ran}
     if not stages:
         raise ValueError(
             "No layer before the logits was found to predict the loss from; name "
@@ -293,6 +278,9 @@ class LossPredictionClassifier(ImageClassifier):
     True
     """
 
+    # The head's weights have a stream apart from those of the network.
+    _streams: ClassVar[dict[str, int]] = {**ImageClassifier._streams, _HEAD: 0x1055}
+
     def __init__(
         self,
         module: Any = "small_cnn",
@@ -329,11 +317,7 @@ class LossPredictionClassifier(ImageClassifier):
         network = self.module_
         self.loss_layers_ = self._named_layers(network)
         n_channels = _n_channels(network, self.loss_layers_, self.image_shape_)
-        seed = int(
-            np.random.SeedSequence(
-                [self.seed_, self.n_trainings_, _STREAM]
-            ).generate_state(1)[0]
-        )
+        seed = self._stream(_HEAD)
         network.add_module(
             _HEAD, LossPredictionHead(n_channels, self.loss_hidden, seed)
         )
@@ -348,10 +332,10 @@ class LossPredictionClassifier(ImageClassifier):
                 )
             return find_loss_layers(network, self.image_shape_)
         names = [name for name, _ in network.named_modules() if name]
-        unknown = [name for name in self.loss_layers if name not in names]
+        unknown = set(self.loss_layers).difference(names)
         if unknown or not self.loss_layers:
             raise ValueError(
-                f"loss_layers names {unknown or 'no layer'}; the network has "
+                f"loss_layers names {sorted(unknown) or 'no layer'}; the network has "
                 f"{', '.join(names)}."
             )
         return tuple(self.loss_layers)
@@ -362,14 +346,10 @@ class LossPredictionClassifier(ImageClassifier):
                 "compile=True skips the hooks by which the loss head reads the "
                 "network's layers."
             )
-        for name, low, high in (
-            ("loss_weight", 0, np.inf),
-            ("loss_margin", 0, np.inf),
-            ("stop_gradient", 0, 1),
-        ):
+        for name, high in _HIGHEST.items():
             value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, got {value!r}.")
+            if not 0 <= value <= high:
+                raise ValueError(f"{name} must be from 0 to {high}, got {value!r}.")
         if not hasattr(self.criterion_, "reduction"):
             raise ValueError(
                 "Loss prediction needs the loss of each image: a criterion with a "
@@ -395,9 +375,7 @@ class LossPredictionClassifier(ImageClassifier):
         with self._tapped():
             return super().train_step_single(batch, **fit_params)
 
-    def get_loss(
-        self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any
-    ) -> torch.Tensor:
+    def get_loss(self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss of logits, in training with the head's ranking loss.
 
         The ranking loss is weighted.
@@ -435,7 +413,7 @@ class LossPredictionClassifier(ImageClassifier):
             finally:
                 self._pooled = {}
 
-    def _features(self) -> list[torch.Tensor]:
+    def _features(self) -> list[Tensor]:
         return _in_order(self._pooled, self.loss_layers_)
 
     def predict_loss(self, X: Any) -> np.ndarray:
@@ -472,35 +450,24 @@ class LossPredictionClassifier(ImageClassifier):
 
 
 @contextmanager
-def _taps(
-    network: nn.Module, names: Sequence[str]
-) -> Iterator[dict[str, torch.Tensor]]:
+def _taps(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Yield a dict that holds the pooled output of each layer named.
 
     It is filled after each forward pass.
     """
-    pooled: dict[str, torch.Tensor] = {}
+    pooled: dict[str, Tensor] = {}
 
     def keep(name: str, out: Any) -> None:
         # Pooled at once: what follows may work in place on the map.
         pooled[name] = pool_features(out)
 
-    handles = [
-        network.get_submodule(name).register_forward_hook(
-            lambda _, __, out, name=name: keep(name, out)
-        )
-        for name in names
-    ]
-    try:
+    with ExitStack() as taps:
+        for name in names:
+            taps.enter_context(tapping(network, partial(keep, name), name))
         yield pooled
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-def _in_order(
-    pooled: dict[str, torch.Tensor], names: Sequence[str]
-) -> list[torch.Tensor]:
+def _in_order(pooled: dict[str, Tensor], names: Sequence[str]) -> list[Tensor]:
     missing = [name for name in names if name not in pooled]
     if missing:
         raise ValueError(
@@ -510,7 +477,7 @@ def _in_order(
     return [pooled[name] for name in names]
 
 
-def _run_zeros(network: nn.Module, image_shape: tuple[int, int, int]) -> None:
+def _run_zeros(network: nn.Module, image_shape: ImageShape) -> None:
     """Run an image of zeros through the network, which stays as it is."""
     device = next(network.parameters()).device
     with evaluating(network):
@@ -518,7 +485,7 @@ def _run_zeros(network: nn.Module, image_shape: tuple[int, int, int]) -> None:
 
 
 def _n_channels(
-    network: nn.Module, names: Sequence[str], image_shape: tuple[int, int, int]
+    network: nn.Module, names: Sequence[str], image_shape: ImageShape
 ) -> list[int]:
     with _taps(network, names) as pooled:
         _run_zeros(network, image_shape)

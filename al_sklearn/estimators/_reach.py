@@ -54,6 +54,14 @@ def add_callback(estimator: Any, name: str, callback: Any) -> None:
     estimator.set_params(**{f"{prefix}callbacks": callbacks})
 
 
+def with_module(net: Any, module: Any) -> Any:
+    """Return a fitted net with another network; all else is shared."""
+    # Not copy.copy, which would pickle the network and the optimizer.
+    other = object.__new__(type(net))
+    vars(other).update(vars(net), module_=module)
+    return other
+
+
 class Wrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier made of another one, of its kind by scikit-learn's tags."""
 

@@ -20,7 +20,7 @@ from torch import nn
 from al_sklearn._core.random import as_seed
 from al_sklearn.estimators._ensemble import Members
 from al_sklearn.estimators._fitting import fit_seeded
-from al_sklearn.estimators._reach import add_callback, inner_net
+from al_sklearn.estimators._reach import add_callback, inner_net, with_module
 
 
 class SnapshotEnsemble(Members):
@@ -180,13 +180,9 @@ def _check_free(net: Any) -> None:
 
 def _with_weights(net: Any, state: dict[str, Any]) -> Any:
     """Return the same fitted net with other weights; all but the network is shared."""
-    # Not copy.copy, which would pickle the network and the optimizer.
-    member = object.__new__(type(net))
-    vars(member).update(vars(net))
     module = copy.deepcopy(net.module_)
     module.load_state_dict(state)
-    vars(member)["module_"] = module
-    return member
+    return with_module(net, module)
 
 
 class _Cycles(Callback):
@@ -220,14 +216,12 @@ class _Cycles(Callback):
     def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         if not training:
             return
-        begin, end = self.ends[len(self.states_)], self.ends[len(self.states_) + 1]
-        done = (self.epoch_ - begin + min(self.batch_ / self.batches_, 1)) / (
-            end - begin
-        )
+        begin, end = self.ends[len(self.states_) :][:2]
+        epochs = self.epoch_ - begin + min(self.batch_ / self.batches_, 1)
+        done = epochs / (end - begin)
         # Each group anneals from its own rate: a head may learn faster than its trunk.
-        for group, highest in zip(
-            net.optimizer_.param_groups, self.highest_, strict=True
-        ):
+        groups = net.optimizer_.param_groups
+        for group, highest in zip(groups, self.highest_, strict=True):
             group["lr"] = highest * (1 + math.cos(math.pi * done)) / 2
         self.batch_ += 1
 

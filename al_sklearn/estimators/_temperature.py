@@ -14,12 +14,12 @@ from al_sklearn._core.random import RandomState
 from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import OneInside, unshared
 from al_sklearn.estimators._validation import (
+    Part,
     as_rows,
     check_held_out,
     check_labels,
-    validation_splits,
+    make_parts,
 )
-from al_sklearn.rows import take_rows
 from al_sklearn.strategies.measures import fit_temperature
 
 
@@ -128,22 +128,17 @@ class TemperatureScaling(OneInside):
         def trained(rows: Any, labels: np.ndarray) -> Any:
             return fit_seeded(clone(self.estimator), rows, labels, seed, only_open=True)
 
-        if X_val is not None:
-            y_val = check_labels(y_val, X_val, self)
-            self.estimator_ = trained(X, y)
-            held_out = [_log_proba(self.estimator_, X_val, y_val)]
+        if X_val is None:
+            parts = make_parts(X, y, self.validation, split_seed)
         else:
-            held_out = []
-            for train, rest in validation_splits(
-                y, self.validation, np.random.default_rng(split_seed)
-            ):
-                self.estimator_ = trained(take_rows(X, train), y[train])
-                held_out.append(
-                    _log_proba(self.estimator_, take_rows(X, rest), y[rest])
-                )
-            if len(held_out) > 1:
-                # Folds lose no label: the one that predicts learns from all.
-                self.estimator_ = trained(X, y)
+            parts = iter([Part(X, y, X_val, check_labels(y_val, X_val, self))])
+        held_out = []
+        for part in parts:
+            self.estimator_ = trained(part.X, part.y)
+            held_out.append(_log_proba(self.estimator_, part.X_val, part.y_val))
+        if len(held_out) > 1:
+            # Folds lose no label: the one that predicts learns from all.
+            self.estimator_ = trained(X, y)
         self.n_validation_ = sum(len(logits) for logits, _ in held_out)
         self.n_labelled_ = len(y) if X_val is None else len(y) + self.n_validation_
         self.temperature_ = fit_temperature(

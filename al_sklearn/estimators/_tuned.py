@@ -26,11 +26,12 @@ from al_sklearn.estimators._reach import Wrapper
 from al_sklearn.estimators._tuning_space import default_space, read_space
 from al_sklearn.estimators._tuning_store import TuningStore, describe_estimator
 from al_sklearn.estimators._validation import (
+    Part,
     as_rows,
     check_held_out,
     check_labels,
     check_validation,
-    validation_splits,
+    make_parts,
 )
 from al_sklearn.estimators._workers import in_worker
 from al_sklearn.rows import concat_rows, describe
@@ -247,16 +248,12 @@ class TunedClassifier(Wrapper):
         # One for the split, one for the sampler, one for every training.
         seeds = draw_seeds(self.random_state, 3)
         if X_val is None:
-            splits = list(
-                validation_splits(y, self.validation, np.random.default_rng(seeds[0]))
-            )
-            parts = tuning.make_parts(X, y, splits, fit_params)
-            n_validation = sum(len(part.y_val) for part in parts)
+            parts = list(make_parts(X, y, self.validation, seeds[0], fit_params))
         else:
             y_val = check_labels(y_val, X_val, self)
-            parts = [tuning.Part(X, y, X_val, y_val, fit_params)]
-            n_validation = len(y_val)
-        n_labelled = len(y) if X_val is None else len(y) + n_validation
+            parts = [Part(X, y, X_val, y_val, fit_params)]
+        n_validation = sum(len(part.y_val) for part in parts)
+        n_labelled = len(y) + (0 if X_val is None else n_validation)
         found = self._find(parts, suggest, space, n_labelled, seeds)
         # From the choices as Optuna knows them, which a file can hold, to objects.
         self.best_params_ = suggest(
@@ -313,7 +310,7 @@ class TunedClassifier(Wrapper):
 
     def _find(
         self,
-        parts: list[tuning.Part],
+        parts: list[Part],
         suggest: Any,
         space: Any,
         n_labelled: int,
@@ -347,7 +344,7 @@ class TunedClassifier(Wrapper):
         return store.read()[key]
 
     def _search(
-        self, parts: list[tuning.Part], suggest: Any, seeds: list[int]
+        self, parts: list[Part], suggest: Any, seeds: list[int]
     ) -> dict[str, Any]:
         n_jobs = effective_n_jobs(self.n_jobs)
         objective = tuning.Objective(

@@ -10,14 +10,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import clone
-from sklearn.utils.validation import _check_method_params
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
@@ -25,7 +24,7 @@ from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._fitting import fit_seeded
 from al_sklearn.estimators._reach import add_callback
 from al_sklearn.estimators._tuning_space import Suggest
-from al_sklearn.rows import take_rows
+from al_sklearn.estimators._validation import Part
 
 
 def import_optuna() -> Any:
@@ -47,17 +46,6 @@ def import_optuna() -> Any:
 
 class Diverged(ArithmeticError):
     """A loss or a score that is no number."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One training of a trial: on these rows, measured on those."""
-
-    X: Any
-    y: np.ndarray
-    X_val: Any
-    y_val: np.ndarray
-    fit_params: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,6 +100,7 @@ class Objective:
         return score
 
 
+@dataclass(eq=False, repr=False)
 class Watch(Callback):
     """Report a net's score on the validation set after each epoch.
 
@@ -128,19 +117,11 @@ class Watch(Callback):
         False only looks at the loss.
     """
 
-    def __init__(
-        self,
-        estimator: Any,
-        trial: Any,
-        scorer: Callable[..., float],
-        part: Part,
-        report: bool,
-    ):
-        self.estimator = estimator
-        self.trial = trial
-        self.scorer = scorer
-        self.part = part
-        self.report = report
+    estimator: Any
+    trial: Any
+    scorer: Callable[..., float]
+    part: Part
+    report: bool
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         loss = net.history[-1].get("train_loss", 0.0)
@@ -313,28 +294,6 @@ def trials_table(study: Any) -> pd.DataFrame:
         for trial in study.trials
     ]
     return pd.DataFrame(rows)
-
-
-def make_parts(
-    X: Any,
-    y: np.ndarray,
-    splits: Sequence[tuple[np.ndarray, np.ndarray]],
-    fit_params: dict[str, Any],
-) -> list[Part]:
-    """Take the rows of each split out of X.
-
-    Arguments with one value a row go with their rows.
-    """
-    return [
-        Part(
-            take_rows(X, train),
-            y[train],
-            take_rows(X, held_out),
-            y[held_out],
-            _check_method_params(X, fit_params, train) if fit_params else {},
-        )
-        for train, held_out in splits
-    ]
 
 
 @contextmanager

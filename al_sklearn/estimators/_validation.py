@@ -6,16 +6,21 @@ For a search or a calibration, paid for like all others.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, column_or_1d
+from sklearn.utils.validation import (
+    _check_method_params,
+    assert_all_finite,
+    column_or_1d,
+)
 
 from al_sklearn._core.checks import check_same_length
 from al_sklearn._core.stratified import hold_out
-from al_sklearn.rows import n_rows
+from al_sklearn.rows import n_rows, take_rows
 
 
 def as_rows(X: Any) -> Any:
@@ -70,6 +75,30 @@ def check_validation(validation: Any) -> None:
             "number of folds of at least 2, "
             f"got {validation!r}."
         )
+
+
+@dataclass(frozen=True)
+class Part:
+    """One training: on these rows, measured on those."""
+
+    X: Any
+    y: np.ndarray
+    X_val: Any
+    y_val: np.ndarray
+    fit_params: dict[str, Any] = field(default_factory=dict)
+
+
+def make_parts(
+    X: Any, y: np.ndarray, validation: Any, seed: int, fit_params: Any = None
+) -> Iterator[Part]:
+    """Yield a part for a share, or one for each fold; see :func:`validation_splits`.
+
+    Arguments with one value a row go with their rows.
+    """
+    generator = np.random.default_rng(seed)
+    for train, rest in validation_splits(y, validation, generator):
+        params = _check_method_params(X, fit_params, train) if fit_params else {}
+        yield Part(take_rows(X, train), y[train], take_rows(X, rest), y[rest], params)
 
 
 def validation_splits(

@@ -47,12 +47,18 @@ needs_lite = pytest.mark.skipif(
 )
 
 
+def forget():
+    """Begin as a new process does, with nothing in memory."""
+    _frozen_backbone._in_memory.cache_clear()
+    _frozen_backbone._on_disk.cache_clear()
+
+
 @pytest.fixture(autouse=True)
 def nothing_known():
     """Each test begins with an empty memory."""
-    _frozen_backbone._STORES.clear()
+    forget()
     yield
-    _frozen_backbone._STORES.clear()
+    forget()
 
 
 @pytest.fixture
@@ -326,7 +332,7 @@ def test_whatever_was_embedded_is_found_again(network, digits, tmp_path_factory,
         if data.draw(st.booleans(), label="on disk")
         else None
     )
-    _frozen_backbone._STORES.clear()
+    forget()
     seen, original = set(), _frozen_backbone._Extractor.embed
     for _ in range(4):
         chosen = data.draw(st.lists(st.integers(0, 29), min_size=1, max_size=20))
@@ -345,7 +351,7 @@ def test_whatever_was_embedded_is_found_again(network, digits, tmp_path_factory,
         assert sum(counts) == len(new)
         seen |= new
         if cache is not None and data.draw(st.booleans(), label="another process"):
-            _frozen_backbone._STORES.clear()
+            forget()
 
 
 @needs_lite
@@ -390,7 +396,7 @@ def test_ctrl_c_loses_at_most_one_chunk(network, digits, tmp_path, monkeypatch):
     backbone = FrozenBackbone(network, cache=tmp_path)
     with pytest.raises(KeyboardInterrupt):
         backbone.fit_transform(X)
-    _frozen_backbone._STORES.clear()
+    forget()
     rest = []
     monkeypatch.setattr(
         _frozen_backbone._Extractor,
@@ -468,7 +474,7 @@ def test_damage_is_told(network, digits, tmp_path):
     backbone.fit_transform(digits[0][:5])
     (rows,) = tmp_path.glob("*/rows.bin")
     rows.write_bytes(rows.read_bytes()[:-5])
-    _frozen_backbone._STORES.clear()
+    forget()
     with pytest.raises(ValueError, match=r"is damaged .* delete that folder"):
         backbone.transform(digits[0][:5])
 

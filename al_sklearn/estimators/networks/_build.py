@@ -17,6 +17,7 @@ from al_sklearn.estimators.networks._options import (
     freeze,
     set_dropout,
 )
+from al_sklearn.estimators.networks._parts import ImageShape
 from al_sklearn.estimators.networks._registry import NETWORKS
 from al_sklearn.estimators.networks._timm import timm_model
 from al_sklearn.estimators.networks._torchvision import (
@@ -36,7 +37,7 @@ _SIZE = ("image_size", "img_size", "input_size")
 def build_network(
     module: Any,
     params: Mapping[str, Any],
-    image_shape: tuple[int, int, int],
+    image_shape: ImageShape,
     n_classes: int,
 ) -> nn.Module:
     """Build the network named or given by ``module`` for images of one shape.
@@ -99,7 +100,7 @@ def build_network(
 def _build(
     module: Any,
     params: dict[str, Any],
-    image_shape: tuple[int, int, int],
+    image_shape: ImageShape,
     n_classes: int,
 ) -> nn.Module:
     if isinstance(module, str):
@@ -154,35 +155,35 @@ def network_options(module: Any) -> list[str] | None:
     if not callable(factory) or isinstance(factory, nn.Module):
         # Of other libraries, or made already.
         return None
+    names, takes_more = _parameters(factory)
+    return None if takes_more else list(dict.fromkeys([*names, *OPTIONS]))
+
+
+def _parameters(factory: Any) -> tuple[list[str], bool]:
+    """Names of a factory's parameters, and whether it takes others, too."""
     parameters = inspect.signature(factory).parameters
-    if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
-        return None
-    return list(dict.fromkeys([*parameters, *OPTIONS]))
+    kinds = [parameter.kind for parameter in parameters.values()]
+    return list(parameters), inspect.Parameter.VAR_KEYWORD in kinds
 
 
 def _takes(module: Any, option: str) -> bool:
     """Whether what ``module`` stands for has a parameter named ``option``."""
     if isinstance(module, str):
-        return (
-            module in NETWORKS
-            and option in inspect.signature(NETWORKS[module]).parameters
-        )
+        return module in NETWORKS and option in _parameters(NETWORKS[module])[0]
     if isinstance(module, nn.Module):
-        return option in inspect.signature(type(module)).parameters
-    accepted = inspect.signature(module).parameters
-    return option in accepted or any(
-        kind.kind is inspect.Parameter.VAR_KEYWORD for kind in accepted.values()
-    )
+        return option in _parameters(type(module))[0]
+    names, takes_more = _parameters(module)
+    return option in names or takes_more
 
 
 def _with_inferred(
     factory: Callable[..., nn.Module],
     params: Mapping[str, Any],
-    image_shape: tuple[int, int, int],
+    image_shape: ImageShape,
     n_classes: int,
 ) -> dict[str, Any]:
     """Return ``params`` and the inferred parameters that ``factory`` names."""
-    accepted = inspect.signature(factory).parameters
+    accepted, _ = _parameters(factory)
     channels, height, width = image_shape
     inferred: dict[str, Any] = {}
     for names, value in (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.files import replacing
@@ -22,14 +22,14 @@ _INPUTS = ("uint8", "float32")
 class _Scorer(nn.Module):
     """Images as people have them in, probabilities out."""
 
-    mean: torch.Tensor
-    std: torch.Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
         net: nn.Module,
         statistics: Any,
-        proba: Callable[[torch.Tensor], torch.Tensor],
+        proba: Callable[[Tensor], Tensor],
         raw: bool,
     ):
         super().__init__()
@@ -39,7 +39,7 @@ class _Scorer(nn.Module):
             value = torch.as_tensor(value, dtype=torch.float32).view(1, -1, 1, 1)
             self.register_buffer(name, value)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         if self.raw:
             images = images.permute(0, 3, 1, 2).float() / 255
         out = self.net((images - self.mean) / self.std)

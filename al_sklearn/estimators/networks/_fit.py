@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from al_sklearn.estimators.networks._parts import he_init
+from al_sklearn.estimators.networks._parts import ImageShape, he_init
 from al_sklearn.inference.modules import evaluating
 
 # The longest side, in pixels, of images whose resolution a stem must keep.
@@ -78,7 +78,7 @@ def fit_stem(net: nn.Module, channels: int, *, small: bool, pretrained: bool) ->
 
 
 def fit_size(
-    net: nn.Module, image_shape: tuple[int, int, int], sides: Sequence[int] = ()
+    net: nn.Module, image_shape: ImageShape, sides: Sequence[int] = ()
 ) -> None:
     """Have images enlarged where a network cannot take them as they are.
 

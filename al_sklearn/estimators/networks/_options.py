@@ -14,12 +14,13 @@ import torch
 from torch import nn
 
 from al_sklearn.estimators.networks._fit import replace_part
+from al_sklearn.estimators.networks._parts import ImageShape
 from al_sklearn.inference.modules import evaluating, last_linear
 
 OPTIONS = ("dropout", "freeze", "resize")
 
 
-def find_head(net: nn.Module, image_shape: tuple[int, int, int]) -> str:
+def find_head(net: nn.Module, image_shape: ImageShape) -> str:
     """Return the name of the linear layer that runs last.
 
     It is found by running one blank image.
@@ -55,9 +56,7 @@ def _head_dropouts(net: nn.Module, head: str) -> list[nn.Dropout]:
     return [part for part in parts if isinstance(part, nn.Dropout)]
 
 
-def set_dropout(
-    net: nn.Module, probability: float, image_shape: tuple[int, int, int]
-) -> None:
+def set_dropout(net: nn.Module, probability: float, image_shape: ImageShape) -> None:
     """Set the dropout of the network's head, or add one before its last layer.
 
     It is added where the head has none.
@@ -93,7 +92,7 @@ def set_dropout(
         replace_part(net, head, nn.Sequential(parts))
 
 
-def freeze(net: nn.Module, image_shape: tuple[int, int, int]) -> None:
+def freeze(net: nn.Module, image_shape: ImageShape) -> None:
     """Freeze all but the last linear layer.
 
     The other parameters require no gradient, and the other modules stay in evaluation

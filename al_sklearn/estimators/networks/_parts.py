@@ -7,10 +7,24 @@ from collections.abc import Callable
 
 from torch import nn
 
+# (channels, height, width)
+ImageShape = tuple[int, int, int]
+Parts = OrderedDict[str, nn.Module]
+
+
+def conv3x3(n_in: int, n_out: int, stride: int = 1) -> nn.Conv2d:
+    """Return a convolution that keeps the size, for a BatchNorm, which has the bias."""
+    return nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False)
+
+
+def conv1x1(n_in: int, n_out: int, stride: int = 1) -> nn.Conv2d:
+    """Return a convolution that only changes the channels, and the size by stride."""
+    return nn.Conv2d(n_in, n_out, 1, stride=stride, bias=False)
+
 
 def three_stages(
     block: Callable[[int, int, int], nn.Module], n_in: int, width: int, n_blocks: int
-) -> OrderedDict[str, nn.Module]:
+) -> Parts:
     """Return CIFAR's three stages, at full, half and quarter resolution.
 
     Parameters
@@ -24,7 +38,7 @@ def three_stages(
     n_blocks : int
         Blocks of each stage.
     """
-    stages: OrderedDict[str, nn.Module] = OrderedDict()
+    stages: Parts = OrderedDict()
     for number, n_out in enumerate((width, 2 * width, 4 * width), start=1):
         # A stage's first block alone changes the resolution and the channels.
         first = block(n_in, n_out, 1 if number == 1 else 2)
@@ -34,16 +48,12 @@ def three_stages(
     return stages
 
 
-def pooled_head(
-    n_features: int, n_classes: int, dropout: float
-) -> OrderedDict[str, nn.Module]:
+def pooled_head(n_features: int, n_classes: int, dropout: float) -> Parts:
     """Return global average pooling, dropout if any, and a linear layer.
 
     There is dropout where its probability is above 0.
     """
-    parts: OrderedDict[str, nn.Module] = OrderedDict(
-        pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()
-    )
+    parts: Parts = OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten())
     if dropout > 0:
         parts["dropout"] = nn.Dropout(dropout)
     parts["fc"] = nn.Linear(n_features, n_classes)

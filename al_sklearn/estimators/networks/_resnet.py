@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from al_sklearn.estimators.networks._options import set_dropout
-from al_sklearn.estimators.networks._parts import he_init, pooled_head, three_stages
+from al_sklearn.estimators.networks._parts import (
+    Parts,
+    conv1x1,
+    conv3x3,
+    he_init,
+    pooled_head,
+    three_stages,
+)
 from al_sklearn.estimators.networks._registry import register_network
 from al_sklearn.estimators.networks._torchvision import torchvision_model
 
@@ -25,19 +31,19 @@ class _Block(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, stride: int):
         super().__init__()
-        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False)
+        self.conv1 = conv3x3(n_in, n_out, stride)
         self.bn1 = nn.BatchNorm2d(n_out)
-        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1, bias=False)
+        self.conv2 = conv3x3(n_out, n_out)
         self.bn2 = nn.BatchNorm2d(n_out)
         self.relu = nn.ReLU()
         self.shortcut = nn.Sequential()
         if stride != 1 or n_in != n_out:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(n_in, n_out, 1, stride=stride, bias=False),
+                conv1x1(n_in, n_out, stride),
                 nn.BatchNorm2d(n_out),
             )
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Return the block's output."""
         out = self.relu(self.bn1(self.conv1(x)))
         return self.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
@@ -78,8 +84,8 @@ def resnet20(
     He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. CVPR 2016,
     section 4.2.
     """
-    parts: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+    parts: Parts = OrderedDict(
+        conv=conv3x3(in_channels, width),
         bn=nn.BatchNorm2d(width),
         relu=nn.ReLU(),
     )

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections import OrderedDict
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from al_sklearn.estimators.networks._parts import he_init, pooled_head, three_stages
+from al_sklearn.estimators.networks._parts import (
+    Parts,
+    conv1x1,
+    conv3x3,
+    he_init,
+    pooled_head,
+    three_stages,
+)
 from al_sklearn.estimators.networks._registry import register_network
 
 
@@ -21,7 +28,7 @@ class Shake(nn.Module):
     made with.
     """
 
-    def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the joined branches, shaped like each of them."""
         if not self.training:
             return (first + second) / 2
@@ -43,11 +50,11 @@ class _ShiftedShortcut(nn.Module):
     def __init__(self, n_in: int, n_out: int, stride: int):
         super().__init__()
         self.stride = stride
-        self.conv1 = nn.Conv2d(n_in, n_out // 2, 1, bias=False)
-        self.conv2 = nn.Conv2d(n_in, n_out - n_out // 2, 1, bias=False)
+        self.conv1 = conv1x1(n_in, n_out // 2)
+        self.conv2 = conv1x1(n_in, n_out - n_out // 2)
         self.bn = nn.BatchNorm2d(n_out)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Return what is added to the branches."""
         x = F.relu(x)
         shifted = F.pad(x, (1, -1, 1, -1))
@@ -69,10 +76,10 @@ class _ShakeBlock(nn.Module):
         self.branch1, self.branch2 = (
             nn.Sequential(
                 nn.ReLU(),
-                nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False),
+                conv3x3(n_in, n_out, stride),
                 nn.BatchNorm2d(n_out),
                 nn.ReLU(),
-                nn.Conv2d(n_out, n_out, 3, padding=1, bias=False),
+                conv3x3(n_out, n_out),
                 nn.BatchNorm2d(n_out),
             )
             for _ in range(2)
@@ -82,7 +89,7 @@ class _ShakeBlock(nn.Module):
             _ShiftedShortcut(n_in, n_out, stride) if n_in != n_out else nn.Identity()
         )
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, not yet activated."""
         return self.shortcut(x) + self.shake(self.branch1(x), self.branch2(x))
 
@@ -121,9 +128,7 @@ def shake_shake26(
     ----------
     Gastaldi. Shake-Shake Regularization. ICLR 2017 workshop, arXiv:1705.07485.
     """
-    parts: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), bn=nn.BatchNorm2d(16)
-    )
+    parts: Parts = OrderedDict(conv=conv3x3(in_channels, 16), bn=nn.BatchNorm2d(16))
     parts.update(three_stages(_ShakeBlock, 16, width, n_blocks=4))
     parts.update(relu=nn.ReLU(), **pooled_head(4 * width, n_classes, dropout))
     net = nn.Sequential(parts)

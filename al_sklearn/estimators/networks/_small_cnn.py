@@ -7,6 +7,7 @@ from collections import OrderedDict
 
 from torch import nn
 
+from al_sklearn.estimators.networks._parts import conv3x3
 from al_sklearn.estimators.networks._registry import register_network
 
 
@@ -73,11 +74,11 @@ def small_cnn(
     # Pooling before ReLU gives the same numbers as after it, on a quarter of the
     # values.
     features = nn.Sequential(
-        nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+        conv3x3(in_channels, width),
         nn.BatchNorm2d(width),
         nn.MaxPool2d(2),
         nn.ReLU(),
-        nn.Conv2d(width, 2 * width, 3, padding=1, bias=False),
+        conv3x3(width, 2 * width),
         nn.BatchNorm2d(2 * width),
         nn.MaxPool2d(2),
         nn.ReLU(),

@@ -11,12 +11,13 @@ from typing import Any
 from torch import nn
 
 from al_sklearn.estimators.networks._fit import SMALL, fit_size, fit_stem
+from al_sklearn.estimators.networks._parts import ImageShape
 
 
 def timm_model(
     name: str,
     params: Mapping[str, Any],
-    image_shape: tuple[int, int, int],
+    image_shape: ImageShape,
     n_classes: int,
 ) -> nn.Module:
     """Build timm's model for images of one shape.

@@ -10,6 +10,7 @@ from torch import nn
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn.estimators.networks._fit import SMALL, fit_size, fit_stem, replace_part
+from al_sklearn.estimators.networks._parts import ImageShape
 from al_sklearn.estimators.networks._pretrained import resolve_weights
 
 # Built with auxiliary heads, which are for training on ImageNet and need large images.
@@ -29,7 +30,7 @@ def torchvision_names() -> list[str]:
 
 
 def torchvision_model(
-    name: str, params: dict[str, Any], image_shape: tuple[int, int, int], n_classes: int
+    name: str, params: dict[str, Any], image_shape: ImageShape, n_classes: int
 ) -> nn.Module:
     """Build torchvision's model for images of one shape.
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
-from al_sklearn.estimators.networks._parts import he_init, pooled_head, three_stages
+from al_sklearn.estimators.networks._parts import (
+    Parts,
+    conv1x1,
+    conv3x3,
+    he_init,
+    pooled_head,
+    three_stages,
+)
 from al_sklearn.estimators.networks._registry import register_network
 
 
@@ -20,17 +26,13 @@ class _PreActivationBlock(nn.Module):
     def __init__(self, n_in: int, n_out: int, stride: int):
         super().__init__()
         self.bn1 = nn.BatchNorm2d(n_in)
-        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False)
+        self.conv1 = conv3x3(n_in, n_out, stride)
         self.bn2 = nn.BatchNorm2d(n_out)
-        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1, bias=False)
+        self.conv2 = conv3x3(n_out, n_out)
         self.relu = nn.ReLU()
-        self.shortcut = (
-            nn.Conv2d(n_in, n_out, 1, stride=stride, bias=False)
-            if n_in != n_out
-            else None
-        )
+        self.shortcut = conv1x1(n_in, n_out, stride) if n_in != n_out else None
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, not yet activated."""
         active = self.relu(self.bn1(x))
         kept = x if self.shortcut is None else self.shortcut(active)
@@ -40,9 +42,7 @@ class _PreActivationBlock(nn.Module):
 def _wide_resnet(
     in_channels: int, n_classes: int, depth: int, widen: int, dropout: float
 ) -> nn.Sequential:
-    parts: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)
-    )
+    parts: Parts = OrderedDict(conv=conv3x3(in_channels, 16))
     # Two convolutions a block, three stages, the stem, and the three shortcuts that
     # change shape.
     n_blocks = (depth - 4) // 6
