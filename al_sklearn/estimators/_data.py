@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -127,10 +128,7 @@ def check_labels(y: Any) -> np.ndarray:
     elif isinstance(y, Sequence) and len(y) and isinstance(y[0], Tensor):
         y = [value.item() for value in y]
     labels = column_or_1d(np.asarray(y))
-    missing = labels.dtype.kind in "fO" and any(
-        value is None or value != value for value in labels.tolist()
-    )
-    if missing:
+    if pd.isna(labels).any():
         raise ValueError(
             "y contains missing labels (NaN or None); give one class for each image."
         )
@@ -359,7 +357,7 @@ def _image_of(item: Any, image_size: Size) -> Any:
     image = item[0] if isinstance(item, (tuple, list)) else item
     if hasattr(image, "convert") and hasattr(image, "resize"):
         return to_pixels(image, image_size)
-    if image_size is not None and getattr(image, "shape", ()):
+    if image_size is not None and getattr(image, "shape", None):
         raise ValueError(
             "image_size= resizes image files; this torch Dataset gives arrays: resize "
             "them in it."

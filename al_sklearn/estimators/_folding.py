@@ -45,9 +45,10 @@ def folded(module: nn.Module) -> nn.Module:
         return module
     copied = _copy_tree(module, {}).eval()
     for conv_name, norm_name in _pairs(copied):
-        conv, norm = copied.get_submodule(conv_name), copied.get_submodule(norm_name)
+        conv: Any = copied.get_submodule(conv_name)
+        norm: Any = copied.get_submodule(norm_name)
         with torch.no_grad():
-            _replace(copied, conv_name, fuse_conv_bn_eval(conv, norm))  # type: ignore[type-var]
+            _replace(copied, conv_name, fuse_conv_bn_eval(conv, norm))
         _replace(copied, norm_name, nn.Identity().eval())
     for name, part in list(copied.named_modules()):
         if name and _halves(part):

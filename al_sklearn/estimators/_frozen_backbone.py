@@ -595,8 +595,10 @@ def _defaults(
 def _pool(features: Tensor, pooling: int | str) -> Tensor:
     if pooling != "flat" and features.ndim == 4:
         # A grid finer than the map would repeat its values.
-        cells = [min(int(pooling), side) for side in features.shape[2:]]
-        features = F.adaptive_avg_pool2d(features, cells)
+        height, width = features.shape[2:]
+        cells = int(pooling)
+        grid = (min(cells, height), min(cells, width))
+        features = F.adaptive_avg_pool2d(features, grid)
     elif pooling != "flat" and features.ndim == 3:
         features = features.mean(dim=1)  # tokens of a transformer
     # A copy of one's own also where nothing was pooled.

@@ -593,11 +593,9 @@ class ImageClassifier(NeuralNetClassifier):
                 len(self.classes_),
             )
         if self.image_statistics_ is not None:
-            mean, std = (
-                torch.tensor(part).view(1, -1, 1, 1) for part in self.image_statistics_
-            )
-            module.register_buffer("image_mean", mean)
-            module.register_buffer("image_std", std)
+            names = ("image_mean", "image_std")
+            for name, part in zip(names, self.image_statistics_, strict=True):
+                module.register_buffer(name, torch.tensor(part).view(1, -1, 1, 1))
         self.memory_format_ = memory_format(module)
         self.module_ = module.to(memory_format=self.memory_format_)
         return self
@@ -624,6 +622,9 @@ class ImageClassifier(NeuralNetClassifier):
         """
         entropy = [self.seed_, self.n_trainings_, self._streams[purpose]]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+    def _generator(self, purpose: str) -> torch.Generator:
+        return torch.Generator().manual_seed(self._stream(purpose))
 
     @contextmanager
     def _own_rng(self) -> Iterator[None]:
@@ -756,7 +757,7 @@ class ImageClassifier(NeuralNetClassifier):
         """
         prefix = "iterator_train" if training else "iterator_valid"
         params = self.get_params_for(prefix)
-        iterator = self.iterator_train if training else self.iterator_valid
+        iterator = getattr(self, prefix)
         size = params.pop("batch_size", None)
         if size is None:
             size = self.batch_size if training else self._scoring_batch_size()
@@ -765,13 +766,11 @@ class ImageClassifier(NeuralNetClassifier):
             params.setdefault("shuffle", True)
             if isinstance(iterator, type) and issubclass(iterator, ImageLoader):
                 params.setdefault("min_batches", 8)
-            params.setdefault(
-                "generator", torch.Generator().manual_seed(self._stream("order"))
-            )
+            params.setdefault("generator", self._generator("order"))
         loader = iterator(dataset, **params)
         if training and self.augment is not None:
-            generator = torch.Generator().manual_seed(self._stream("augment"))
-            loader = AugmentedLoader(loader, self._get_augment(), generator)
+            augment, generator = self._get_augment(), self._generator("augment")
+            loader = AugmentedLoader(loader, augment, generator)
         return loader
 
     def _get_augment(self) -> Any:

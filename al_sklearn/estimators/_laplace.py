@@ -249,8 +249,8 @@ class LaplaceClassifier(OneInside):
                 raise unknown_name(name, getattr(self, name), allowed)
         precision = self.prior_precision
         number = isinstance(precision, Real) and not isinstance(precision, bool)
-        allowed = number and 0 < precision < np.inf
-        if precision != "marginal_likelihood" and not allowed:
+        positive = number and 0 < float(precision) < np.inf
+        if precision != "marginal_likelihood" and not positive:
             raise ValueError(
                 "prior_precision must be 'marginal_likelihood' or a number above 0, "
                 f"got {precision!r}."

@@ -156,11 +156,8 @@ def _net_of(estimator: Any) -> Any:
 
 def _check_free(net: Any) -> None:
     """Raise a ``ValueError`` when the net sets its own rate or last weights."""
-    given = [
-        name
-        for name in ("schedule", "warmup_epochs", "swa")
-        if getattr(net, name, None)
-    ]
+    own = ("schedule", "warmup_epochs", "swa")
+    given = [name for name in own if getattr(net, name, None)]
     if net.callbacks == "disable":
         raise ValueError(
             "SnapshotEnsemble works by a callback: callbacks='disable' leaves no room "

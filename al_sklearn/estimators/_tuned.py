@@ -33,7 +33,6 @@ from al_sklearn.estimators._validation import (
     check_validation,
     make_parts,
 )
-from al_sklearn.estimators._workers import in_worker
 from al_sklearn.rows import concat_rows, describe
 
 _ALLOWED = {
@@ -356,19 +355,7 @@ class TunedClassifier(Wrapper):
             threads=threads_per_job(n_jobs) if n_jobs > 1 else None,
         )
         with tuning.quiet():
-            self._keep(
-                tuning.search(
-                    objective,
-                    suggest,
-                    n_trials=int(self.n_trials),
-                    sampler=self.sampler,
-                    pruner=self.pruner,
-                    seed=seeds[1],
-                    n_jobs=self.n_jobs,
-                    verbose=bool(self.verbose) and not in_worker(),
-                    on_interrupt=self._keep,
-                )
-            )
+            self._keep(tuning.search(objective, suggest, self, seeds[1], self._keep))
         best = tuning.best_trial(self.study_)
         return {
             "choices": best.params,

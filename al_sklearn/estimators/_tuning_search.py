@@ -23,8 +23,9 @@ from tqdm.auto import tqdm
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._fitting import fit_seeded
 from al_sklearn.estimators._reach import add_callback
-from al_sklearn.estimators._tuning_space import Suggest
+from al_sklearn.estimators._tuning_space import Params, Suggest
 from al_sklearn.estimators._validation import Part
+from al_sklearn.estimators._workers import in_worker
 
 
 def import_optuna() -> Any:
@@ -75,7 +76,7 @@ class Objective:
     pruned: bool
     threads: int | None = None
 
-    def __call__(self, trial: Any, params: dict[str, Any]) -> float:
+    def __call__(self, trial: Any, params: Params) -> float:
         scores = []
         for number, part in enumerate(self.parts):
             estimator = clone(self.estimator).set_params(**params)
@@ -150,7 +151,7 @@ class Outcome:
     seconds: float
 
 
-def run_trial(trial: Any, params: dict[str, Any], objective: Objective) -> Outcome:
+def run_trial(trial: Any, params: Params, objective: Objective) -> Outcome:
     """Train and measure one trial; whatever goes wrong in training is its outcome."""
     optuna = import_optuna()
     started = time.perf_counter()
@@ -171,19 +172,26 @@ def run_trial(trial: Any, params: dict[str, Any], objective: Objective) -> Outco
 def search(
     objective: Objective,
     suggest: Suggest,
-    *,
-    n_trials: int,
-    sampler: str,
-    pruner: str | None,
+    settings: Any,
     seed: int,
-    n_jobs: int | None,
-    verbose: bool,
     on_interrupt: Callable[[Any], None],
 ) -> Any:
     """Run the trials and return the study.
 
     Trials that run at once are drawn together and told in order, so that the study
     depends on the seed and the number of jobs, not on who was first.
+
+    Parameters
+    ----------
+    objective : Objective
+    suggest : callable
+        From a trial to its parameters.
+    settings : TunedClassifier
+        Says ``n_trials``, ``sampler``, ``n_jobs`` and ``verbose``.
+    seed : int
+        Of the sampler.
+    on_interrupt : callable
+        Given the study after Ctrl-C.
 
     Raises
     ------
@@ -193,6 +201,7 @@ def search(
         After Ctrl-C; ``on_interrupt(study)`` was called before.
     """
     optuna = import_optuna()
+    n_trials = int(settings.n_trials)
     states = optuna.trial.TrialState
     samplers, pruners = optuna.samplers, optuna.pruners
     kinds = {"tpe": samplers.TPESampler, "random": samplers.RandomSampler}
@@ -201,15 +210,14 @@ def search(
     halving = pruners.SuccessiveHalvingPruner(min_resource=1)
     study = optuna.create_study(
         direction="maximize",
-        sampler=kinds[sampler](seed=seed),
-        pruner=pruners.NopPruner() if pruner is None else halving,
+        sampler=kinds[settings.sampler](seed=seed),
+        pruner=halving if objective.pruned else pruners.NopPruner(),
     )
     first_error: Exception | None = None
     # More would be asked for, and judged by nothing.
-    at_once = min(effective_n_jobs(n_jobs), n_trials)
-    bar = tqdm(
-        total=n_trials, desc="trials", unit="trial", leave=False, disable=not verbose
-    )
+    at_once = min(effective_n_jobs(settings.n_jobs), n_trials)
+    hidden = not settings.verbose or in_worker()
+    bar = tqdm(total=n_trials, desc="trials", unit="trial", leave=False, disable=hidden)
     try:
         with bar, Parallel(n_jobs=at_once) as parallel:
             while len(study.trials) < n_trials:

@@ -10,11 +10,13 @@ import torch
 
 from al_sklearn.estimators._reach import inner_net
 
-Suggest = Callable[[Any], dict[str, Any]]
+# Names and values, for ``set_params``.
+Params = dict[str, Any]
+Suggest = Callable[[Any], Params]
 _PLAIN = (str, int, float, bool, type(None))
 
 
-def default_space(estimator: Any) -> dict[str, Any]:
+def default_space(estimator: Any) -> Params:
     """Return TorchAL's space for an :class:`ImageClassifier`.
 
     It may also be at the end of a pipeline.
@@ -39,7 +41,7 @@ def default_space(estimator: Any) -> dict[str, Any]:
         )
     prefix, net = found
     optimizer = f"{prefix}optimizer"
-    space: dict[str, Any] = {
+    space: Params = {
         "lr": (1e-5, 1e-2, "log"),
         "optimizer__weight_decay": (1e-8, 1e-3, "log"),
         "batch_size": (8, 512, "log"),
@@ -88,8 +90,8 @@ def read_space(space: Any) -> Suggest:
         str(name): _read_entry(str(name), entry) for name, entry in space.items()
     }
 
-    def suggest(trial: Any) -> dict[str, Any]:
-        params: dict[str, Any] = {}
+    def suggest(trial: Any) -> Params:
+        params: Params = {}
         for entry in entries.values():
             params |= entry(trial)
         return params
