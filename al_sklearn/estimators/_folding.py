@@ -98,7 +98,8 @@ def _pairs(module: nn.Module) -> list[tuple[str, str]]:
     try:
         with _turn:
             graph = _Tracer().trace(module)
-    except Exception:  # noqa: BLE001 - control flow that depends on the data fails in many ways; then nothing is folded
+    # Control flow that depends on the data fails in many ways; then nothing is folded.
+    except Exception:  # noqa: BLE001
         return []
     parts = dict(module.named_modules(remove_duplicate=False))
     names = Counter(id(part) for part in parts.values())

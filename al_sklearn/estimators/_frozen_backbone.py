@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import threading
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
@@ -37,6 +37,7 @@ from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.files import replacing
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._data import ImageDataset
+from al_sklearn.estimators._device import AMP, best_device, precision
 from al_sklearn.estimators.networks import (
     efficientnet_lite0,
     memory_format,
@@ -63,7 +64,7 @@ _BATCH_PIXELS: Final = 64 * 32 * 32
 _BATCH_GPU: Final = 256
 # A progress bar is shown where the work takes longer than this many seconds.
 _PATIENCE: Final = 3
-_AMP: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_COUNT: Final = Interval(Integral, 1, None, closed="left")
 # EfficientNet-Lite0's layer and pooling by the longer side of the images; chosen by
 # docs/frozen-features.md's script.
 _LITE_LAYERS: Final = (
@@ -169,17 +170,13 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         "backbone": [str, nn.Module],
         "weights": "no_validation",
         "layer": [str, None],
-        "pooling": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"flat"}),
-            None,
-        ],
-        "image_size": [Interval(Integral, 1, None, closed="left"), tuple, None],
+        "pooling": [_COUNT, StrOptions({"flat"}), None],
+        "image_size": [_COUNT, tuple, None],
         "normalize": [StrOptions({"weights"}), tuple, list, None],
         "cache": [str, os.PathLike, Options(bool, {False}), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [_COUNT, None],
         "device": [str, torch.device],
-        "amp": [StrOptions(set(_AMP)), None],
+        "amp": [StrOptions(set(AMP)), None],
         "verbose": ["verbose"],
     }
 
@@ -297,7 +294,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _extractor(self, image_shape: ImageShape) -> _Extractor:
         device = str(self.device)
         if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+            device = best_device()
         normalize = self.normalize
         if normalize is not None and not isinstance(normalize, str):
             # What a cache's key is made of.
@@ -549,15 +546,11 @@ class _Extractor:
             if self._stops:
                 raise _Stop
 
-        autocast = (
-            nullcontext()
-            if self.amp is None
-            else torch.autocast(device.type, dtype=_AMP[self.amp])
-        )
         net = self.network.net
         # Of linear layers each overwrites the one before: the last one's input remains.
         taps = tapping(net, keep, self.layer)
-        with _ONE_AT_A_TIME, torch.inference_mode(), autocast, taps, suppress(_Stop):
+        exactly = precision(device, self.amp)
+        with _ONE_AT_A_TIME, torch.inference_mode(), exactly, taps, suppress(_Stop):
             net(self._prepare(images.to(device, non_blocking=True)))
         if not seen:
             raise ValueError(

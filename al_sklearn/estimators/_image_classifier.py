@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import cloudpickle
@@ -32,6 +31,7 @@ from al_sklearn.estimators._data import (
     labels_of,
     without_subsets,
 )
+from al_sklearn.estimators._device import AMP, best_device, precision
 from al_sklearn.estimators._folding import folded
 from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader
 from al_sklearn.estimators._normalisation import check_normalize, image_statistics
@@ -51,7 +51,6 @@ _SCORING_PIXELS = 32 * 28 * 28
 # From so many images on, folding BatchNorm pays: it takes about as long as scoring a
 # hundred.
 _FOLDED_IMAGES = 512
-_AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _FUSABLE = (
     torch.optim.Adam,
     torch.optim.AdamW,
@@ -63,11 +62,6 @@ _CALLBACK_PARAMS = {"schedule", "warmup_epochs", "patience", "monitor", "swa"}
 
 # Where a pickle holds the network that a user registered under the name in use.
 _REGISTERED = "_registered_network"
-
-
-@lru_cache
-def _best_device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class ImageClassifier(NeuralNetClassifier):
@@ -311,7 +305,7 @@ class ImageClassifier(NeuralNetClassifier):
     def device(self) -> Any:
         """The device in use: what was set, or what ``"auto"`` means on this machine."""
         given = vars(self)["device"]
-        return _best_device() if isinstance(given, str) and given == "auto" else given
+        return best_device() if isinstance(given, str) and given == "auto" else given
 
     @device.setter
     def device(self, value: Any) -> None:
@@ -378,9 +372,9 @@ class ImageClassifier(NeuralNetClassifier):
             self.device = given
 
     def _check_settings(self) -> None:
-        if self.amp is not None and self.amp not in _AMP:
+        if self.amp is not None and self.amp not in AMP:
             raise ValueError(
-                f"amp must be None, {' or '.join(map(repr, _AMP))}, got {self.amp!r}."
+                f"amp must be None, {' or '.join(map(repr, AMP))}, got {self.amp!r}."
             )
         if self.augment is not None:
             self._get_augment()
@@ -822,7 +816,7 @@ class ImageClassifier(NeuralNetClassifier):
         x = x.contiguous(memory_format=self.memory_format_)
         if self.amp is None:
             return module(x, **fit_params)
-        with torch.autocast(torch.device(self.device).type, dtype=_AMP[self.amp]):
+        with precision(self.device, self.amp):
             out = module(x, **fit_params)
         if isinstance(out, tuple):
             return tuple(part.float() for part in out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, ClassVar, cast
@@ -407,14 +407,12 @@ class LossPredictionClassifier(ImageClassifier):
     @contextmanager
     def _tapped(self) -> Iterator[None]:
         """Keep, of each forward pass, the pooled outputs of the loss layers."""
-        with _taps(self.module_, self.loss_layers_) as self._pooled:
+        with _taps(self.module_, self.loss_layers_) as self._features:
             try:
                 yield
             finally:
-                self._pooled = {}
-
-    def _features(self) -> list[Tensor]:
-        return _in_order(self._pooled, self.loss_layers_)
+                # Neither maps nor functions are to be pickled with the classifier.
+                del self._features
 
     def predict_loss(self, X: Any) -> np.ndarray:
         """Return how large a loss the trained head expects of each image.
@@ -450,31 +448,29 @@ class LossPredictionClassifier(ImageClassifier):
 
 
 @contextmanager
-def _taps(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Yield a dict that holds the pooled output of each layer named.
-
-    It is filled after each forward pass.
-    """
+def _taps(
+    network: nn.Module, names: Sequence[str]
+) -> Iterator[Callable[[], list[Tensor]]]:
+    """Yield a function that gives the layers' pooled outputs of the last pass."""
     pooled: dict[str, Tensor] = {}
 
     def keep(name: str, out: Any) -> None:
         # Pooled at once: what follows may work in place on the map.
         pooled[name] = pool_features(out)
 
+    def in_order() -> list[Tensor]:
+        missing = [name for name in names if name not in pooled]
+        if missing:
+            raise ValueError(
+                f"The forward pass of the network does not run {', '.join(missing)}; "
+                "see loss_layers."
+            )
+        return [pooled[name] for name in names]
+
     with ExitStack() as taps:
         for name in names:
             taps.enter_context(tapping(network, partial(keep, name), name))
-        yield pooled
-
-
-def _in_order(pooled: dict[str, Tensor], names: Sequence[str]) -> list[Tensor]:
-    missing = [name for name in names if name not in pooled]
-    if missing:
-        raise ValueError(
-            f"The forward pass of the network does not run {', '.join(missing)}; see "
-            "loss_layers."
-        )
-    return [pooled[name] for name in names]
+        yield in_order
 
 
 def _run_zeros(network: nn.Module, image_shape: ImageShape) -> None:
@@ -487,6 +483,6 @@ def _run_zeros(network: nn.Module, image_shape: ImageShape) -> None:
 def _n_channels(
     network: nn.Module, names: Sequence[str], image_shape: ImageShape
 ) -> list[int]:
-    with _taps(network, names) as pooled:
+    with _taps(network, names) as features:
         _run_zeros(network, image_shape)
-    return [part.shape[1] for part in _in_order(pooled, names)]
+        return [part.shape[1] for part in features()]
