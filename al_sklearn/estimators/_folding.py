@@ -154,12 +154,9 @@ def _halves(part: nn.Module) -> bool:
     """Whether this is a plain 2x2 max pooling on the CPU."""
     if type(part) is not nn.MaxPool2d or _hooked(part):
         return False
-    sizes = [
-        (size, size) if isinstance(size, int) else tuple(size)
-        for size in (part.kernel_size, part.stride)
-    ]
     return (
-        sizes == [(2, 2), (2, 2)]
+        part.kernel_size in (2, (2, 2))
+        and part.stride in (2, (2, 2))
         and part.padding in (0, (0, 0))
         and part.dilation in (1, (1, 1))
         and not (part.ceil_mode or part.return_indices)
