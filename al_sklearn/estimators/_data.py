@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from al_sklearn._core.checks import check_same_length
-from al_sklearn.estimators.networks._parts import ImageShape
+from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.rows import (
     RowView,
     Size,

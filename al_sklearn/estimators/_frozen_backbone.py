@@ -38,13 +38,13 @@ from al_sklearn._core.files import replacing
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._data import ImageDataset
 from al_sklearn.estimators._device import AMP, best_device, precision
+from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.estimators.networks import (
     efficientnet_lite0,
     memory_format,
     resolve_weights,
     statistics_of,
 )
-from al_sklearn.estimators.networks._parts import ImageShape
 from al_sklearn.inference.modules import linears, tapping
 from al_sklearn.rows import (
     KeyedRows,

@@ -15,7 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._image_classifier import ImageClassifier
-from al_sklearn.estimators.networks._parts import ImageShape
+from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.inference.modules import evaluating, tapping
 
 # Where the head hangs in the network: its weights are saved, moved and trained with the

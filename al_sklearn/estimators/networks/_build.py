@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.estimators.networks._fit import resize_to
 from al_sklearn.estimators.networks._options import (
     OPTIONS,
@@ -17,7 +18,6 @@ from al_sklearn.estimators.networks._options import (
     freeze,
     set_dropout,
 )
-from al_sklearn.estimators.networks._parts import ImageShape
 from al_sklearn.estimators.networks._registry import NETWORKS
 from al_sklearn.estimators.networks._timm import timm_model
 from al_sklearn.estimators.networks._torchvision import (

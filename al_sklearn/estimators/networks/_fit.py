@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from al_sklearn.estimators.networks._parts import ImageShape, he_init
+from al_sklearn.estimators._shape import ImageShape
+from al_sklearn.estimators.networks._parts import he_init
 from al_sklearn.inference.modules import evaluating
 
 # The longest side, in pixels, of images whose resolution a stem must keep.

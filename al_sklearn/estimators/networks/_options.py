@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.estimators.networks._fit import replace_part
-from al_sklearn.estimators.networks._parts import ImageShape
 from al_sklearn.inference.modules import evaluating, last_linear
 
 OPTIONS = ("dropout", "freeze", "resize")

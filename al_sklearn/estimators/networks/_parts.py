@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-# (channels, height, width)
-ImageShape = tuple[int, int, int]
+# By their names in the network.
 Parts = OrderedDict[str, nn.Module]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.estimators.networks._fit import SMALL, fit_size, fit_stem
-from al_sklearn.estimators.networks._parts import ImageShape
 
 
 def timm_model(

@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.estimators.networks._fit import SMALL, fit_size, fit_stem, replace_part
-from al_sklearn.estimators.networks._parts import ImageShape
 from al_sklearn.estimators.networks._pretrained import resolve_weights
 
 # Built with auxiliary heads, which are for training on ImageNet and need large images.
