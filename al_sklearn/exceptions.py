@@ -91,6 +91,8 @@ class ParameterError(AlSklearnError, ValueError):
     ----------
     parameters : tuple of str
         As given.
+    strategy : str or None
+        The name of the strategy whose parameters they are, where it is one's.
 
     Examples
     --------
@@ -99,6 +101,8 @@ class ParameterError(AlSklearnError, ValueError):
     >>> error.parameters
     ('n_initial',)
     """
+
+    strategy: str | None = None
 
     def __init__(self, message: str, *parameters: str):
         super().__init__(message)

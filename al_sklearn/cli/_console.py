@@ -57,11 +57,9 @@ class _Commands(TyperGroup):
         # The other commands must still work.
         except Exception as error:  # noqa: BLE001  somebody's code may raise anything
             whose = "" if entry.dist is None else f" of {entry.dist.name}"
-            _console(stderr=True).print(
+            _complain(
                 f"[yellow]Warning:[/] the command {cmd_name}{whose} cannot be loaded: "
-                f"{type(error).__name__}: {escape(' '.join(str(error).split()))}",
-                soft_wrap=True,
-                highlight=False,
+                f"{type(error).__name__}: {escape(' '.join(str(error).split()))}"
             )
             return None
 
@@ -83,10 +81,15 @@ app = typer.Typer(
 def _show_version(wanted: bool) -> None:
     # Called for every command, and before any of them.
     if wanted:
-        import al_sklearn
-
-        console.print(al_sklearn.__version__, highlight=False)
+        say_version()
         raise typer.Exit
+
+
+def say_version() -> None:
+    """Print which version this is."""
+    import al_sklearn
+
+    say(al_sklearn.__version__)
 
 
 @app.callback()
@@ -113,6 +116,12 @@ def _console(stderr: bool = False) -> Console:
 console = _console()
 
 
+def _complain(text: str) -> None:
+    """Print a line, with its markup, where errors go."""
+    # Made anew: tests and pipes put another stream in the place of stderr.
+    _console(stderr=True).print(text, soft_wrap=True, highlight=False)
+
+
 def typed_command(context: typer.Context) -> str | None:
     """Return the command that is running, as it was typed."""
     return context.meta.get(_COMMAND)
@@ -130,34 +139,30 @@ def errors_in_one_line(resume: Path | None = None) -> Iterator[None]:
     The exit code is 2 for wrong input, 1 for what failed at work (another process has
     the run), 130 for Ctrl-C.
     """
-    stderr = _console(stderr=True)
     try:
         yield
-    # MemoryError: too large a pool for a strategy, or a batch for a network. First, as
-    # a StoreLockedError is a ValueError too: another process has the run.
-    except (RuntimeError, MemoryError) as error:
-        stderr.print(
-            f"[bold red]Error:[/] {escape(_said(error))}",
-            soft_wrap=True,
-            highlight=False,
-        )
-        raise typer.Exit(1) from error
-    # OSError: missing files, failed downloads, full disks.
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        stderr.print(
-            f"[bold red]Error:[/] {escape(_said(error))}",
-            soft_wrap=True,
-            highlight=False,
-        )
-        raise typer.Exit(2) from error
+    # MemoryError: too large a pool for a strategy, or a batch for a network. OSError:
+    # missing files, failed downloads, full disks.
+    except (
+        RuntimeError,
+        MemoryError,
+        ValueError,
+        TypeError,
+        OSError,
+        ImportError,
+    ) as error:
+        _complain(f"[bold red]Error:[/] {escape(_said(error))}")
+        # A StoreLockedError is a ValueError too: another process has the run.
+        failed_at_work = isinstance(error, RuntimeError | MemoryError)
+        raise typer.Exit(1 if failed_at_work else 2) from error
     except KeyboardInterrupt:
-        kept = (
-            ""
-            if resume is None
-            else f" What was finished is kept: al-sklearn resume {escape(str(resume))} "
-            "goes on."
-        )
-        stderr.print(f"Interrupted.{kept}", soft_wrap=True, highlight=False)
+        kept = ""
+        if resume is not None:
+            kept = (
+                f" What was finished is kept: al-sklearn resume {escape(str(resume))} "
+                "goes on."
+            )
+        _complain(f"Interrupted.{kept}")
         raise typer.Exit(130) from None
 
 
@@ -178,6 +183,11 @@ def _said(error: BaseException) -> str:
 def escape(text: str) -> str:
     """Keep square brackets from being read as markup."""
     return text.replace("[", r"\[")
+
+
+def counted(n: int, what: str) -> str:
+    """Say how many there are: ``1 run``, ``2 runs``."""
+    return f"{n} {what if n == 1 else what + 's'}"
 
 
 def say(text: str) -> None:
@@ -245,11 +255,8 @@ def show_summary(
                 f"{factor * row['difference']:+.{digits}f} ± {half:.{digits}f}"
             )
             cells["won"] = f"{row['wins']:.0f}/{row['n_seeds']:.0f}"
-            cells["saved"] = (
-                f"{100 * row['label_saving']:.0f} %"
-                if np.isfinite(row["label_saving"])
-                else "–"
-            )
+            saving = row["label_saving"]
+            cells["saved"] = f"{100 * saving:.0f} %" if np.isfinite(saving) else "–"
             cells["p"] = f"{row['p_holm']:.3f}"
         table.add_row(
             escape(str(strategy)), *[cells.get(column, "") for column in columns]

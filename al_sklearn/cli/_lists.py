@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from al_sklearn.cli._console import app, console, escape
+from al_sklearn.cli._console import app, console, escape, say_version
 
 
 @app.command("strategies")
@@ -43,6 +43,4 @@ def list_datasets() -> None:
 @app.command()
 def version() -> None:
     """Show the version."""
-    import al_sklearn
-
-    console.print(al_sklearn.__version__, highlight=False)
+    say_version()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
@@ -14,6 +15,7 @@ from al_sklearn.cli._console import (
     app,
     close_table,
     console,
+    counted,
     errors_in_one_line,
     escape,
     leave_out,
@@ -82,9 +84,8 @@ def report(
         for name, path in runs.items():
             results = _checked(load_results(path), metric, path)
             facts = ReportFacts.read(path)
-            facts = replace(
-                facts, title=title or facts.title or f"Query strategies: {name}"
-            )
+            heading = title or facts.title or f"Query strategies: {name}"
+            facts = replace(facts, title=heading)
             written = facts.report(results, output or path / "report.html", metric)
             say(f"Report: {written.resolve()}")
 
@@ -132,8 +133,9 @@ def plot(
         kept = _chosen(runs, strategies)
         first, whole = next(iter(kept.values())), next(iter(runs.values()))
         names = ReportFacts.read(next(iter(found.values()))).class_names
-        counts = whole.pool_counts
-        pool = None if counts is None else counts.mean().to_numpy()
+        pool = None
+        if whole.pool_counts is not None:
+            pool = whole.pool_counts.mean().to_numpy()
         all_or_one = first if len(kept) == 1 else kept
         # Functions: only the one that is asked for is drawn.
         draw: dict[Kind, Callable[[], Any]] = {
@@ -162,10 +164,7 @@ def plot(
         figure = getattr(axes, "figure", None) or axes.flat[0].figure
         output.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(output, dpi=dpi, bbox_inches="tight")
-        say(
-            f"{output}: {kind.value} of {len(runs)} "
-            f"{'run' if len(runs) == 1 else 'runs'}"
-        )
+        say(f"{output}: {kind.value} of {counted(len(runs), 'run')}")
 
 
 @app.command()
@@ -243,19 +242,15 @@ def _checked(results: Any, metric: str, path: Path) -> Any:
 def _chosen(runs: dict[str, Any], strategies: str | None) -> dict[str, pd.DataFrame]:
     from al_sklearn._core.checks import unknown_name
 
-    names = (
-        None if strategies is None else [name.strip() for name in strategies.split(",")]
-    )
-    known = {name for results in runs.values() for name in results.table["strategy"]}
-    for name in names or ():
+    tables = {run: results.table for run, results in runs.items()}
+    if strategies is None:
+        return tables
+    names = [name.strip() for name in strategies.split(",")]
+    known = {name for table in tables.values() for name in table["strategy"]}
+    for name in names:
         if name not in known:
             raise unknown_name("strategy of these runs", name, known)
-    tables = {name: results.table for name, results in runs.items()}
-    return (
-        tables
-        if names is None
-        else {k: table[table["strategy"].isin(names)] for k, table in tables.items()}
-    )
+    return {run: table[table["strategy"].isin(names)] for run, table in tables.items()}
 
 
 def _thumbnails(results: Any, strategies: set[str]) -> Any:
@@ -280,24 +275,19 @@ def _scores(tables: dict[str, pd.DataFrame], metric: str) -> pd.DataFrame:
 
     # Ranks need several tasks: of one run its seeds are these.
     if len(tables) == 1:
-        return task_scores(next(iter(tables.values())), metric, by="seed")
-    return task_scores(
-        pd.concat([table.assign(dataset=name) for name, table in tables.items()]),
-        metric,
-    )
+        [table] = tables.values()
+        return task_scores(table, metric, by="seed")
+    named = [table.assign(dataset=run) for run, table in tables.items()]
+    return task_scores(pd.concat(named), metric)
 
 
 def _print(frame: pd.DataFrame, title: str) -> None:
-    widths = {
-        name: max(map(len, [str(name), *map(_cell, frame[name])]))
-        for name in frame.columns
-    }
-    numbers = [name for name in frame.columns if frame[name].dtype.kind in "iuf"]
-    widths |= {
-        name: min(width, _NAME_WIDTH)
-        for name, width in widths.items()
-        if name not in numbers
-    }
+    numbers = frame.select_dtypes("number").columns
+    widths = {}
+    for name in frame.columns:
+        width = max(map(len, [str(name), *map(_cell, frame[name])]))
+        # Of a number all is shown, of a name what tells it from the others.
+        widths[name] = width if name in numbers else min(width, _NAME_WIDTH)
     leave_out(widths, _LEAST, console.width - 2)
     frame = frame[list(widths)]
     table = close_table(escape(title))
@@ -314,14 +304,12 @@ def _print(frame: pd.DataFrame, title: str) -> None:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        # NaN: there is nothing to compare with.
-        if value != value:
-            return "–"
-        # Labels, where all seeds have as many.
-        return (
-            f"{value:.0f}"
-            if value == int(value) and abs(value) >= 10
-            else f"{value:.{4 if abs(value) < 100 else 1}f}"
-        )
-    return str(value)
+    if not isinstance(value, float):
+        return str(value)
+    # There is nothing to compare with.
+    if math.isnan(value):
+        return "–"
+    # Labels, where all seeds have as many.
+    if value.is_integer() and abs(value) >= 10:
+        return f"{value:.0f}"
+    return f"{value:.{4 if abs(value) < 100 else 1}f}"

@@ -9,7 +9,7 @@ import typer
 
 from al_sklearn.cli._console import (
     app,
-    console,
+    counted,
     errors_in_one_line,
     key_and_value,
     say,
@@ -78,8 +78,9 @@ def run(
         from al_sklearn.experiments.configuration import read_experiment
 
         # Put in before the check, so that a change can set a wrong file right.
-        pairs = [key_and_value(one, "comparison.n_seeds=3") for one in changes or []]
-        put_in = dict(pairs)
+        put_in = dict(
+            key_and_value(one, "comparison.n_seeds=3") for one in changes or ()
+        )
         # The flag goes before the file and --set.
         if jobs is not None:
             put_in["comparison.n_jobs"] = jobs
@@ -88,15 +89,11 @@ def run(
         # Nothing is written, and no data are read.
         if check:
             chosen = experiment.quick() if quick else experiment
-            say(
-                f"{file} is right: {len(chosen.runs)} "
-                f"{'run' if len(chosen.runs) == 1 else 'runs'}."
-            )
+            say(f"{file} is right: {counted(len(chosen.runs), 'run')}.")
             for one in chosen.runs:
                 say(f"  {one.name or folder}")
             return
     # Outside of the block above: execute has its own, which knows how to go on.
-    command = typed_command(context)
     execute(
         experiment,
         folder,
@@ -104,7 +101,7 @@ def run(
         resume=resume,
         report=report,
         quiet=quiet,
-        command=command,
+        command=typed_command(context),
     )
 
 
@@ -162,8 +159,6 @@ def execute(
             show_summary(outcome.comparison.summary(), name=outcome.run.name)
         say(f"Results: {folder}")
         if report:
-            pages = [outcome.folder / "report.html" for outcome in outcomes]
-            for page in pages:
-                console.print(
-                    f"Report:  {page.resolve()}", soft_wrap=True, highlight=False
-                )
+            for outcome in outcomes:
+                page = outcome.folder / "report.html"
+                say(f"Report:  {page.resolve()}")

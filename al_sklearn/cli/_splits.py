@@ -98,13 +98,11 @@ def make(
         ]
         train = np.arange(len(codes), dtype=np.int64)
         held: dict[str, Any] = {}
-        for (name, size), stream in zip(
-            {"validation": validation, "test": test}.items(), streams, strict=False
-        ):
-            if size:
-                rest, chosen = hold_out(
-                    codes[train], _count(size, len(codes), name), stream
-                )
+        wanted = {"validation": validation, "test": test}
+        for name, stream in zip(wanted, streams, strict=False):
+            if wanted[name]:
+                size = _count(wanted[name], len(codes), name)
+                rest, chosen = hold_out(codes[train], size, stream)
                 held[name], train = train[chosen], train[rest]
         paths = [output]
         if seeds > 1:
@@ -118,21 +116,15 @@ def make(
             raise FileExistsError(
                 f"{there[0]} is there already; name another file, or give --force."
             )
+        how = "random" if random_initial else "stratified"
         for path, stream in zip(paths, streams[2:], strict=True):
-            how = "random" if random_initial else "stratified"
-            chosen = initial_set(
-                codes, train, _count(initial, len(codes), "initial"), how, stream
-            )
-            sets = {
-                "labelled": chosen,
-                "unlabelled": np.setdiff1d(train, chosen),
-                **held,
-            }
+            n_first = _count(initial, len(codes), "initial")
+            chosen = initial_set(codes, train, n_first, how, stream)
+            rest = np.setdiff1d(train, chosen)
+            sets = {"labelled": chosen, "unlabelled": rest, **held}
             write_index_sets(path, sets, len(codes))
-            sizes = ", ".join(
-                f"{len(positions)} {name}" for name, positions in sets.items()
-            )
-            say(f"{path}: {sizes}")
+            sizes = [f"{len(positions)} {name}" for name, positions in sets.items()]
+            say(f"{path}: {', '.join(sizes)}")
 
 
 @splits.command("check")
@@ -183,20 +175,11 @@ def check(
                 )
         else:
             groups = {"": read_index_sets(file, n)}
-        table = Table(box=SIMPLE_HEAD)
-        columns = [
-            "set",
-            "images",
-            "first positions",
-            *(["classes", "smallest class"] if y is not None else []),
-        ]
-        for column in columns:
-            table.add_column(
-                column,
-                justify="right"
-                if column in ("images", "classes", "smallest class")
-                else "left",
-            )
+        table = Table("set", box=SIMPLE_HEAD)
+        table.add_column("images", justify="right")
+        table.add_column("first positions")
+        for column in () if y is None else ("classes", "smallest class"):
+            table.add_column(column, justify="right")
         for name, sets in groups.items():
             for part, positions in sets.items():
                 cells = [
@@ -206,15 +189,13 @@ def check(
                 ]
                 if y is not None:
                     counts = np.unique(y[positions], return_counts=True)[1]
-                    cells += [
-                        str(len(counts)),
-                        str(counts.min()) if len(counts) else "–",
-                    ]
+                    # An empty set has no class at all.
+                    cells += [str(len(counts)), str(min(counts, default="–"))]
                 table.add_row(*map(escape, cells))
         console.print(table)
-        against = (
-            "" if n is None else f", and fit the {n:,} training images of {dataset}"
-        )
+        against = ""
+        if n is not None:
+            against = f", and fit the {n:,} training images of {dataset}"
         say(f"{file} is right: all sets are sets and share nothing{against}.")
 
 

@@ -15,7 +15,7 @@ from al_sklearn import inference
 from al_sklearn._core.checks import check_n_instances, unknown_name
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn._core.registry import same_function
-from al_sklearn.exceptions import CapabilityError
+from al_sklearn.exceptions import CapabilityError, ParameterError
 from al_sklearn.rows import n_rows
 
 P = ParamSpec("P")
@@ -135,7 +135,7 @@ def run_strategy(
     with inference.shared(), preserve_global_rng():
         try:
             indices, scores = function(classifier, X, n_instances, **options)
-        except CapabilityError as error:
+        except (CapabilityError, ParameterError) as error:
             # The innermost strategy asked: one that calls it keeps its name off.
             error.strategy = error.strategy or name
             raise

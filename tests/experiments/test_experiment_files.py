@@ -781,6 +781,15 @@ SMALL = "comparison: {n_seeds: 1, n_rounds: 1, n_initial: 20, n_instances: 10}"
             {"strategies": "strategies:\n - margin\n - learning_loss"},
             "line 5: strategies[1]",
         ),
+        (
+            {"strategies": "strategies:\n - margin\n - probcover: {radius: -1}"},
+            "line 5: strategies[1].probcover.radius",
+        ),
+        # The comparison has a key of that name too.
+        (
+            {"strategies": "strategies:\n - refine: {n_rounds: 0}"},
+            "line 4: strategies[0].refine.n_rounds",
+        ),
     ],
 )
 def test_what_only_running_shows_is_said_with_its_key(tmp_path, sections, where):
@@ -1037,9 +1046,56 @@ def test_names_of_ones_own_are_found_by_the_file_that_registers_them(tmp_path):
         ExperimentFile(BASE | {"plugins": ["no_such_module"]})
 
 
+@pytest.mark.filterwarnings("ignore:.*seed:UserWarning")
+@pytest.mark.parametrize("by_import", [True, False])
+def test_a_stopping_rule_of_ones_own_goes_by_its_dotted_name(
+    tmp_path, monkeypatch, by_import
+):
+    """Alone or in a combination, and with its options checked like any other's."""
+    # A name of its own: a module stays imported after this test.
+    module = f"own_rules_{by_import}".lower()
+    (tmp_path / f"{module}.py").write_text(
+        "from al_sklearn.experiments.stopping import StoppingCriterion\n"
+        "class Rounds(StoppingCriterion):\n"
+        "    def __init__(self, n_rounds: int = 3):\n"
+        "        self.n_rounds = n_rounds\n"
+        "    def decide(self, observation):\n"
+        "        self.memory['n'] = self.memory.get('n', 0) + 1\n"
+        "        return self.memory['n'] >= self.n_rounds\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    sections = {"data": FLAT, "plugins": f"plugins: [{module}]"}
+    if by_import:
+        del sections["plugins"]
+    rule = f"{module}.Rounds: {{n_rounds: 2}}"
+    protocol = "n_initial: 20, n_instances: 5, n_rounds: 6, n_seeds: 1"
+    alone = f"comparison: {{{protocol}, stopping: {{{rule}}}}}"
+    combined = f"comparison: {{{protocol}, stopping: {{AnyOf: [{{{rule}}}]}}}}"
+    path = tmp_path / "experiment.yaml"
+    for name, comparison in (("alone", alone), ("combined", combined)):
+        path.write_text(text(**sections, c=comparison))
+        [outcome] = run_experiment(
+            read_experiment(path), tmp_path / name, verbose=0, report=False
+        )
+        assert outcome.comparison.results_["round"].max() == 1
+    wrong = alone.replace("n_rounds: 2", "n_rounds: two")
+    said = errors(tmp_path, text(**sections, c=wrong))
+    assert (
+        f"comparison.stopping.{module}.Rounds.n_rounds must be int, got 'two'" in said
+    )
+    wrong = alone.replace("n_rounds: 2", "n_round: 2")
+    assert "Did you mean 'n_rounds'?" in errors(tmp_path, text(**sections, c=wrong))
+
+
 def test_errors_know_their_keys_by_type_and_not_by_text():
     spec = BASE | {"strategies": [{"coreset": {"metric": "cosine"}}, "learning_loss"]}
-    lines = {("comparison", "n_initial"): 4, ("strategies", 1): 7, ("grid",): 9}
+    lines = {
+        ("comparison", "n_initial"): 4,
+        ("data", "metric"): 5,
+        ("strategies", 0, "coreset", "metric"): 6,
+        ("strategies", 1): 7,
+        ("grid",): 9,
+    }
     experiment = ExperimentFile(spec, "FILE", lines)
     [run] = experiment.runs
 
@@ -1050,6 +1106,11 @@ def test_errors_know_their_keys_by_type_and_not_by_text():
     assert blamed(about) == "FILE, line 4: comparison.n_initial"
     assert blamed(pickle.loads(pickle.dumps(about))) == blamed(about)
     assert blamed(ValueError("n_initial=3 'learning_loss' n_initial must")) == ""
+    about = ParameterError("no such metric", "metric")
+    about.strategy = "coreset"
+    assert blamed(pickle.loads(pickle.dumps(about))) == (
+        "FILE, line 6: strategies[0].coreset.metric"
+    )
     unable = CapabilityError("no loss is predicted")
     unable.strategy = "learning_loss"
     assert blamed(unable) == "FILE, line 7: strategies[1]"

@@ -156,7 +156,7 @@ class ExperimentFile:
         error : exception
             It knows what it is about: a :class:`~al_sklearn.exceptions.ParameterError`
             its parameters, a :class:`~al_sklearn.exceptions.CapabilityError` its
-            strategy.
+            strategy, and what a strategy says of its parameters both.
         run : Run
             Which run it was.
         default : tuple, optional
@@ -165,11 +165,14 @@ class ExperimentFile:
         lines = overlaid(self.lines, run.lines)
         # A parameter may say its section, where two have a key of that name.
         tails = [as_key(name) for name in getattr(error, "parameters", ())]
-        found = [
+        named = [
             [key for key in lines if key[-len(tail) :] == tail and key[0] != "grid"]
             for tail in tails
         ]
-        found.append(_keys_of_strategy(getattr(error, "strategy", None), run))
+        asked = _keys_of_strategy(getattr(error, "strategy", None), run)
+        # Its own options first: another section may have a key of that name.
+        below = [[key for key in keys if key[:2] in asked] for keys in named]
+        found = [*below, *named, asked]
         # Where several keys have a name, as likely as not it is another one.
         key = next((keys[0] for keys in found if len(keys) == 1), default)
         if not any(key[:n] in lines for n in range(1, len(key) + 1)):

@@ -10,7 +10,6 @@ An object is its name, or its name with its options: ``StandardScaler``,
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 from sklearn.base import BaseEstimator, is_regressor
 
+from al_sklearn import strategies
 from al_sklearn.experiments.configuration._models import Net, check
 from al_sklearn.experiments.configuration._names import (
     Kind,
@@ -42,7 +42,9 @@ from al_sklearn.experiments.configuration._problems import (
     shown,
     unknown_key,
 )
-from al_sklearn.strategies import catalogue, get_strategy
+
+# What is made of a strategy's text.
+Strategy = Callable[..., Any]
 
 _CRITERION: Final = Kind(
     "al_sklearn.loop.stopping", "StoppingCriterion", "a stopping criterion"
@@ -119,14 +121,18 @@ def build_kind(spec: Any, key: Key) -> Any:
     kind = KINDS[str(key[-1])]
     # One stands for a list of one.
     if key[-1] in _LISTS and isinstance(spec, list):
-        return each(
-            partial(_of_kind, part, kind, (*key, i)) for i, part in enumerate(spec)
-        )
-    thing = _of_kind(spec, kind, key)
+        return _each(partial(_of_kind, kind=kind), spec, key)
+    thing = _of_kind(spec, key, kind)
     return [thing] if key[-1] == "callbacks" else thing
 
 
-def _of_kind(spec: Any, kind: Kind, key: Key) -> Any:
+def _each(make: Callable[[Any, Key], Any], parts: Any, key: Key) -> list[Any]:
+    """Make every part of a list, or of a mapping, at a key of its own."""
+    named = parts.items() if isinstance(parts, Mapping) else enumerate(parts)
+    return each(partial(make, part, (*key, name)) for name, part in named)
+
+
+def _of_kind(spec: Any, key: Key, kind: Kind) -> Any:
     if isinstance(spec, list):
         raise Problem(
             key,
@@ -174,19 +180,16 @@ def build_strategies(spec: Any, key: Key) -> list[Any] | dict[str, Any]:
             "must be a list of strategies, or a mapping of names to them; got "
             f"{shown(spec)}.",
         )
-    named = isinstance(spec, Mapping)
-    parts: list[tuple[Any, Any]] = list(
-        spec.items() if isinstance(spec, Mapping) else enumerate(spec)
-    )
-    nameless = [name for name, _ in parts if not str(name).strip()]
+    names = spec if isinstance(spec, Mapping) else range(len(spec))
+    nameless = [name for name in names if not str(name).strip()]
     raise_all([Problem((*key, name), "must be a name.") for name in nameless])
-    built = each(partial(build_strategy, part, (*key, name)) for name, part in parts)
-    if not named:
+    built = _each(build_strategy, spec, key)
+    if isinstance(spec, list):
         return built
-    return {str(name): one for (name, _), one in zip(parts, built, strict=True)}
+    return dict(zip(map(str, names), built, strict=True))
 
 
-def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
+def build_strategy(spec: Any, key: Key) -> Strategy:
     """Make one strategy: a name, a name with options, or a composition.
 
     Raises
@@ -201,8 +204,8 @@ def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
     strategy = _find_strategy(name, key)
     parameters = inspect.signature(strategy).parameters
     is_composer = name in _COMPOSERS
-    if is_composer and not isinstance(options, Mapping):
-        options = {} if options is None else {next(iter(parameters)): options}
+    if is_composer:
+        options = _as_mapping(options, parameters, inner)
     if options is None:
         return strategy
     if not isinstance(options, Mapping):
@@ -223,8 +226,8 @@ def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
     # core_gcn's select is a word, two_stage's a strategy.
     holds = _INNER if is_composer else frozenset()
 
-    def built(option: Any, value: Any) -> Any:
-        where = (*inner, option)
+    def built(value: Any, where: Key) -> Any:
+        option = str(where[-1])
         if option not in allowed:
             raise unknown_key(where, allowed)
         if option in holds:
@@ -235,7 +238,7 @@ def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
         check_value(strategy, option, value, where)
         return value
 
-    values = each(partial(built, *one) for one in options.items())
+    values = _each(built, options, inner)
     keywords = dict(zip(options, values, strict=True))
     if is_composer:
         raise_all(_missing(parameters, keywords, inner))
@@ -243,10 +246,9 @@ def build_strategy(spec: Any, key: Key) -> Callable[..., Any]:
     return partial(strategy, **keywords)
 
 
-def _find_strategy(name: str, key: Key) -> Callable[..., Any]:
+def _find_strategy(name: str, key: Key) -> Strategy:
     if name in _COMPOSERS:
-        composer = getattr(importlib.import_module("al_sklearn.strategies"), name)
-        return composer
+        return getattr(strategies, name)
     if "." in name:
         strategy = find_import(name, key)
         if callable(strategy):
@@ -256,9 +258,9 @@ def _find_strategy(name: str, key: Key) -> Callable[..., Any]:
             f"must be a strategy, {name} is {shown(strategy)}, which cannot be called.",
         )
     try:
-        return get_strategy(name)
+        return strategies.get_strategy(name)
     except ValueError:
-        infos = catalogue()
+        infos = strategies.catalogue()
         known = [one for info in infos for one in (info.name, *info.aliases)]
         hint = did_you_mean(name, [*known, *_COMPOSERS])
         raise Problem(
@@ -268,9 +270,7 @@ def _find_strategy(name: str, key: Key) -> Callable[..., Any]:
         ) from None
 
 
-def _mix(options: Any, key: Key) -> Callable[..., Any]:
-    from al_sklearn.strategies import mix
-
+def _mix(options: Any, key: Key) -> Strategy:
     # {0.5: margin, …} says the same as [[0.5, margin], …].
     pairs = list(options.items()) if isinstance(options, Mapping) else options
     if not isinstance(pairs, list) or not pairs:
@@ -280,16 +280,13 @@ def _mix(options: Any, key: Key) -> Callable[..., Any]:
             "random_sampling]].",
         )
 
-    def part(i: int, pair: Any) -> tuple[float, Callable[..., Any]]:
-        is_pair = isinstance(pair, list | tuple) and len(pair) == 2
-        if not is_pair or not isinstance(pair[0], int | float):
-            raise Problem(
-                (*key, i), f"must be a pair [share, strategy], got {shown(pair)}."
-            )
-        return pair[0], build_strategy(pair[1], (*key, i, 1))
+    def part(pair: Any, where: Key) -> tuple[float, Strategy]:
+        match pair:
+            case [int() | float() as share, strategy]:
+                return share, build_strategy(strategy, (*where, 1))
+        raise Problem(where, f"must be a pair [share, strategy], got {shown(pair)}.")
 
-    parts = each(partial(part, *one) for one in enumerate(pairs))
-    return _call(partial(mix, *parts), {}, key)
+    return _call(partial(strategies.mix, *_each(part, pairs, key)), {}, key)
 
 
 def _build(spec: Any, key: Key, kind: Kind | None = None) -> Any:
@@ -298,17 +295,12 @@ def _build(spec: Any, key: Key, kind: Kind | None = None) -> Any:
 
         if not spec:
             raise Problem(key, "is an empty list; a pipeline needs steps.")
-        steps = each(partial(_build, one, (*key, i)) for i, one in enumerate(spec))
-        return make_pipeline(*steps)
+        return make_pipeline(*_each(_build, spec, key))
     name, options = _name_and_options(spec, key, "an object")
     inner = key if isinstance(spec, str) else (*key, name)
     factory = find(name, key, kind)
     parameters = parameters_of(factory)
-    if options is not None and not isinstance(options, Mapping):
-        if not parameters:
-            raise Problem(inner, f"takes no options, got {shown(options)}.")
-        options = {next(iter(parameters)): options}
-    options = {str(option): value for option, value in (options or {}).items()}
+    options = _as_mapping(options, parameters, inner)
     # Values that have a model are checked by it, the others where they are made.
     problems = check(Net, options, inner) if is_net(factory) else []
     wrong = {problem.key[-1] for problem in problems}
@@ -333,6 +325,19 @@ def _build(spec: Any, key: Key, kind: Kind | None = None) -> Any:
     return thing
 
 
+def _as_mapping(
+    options: Any, parameters: Mapping[str, Any], key: Key
+) -> dict[str, Any]:
+    """Return options by name; one value that is no mapping is the first option."""
+    if options is None:
+        return {}
+    if isinstance(options, Mapping):
+        return {str(option): value for option, value in options.items()}
+    if not parameters:
+        raise Problem(key, f"takes no options, got {shown(options)}.")
+    return {next(iter(parameters)): options}
+
+
 def _option_of(factory: Any, option: str, value: Any, key: Key) -> Any:
     if is_net(factory):
         if option == "module" and isinstance(value, str) and ":" not in value:
@@ -342,8 +347,8 @@ def _option_of(factory: Any, option: str, value: Any, key: Key) -> Any:
             return find_import(value if "." in value else f"torch.optim.{value}", key)
         return build_option(value, key)
     value = build_option(value, key)
-    # Constraints say more than annotations.
-    if not hasattr(factory, "_parameter_constraints"):
+    # Constraints say more than annotations, of those parameters that have some.
+    if option not in getattr(factory, "_parameter_constraints", ()):
         check_value(factory, option, value, key)
     return value
 
@@ -351,18 +356,15 @@ def _option_of(factory: Any, option: str, value: Any, key: Key) -> Any:
 def build_option(spec: Any, key: Key) -> Any:
     """Make an option's value: plain values stay, objects are made."""
     last = key[-1] if key else ""
-    of_objects = last in _OBJECT_KEYS
-    if of_objects and (isinstance(spec, list | Mapping) or is_object(spec)):
-        kind = KINDS[last] if last == "criteria" else None
-        if last not in _LISTS or not isinstance(spec, list):
-            return _build(spec, key)
-        return each(
-            partial(_build, part, (*key, i), kind) for i, part in enumerate(spec)
-        )
+    is_made = isinstance(spec, list | Mapping) or is_object(spec)
+    if last in _OBJECT_KEYS and is_made:
+        make: Any = _build
+        if last == "criteria":
+            make = partial(_of_kind, kind=_CRITERION)
+        in_list = last in _LISTS and isinstance(spec, list)
+        return _each(make, spec, key) if in_list else make(spec, key)
     if isinstance(spec, list):
-        return each(
-            partial(build_option, part, (*key, i)) for i, part in enumerate(spec)
-        )
+        return _each(build_option, spec, key)
     if not isinstance(spec, Mapping):
         return spec
     if len(spec) == 1:
@@ -380,10 +382,7 @@ def build_option(spec: Any, key: Key) -> Any:
             return tuple(options)
         if is_object(name):
             return _build(spec, key)
-    parts = each(
-        partial(build_option, part, (*key, name)) for name, part in spec.items()
-    )
-    return dict(zip(spec, parts, strict=True))
+    return dict(zip(spec, _each(build_option, spec, key), strict=True))
 
 
 def _name_and_options(spec: Any, key: Key, what: str) -> tuple[str, Any]:

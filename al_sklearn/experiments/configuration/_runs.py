@@ -10,7 +10,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -27,7 +27,7 @@ from al_sklearn.experiments.configuration._problems import Key, Where
 from al_sklearn.experiments.protocol import known_classes
 from al_sklearn.experiments.report import FACTS, ReportFacts
 from al_sklearn.experiments.store import RunStore
-from al_sklearn.rows import n_rows, read_splits, take_rows
+from al_sklearn.rows import read_splits, take_rows
 
 # Hidden, so that a store may be begun beside it.
 RECORD: Final = ".experiment.json"
@@ -97,21 +97,16 @@ def run_experiment(
     loaded: dict[str, ImageData] = {}
     outcomes = []
     for number, run in enumerate(small.runs, start=1):
-        of = f"[{number}/{len(small.runs)}] {run.name}: " if run.name else ""
         section = json.dumps(run.data(), sort_keys=True)
         if section not in loaded:
             # One at a time: a grid over data sets does not hold them all.
             with _said_where(small, run, ("data",)):
                 loaded = {section: _load(run, output, quick, say)}
         data = loaded[section]
-        folder = output / run.name if run.name else output
+        # Without a grid the name is empty, and the folder the experiment's own.
+        folder = output / run.name
         comparison = run.comparison(
             store=folder, verbose=0 if lines else verbose, resume=resume
-        )
-        title = (
-            experiment.title
-            + (f": {run.name}" if run.name else "")
-            + (" (quick)" if quick else "")
         )
         if comparison.splits is not None:
             # Read once more by the run itself: here an error has the key.
@@ -122,36 +117,27 @@ def run_experiment(
             names = _names(
                 data, known_classes(np.asarray(data.y_train), comparison.pool)
             )
+        title = ": ".join(filter(None, [experiment.title, run.name]))
         # Before the run, so that one that is not finished has a report too.
-        facts = ReportFacts(title, command, names)
+        facts = ReportFacts(f"{title} (quick)" if quick else title, command, names)
         facts.write(folder)
+        of = f"[{number}/{len(small.runs)}] {run.name}: " if run.name else ""
         say(f"{of}{data!r}; {_sizes(comparison, len(run.strategies()))}")
-        with _said_where(small, run), warnings.catch_warnings():
+        bars = contextlib.nullcontext()
+        if lines and verbose:
+            bars = ProgressLines(comparison, folder, say)
+        with _said_where(small, run), warnings.catch_warnings(), bars:
             _check_images(comparison.estimator, data)
-            # Said beside the table instead.
-            warnings.filterwarnings(
-                "ignore", message=".*use at least 5", category=UserWarning
-            )
-            if quick:
-                # Of so few images, of course.
-                warnings.filterwarnings(
-                    "ignore",
-                    message="The number of unique classes",
-                    category=UserWarning,
-                )
-            with (
-                ProgressLines(comparison, folder, say)
-                if lines and verbose
-                else contextlib.nullcontext()
-            ):
-                comparison.fit(data.X_train, data.y_train, data.X_test, data.y_test)
-        summary = comparison.summary()
-        summary.to_csv(folder / "summary.csv")
+            # The one is said beside the table; of so few images the other is no news.
+            known = ".*use at least 5" + "|The number of unique classes" * quick
+            warnings.filterwarnings("ignore", message=known, category=UserWarning)
+            comparison.fit(data.X_train, data.y_train, data.X_test, data.y_test)
+        comparison.summary().to_csv(folder / "summary.csv")
         comparison.results_.to_csv(folder / "results.csv", index=False)
         if report:
             write_report(comparison, folder, facts)
         outcomes.append(Outcome(run, folder, comparison, data))
-    if len(small.runs) > 1:
+    if len(outcomes) > 1:
         parts = [
             outcome.comparison.summary().reset_index().assign(run=outcome.run.name)
             for outcome in outcomes
@@ -226,42 +212,40 @@ def _begin(
 
     Return the command that began it.
     """
-    # Written before anything is run: whatever stops it, the folder can be resumed.
     path = output / RECORD
-    record = {
-        "experiment": experiment.spec,
-        "name": experiment.name,
-        "quick": quick,
-        "report": report,
-    }
-    record["command"] = command
+    if path.is_file() and resume:
+        begun = _read(path)
+        if begun["quick"] != quick:
+            raise ValueError(
+                f"{output} holds a run {'without' if quick else 'with'} --quick; name "
+                "another folder."
+            )
+        return begun.get("command")
     if path.is_file():
-        if not resume and any(output.rglob("round_*.json")):
+        if any(output.rglob("round_*.json")):
             raise StoreExistsError(
                 f"{output} holds a run already: al-sklearn resume {output} goes on "
                 "with it; else name another folder."
             )
-        if resume:
-            begun = _read(path)
-            if begun["quick"] != quick:
-                raise ValueError(
-                    f"{output} holds a run {'without' if quick else 'with'} --quick; "
-                    "name another folder."
-                )
-            return begun.get("command")
         # What was wrong with it is put right by now: nobody should have to tidy up
         # first.
         _clear(output)
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} is a file; name a folder.")
-    if output.is_dir() and any(
-        part for part in output.iterdir() if not part.name.startswith(".")
-    ):
+    output.mkdir(parents=True, exist_ok=True)
+    if not all(part.name.startswith(".") for part in output.iterdir()):
         raise StoreExistsError(
             f"{output} is not empty, and holds no run of this command; name another "
             "folder."
         )
-    output.mkdir(parents=True, exist_ok=True)
+    # Written before anything is run: whatever stops it, the folder can be resumed.
+    record = {
+        "experiment": experiment.spec,
+        "name": experiment.name,
+        "quick": quick,
+        "report": report,
+        "command": command,
+    }
     with replacing(path) as file:
         file.write(json.dumps(record, indent=1).encode())
     return command
@@ -314,16 +298,11 @@ def _said_where(
 def _sizes(comparison: StrategyComparison, n_strategies: int) -> str:
     strategies = "1 strategy" if n_strategies == 1 else f"{n_strategies} strategies"
     seeds = "1 seed" if comparison.n_seeds == 1 else f"{comparison.n_seeds} seeds"
-    batch = comparison.n_instances
+    first, batch = comparison.n_initial, comparison.n_instances
+    labels = f"{first} + {comparison.n_rounds} × {batch} labels"
     if comparison.n_rounds is None:
-        return (
-            f"{strategies}, {seeds}, {comparison.n_initial} labels and {batch} a "
-            "round until it is told to stop"
-        )
-    return (
-        f"{strategies}, {seeds}, {comparison.n_initial} + {comparison.n_rounds} × "
-        f"{batch} labels"
-    )
+        labels = f"{first} labels and {batch} a round until it is told to stop"
+    return f"{strategies}, {seeds}, {labels}"
 
 
 def _load(run: Run, output: Path, quick: bool, say: Callable[[str], None]) -> ImageData:
@@ -350,47 +329,40 @@ def _load(run: Run, output: Path, quick: bool, say: Callable[[str], None]) -> Im
         data = load_dataset(
             name, make_standin(name, output / STANDIN / name, **options), **options
         )
-    seed = run.spec.get("comparison", {}).get("random_state", 0) or 0
-    data = _limited(data, section["pool_size"], section["test_size"], seed, quick)
+    data = _limited(data, run, quick)
     return _flat(data) if section["flat"] else data
 
 
-def _limited(
-    data: ImageData,
-    pool_size: int | None,
-    test_size: int | None,
-    seed: int,
-    quick: bool,
-) -> ImageData:
+def _limited(data: ImageData, run: Run, quick: bool) -> ImageData:
     """Draw so many images, with the classes' shares kept."""
-    X, y, X_test, y_test = data.X_train, data.y_train, data.X_test, data.y_test
+    section = run.data()
+    pool_size, test_size = section["pool_size"], section["test_size"]
+    seed = run.spec.get("comparison", {}).get("random_state", 0) or 0
+
+    def drawn(y: np.ndarray, size: int, key: str, kind: str) -> np.ndarray:
+        if size > len(y) and not quick:
+            raise ParameterError(
+                f"{key} {size} is more than the {len(y)} {kind} images.", f"data.{key}"
+            )
+        return _subset(y, min(size, len(y)), seed)
+
     if pool_size is not None:
-        chosen = _subset(
-            y,
-            min(pool_size, len(y)) if quick else pool_size,
-            seed,
-            "pool_size",
-            "training",
-        )
-        X, y = take_rows(X, chosen), y[chosen]
+        chosen = drawn(data.y_train, pool_size, "pool_size", "training")
+        X, y = take_rows(data.X_train, chosen), data.y_train[chosen]
         if len(np.unique(y)) < 2:
             raise ParameterError(
                 f"pool_size must leave two classes to learn; {pool_size} leaves one.",
                 "data.pool_size",
             )
-    if (
-        X_test is not None
-        and y_test is not None
-        and (pool_size is not None or test_size is not None)
-    ):
-        size = len(y_test) if test_size is None else test_size
-        chosen = _subset(
-            y_test, min(size, len(y_test)) if quick else size, seed, "test_size", "test"
-        )
+        data = replace(data, X_train=X, y_train=y)
+    if data.y_test is not None and (pool_size, test_size) != (None, None):
+        size = len(data.y_test) if test_size is None else test_size
+        chosen = drawn(data.y_test, size, "test_size", "test")
         # What the pool does not have can be neither learnt nor measured.
-        chosen = chosen[np.isin(y_test[chosen], y)]
-        X_test, y_test = take_rows(X_test, chosen), y_test[chosen]
-    return ImageData(data.name, X, y, X_test, y_test, data.class_names)
+        chosen = chosen[np.isin(data.y_test[chosen], data.y_train)]
+        X, y = take_rows(data.X_test, chosen), data.y_test[chosen]
+        data = replace(data, X_test=X, y_test=y)
+    return data
 
 
 def _flat(data: ImageData) -> ImageData:
@@ -407,54 +379,43 @@ def _flat(data: ImageData) -> ImageData:
         scale = 255 if X.dtype == np.uint8 else 1
         return X.reshape(len(X), -1).astype(np.float32) / np.float32(scale)
 
-    return ImageData(
-        data.name,
-        rows(data.X_train),
-        data.y_train,
-        rows(data.X_test),
-        data.y_test,
-        data.class_names,
-    )
+    return replace(data, X_train=rows(data.X_train), X_test=rows(data.X_test))
 
 
-def _subset(y: np.ndarray, size: int, seed: int, name: str, kind: str) -> np.ndarray:
+def _subset(y: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Return the positions of so many images, increasing."""
     from sklearn.model_selection import train_test_split
 
-    if size > len(y):
-        raise ParameterError(
-            f"{name} {size} is more than the {len(y)} {kind} images.", f"data.{name}"
-        )
     if size == len(y):
-        return np.arange(len(y))
-    n_classes, smallest = len(np.unique(y)), np.unique(y, return_counts=True)[1].min()
+        return np.arange(size)
+    counts = np.unique(y, return_counts=True)[1]
     # scikit-learn stratifies where each side has all classes, each with two images.
-    stratify = y if min(size, len(y) - size) >= n_classes and smallest > 1 else None
+    possible = min(size, len(y) - size) >= len(counts) and counts.min() > 1
     chosen, _ = train_test_split(
-        np.arange(len(y)), train_size=size, stratify=stratify, random_state=seed
+        np.arange(len(y)),
+        train_size=size,
+        stratify=y if possible else None,
+        random_state=seed,
     )
     return np.sort(chosen)
 
 
 def _check_images(estimator: Any, data: ImageData) -> None:
     """Image files differ in size: say so before a network is trained."""
-    if isinstance(data.X_train, list) and n_rows(data.X_train):
-        sizes = [
-            value
-            for name, value in estimator.get_params().items()
-            if name.endswith(("image_size", "resize"))
-        ]
-        if sizes and not any(sizes):
-            raise ValueError(
-                "Image files of a folder differ in size: give the side they are "
-                "resized to, as --image-size 64, or "
-                "image_size of the estimator."
-            )
+    if not isinstance(data.X_train, list):
+        return
+    parameters = estimator.get_params()
+    sizes = [name for name in parameters if name.endswith(("image_size", "resize"))]
+    # One that resizes is enough; what has no such parameter takes files as they are.
+    if sizes and not any(parameters[name] for name in sizes):
+        raise ValueError(
+            "Image files of a folder differ in size: give the side they are resized "
+            "to, as --image-size 64, or image_size of the estimator."
+        )
 
 
 def _names(data: ImageData, classes: np.ndarray) -> list[str] | None:
     """Readable names; the labels of folders are names already."""
-    return (
-        [data.class_names[label] for label in classes]
-        if data.y_train.dtype.kind in "iu"
-        else None
-    )
+    if data.y_train.dtype.kind not in "iu":
+        return None
+    return [data.class_names[label] for label in classes]

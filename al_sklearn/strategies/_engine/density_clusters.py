@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from al_sklearn._core.checks import renamed
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import as_rows
 
 # rows from which on processes of hdbscan's own gain more than they take to start
@@ -58,11 +59,14 @@ def density_clusters(
     if not values.flags.writeable:  # which hdbscan does not take
         values = values.copy()
     if min_cluster_size < _SMALLEST:
-        raise ValueError(
-            f"min_cluster_size must be at least {_SMALLEST}, got {min_cluster_size}."
+        raise ParameterError(
+            f"min_cluster_size must be at least {_SMALLEST}, got {min_cluster_size}.",
+            "min_cluster_size",
         )
     if min_samples is not None and min_samples < 1:
-        raise ValueError(f"min_samples must be at least 1, got {min_samples}.")
+        raise ParameterError(
+            f"min_samples must be at least 1, got {min_samples}.", "min_samples"
+        )
     if not np.isfinite(values.sum(axis=1)).all():
         raise ValueError("The features contain NaN or infinity.")
     n = len(values)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn import inference
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows, view_rows
 from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._pairs import embed_labelled, told, utilities_of
@@ -158,7 +159,9 @@ def two_stage(
     two_stage(margin, coreset, factor=4)
     """
     if not factor >= 1 or not np.isfinite(factor):
-        raise ValueError(f"factor must be a number of at least 1, got {factor!r}.")
+        raise ParameterError(
+            f"factor must be a number of at least 1, got {factor!r}.", "factor"
+        )
     get_strategy(prefilter), get_strategy(select)
     return TwoStage(prefilter, select, factor)
 

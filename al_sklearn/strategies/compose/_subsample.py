@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows, view_rows
 from al_sklearn.strategies._registry import (
     Chosen,
@@ -86,8 +87,9 @@ def subsample(strategy: str | Strategy, n_candidates: int = 100_000) -> Subsampl
         or isinstance(n_candidates, bool)
         or n_candidates < 1
     ):
-        raise ValueError(
-            f"n_candidates must be an integer of at least 1, got {n_candidates!r}."
+        raise ParameterError(
+            f"n_candidates must be an integer of at least 1, got {n_candidates!r}.",
+            "n_candidates",
         )
     get_strategy(strategy)
     return Subsample(strategy, int(n_candidates))

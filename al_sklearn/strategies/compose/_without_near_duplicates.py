@@ -9,6 +9,7 @@ import numpy as np
 
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import view_rows
 from al_sklearn.strategies._pairs import embed_labelled, labelled_rows
 from al_sklearn.strategies._registry import (
@@ -149,13 +150,15 @@ def without_near_duplicates(
     if threshold is None:
         threshold = 0.99 if by == "embedding" else 4
     if by == "embedding" and not 0 < threshold <= 1:
-        raise ValueError(
+        raise ParameterError(
             "threshold must be a cosine similarity above 0 and at most 1, got "
-            f"{threshold!r}."
+            f"{threshold!r}.",
+            "threshold",
         )
     if by == "hash" and not 0 <= threshold < 32:
-        raise ValueError(
-            f"threshold must be a number of bits from 0 to 31, got {threshold!r}."
+        raise ParameterError(
+            f"threshold must be a number of bits from 0 to 31, got {threshold!r}.",
+            "threshold",
         )
     get_strategy(strategy)
     return WithoutNearDuplicates(strategy, threshold, by, layer, neighbors)

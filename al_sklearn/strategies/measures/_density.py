@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import as_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     Array,
     Space,
@@ -76,7 +77,9 @@ def information_density(
     if metric not in _METRICS:
         raise unknown_name("metric", metric, _METRICS)
     if n_reference is not None and n_reference < 1:
-        raise ValueError(f"n_reference must be at least 1, got {n_reference}.")
+        raise ParameterError(
+            f"n_reference must be at least 1, got {n_reference}.", "n_reference"
+        )
     if len(X) == 0:
         return np.empty(0)
     if metric == "euclidean":
@@ -124,7 +127,9 @@ def density_weighted(
             f"{values.shape}, {dense.shape}"
         )
     if not (np.isfinite(beta) and beta >= 0):
-        raise ValueError(f"beta must be a number of at least 0, got {beta!r}.")
+        raise ParameterError(
+            f"beta must be a number of at least 0, got {beta!r}.", "beta"
+        )
     return values * np.maximum(dense, 0) ** beta
 
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
+from al_sklearn.exceptions import ParameterError
+
 # Below what float32 softmax can tell from 0; a forest's exact zeros must not make one
 # mistake infinitely bad.
 _LEAST_PROBABILITY = 1e-6
@@ -33,7 +35,9 @@ def at_temperature(proba: Any, temperature: float) -> NDArray[np.float64]:
     proba : ndarray of float64, shape (n, C)
     """
     if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature!r}")
+        raise ParameterError(
+            f"temperature must be positive, got {temperature!r}", "temperature"
+        )
     logits = (
         np.log(np.maximum(np.asarray(proba, dtype=np.float64), _LEAST_PROBABILITY))
         / temperature

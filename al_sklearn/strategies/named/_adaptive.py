@@ -20,6 +20,7 @@ from al_sklearn._core.random import (
     seed_all,
     seeded_clone,
 )
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import concat_rows, n_rows, take_rows, view_rows, with_labels
 from al_sklearn.strategies import selectors
 from al_sklearn.strategies._registry import (
@@ -41,7 +42,7 @@ def _few(classifier: Any, n_few: int | None, per_class: int) -> int:
     """Below how many labels there are few of them."""
     if n_few is not None:
         if n_few < 0:
-            raise ValueError(f"n_few must not be negative, got {n_few}.")
+            raise ParameterError(f"n_few must not be negative, got {n_few}.", "n_few")
         return n_few
     return per_class * len(inference.classes_of(classifier))
 
@@ -221,7 +222,9 @@ def refine(
     if not strategies:
         raise ValueError("refine needs at least one strategy.")
     if n_rounds < 1:
-        raise ValueError(f"n_rounds must be at least 1, got {n_rounds}.")
+        raise ParameterError(
+            f"n_rounds must be at least 1, got {n_rounds}.", "n_rounds"
+        )
     rng = as_generator(random_state)
     if X_labelled is not None:
         classifier = _Taught(inference.unwrap(classifier), X_labelled, y_labelled)
@@ -338,9 +341,11 @@ def oracle_batch(
     if not strategies:
         raise ValueError("oracle_batch needs at least one strategy.")
     if n_candidates < 1 or not 0 < subset <= 1:
-        raise ValueError(
+        raise ParameterError(
             "n_candidates must be at least 1 and subset in (0, 1], got "
-            f"{n_candidates} and {subset}."
+            f"{n_candidates} and {subset}.",
+            "n_candidates",
+            "subset",
         )
     X_labelled, X_test = (
         inference.readable(classifier, rows) for rows in (X_labelled, X_test)

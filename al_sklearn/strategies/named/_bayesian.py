@@ -11,6 +11,7 @@ import numpy as np
 
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState, as_generator, as_seed
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._pairs import pair
@@ -144,7 +145,9 @@ def epig(
     al_sklearn.strategies.measures.epig : the scores.
     """
     if n_targets < 1:
-        raise ValueError(f"n_targets must be at least 1, got {n_targets}.")
+        raise ParameterError(
+            f"n_targets must be at least 1, got {n_targets}.", "n_targets"
+        )
     rng = as_generator(random_state)
     # The same seed: candidates and targets must be seen by the same posterior samples.
     seed = as_seed(rng)

@@ -13,6 +13,7 @@ import numpy as np
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows, view_rows
 from al_sklearn.strategies import measures
 from al_sklearn.strategies._pairs import labelled_rows, utilities_of
@@ -72,7 +73,9 @@ def outliers_mean(
     if reduce not in _RANKS:
         raise unknown_name("reduce", reduce, _RANKS)
     if not 1 <= factor < np.inf:
-        raise ValueError(f"factor must be a number of at least 1, got {factor!r}.")
+        raise ParameterError(
+            f"factor must be a number of at least 1, got {factor!r}.", "factor"
+        )
     rng = as_generator(random_state)
     ties: dict[str, Any] = {"random_tie_break": random_tie_break, "random_state": rng}
     # Positions in the caller's X, also where only some candidates are looked at.

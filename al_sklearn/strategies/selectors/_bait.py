@@ -14,6 +14,7 @@ from scipy.linalg import solve_triangular
 
 from al_sklearn._core.checks import check_n_instances, renamed, unknown_name
 from al_sklearn._core.random import tie_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     Array,
     Space,
@@ -131,10 +132,14 @@ def fisher_trace(
     if likelihood not in _LIKELIHOODS:
         raise unknown_name("likelihood", likelihood, _LIKELIHOODS)
     if not (np.isfinite(regularization) and regularization > 0):
-        raise ValueError(f"regularization must be positive, got {regularization!r}.")
+        raise ParameterError(
+            f"regularization must be positive, got {regularization!r}.",
+            "regularization",
+        )
     if not (np.isfinite(oversample) and oversample >= 1):
-        raise ValueError(
-            f"oversample must be a number of at least 1, got {oversample!r}."
+        raise ParameterError(
+            f"oversample must be a number of at least 1, got {oversample!r}.",
+            "oversample",
         )
     n_parameters = H.shape[1] * (1 if likelihood == "binary" else P.shape[1])
     if likelihood == "categorical" and n_parameters > _MOST_PARAMETERS:

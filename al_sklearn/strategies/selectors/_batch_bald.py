@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import RandomState, as_generator, tie_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine.distances import tiles
 from al_sklearn.strategies._engine.particles import Particles
@@ -83,8 +84,9 @@ def batch_bald(
     samples = blocks.check(samples, 3, "samples")
     n_instances = check_n_instances(n_instances, samples.shape[1])
     if n_configurations < 1:
-        raise ValueError(
-            f"n_configurations must be at least 1, got {n_configurations}."
+        raise ParameterError(
+            f"n_configurations must be at least 1, got {n_configurations}.",
+            "n_configurations",
         )
     greedy = _Greedy(
         samples, n_configurations, as_generator(random_state), random_tie_break

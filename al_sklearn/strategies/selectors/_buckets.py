@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator, tie_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.top_k import top_k
 
 Selected = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -125,9 +126,10 @@ def bucketed(
         or not min(shares) >= 0
         or not 0 < sum(shares) < np.inf
     ):
-        raise ValueError(
+        raise ParameterError(
             f"shares must be {len(cuts) + 1} numbers >= 0, not all 0: one more than "
-            f"percentiles; got {shares!r}."
+            f"percentiles; got {shares!r}.",
+            "shares",
         )
     rng = as_generator(random_state)
     bucket = np.searchsorted(np.percentile(-values, cuts), -values, side="left")
@@ -245,7 +247,7 @@ def binned(
     values = _as_utilities(utilities)
     n_instances = check_n_instances(n_instances, len(values))
     if n_bins < 1:
-        raise ValueError(f"n_bins must be at least 1, got {n_bins}.")
+        raise ParameterError(f"n_bins must be at least 1, got {n_bins}.", "n_bins")
     rng = as_generator(random_state)
     tie = (
         tie_generator(rng).permutation(len(values))

@@ -13,6 +13,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     Space,
     as_rows,
@@ -60,9 +61,11 @@ def average_linkage(
     """
     X = as_rows(features, "features")
     if n_clusters < 1 or max_points < 2:
-        raise ValueError(
+        raise ParameterError(
             "n_clusters must be at least 1 and max_points at least 2, got "
-            f"{n_clusters} and {max_points}."
+            f"{n_clusters} and {max_points}.",
+            "n_clusters",
+            "max_points",
         )
     wanted = np.arange(len(X)) if rows is None else np.asarray(rows, dtype=np.int64)
     n = len(X)
@@ -218,7 +221,9 @@ def cluster_margin(
     n = len(utilities)
     n_instances = check_n_instances(n_instances, n)
     if not (np.isfinite(factor) and factor >= 1):
-        raise ValueError(f"factor must be a number of at least 1, got {factor!r}.")
+        raise ParameterError(
+            f"factor must be a number of at least 1, got {factor!r}.", "factor"
+        )
     rng = as_generator(random_state)
     n_kept = min(int(np.ceil(factor * n_instances)), n)
     kept, best = top_k(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn.exceptions import ParameterError
 
 _DECILE = 0.1  # the share of a cluster that counts as its outliers
 
@@ -61,7 +62,10 @@ def cluster_quotas(
         )
     n_instances = check_n_instances(n_instances, len(labels))
     if not 0 <= outlier_share <= 1:
-        raise ValueError(f"outlier_share must be from 0 to 1, got {outlier_share!r}.")
+        raise ParameterError(
+            f"outlier_share must be from 0 to 1, got {outlier_share!r}.",
+            "outlier_share",
+        )
     if outlier_scores is not None and np.shape(outlier_scores) != labels.shape:
         raise ValueError(
             f"outlier_scores must have shape {labels.shape}, got "

@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import as_generator, tie_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies import measures
 from al_sklearn.strategies._engine.distances import as_rows, tiles
 
@@ -76,7 +77,9 @@ def falcun(
     P = as_rows(proba, "proba")
     n_instances = check_n_instances(n_instances, len(P))
     if not (np.isfinite(gamma) and gamma >= 0):
-        raise ValueError(f"gamma must be a number of at least 0, got {gamma!r}.")
+        raise ParameterError(
+            f"gamma must be a number of at least 0, got {gamma!r}.", "gamma"
+        )
     if hasattr(P, "cpu"):
         P = P.cpu().numpy()
     rng = as_generator(random_state)

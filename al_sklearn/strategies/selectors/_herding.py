@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator, tie_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import as_rows, exact_float32, tiles
 from al_sklearn.strategies._engine.host_rows import host_rows
 from al_sklearn.strategies._engine.products import inner_products
@@ -127,10 +128,12 @@ def max_herding(
         else as_rows(labelled, "labelled")
     )
     if not (bandwidth > 0 and np.isfinite(bandwidth)):
-        raise ValueError(f"bandwidth must be a positive number, got {bandwidth!r}")
+        raise ParameterError(
+            f"bandwidth must be a positive number, got {bandwidth!r}", "bandwidth"
+        )
     for name, value in (("n_reference", n_reference), ("chunk_rows", chunk_rows)):
         if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+            raise ParameterError(f"{name} must be at least 1, got {value}", name)
     w = _as_weights(utilities, len(X))
     rng = as_generator(random_state)
     reference, shares = draw_reference(

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed, unknown_name
 from al_sklearn._core.random import tie_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     SPACES,
     Array,
@@ -117,7 +118,9 @@ def k_center(
         )
     w = None if utilities is None else _as_weights(utilities, len(X))
     if chunk_rows is not None and chunk_rows < 1:
-        raise ValueError(f"chunk_rows must be at least 1; got {chunk_rows}")
+        raise ParameterError(
+            f"chunk_rows must be at least 1; got {chunk_rows}", "chunk_rows"
+        )
     rank = tie_generator(random_state).permutation(len(X)) if random_tie_break else None
     with exact_float32():
         return _Farthest(SPACES[metric](X), X, L, rank, chunk_rows, w).choose(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import tie_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     Array,
     Space,
@@ -109,7 +110,9 @@ def lcmd(
             "be the same"
         )
     if chunk_rows is not None and chunk_rows < 1:
-        raise ValueError(f"chunk_rows must be at least 1; got {chunk_rows}")
+        raise ParameterError(
+            f"chunk_rows must be at least 1; got {chunk_rows}", "chunk_rows"
+        )
     rank = (
         tie_generator(random_state).permutation(len(X))
         if random_tie_break

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.optional import require
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import are_files, by_chunks, decode_all
 from al_sklearn.strategies._engine.distances import Array, as_rows, exact_float32, tiles
 from al_sklearn.strategies._engine.products import inner_products
@@ -76,9 +77,10 @@ def near_duplicates(
     """
     X = as_rows(features, "features")
     if not 0 < threshold <= 1:
-        raise ValueError(
+        raise ParameterError(
             "threshold must be a cosine similarity above 0 and at most 1, got "
-            f"{threshold!r}."
+            f"{threshold!r}.",
+            "threshold",
         )
     if neighbors not in NEIGHBORS:
         raise unknown_name("neighbors", neighbors, NEIGHBORS)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._core.checks import check_n_instances, unknown_name
 from al_sklearn._core.random import as_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     SPACES,
     Array,
@@ -123,7 +124,7 @@ def k_nearest(
         )
     for name, value in (("n_neighbors", n_neighbors), ("chunk_rows", chunk_rows)):
         if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+            raise ParameterError(f"{name} must be at least 1, got {value}", name)
     rng = as_generator(random_state)
     rank = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
     seeds = np.lexsort(

@@ -11,6 +11,7 @@ from scipy.sparse import coo_array
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import as_generator, tie_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import as_rows, exact_float32, tiles
 from al_sklearn.strategies._engine.host_rows import host_rows
 from al_sklearn.strategies._engine.products import inner_products
@@ -119,11 +120,17 @@ def probcover(
         else as_rows(labelled, "labelled")
     )
     if radius is not None and not radius >= 0:
-        raise ValueError(f"radius must be a number of at least 0, got {radius!r}")
+        raise ParameterError(
+            f"radius must be a number of at least 0, got {radius!r}", "radius"
+        )
     if n_reference < 1:
-        raise ValueError(f"n_reference must be at least 1, got {n_reference}")
+        raise ParameterError(
+            f"n_reference must be at least 1, got {n_reference}", "n_reference"
+        )
     if chunk_rows is not None and chunk_rows < 1:
-        raise ValueError(f"chunk_rows must be at least 1; got {chunk_rows}")
+        raise ParameterError(
+            f"chunk_rows must be at least 1; got {chunk_rows}", "chunk_rows"
+        )
     rng = as_generator(random_state)
     rank = tie_generator(rng).permutation(len(X)) if random_tie_break else None
     rows = host_rows(*([X] if L is None else [X, L]), normalize=True)
@@ -197,7 +204,9 @@ def _purity_radius(
     rows: NDArray[np.float32], n_clusters: int, purity: float, rng: np.random.Generator
 ) -> float:
     if not 0 < purity <= 1:
-        raise ValueError(f"purity must be above 0 and at most 1, got {purity!r}")
+        raise ParameterError(
+            f"purity must be above 0 and at most 1, got {purity!r}", "purity"
+        )
     n_clusters = check_n_instances(n_clusters, max(len(rows), n_clusters))
     labels, _ = kmeans(rows, n_clusters, random_state=rng)
     sample = np.sort(rng.choice(len(rows), min(len(rows), _SAMPLE), replace=False))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from al_sklearn._core.checks import renamed, unknown_name
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.arrays import is_tensor
 from al_sklearn.strategies._engine.top_k import highest, top_k
 
@@ -103,4 +104,4 @@ def check_stochastic(kind: str, beta: float) -> None:
     if kind not in KINDS:
         raise unknown_name("kind", kind, KINDS)
     if not beta > 0:
-        raise ValueError(f"beta must be positive, got {beta!r}.")
+        raise ParameterError(f"beta must be positive, got {beta!r}.", "beta")

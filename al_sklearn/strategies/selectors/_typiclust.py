@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import as_generator, tie_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import as_rows
 from al_sklearn.strategies._engine.host_rows import host_rows
 from al_sklearn.strategies.selectors._kmeans import kmeans
@@ -103,7 +104,7 @@ def typiclust(
     )
     for name, value in (("max_clusters", max_clusters), ("n_neighbors", n_neighbors)):
         if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+            raise ParameterError(f"{name} must be at least 1, got {value}", name)
     rng = as_generator(random_state)
     rank = (
         tie_generator(rng).permutation(len(X))

@@ -19,6 +19,7 @@ from al_sklearn._core.random import (
     as_generator,
     as_seed,
 )
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows, take_rows
 from al_sklearn.strategies import measures
 from al_sklearn.strategies._registry import Chosen, query_strategy
@@ -221,7 +222,7 @@ def _cross_fitted(
             "X_val= and y_val=, or a learner that was taught some."
         )
     if cv < 2:
-        raise ValueError(f"cv must be at least 2, got {cv!r}.")
+        raise ParameterError(f"cv must be at least 2, got {cv!r}.", "cv")
     estimator = inference.unwrap(classifier)
     # One row tells the number of columns; all would cost a pass.
     n_columns = inference.predict_proba(classifier, take_rows(X, np.arange(1))).shape[1]

@@ -12,6 +12,7 @@ from torch import nn
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import RandomState, as_generator, as_seed
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows, view_rows
 from al_sklearn.strategies._registry import Chosen, query_strategy
 from al_sklearn.strategies.named._learned import _training as training
@@ -260,7 +261,9 @@ def core_gcn(
         max_candidates=max_candidates, hidden=hidden, max_epochs=max_epochs, lr=lr
     )
     if not 0 <= dropout < 1:
-        raise ValueError(f"dropout must be from 0 to below 1, got {dropout!r}.")
+        raise ParameterError(
+            f"dropout must be from 0 to below 1, got {dropout!r}.", "dropout"
+        )
     known = inference.embed(
         classifier, training.labelled_rows("core_gcn", classifier, X_labelled), layer
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows, view_rows
 from al_sklearn.strategies._registry import Chosen, query_strategy
 from al_sklearn.strategies.selectors import top_k
@@ -45,9 +46,10 @@ def learning_loss(
     """
     n = n_rows(X)
     if subset_factor is not None and not 1 <= subset_factor < np.inf:
-        raise ValueError(
+        raise ParameterError(
             "subset_factor must be None or a number of at least 1, got "
-            f"{subset_factor!r}."
+            f"{subset_factor!r}.",
+            "subset_factor",
         )
     rng = as_generator(random_state)
     n_drawn = (

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from al_sklearn import inference
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows
 
 # Rows that a trained network scores at a time.
@@ -46,7 +47,9 @@ def check_positive(**numbers: float) -> None:
     """Raise a ``ValueError`` for the first option that is not a number above 0."""
     for name, value in numbers.items():
         if not 0 < value < np.inf:
-            raise ValueError(f"{name} must be a number above 0, got {value!r}.")
+            raise ParameterError(
+                f"{name} must be a number above 0, got {value!r}.", name
+            )
 
 
 def part_sizes(n_instances: int, n_parts: int) -> list[int]:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import RandomState, as_generator, as_seed
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._registry import Chosen, query_strategy, variant
 from al_sklearn.strategies.named._learned import _training as training
 from al_sklearn.strategies.named._learned._inputs import read_inputs
@@ -444,8 +445,9 @@ def _train(
     training.check_positive(max_side=max_side, **positive)
     for name in _MAY_BE_ZERO:
         if not 0 <= options[name] < np.inf:
-            raise ValueError(
-                f"{name} must be a number of at least 0, got {options[name]!r}."
+            raise ParameterError(
+                f"{name} must be a number of at least 0, got {options[name]!r}.",
+                name,
             )
 
     def read(rows: Any) -> torch.Tensor:
