@@ -6,7 +6,6 @@ Images in, embeddings out, each image embedded once.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import os
 import threading
@@ -52,6 +51,7 @@ from al_sklearn.rows import (
     Size,
     are_files,
     cache_key,
+    describe,
     file_key,
     hashes,
     n_rows,
@@ -395,15 +395,11 @@ class _Network:
     def of(
         cls, net: nn.Module, device: str, statistics: Any, name: str | None = None
     ) -> _Network:
-        digest = hashlib.blake2b(repr(net).encode(), digest_size=16)
-        for key, tensor in net.state_dict().items():
-            digest.update(key.encode())
-            digest.update(tensor.detach().cpu().float().numpy().tobytes())
+        # Before it is moved: the weights as they were given.
+        digest = cache_key(**describe(net))
         net = net.eval().requires_grad_(False).to(device)
         net = net.to(memory_format=memory_format(net))
-        return cls(
-            net, device, statistics, name or type(net).__qualname__, digest.hexdigest()
-        )
+        return cls(net, device, statistics, name or type(net).__qualname__, digest)
 
     @property
     def channels(self) -> int | None:

@@ -49,6 +49,12 @@ class Diverged(ArithmeticError):
     """A loss or a score that is no number."""
 
 
+def _finite(what: str, value: float, when: str = "") -> float:
+    if not math.isfinite(value):
+        raise Diverged(f"the {what} is {value}{when}")
+    return value
+
+
 @dataclass(frozen=True)
 class Objective:
     """What a trial does with its parameters.
@@ -96,9 +102,7 @@ class Objective:
             )
             scores.append(float(self.scorer(estimator, part.X_val, part.y_val)))
         score = float(np.mean(scores))
-        if not math.isfinite(score):
-            raise Diverged(f"the score is {score}")
-        return score
+        return _finite("score", score)
 
 
 @dataclass(eq=False, repr=False)
@@ -125,18 +129,16 @@ class Watch(Callback):
     report: bool
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        epoch = len(net.history)
         loss = net.history[-1].get("train_loss", 0.0)
-        if not math.isfinite(loss):
-            raise Diverged(f"the training loss is {loss} in epoch {len(net.history)}")
+        _finite("training loss", loss, f" in epoch {epoch}")
         if not self.report:
             return
         # Scoring must not move what the next epoch draws from.
         with preserve_global_rng():
             # A pipeline's steps before the net are fitted by now.
             score = float(self.scorer(self.estimator, self.part.X_val, self.part.y_val))
-        if not math.isfinite(score):
-            raise Diverged(f"the score is {score} in epoch {len(net.history)}")
-        self.trial.report(score, len(net.history))
+        self.trial.report(_finite("score", score, f" in epoch {epoch}"), epoch)
         if self.trial.should_prune():
             raise import_optuna().TrialPruned
 
