@@ -94,7 +94,7 @@ def check_test_set(
     ), y_test
 
 
-def check_share(value: float | int, n: int) -> int:
+def check_share(value: float, n: int) -> int:
     """Turn a count, or a share of ``n`` (0 to 1), into a count of at least one."""
     # 1 is one image, 1.0 would be all of them: the type tells, not the size.
     if isinstance(value, Integral):
@@ -102,9 +102,7 @@ def check_share(value: float | int, n: int) -> int:
     return max(1, round(value * n))
 
 
-def check_n_instances(
-    value: float | int | LabellingRate, n: int
-) -> int | LabellingRate:
+def check_n_instances(value: float | LabellingRate, n: int) -> int | LabellingRate:
     """Turn a share of ``n`` into a count; a labelling rate stays one."""
     return value if isinstance(value, LabellingRate) else check_share(value, n)
 

@@ -70,7 +70,7 @@ def draw_labelled(
     codes[free] = task.strata(pool.y[free])
     how = settings.initial
     if isinstance(how, str) and how in INITIAL:
-        n_initial: int | float = settings.n_initial
+        n_initial: float = settings.n_initial
         # A share per class is of each class, and is counted there.
         if how != "per_class":
             n_initial = _data.check_share(n_initial, len(inside))
@@ -90,7 +90,7 @@ def draw_labelled(
 
 
 def _draw_validation(
-    size: float | int, n_pool: int, free: np.ndarray, streams: Streams
+    size: float, n_pool: int, free: np.ndarray, streams: Streams
 ) -> np.ndarray:
     """Draw at random: nobody knows the classes of a pool before they pay for them."""
     n = int(size) if isinstance(size, Integral) else max(1, round(size * n_pool))

@@ -16,7 +16,7 @@ INITIAL: Final = ("stratified", "random", "per_class")
 def initial_set(
     codes: np.ndarray,
     train: np.ndarray,
-    n_initial: int | float,
+    n_initial: float,
     how: str,
     generator: np.random.Generator,
 ) -> np.ndarray:

@@ -42,7 +42,8 @@ def aubc(n_labelled: Any, metric: Any) -> Any:
     # No budget range to divide by: the curve is one point, and its area that value.
     if len(x) == 1:
         return y[..., 0]
-    return np.trapezoid(y, x, axis=-1) / (x[-1] - x[0])
+    area = np.trapezoid(y, x, axis=-1)
+    return area / (x[-1] - x[0])
 
 
 def labels_needed(n_labelled: Any, metric: Any, target: Any) -> Any:
@@ -77,11 +78,20 @@ def labels_needed(n_labelled: Any, metric: Any, target: Any) -> Any:
     rise = np.take_along_axis(y, right, -1) - y_left
     # Flat pieces have no slope to divide by; a curve that begins at the target has
     # nothing before it, and no rise either.
-    share = np.divide(goal - y_left, rise, out=np.zeros_like(rise), where=rise > 0)
+    share = np.zeros_like(rise)
+    np.divide(
+        goal - y_left,
+        rise,
+        out=share,
+        where=rise > 0,
+    )
     # Never beyond the right end, whatever rounding makes of the share.
-    on_the_way = x[left] + np.minimum(share, 1) * (x[right] - x[left])
-    needed = np.where(right > 0, on_the_way, x[0])
-    return np.where(reached.any(axis=-1), needed[..., 0], np.nan)[()]
+    share = np.minimum(share, 1)
+    between = x[right] - x[left]
+    needed = x[left] + share * between
+    needed = np.where(reached.any(axis=-1), needed[..., 0], np.nan)
+    # A plain number of one curve, an array of several.
+    return needed[()]
 
 
 class Curve(NamedTuple):
@@ -108,7 +118,8 @@ class Curve(NamedTuple):
 
     def has(self, n_labelled: float) -> bool:
         """Whether a budget lies between its first and its last."""
-        return bool(self.n_labelled[0] <= n_labelled <= self.n_labelled[-1])
+        first, last = self.n_labelled[[0, -1]]
+        return bool(first <= n_labelled <= last)
 
 
 @dataclass(frozen=True)
@@ -190,15 +201,18 @@ class Curves:
 
     def at(self, name: str, n_labelled: np.ndarray) -> np.ndarray:
         """Return a strategy's curves at any budgets, shape (n_seeds, R)."""
-        return np.stack([curve.at(n_labelled) for curve in self.by_strategy[name]])
+        curves = self.by_strategy[name]
+        return np.stack([curve.at(n_labelled) for curve in curves])
 
     def last(self, name: str) -> np.ndarray:
         """Return the metric after each seed's own last round."""
-        return np.array([curve.values[-1] for curve in self.by_strategy[name]])
+        curves = self.by_strategy[name]
+        return np.array([curve.values[-1] for curve in curves])
 
     def labels(self, name: str) -> np.ndarray:
         """Return the labels that each seed has used in the end."""
-        return np.array([curve.n_labelled[-1] for curve in self.by_strategy[name]])
+        curves = self.by_strategy[name]
+        return np.array([curve.n_labelled[-1] for curve in curves])
 
     def n_stopped(self, name: str) -> int:
         """Count the seeds that a criterion stopped."""
@@ -210,8 +224,10 @@ def rounded(values: Any) -> np.ndarray:
     x = np.asarray(values, dtype=np.float64)
     # Twelve significant digits: a double has almost sixteen, sums of a few hundred
     # rounds lose two or three. Below 1e-290 the scale itself would overflow.
-    magnitude = np.log10(np.abs(x), out=np.zeros_like(x), where=x != 0)
-    scale = 10.0 ** (11 - np.maximum(np.floor(magnitude), -290))
+    digits = np.zeros_like(x)
+    np.log10(np.abs(x), out=digits, where=x != 0)
+    digits = np.maximum(np.floor(digits), -290)
+    scale = 10.0 ** (11 - digits)
     return np.round(x * scale) / scale
 
 
@@ -221,8 +237,10 @@ def differences(first: Any, second: Any) -> np.ndarray:
     b = np.asarray(second, dtype=np.float64)
     # Wider than the twelve digits: two areas of the same curve, read on other grids,
     # must tie, or a rank test would see luck.
-    noise = 1e-10 * np.maximum(np.abs(a), np.abs(b))
-    return np.where(np.abs(a - b) <= noise, 0.0, rounded(a - b))
+    larger = np.maximum(np.abs(a), np.abs(b))
+    difference = a - b
+    same = np.abs(difference) <= 1e-10 * larger
+    return np.where(same, 0.0, rounded(difference))
 
 
 def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
@@ -266,10 +284,10 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
     if results.empty:
         raise ValueError("The table has no rows: there is nothing to compare yet.")
     for column in ("strategy", "seed", "n_labelled"):
-        if results[column].isna().any():
+        n_missing = int(results[column].isna().sum())
+        if n_missing:
             raise ValueError(
-                f"{column} is missing in {int(results[column].isna().sum())} of "
-                f"{len(results)} rows."
+                f"{column} is missing in {n_missing} of {len(results)} rows."
             )
     numbers = {name: _numbers(results[name]) for name in ("n_labelled", metric)}
     results = results.assign(**numbers)
@@ -277,7 +295,8 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
     # belong together.
     key = "round" if "round" in results.columns else "n_labelled"
     # batch_accuracy has no round 0: NaN for everybody is no gap in anybody's curve.
-    defined = results[metric].notna().groupby(results[key]).transform("any")
+    known = results[metric].notna()
+    defined = known.groupby(results[key]).transform("any")
     if not defined.any():
         raise ValueError(f"{metric} is NaN in every row: there is nothing to compare.")
     used = results[defined]
@@ -291,25 +310,29 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
         last = part["_number"].max()
         # A round that a worker has not written yet, or whose file was removed.
         gaps = len(part) != last + 1
-        early = last < part["_last"].iloc[0] and not curve.stopped
-        if not (gaps or early) and np.isfinite(curve.values).all():
+        early = last < part["_last"].iloc[0]
+        whole = curve.stopped or not early
+        if whole and not gaps and np.isfinite(curve.values).all():
             read[name][seed] = curve
     every = sorted(set(results["seed"]))
     # Paired comparisons need each seed of every strategy: what is left out is said.
-    seeds = [seed for seed in every if all(seed in curves for curves in read.values())]
+    shared = set(every).intersection(*read.values())
+    seeds = [seed for seed in every if seed in shared]
     if not seeds:
         raise ValueError(
             "No seed is finished by every strategy: there is nothing to compare yet."
         )
     notes = []
-    if len(seeds) < len(every):
+    n_left_out = len(every) - len(seeds)
+    if n_left_out:
         notes.append(
-            f"{len(every) - len(seeds)} of {len(every)} seeds are left out: not every "
+            f"{n_left_out} of {len(every)} seeds are left out: not every "
             "strategy has finished them"
             f" with a value of {metric} in each round."
         )
     paired = {name: [curves[seed] for seed in seeds] for name, curves in read.items()}
-    return Curves(metric, seeds, paired, notes + _notes_on_ends(paired))
+    notes += _notes_on_ends(paired)
+    return Curves(metric, seeds, paired, notes)
 
 
 def paired_curves(
@@ -362,7 +385,8 @@ def _checked(n_labelled: Any, metric: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return budgets that increase, and a curve or curves with a value at each."""
     x = np.asarray(n_labelled, dtype=np.float64)
     y = np.asarray(metric, dtype=np.float64)
-    if x.ndim != 1 or len(x) == 0 or y.shape[-1:] != x.shape:
+    is_list = x.ndim == 1 and len(x) > 0
+    if not is_list or y.shape[-1:] != x.shape:
         raise ValueError(
             f"A curve has a value at each of its budgets, got shapes {x.shape} and "
             f"{y.shape}."
@@ -391,9 +415,11 @@ def _curve(part: pd.DataFrame, metric: str, whose: str) -> Curve:
             "table of several runs or data sets "
             "has to be split first."
         )
-    reason = part["stopped"].iloc[-1] if "stopped" in part.columns else ""
-    # NaN where other runs of a joined table have the column.
-    stopped = reason if isinstance(reason, str) else ""
+    stopped = ""
+    if "stopped" in part.columns:
+        reason = part["stopped"].iloc[-1]
+        # NaN where only other runs of a joined table have the column.
+        stopped = reason if isinstance(reason, str) else ""
     return Curve(n_labelled, part[metric].to_numpy(dtype=np.float64), stopped)
 
 
@@ -421,12 +447,14 @@ def shared_budgets(curves: list[Curve]) -> np.ndarray:
         Increasing; empty where the curves share none.
     """
     grid = _budgets_from_latest_beginning(curves)
-    return grid[grid <= min(curve.n_labelled[-1] for curve in curves)]
+    high = min(curve.n_labelled[-1] for curve in curves)
+    return grid[grid <= high]
 
 
 def _budgets_from_latest_beginning(curves: list[Curve]) -> np.ndarray:
     grid = np.unique(np.concatenate([curve.n_labelled for curve in curves]))
-    return grid[grid >= max(curve.n_labelled[0] for curve in curves)]
+    low = max(curve.n_labelled[0] for curve in curves)
+    return grid[grid >= low]
 
 
 def _notes_on_ends(curves: dict[str, list[Curve]]) -> list[str]:
@@ -434,7 +462,8 @@ def _notes_on_ends(curves: dict[str, list[Curve]]) -> list[str]:
     for name, own in curves.items():
         at = [int(curve.n_labelled[-1]) for curve in own if curve.stopped]
         if at:
-            labels = f"{at[0]}" if min(at) == max(at) else f"{min(at)} to {max(at)}"
+            low, high = min(at), max(at)
+            labels = f"{low}" if low == high else f"{low} to {high}"
             notes.append(
                 f"{name} was stopped in {len(at)} of {len(own)} seeds, at {labels} "
                 "labels."

@@ -79,7 +79,8 @@ def bootstrap_interval(
         # The mean is one product with the samples' weights, instead of thousands of
         # selections of rows.
         weights = resampling_weights(len(rows), n_resamples, random_state)
-        drawn = weights @ rows.reshape(len(rows), -1).mean(axis=1)
+        means = rows.reshape(len(rows), -1).mean(axis=1)
+        drawn = weights @ means
     else:
         # Drawn one by one: a statistic of all seeds has no weights, and its samples
         # need not be in memory together.
@@ -97,8 +98,10 @@ def resampling_weights(n: int, n_resamples: int, random_state: int) -> np.ndarra
     Weights times rows are the samples' means.
     """
     # One drawing for all strategies: their intervals move together, as their seeds do.
-    drawn = np.random.default_rng(random_state).integers(n, size=(n_resamples, n))
-    return np.stack([np.bincount(row, minlength=n) for row in drawn]) / n
+    generator = np.random.default_rng(random_state)
+    drawn = generator.integers(n, size=(n_resamples, n))
+    counts = [np.bincount(row, minlength=n) for row in drawn]
+    return np.stack(counts) / n
 
 
 def percentiles(drawn: np.ndarray, confidence: float) -> tuple[float, float]:
@@ -146,10 +149,15 @@ def wilson_interval(share: float, n: int, confidence: float = 0.95) -> Interval:
         )
     # special's function: a distribution takes longer to make than this to compute.
     z = float(special.ndtri((1 + confidence) / 2))
+    # As if z² / 2 more trials had been won and as many lost.
     shrink = 1 + z**2 / n
     centre = (share + z**2 / (2 * n)) / shrink
-    spread = share * (1 - share) / n + z**2 / (4 * n**2)
-    half = z / shrink * np.sqrt(spread)
-    # Rounding must not say that 0 of n may be less than 0.
-    low = 0.0 if share == 0 else float(centre - half)
-    return Interval(float(share), low, 1.0 if share == 1 else float(centre + half))
+    variance = share * (1 - share) / n
+    spread = np.sqrt(variance + z**2 / (4 * n**2))
+    half = z / shrink * spread
+    low = float(centre - half)
+    high = float(centre + half)
+    # Rounding must not say that 0 of n may be less than 0, nor all more than all.
+    low = 0.0 if share == 0 else low
+    high = 1.0 if share == 1 else high
+    return Interval(float(share), low, high)

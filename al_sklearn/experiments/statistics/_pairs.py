@@ -33,7 +33,8 @@ def holm(p_values: Any) -> np.ndarray:
     Journal of Statistics 6, 1979.
     """
     p = np.asarray(p_values, dtype=np.float64)
-    if p.ndim != 1 or np.any((p < 0) | (p > 1)):
+    outside = (p < 0) | (p > 1)
+    if p.ndim != 1 or outside.any():
         raise ValueError(
             f"p-values are a list of numbers from 0 to 1, got {p_values!r}."
         )
@@ -43,7 +44,8 @@ def holm(p_values: Any) -> np.ndarray:
     order = there[np.argsort(p[there], kind="stable")]
     factors = np.arange(len(order), 0, -1)
     # Step down: an adjusted value may never be below that of a smaller p-value.
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
+    raised = np.maximum.accumulate(p[order] * factors)
+    adjusted[order] = np.minimum(1, raised)
     return adjusted
 
 
@@ -66,7 +68,9 @@ def t_test(differences: np.ndarray) -> float:
     # rounding.
     if np.ptp(x) == 0 or deviation == 0:
         return 0.0
-    return float(2 * special.stdtr(n - 1, -abs(x.mean()) / (deviation / np.sqrt(n))))
+    error = deviation / np.sqrt(n)
+    t = abs(x.mean()) / error
+    return float(2 * special.stdtr(n - 1, -t))
 
 
 def paired_p_values(differences: Any) -> tuple[float, float]:
@@ -123,16 +127,27 @@ def compare_pairs(
     """
     curves = read_curves(results, metric)
     sign = curves.sign
-    means = {name: area.mean() for name, area in curves.areas().items()}
+    areas = pd.DataFrame(curves.areas())
     # The better first, so that differences read as gains.
-    names = sorted(means, key=lambda name: -sign * means[name])
+    scores = (sign * areas).mean()
+    names = scores.sort_values(ascending=False, kind="stable").index
     rows = []
     for first, second in combinations(names, 2):
         difference = curves.differences(first, second)
         p_wilcoxon, p_t = paired_p_values(difference)
         wins = int((sign * difference > 0).sum())
         interval = mean_interval(difference, confidence)
-        rows.append((first, second, *interval, wins, len(difference), p_t, p_wilcoxon))
+        rows.append(
+            (
+                first,
+                second,
+                *interval,
+                wins,
+                len(difference),
+                p_t,
+                p_wilcoxon,
+            )
+        )
     columns = [
         "strategy",
         "other",
@@ -221,8 +236,26 @@ def win_rates(
     rows = []
     for name, (wins, ties, losses) in counts.items():
         n = int(wins + ties + losses)
+        # A tie is half a win.
+        rate = win_rate(wins + ties / 2, n, confidence)
         rows.append(
-            (name, wins, ties, losses, n, *win_rate(wins + ties / 2, n, confidence))
+            (
+                name,
+                wins,
+                ties,
+                losses,
+                n,
+                *rate,
+            )
         )
-    columns = ["strategy", "wins", "ties", "losses", "n", "win_rate", "low", "high"]
+    columns = [
+        "strategy",
+        "wins",
+        "ties",
+        "losses",
+        "n",
+        "win_rate",
+        "low",
+        "high",
+    ]
     return pd.DataFrame(rows, columns=columns).set_index("strategy")

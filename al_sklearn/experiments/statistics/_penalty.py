@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations, takewhile
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -50,11 +50,25 @@ def penalty_tests(
             difference = _differences(curves, first, second, n_labelled)
             mean = float(difference.mean()) if len(difference) else np.nan
             rows.append(
-                (first, second, n_labelled, mean, len(difference), t_test(difference))
+                (
+                    first,
+                    second,
+                    n_labelled,
+                    mean,
+                    len(difference),
+                    t_test(difference),
+                )
             )
     table = pd.DataFrame(
         rows,
-        columns=["strategy", "other", "n_labelled", "difference", "n_seeds", "p_value"],
+        columns=[
+            "strategy",
+            "other",
+            "n_labelled",
+            "difference",
+            "n_seeds",
+            "p_value",
+        ],
     )
     table["p_holm"] = holm(table["p_value"])
     table.attrs["notes"] = list(curves.notes)
@@ -124,12 +138,15 @@ def pairwise_penalty(
         columns=names,
     )
     # Checkpoints without a test count for neither.
-    possible = tests.dropna(subset=["p_holm" if adjusted else "p_value"])
+    p_value = "p_holm" if adjusted else "p_value"
+    possible = tests.dropna(subset=[p_value])
     for (first, second), part in possible.groupby(["strategy", "other"], sort=False):
-        sure = part["p_holm" if adjusted else "p_value"] < alpha
+        sure = part[p_value] < alpha
         better = curves.sign * part["difference"]
-        matrix.loc[first, second] = (sure & (better > 0)).mean()
-        matrix.loc[second, first] = (sure & (better < 0)).mean()
+        won = sure & (better > 0)
+        lost = sure & (better < 0)
+        matrix.loc[first, second] = won.mean()
+        matrix.loc[second, first] = lost.mean()
     matrix.loc["penalty"] = matrix.mean(axis=0, skipna=False)
     matrix.attrs["n_labelled"] = sorted(set(tests["n_labelled"]))
     matrix.attrs["notes"] = tests.attrs["notes"]
@@ -144,16 +161,19 @@ def _checkpoints(curves: Curves, baseline: str) -> list[float]:
     target = target_of(mean[-1], 0.99)
     budgets = [float(grid[0])]
     if len(grid) > 1:
-        firsts = [curve.n_labelled[:2] for curve in curves.by_strategy[baseline]]
+        own = curves.by_strategy[baseline]
+        batches = [np.diff(curve.n_labelled[:2]) for curve in own]
         # The smallest first batch: adaptive rates begin differently from seed to seed.
-        step = float(np.concatenate([np.diff(first) for first in firsts]).min())
+        step = float(np.concatenate(batches).min())
         # Doubling, as in the paper: early budgets, where strategies differ, weigh more.
         while grid[0] + step <= grid[-1]:
             budgets.append(float(grid[0] + step))
             step *= 2
     # The race is over at the first that reaches the target, though a later one may fall
     # below it again.
-    return list(takewhile(lambda n: np.interp(n, grid, mean) < target, budgets))
+    running = np.interp(budgets, grid, mean) < target
+    n_checkpoints = len(budgets) if running.all() else int(running.argmin())
+    return budgets[:n_checkpoints]
 
 
 def _differences(
@@ -163,12 +183,13 @@ def _differences(
 
     Only the seeds in which both have reached it are used.
     """
-    pairs = zip(curves.by_strategy[first], curves.by_strategy[second], strict=True)
+    ours, theirs = curves.by_strategy[first], curves.by_strategy[second]
+    pairs = zip(ours, theirs, strict=True)
     values = [
         (a.at(n_labelled), b.at(n_labelled))
         for a, b in pairs
         if a.has(n_labelled) and b.has(n_labelled)
     ]
     # Two columns even of no seed.
-    ours, theirs = np.reshape(values, (-1, 2)).T
-    return differences(ours, theirs)
+    table = np.reshape(values, (-1, 2))
+    return differences(table[:, 0], table[:, 1])

@@ -118,7 +118,8 @@ def target_of(final: Any, level: float) -> Any:
     # A level below 1 must be easier to reach; times 0.9 a negative value would be
     # harder.
     value = np.asarray(final)
-    return np.where(value >= 0, value * level, value / level)[()]
+    easier = np.where(value >= 0, value * level, value / level)
+    return easier[()]
 
 
 def saving_of(
@@ -182,7 +183,8 @@ def saving_table(
             # Of the mean curve, as the saving itself: a target a seed would be another
             # question.
             target = target_of(random_mean[-1], level)
-            labels = float(labels_needed(grid, curves.sign * own.mean(axis=0), target))
+            own_mean = curves.sign * own.mean(axis=0)
+            labels = float(labels_needed(grid, own_mean, target))
             baseline_labels = float(labels_needed(random_grid, random_mean, target))
             saving = saving_of(curves, name, baseline, level, confidence)
             rows.append(

@@ -67,7 +67,8 @@ def summarize(
     areas = curves.areas()
     # Ranked within each seed, then averaged: seeds of hard splits weigh as much as easy
     # ones.
-    ranks = stats.rankdata(-sign * np.stack(list(areas.values())), axis=0).mean(axis=1)
+    scores = sign * np.stack(list(areas.values()))
+    ranks = stats.rankdata(-scores, axis=0).mean(axis=1)
     rows: dict[str, dict[str, Any]] = {}
     for name, rank in zip(areas, ranks, strict=True):
         difference = curves.differences(name, baseline)
@@ -168,8 +169,23 @@ def gap_closed(
             drawn = _ratio(weights @ gain, weights @ gap)
             low, high = percentiles(drawn, confidence)
         ratio = float(_ratio(gain.mean(), gap.mean()))
-        rows.append((name, ratio, low, high, float(curves.sign * gain.mean())))
-    columns = ["strategy", "gap_closed", "low", "high", "difference"]
+        difference = float(curves.sign * gain.mean())
+        rows.append(
+            (
+                name,
+                ratio,
+                low,
+                high,
+                difference,
+            )
+        )
+    columns = [
+        "strategy",
+        "gap_closed",
+        "low",
+        "high",
+        "difference",
+    ]
     table = pd.DataFrame(rows, columns=columns).set_index("strategy")
     table.attrs["notes"] = curves.notes
     return table
@@ -198,4 +214,10 @@ def _spread(name: str, interval: Interval) -> dict[str, float]:
 def _ratio(gain: Any, gap: Any) -> np.ndarray:
     gain, gap = np.asarray(gain), np.asarray(gap)
     # No gap, no share of it: a quotient would be noise over noise.
-    return np.divide(gain, gap, out=np.full(gap.shape, np.nan), where=gap > 0)
+    ratio = np.full(gap.shape, np.nan)
+    return np.divide(
+        gain,
+        gap,
+        out=ratio,
+        where=gap > 0,
+    )

@@ -114,7 +114,8 @@ def friedman_nemenyi(scores: pd.DataFrame, alpha: float = 0.05) -> dict[str, Any
     # The infinite degrees of freedom and the square root of 2 are Nemenyi's, after
     # Demšar, section 3.2.2.
     q = stats.studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2)
-    difference = float(q * np.sqrt(k * (k + 1) / (6 * n)))
+    error = np.sqrt(k * (k + 1) / (6 * n))
+    difference = float(q * error)
     return {
         "ranks": ranks,
         "statistic": statistic,
@@ -155,8 +156,10 @@ def performance_profile(scores: pd.DataFrame, gaps: Any = None) -> pd.DataFrame:
         )
     # A distance and not a ratio: metrics may be 0 or negative.
     behind = values.max(axis=1)[:, None] - values
-    at = np.unique(behind) if gaps is None else np.asarray(gaps, dtype=np.float64)
-    shares = (behind[None, :, :] <= at[:, None, None]).mean(axis=1)
+    given = np.unique(behind) if gaps is None else gaps
+    at = np.asarray(given, dtype=np.float64)
+    within = behind[None, :, :] <= at[:, None, None]
+    shares = within.mean(axis=1)
     return pd.DataFrame(shares, index=pd.Index(at, name="gap"), columns=scores.columns)
 
 
@@ -170,7 +173,8 @@ def _groups(ranks: pd.Series, difference: float) -> list[list[str]]:
     covered = 0
     for i in range(len(names)):
         # right: exactly the critical difference is not more than it.
-        end = int(np.searchsorted(values, values[i] + difference, side="right"))
+        reach = values[i] + difference
+        end = int(np.searchsorted(values, reach, side="right"))
         # A bar inside a longer one says nothing new.
         if end - i > 1 and end > covered:
             groups.append(names[i:end])
