@@ -46,7 +46,7 @@ from al_sklearn.experiments.tracking import (
     new_run_id,
 )
 from al_sklearn.inference import classes_of
-from al_sklearn.loop import Loop, Round, Streams, check_training, entropy_of
+from al_sklearn.loop import Loop, Round, Streams, entropy_of
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
 from al_sklearn.rows import describe, n_rows
@@ -203,8 +203,6 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **PROTOCOL_CONSTRAINTS,
         "query_strategy": [str, callable],
-        "random_state": ["random_state", np.random.Generator, np.random.SeedSequence],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -279,7 +277,6 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         """
         # All that can be wrong is found before the first training.
         strategy = get_strategy(self.query_strategy)
-        check_training(self.estimator, self.training)
         check_protocol(self)
         X, y = self._check_training_data(X, y)
         self.classes_ = known_classes(y, self.pool)

@@ -56,7 +56,7 @@ from al_sklearn.experiments.tracking import (
     Callback,
     check_callbacks,
 )
-from al_sklearn.loop import Loop, Problem, Streams, check_training, entropy_of
+from al_sklearn.loop import Loop, Problem, Streams, entropy_of
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
 from al_sklearn.rows import describe, differences, fingerprint, n_rows, versions
@@ -187,8 +187,6 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         "store": [str, os.PathLike, None],
         "resume": ["boolean"],
         "checkpoints": ["boolean"],
-        "random_state": ["random_state", np.random.Generator, np.random.SeedSequence],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -282,7 +280,6 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         # All that can be wrong is found before the first model is trained or a file
         # written.
         self.strategies_ = name_strategies(self.strategies)
-        check_training(self.estimator, self.training)
         check_protocol(self)
         if self.checkpoints:
             check_checkpoints(self.estimator, self.store)

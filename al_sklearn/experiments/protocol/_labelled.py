@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -38,11 +37,11 @@ def draw_labelled(
     # Shares are of what has a class: nobody wants strange images among the first
     # labels.
     inside = pool.inside
+    validation = np.empty(0, dtype=np.int64)
+    free = inside
     if given is not None:
-        validation, initial = (
-            given.get("validation", np.empty(0, dtype=np.int64)),
-            given["initial"],
-        )
+        validation = given.get("validation", validation)
+        initial = given["initial"]
         # A hard pool may have dropped what the other run began with.
         lost = np.setdiff1d(np.concatenate([validation, initial]), inside)
         if len(lost):
@@ -51,17 +50,13 @@ def draw_labelled(
                 "pool= has taken out.",
                 "splits",
             )
-        if settings.validation_size is None or len(validation):
-            return validation, initial
         free = np.setdiff1d(inside, initial)
-        return _draw_validation(
-            settings.validation_size, len(inside), free, streams
-        ), initial
-    validation = np.empty(0, dtype=np.int64)
-    if settings.validation_size is not None:
-        validation = _draw_validation(
-            settings.validation_size, len(inside), inside, streams
-        )
+    size = settings.validation_size
+    # Another run's set stays; one that had none gets one beside its initial set.
+    if size is not None and len(validation) == 0:
+        validation = _draw_validation(size, len(inside), free, streams)
+    if given is not None:
+        return validation, initial
     # Drawn before the initial set, and at random: what is validated on must not be
     # chosen by anybody.
     free = np.setdiff1d(inside, validation)
@@ -93,7 +88,7 @@ def _draw_validation(
     size: float, n_pool: int, free: np.ndarray, streams: Streams
 ) -> np.ndarray:
     """Draw at random: nobody knows the classes of a pool before they pay for them."""
-    n = int(size) if isinstance(size, Integral) else max(1, round(size * n_pool))
+    n = _data.check_share(size, n_pool)
     # One image at least must be left to learn from.
     if n >= len(free):
         raise ParameterError(

@@ -8,50 +8,40 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, Final
 
+import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from al_sklearn.experiments.hard_pools import PoolTransform
-from al_sklearn.loop import TRAINING
+from al_sklearn.loop import TRAINING, check_training
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
 from al_sklearn.tasks import scorers_of
 
+# 1 is one image, 1.0 would be all of them: the type tells, so a share stays below.
+_COUNT_OR_SHARE: Final = [
+    Interval(Integral, 1, None, closed="left"),
+    Interval(Real, 0, 1, closed="neither"),
+]
 # The parameters that an experiment and a comparison share.
 PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit", "predict"])],
-    "n_initial": [
-        Interval(Integral, 1, None, closed="left"),
-        Interval(Real, 0, 1, closed="neither"),
-    ],
-    "n_instances": [
-        Interval(Integral, 1, None, closed="left"),
-        Interval(Real, 0, 1, closed="neither"),
-        LabellingRate,
-    ],
+    "n_initial": _COUNT_OR_SHARE,
+    "n_instances": [*_COUNT_OR_SHARE, LabellingRate],
     "n_rounds": [Interval(Integral, 0, None, closed="left"), None],
     "initial": [str, callable],
-    "test_size": [
-        Interval(Integral, 1, None, closed="left"),
-        Interval(Real, 0, 1, closed="neither"),
-    ],
+    "test_size": _COUNT_OR_SHARE,
     "training": [StrOptions(set(TRAINING))],
     "scoring": [str, callable, list, tuple, dict, None],
     "stopping": [StoppingCriterion, None],
     "callbacks": [list, tuple, None],
     "splits": [str, os.PathLike, None],
-    "budget": [
-        Interval(Integral, 1, None, closed="left"),
-        Interval(Real, 0, 1, closed="neither"),
-        None,
-    ],
-    "validation_size": [
-        Interval(Integral, 1, None, closed="left"),
-        Interval(Real, 0, 1, closed="neither"),
-        None,
-    ],
+    "budget": [*_COUNT_OR_SHARE, None],
+    "validation_size": [*_COUNT_OR_SHARE, None],
     "first_params": [Mapping, None],
     "later_params": [Mapping, None],
     "pool": [PoolTransform, list, tuple, None],
+    "random_state": ["random_state", np.random.Generator, np.random.SeedSequence],
+    "verbose": ["verbose"],
 }
 
 # Options that describe a run only where they are given: one that is added later leaves
@@ -69,15 +59,13 @@ LATER_OPTIONS: Final = (
 
 def check_protocol(settings: Any) -> None:
     """Raise a ``ValueError`` for incomplete or contradictory settings."""
-    if (
-        settings.n_rounds is None
-        and settings.budget is None
-        and settings.stopping is None
-    ):
+    ends = (settings.n_rounds, settings.budget, settings.stopping)
+    if all(end is None for end in ends):
         raise ValueError(
             "n_rounds=None goes on until the budget is spent or a criterion says "
             "stop; give one of them."
         )
+    check_training(settings.estimator, settings.training)
     scorers_of(settings.scoring)
     if settings.training == "only_new":
         # It used to go on, with the word that learners have for forgetting.

@@ -26,25 +26,25 @@ def initial_set(
     ``n_initial`` allows it; ``"random"`` does not look at the classes; ``"per_class"``
     takes ``n_initial`` of each class, or that share of it.
     """
+    counts = np.bincount(codes[train])
     if how == "per_class":
-        counts = np.bincount(codes[train])
-        if isinstance(n_initial, Integral):
-            quota = np.where(counts > 0, int(n_initial), 0)
-        else:
-            quota = np.where(
-                counts > 0, np.maximum(1, np.round(n_initial * counts)), 0
-            ).astype(np.int64)
+        # A share is of each class, and gives one image at least.
+        quota = (
+            n_initial
+            if isinstance(n_initial, Integral)
+            else np.maximum(1, np.round(n_initial * counts))
+        )
+        # A class that is not there gives none.
+        quota = np.where(counts > 0, quota, 0).astype(np.int64)
         # Fewer than asked for, silently, would make seeds differ in cost.
         if (quota > counts).any():
             raise ParameterError(
                 f"n_initial={n_initial} of each class is more than there are: the "
-                "smallest class has "
-                f"{counts[counts > 0].min()} images.",
+                f"smallest class has {counts[counts > 0].min()} images.",
                 "n_initial",
             )
-        return train[
-            generator.permutation(draw(codes[train], quota, generator))
-        ].astype(np.int64)
+        chosen = draw(codes[train], quota, generator)
+        return train[generator.permutation(chosen)].astype(np.int64)
     n_initial = int(n_initial)
     if n_initial > len(train):
         raise ParameterError(
@@ -54,7 +54,6 @@ def initial_set(
         )
     if how == "random":
         return generator.permutation(train)[:n_initial].astype(np.int64)
-    counts = np.bincount(codes[train])
     # One of each class where that is possible: a first model should know them all.
     chosen = draw(codes[train], allocate(counts, counts, n_initial, 1), generator)
     # Shuffled: the order of the initial set is that of the data in the first training.
