@@ -27,6 +27,14 @@ from al_sklearn.learners import _query
 # modAL's constructors take data and **fit_kwargs; neither is a parameter that a clone
 # should carry.
 _DATA = ("X_training", "y_training")
+# Members of one committee are of one kind: the first tells.
+_FIRST_TAGS = (
+    "estimator_type",
+    "classifier_tags",
+    "regressor_tags",
+    "target_tags",
+    "input_tags",
+)
 
 
 class LearnerBase(BaseEstimator):
@@ -45,17 +53,10 @@ class LearnerBase(BaseEstimator):
     def _get_param_names(cls) -> list[str]:
         # scikit-learn refuses constructors with **kwargs; ours has them because modAL's
         # has.
-        signature = inspect.signature(cls.__init__)
-        named = (
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            inspect.Parameter.KEYWORD_ONLY,
-        )
-        names = [
-            name
-            for name, parameter in signature.parameters.items()
-            if parameter.kind in named
-        ]
-        return sorted(set(names) - {"self", *_DATA})
+        parameters = inspect.signature(cls.__init__).parameters
+        variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        names = {name for name, one in parameters.items() if one.kind not in variadic}
+        return sorted(names - {"self", *_DATA})
 
     def _members(self) -> dict[str, Any]:
         """Estimators by the name under which metadata is routed to them."""
@@ -79,22 +80,13 @@ class LearnerBase(BaseEstimator):
             if hasattr(member, "__sklearn_tags__")
         ]
         if of_members:
+            for name in _FIRST_TAGS:
+                setattr(tags, name, getattr(of_members[0], name))
             # What one member cannot take, the committee cannot.
-            first = of_members[0]
-            tags.estimator_type = first.estimator_type
-            tags.classifier_tags = first.classifier_tags
-            tags.regressor_tags = first.regressor_tags
-            tags.target_tags = first.target_tags
-            tags.input_tags = first.input_tags
-            tags.input_tags.sparse = all(
-                member.input_tags.sparse for member in of_members
-            )
-            tags.input_tags.allow_nan = all(
-                member.input_tags.allow_nan for member in of_members
-            )
-            tags.array_api_support = all(
-                member.array_api_support for member in of_members
-            )
+            inputs = [member.input_tags for member in of_members]
+            tags.input_tags.sparse = all(part.sparse for part in inputs)
+            tags.input_tags.allow_nan = all(part.allow_nan for part in inputs)
+            tags.array_api_support = all(one.array_api_support for one in of_members)
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:

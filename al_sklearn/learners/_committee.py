@@ -112,12 +112,13 @@ class CommitteeBase(LearnerBase):
         -------
         self
         """
-        super().set_params(
-            **{k: v for k, v in params.items() if not self._is_member_name(k)}
-        )
-        of_members = {
-            name: value for name, value in params.items() if self._is_member_name(name)
-        }
+        of_members: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        names = set(self._members())
+        for name, value in params.items():
+            is_member = name.partition("__")[0] in names
+            (of_members if is_member else own)[name] = value
+        super().set_params(**own)
         # A member itself before its parameters: those are then set on the new one.
         for name in sorted(of_members, key=len):
             member, _, rest = name.partition("__")
@@ -130,11 +131,6 @@ class CommitteeBase(LearnerBase):
                 learners[i] = of_members[name]
                 self.learner_list = learners
         return self
-
-    def _is_member_name(self, name: str) -> bool:
-        return name.partition("__")[0] in {
-            f"learner_{i}" for i in range(len(self.learner_list))
-        }
 
     @property
     def X_training(self) -> Any:
@@ -463,18 +459,12 @@ class CommitteeBase(LearnerBase):
         array of shape (n, n_members)
             Of the type of the labels: strings stay strings.
         """
-        votes = [
-            np.asarray(learner.predict(X, **predict_kwargs))
-            for learner in self.learner_list
-        ]
-        # Regressors taught a column give a column.
-        return np.stack(
-            [
-                vote.reshape(len(vote)) if vote.size == len(vote) else vote
-                for vote in votes
-            ],
-            axis=1,
-        )
+        votes = []
+        for learner in self.learner_list:
+            vote = np.asarray(learner.predict(X, **predict_kwargs))
+            # Regressors taught a column give a column.
+            votes.append(vote.reshape(len(vote)) if vote.size == len(vote) else vote)
+        return np.stack(votes, axis=1)
 
 
 class Committee(CommitteeBase, modAL.models.Committee):
@@ -544,11 +534,8 @@ class Committee(CommitteeBase, modAL.models.Committee):
     @property
     def classes_(self) -> np.ndarray:
         """Every class that a member knows, sorted."""
-        return np.unique(
-            np.concatenate(
-                [np.asarray(learner.classes_) for learner in self.learner_list]
-            )
-        )
+        known = [np.asarray(learner.classes_) for learner in self.learner_list]
+        return np.unique(np.concatenate(known))
 
     @property
     def n_classes_(self) -> int:
@@ -568,9 +555,8 @@ class Committee(CommitteeBase, modAL.models.Committee):
         -------
         array of shape (n,)
         """
-        return self.classes_[
-            self.predict_proba(X, **predict_proba_kwargs).argmax(axis=1)
-        ]
+        proba = self.predict_proba(X, **predict_proba_kwargs)
+        return self.classes_[proba.argmax(axis=1)]
 
     def predict_proba(self, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
         """Mean of the members' probabilities.
@@ -614,11 +600,9 @@ class Committee(CommitteeBase, modAL.models.Committee):
             votes[:, i, np.searchsorted(classes, labels[known])] = proba[:, known]
             if not known.all():
                 total = votes[:, i].sum(axis=1, keepdims=True)
-                votes[:, i] = np.where(
-                    total > 0,
-                    votes[:, i] / np.where(total > 0, total, 1),
-                    1 / len(classes),
-                )
+                # Where nothing is left, nothing is known: all are as likely.
+                evenly = np.full_like(votes[:, i], 1 / len(classes))
+                votes[:, i] = np.divide(votes[:, i], total, out=evenly, where=total > 0)
         return votes
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -693,11 +677,8 @@ class CommitteeRegressor(CommitteeBase, modAL.models.CommitteeRegressor):
             Only with ``return_std=True``.
         """
         votes = self.vote(X, **predict_kwargs)
-        return (
-            (votes.mean(axis=1), votes.std(axis=1))
-            if return_std
-            else votes.mean(axis=1)
-        )
+        mean = votes.mean(axis=1)
+        return (mean, votes.std(axis=1)) if return_std else mean
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² of :meth:`predict`.

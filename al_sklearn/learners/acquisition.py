@@ -43,12 +43,8 @@ def PI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.n
     array of shape (n,)
         From 0 to 1; where ``std`` is 0, 1 for an improvement and 0 for none.
     """
-    gain, std = _gain(mean, std, max_val, tradeoff)
-    certain = std == 0
-    # Divided by 1 where nothing is uncertain: what is known already gives no NaN.
-    return np.where(
-        certain, (gain > 0).astype(np.float64), ndtr(gain / np.where(certain, 1, std))
-    )
+    gain, std, z = _gain(mean, std, max_val, tradeoff)
+    return np.where(std == 0, gain > 0, ndtr(z))
 
 
 def EI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.ndarray:
@@ -68,11 +64,10 @@ def EI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.n
     array of shape (n,)
         Where ``std`` is 0, the improvement itself or 0.
     """
-    gain, std = _gain(mean, std, max_val, tradeoff)
-    certain = std == 0
-    z = gain / np.where(certain, 1, std)
+    gain, std, z = _gain(mean, std, max_val, tradeoff)
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    return np.where(certain, np.maximum(gain, 0), gain * ndtr(z) + std * density)
+    # What is certain has no tail that could be better still.
+    return np.where(std == 0, np.maximum(gain, 0), gain * ndtr(z) + std * density)
 
 
 def UCB(mean: ArrayLike, std: ArrayLike, beta: float) -> np.ndarray:
@@ -94,10 +89,12 @@ def UCB(mean: ArrayLike, std: ArrayLike, beta: float) -> np.ndarray:
 
 def _gain(
     mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float
-) -> tuple[np.ndarray, np.ndarray]:
-    return np.asarray(mean, dtype=np.float64) - max_val - tradeoff, np.asarray(
-        std, dtype=np.float64
-    )
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the gain, its standard deviation, and the one in units of the other."""
+    gain = np.asarray(mean, dtype=np.float64) - max_val - tradeoff
+    std = np.asarray(std, dtype=np.float64)
+    # Divided by 1 where nothing is uncertain: what is known already gives no NaN.
+    return gain, std, gain / np.where(std == 0, 1, std)
 
 
 def _predict(optimizer: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:

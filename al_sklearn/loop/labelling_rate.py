@@ -11,12 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
 __all__ = ["AdaptiveRate", "FixedRate", "LabellingRate"]
+
+
+_FROM_1: Final = Interval(Integral, 1, None, closed="left")
+# Of a share: none at all, or all of it, is no gain to plan with.
+_GAIN: Final = Interval(Real, 0, 1, closed="neither")
 
 
 class LabellingRate(BaseEstimator):
@@ -55,9 +60,7 @@ class FixedRate(LabellingRate):
         Images a round.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_instances": [Interval(Integral, 1, None, closed="left")]
-    }
+    _parameter_constraints: ClassVar = {"n_instances": [_FROM_1]}
 
     def __init__(self, n_instances: int = 20):
         self.n_instances = n_instances
@@ -101,11 +104,11 @@ class AdaptiveRate(LabellingRate):
     8
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_first": [Interval(Integral, 1, None, closed="left")],
-        "gain": [Interval(Real, 0, 1, closed="neither")],
-        "max_instances": [Interval(Integral, 1, None, closed="left")],
-        "min_gain": [Interval(Real, 0, 1, closed="neither")],
+    _parameter_constraints: ClassVar = {
+        "n_first": [_FROM_1],
+        "gain": [_GAIN],
+        "max_instances": [_FROM_1],
+        "min_gain": [_GAIN],
         "metric": [str],
     }
 

@@ -49,7 +49,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -72,6 +72,11 @@ __all__ = [
     "TargetMetric",
     "cohen_kappa",
 ]
+
+
+# What counts rounds or labels.
+_FROM_1: Final = Interval(Integral, 1, None, closed="left")
+_SHARE: Final = Interval(Real, 0, 1, closed="both")
 
 
 def cohen_kappa(first: Any, second: Any) -> float:
@@ -314,9 +319,7 @@ class Budget(StoppingCriterion):
     (False, True)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_labels": [Interval(Integral, 1, None, closed="left")]
-    }
+    _parameter_constraints: ClassVar = {"n_labels": [_FROM_1]}
 
     def __init__(self, n_labels: int):
         self.n_labels = n_labels
@@ -352,7 +355,7 @@ class TargetMetric(StoppingCriterion):
     the metric has to come from a validation set that was paid for.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar = {
         "target": [Real],
         "metric": [str],
     }
@@ -385,8 +388,8 @@ class NoGain(StoppingCriterion):
     On where the metric should come from see :class:`TargetMetric`.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_rounds": [Interval(Integral, 1, None, closed="left")],
+    _parameter_constraints: ClassVar = {
+        "n_rounds": [_FROM_1],
         "min_gain": [Interval(Real, 0, None, closed="left")],
         "metric": [str],
     }
@@ -428,9 +431,9 @@ class StabilizingPredictions(StoppingCriterion):
     """
 
     needs_stop_set = True
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar = {
         "threshold": [Interval(Real, -1, 1, closed="both")],
-        "window": [Interval(Integral, 1, None, closed="left")],
+        "window": [_FROM_1],
     }
 
     def __init__(self, threshold: float = 0.99, window: int = 3):
@@ -479,9 +482,9 @@ class ClassificationChange(StoppingCriterion):
     """
 
     needs_stop_set = True
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "max_change": [Interval(Real, 0, 1, closed="both")],
-        "n_rounds": [Interval(Integral, 1, None, closed="left")],
+    _parameter_constraints: ClassVar = {
+        "max_change": [_SHARE],
+        "n_rounds": [_FROM_1],
     }
 
     def __init__(self, max_change: float = 0.0, n_rounds: int = 1):
@@ -491,19 +494,14 @@ class ClassificationChange(StoppingCriterion):
     def decide(self, observation: Observation) -> bool:
         """Say whether few enough predictions changed."""
         before = _remember_predictions(self.memory, observation)
-        changed = (
-            None
-            if before is None
-            else (before != observation.predictions)[observation.unlabelled]
-        )
-        # An empty stop set of unlabelled images cannot change any more.
-        calm = changed is not None and (
-            len(changed) == 0 or float(changed.mean()) <= self.max_change
-        )
-        self.memory["calm_rounds"] = (
-            self.memory.get("calm_rounds", 0) + 1 if calm else 0
-        )
-        return self.memory["calm_rounds"] >= self.n_rounds
+        calm = False
+        if before is not None:
+            changed = (before != observation.predictions)[observation.unlabelled]
+            # An empty stop set of unlabelled images cannot change any more.
+            calm = len(changed) == 0 or float(changed.mean()) <= self.max_change
+        rounds = self.memory.get("calm_rounds", 0) + 1 if calm else 0
+        self.memory["calm_rounds"] = rounds
+        return rounds >= self.n_rounds
 
 
 class OverallUncertainty(StoppingCriterion):
@@ -522,9 +520,7 @@ class OverallUncertainty(StoppingCriterion):
     """
 
     needs_stop_set = True
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "threshold": [Interval(Real, 0, 1, closed="both")]
-    }
+    _parameter_constraints: ClassVar = {"threshold": [_SHARE]}
 
     def __init__(self, threshold: float = 0.05):
         self.threshold = threshold
@@ -542,7 +538,7 @@ class OverallUncertainty(StoppingCriterion):
 
 
 class _Combined(StoppingCriterion):
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"criteria": [list, tuple]}
+    _parameter_constraints: ClassVar = {"criteria": [list, tuple]}
     criteria: Sequence[StoppingCriterion]
 
     @property

@@ -28,6 +28,7 @@ from al_sklearn.experiments.configuration._plugins import run_plugin
 from al_sklearn.experiments.configuration._problems import (
     Key,
     Lines,
+    Places,
     Problem,
     Problems,
     did_you_mean,
@@ -40,7 +41,6 @@ from al_sklearn.experiments.configuration._problems import (
 )
 from al_sklearn.experiments.configuration._quick import shrunk
 from al_sklearn.experiments.configuration._yaml import read_yaml
-from al_sklearn.experiments.protocol import INITIAL
 from al_sklearn.strategies import strategy_name
 from al_sklearn.tasks import scorers_of
 
@@ -66,7 +66,7 @@ class Run:
     name: str
     settings: dict[str, Any]
     spec: dict[str, Any]
-    lines: dict[Key, int | str] = field(default_factory=dict, repr=False, compare=False)
+    lines: Places = field(default_factory=dict, repr=False, compare=False)
 
     def data(self) -> dict[str, Any]:
         """Return the section ``data``, complete."""
@@ -231,7 +231,7 @@ def read_experiment(
     except UnicodeDecodeError as error:
         raise ExperimentFileError(f"{path} is no text in UTF-8: {error}.") from error
     spec, found = read_yaml(text, str(path))
-    lines: dict[Key, int | str] = {**found}
+    lines: Places = {**found}
     problems = Problems(str(path), lines)
     if spec is not None and not isinstance(spec, Mapping):
         return ExperimentFile(spec, str(path), lines)
@@ -274,13 +274,9 @@ def _check_run(run: Run, problems: Problems) -> None:
         _check_sections(run.spec)
     data, section = run.spec.get("data"), run.spec.get("comparison") or {}
     if isinstance(data, Mapping):
-        with problems.collecting():
-            raise_all(check(Data, data, ("data",)))
-        with problems.collecting():
-            _check_data(data)
+        problems.add(*check(Data, data, ("data",)), *_wrong_data(data))
     wrong = check(Comparison, section, ("comparison",))
-    with problems.collecting():
-        raise_all(wrong)
+    problems.add(*wrong)
     names = set(section) - {problem.key[-1] for problem in wrong}
     # What is wrong by its type is not made into an object.
     for name in section:
@@ -324,37 +320,31 @@ def _check_names(strategies: Any) -> None:
         raise Problem(("strategies",), f"is wrong: {error}") from error
 
 
-def _check_data(data: Mapping[str, Any]) -> None:
+def _wrong_data(data: Mapping[str, Any]) -> list[Problem]:
     """Compare the data set's name and its options with those that there are."""
-    name, options = data.get("name"), data.get("options")
+    name, options, known = data.get("name"), data.get("options"), dataset_names()
     if not isinstance(name, str) or not name:
         # Said already.
-        return
-    known = dataset_names()
+        return []
     if name in known:
         given = options if isinstance(options, Mapping) else {}
         allowed = options_of(find_source(name))
-        raise_all(
-            [
-                unknown_key(("data", "options", option), allowed)
-                for option in given
-                if option not in allowed
-            ]
-        )
+        unknown = [option for option in given if option not in allowed]
+        return [unknown_key(("data", "options", one), allowed) for one in unknown]
     # What that file registers is not known before it is run.
-    elif "import" not in data:
-        raise Problem(
-            ("data", "name"),
-            f"must be a data set, got {name!r}.{did_you_mean(name, known)} Allowed: "
-            f"{', '.join(known)}.",
-        )
+    if "import" in data:
+        return []
+    text = (
+        f"must be a data set, got {name!r}.{did_you_mean(name, known)} Allowed: "
+        f"{', '.join(known)}."
+    )
+    return [Problem(("data", "name"), text)]
 
 
 def _comparison_value(name: str, value: Any) -> Any:
     key: Key = ("comparison", name)
     if name == "initial":
-        known = isinstance(value, str) and value in INITIAL
-        return value if known else _objects.build_initial(value, key, INITIAL)
+        return _objects.build_initial(value, key)
     if name in _objects.KINDS and not (value is None or isinstance(value, int | float)):
         return _objects.build_kind(value, key)
     option = _objects.build_option(value, key)

@@ -14,6 +14,7 @@ from al_sklearn.experiments.configuration._models import Experiment, fields_of
 from al_sklearn.experiments.configuration._problems import (
     Key,
     Lines,
+    Places,
     Problem,
     Problems,
     did_you_mean,
@@ -28,14 +29,13 @@ _SECTIONS: Final = sorted(fields_of(Experiment).keys() - {"grid"})
 
 
 class Setting(NamedTuple):
-    """A value of an axis of the grid.
+    """A value of an axis: what it is called, and the changes it makes.
 
-    What it is called, what it changes, and where each change is said.
+    Each path gets a value, and the key that says so.
     """
 
     label: str
-    changes: dict[str, Any]
-    said: dict[str, Key]
+    changes: dict[str, tuple[Any, Key]]
 
 
 class Point(NamedTuple):
@@ -44,7 +44,7 @@ class Point(NamedTuple):
     name: str
     settings: dict[str, Any]
     spec: dict[str, Any]
-    lines: dict[Key, int | str]
+    lines: Places
 
 
 def expand(spec: Mapping[str, Any], lines: Lines, problems: Problems) -> list[Point]:
@@ -85,12 +85,11 @@ def _point(
     problems: Problems,
 ) -> Point:
     changed: dict[str, Any] = {}
-    where: dict[Key, int | str] = {}
+    where: Places = {}
     # Runs must not share what one of them changes.
     content: Any = copy.deepcopy(base)
     for setting in settings:
-        for path, value in setting.changes.items():
-            said = setting.said[path]
+        for path, (value, said) in setting.changes.items():
             # A message names the path itself once.
             named_by = said[:-1] if said[-1] == path else said
             with problems.collecting():
@@ -107,8 +106,9 @@ def _axis(axis: Any, values: Any) -> list[Setting]:
     path = str(axis)
     if isinstance(values, list) and values:
         word = path.rpartition(".")[2]
+        said = ("grid", axis)
         return [
-            Setting(f"{word}={_short(value)}", {path: value}, {path: ("grid", axis)})
+            Setting(f"{word}={_short(value)}", {path: (value, said)})
             for value in values
         ]
     named = values if isinstance(values, Mapping) else {}
@@ -116,8 +116,10 @@ def _axis(axis: Any, values: Any) -> list[Setting]:
         return [
             Setting(
                 f"{axis}={name}",
-                {str(key): value for key, value in part.items()},
-                {str(key): ("grid", axis, name, key) for key in part},
+                {
+                    str(key): (value, ("grid", axis, name, key))
+                    for key, value in part.items()
+                },
             )
             for name, part in named.items()
         ]

@@ -42,6 +42,7 @@ from al_sklearn.experiments.configuration._problems import (
     shown,
     unknown_key,
 )
+from al_sklearn.experiments.protocol import INITIAL
 
 # What is made of a strategy's text.
 Strategy = Callable[..., Any]
@@ -153,15 +154,14 @@ def _of_kind(spec: Any, key: Key, kind: Kind) -> Any:
     return thing
 
 
-def build_initial(spec: Any, key: Key, words: Collection[str]) -> Any:
-    """Make the strategy that chooses the first images.
-
-    This is for where ``spec`` is none of the words for drawing them.
-    """
-    hint = did_you_mean(spec, words, cutoff=0.75) if isinstance(spec, str) else ""
+def build_initial(spec: Any, key: Key) -> Any:
+    """Return the word for how the first images are drawn, or make the strategy."""
+    if isinstance(spec, str) and spec in INITIAL:
+        return spec
+    hint = did_you_mean(spec, INITIAL, cutoff=0.75) if isinstance(spec, str) else ""
     if hint:
         raise Problem(
-            key, f"must be {', '.join(words)} or a strategy, got {spec!r}.{hint}"
+            key, f"must be {', '.join(INITIAL)} or a strategy, got {spec!r}.{hint}"
         )
     return build_strategy(spec, key)
 

@@ -14,6 +14,7 @@ from al_sklearn.exceptions import ExperimentFileError
 Key = tuple[str | int, ...]
 # Where each key stands: a line, or the flag that has put it in.
 Lines = Mapping[Key, int | str]
+Places = dict[Key, int | str]
 T = TypeVar("T")
 
 # Whoever gave much knows what it was.
@@ -110,9 +111,9 @@ class Problems:
         except Problem as problem:
             self.add(problem)
 
-    def add(self, problem: Problem) -> None:
-        """Take note of a problem, at the places of its keys."""
-        for key, text in problem.found:
+    def add(self, *problems: Problem) -> None:
+        """Take note of problems, at the places of their keys."""
+        for key, text in (one for problem in problems for one in problem.found):
             where = place(self._name, self._lines, key)
             self._found[f"{where}: {written(key)}{text}"] = None
 
@@ -122,7 +123,7 @@ class Problems:
             raise ExperimentFileError("\n".join(self._found))
 
 
-def overlaid(lines: Lines, above: Lines) -> dict[Key, int | str]:
+def overlaid(lines: Lines, above: Lines) -> Places:
     """Return where keys stand once others were put in over them.
 
     What those replace stands nowhere any more.

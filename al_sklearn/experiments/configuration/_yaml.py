@@ -95,6 +95,11 @@ def _said(error: yaml.MarkedYAMLError) -> str:
     return ", ".join(part for part in (error.context, problem) if part)
 
 
+def _refused(node: Any, text: str) -> yaml.MarkedYAMLError:
+    """Say it as PyYAML says what it finds itself, with its line."""
+    return yaml.MarkedYAMLError(problem=text, problem_mark=node.start_mark)
+
+
 def _construct(
     loader: Any, node: Any, key: Key, lines: dict[Key, int], above: tuple[Any, ...]
 ) -> Any:
@@ -102,13 +107,9 @@ def _construct(
     # A key's own line goes before its value's, which may be further down.
     lines.setdefault(key, line)
     if len(lines) > _MOST_VALUES:
-        raise yaml.MarkedYAMLError(
-            problem=f"more than {_MOST_VALUES:,} values", problem_mark=node.start_mark
-        )
+        raise _refused(node, f"more than {_MOST_VALUES:,} values")
     if node in above:
-        raise yaml.MarkedYAMLError(
-            problem="an alias that holds itself", problem_mark=node.start_mark
-        )
+        raise _refused(node, "an alias that holds itself")
     if isinstance(node, yaml.SequenceNode):
         return [
             _construct(loader, part, (*key, i), lines, (*above, node))
@@ -117,22 +118,15 @@ def _construct(
     if not isinstance(node, yaml.MappingNode):
         # Tags of Python would make objects of it; tags of one's own mean nothing here.
         if not node.tag.startswith("tag:yaml.org,2002:"):
-            raise yaml.MarkedYAMLError(
-                problem=f"the tag {node.tag} is not read", problem_mark=node.start_mark
-            )
+            raise _refused(node, f"the tag {node.tag} is not read")
         return loader.construct_object(node)
     mapping: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
-            raise yaml.MarkedYAMLError(
-                problem="a key must be one word", problem_mark=key_node.start_mark
-            )
+            raise _refused(key_node, "a key must be one word")
         name = loader.construct_object(key_node)
         if name in mapping:
-            raise yaml.MarkedYAMLError(
-                problem=f"the key {name!r} comes twice",
-                problem_mark=key_node.start_mark,
-            )
+            raise _refused(key_node, f"the key {name!r} comes twice")
         lines[(*key, name)] = key_node.start_mark.line + 1
         mapping[name] = _construct(
             loader, value_node, (*key, name), lines, (*above, node)
