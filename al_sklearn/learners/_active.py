@@ -174,16 +174,10 @@ class SingleLearner(LearnerBase):
         """
         # Heterogeneous ensembles (voting, stacking) hold fitted pipelines; other
         # ensembles hold none.
-        members = (
-            getattr(self.estimator, "estimators_", ())
-            if hasattr(self.estimator, "named_estimators")
-            else ()
-        )
-        pipelines = [
-            member
-            for member in (self.estimator, *members)
-            if isinstance(member, Pipeline)
-        ]
+        members = [self.estimator]
+        if hasattr(self.estimator, "named_estimators"):
+            members += getattr(self.estimator, "estimators_", ())
+        pipelines = [member for member in members if isinstance(member, Pipeline)]
         parts = [
             pipeline[:-1].transform(X) if len(pipeline) > 1 else X
             for pipeline in pipelines
@@ -293,11 +287,8 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
 
     @_known.setter
     def _known(self, data: Labelled) -> None:
-        self.X_training, self.y_training, self._weights = (
-            data.X,
-            data.y,
-            dict(data.weights),
-        )
+        self.X_training, self.y_training = data.X, data.y
+        self._weights = dict(data.weights)
 
     def fit(
         self, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any
@@ -395,12 +386,10 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         )
         if of_all:
             # Weights for all rows: old ones are weighed anew.
-            known = Labelled(
-                known.X,
-                known.y,
-                {**known.weights, **{k: v[: len(known)] for k, v in of_all.items()}},
-            )
-            of_new = {**of_new, **{k: v[len(known) :] for k, v in of_all.items()}}
+            n = len(known)
+            older = {name: values[:n] for name, values in of_all.items()}
+            known = Labelled(known.X, known.y, {**known.weights, **older})
+            of_new |= {name: values[n:] for name, values in of_all.items()}
         new = Labelled(X, y, of_new)
         # Joined before training, so that rows that do not fit together are found first.
         everything = known.extend(new)

@@ -68,17 +68,15 @@ def check_labelled(X: Any, y: Any, force_all_finite: bool = True) -> None:
 
 def check_follows(name: str, known: Any, new: Any) -> None:
     """Raise a ``ValueError`` unless rows of ``new`` look like those of ``known``."""
-    known_shape, new_shape = getattr(known, "shape", None), getattr(new, "shape", None)
+    shapes = getattr(known, "shape", None), getattr(new, "shape", None)
     # What has no shape, a list of files, says nothing about its rows.
-    if (
-        known_shape is not None
-        and new_shape is not None
-        and tuple(known_shape[1:]) != tuple(new_shape[1:])
-    ):
-        raise ValueError(
-            f"The rows of {name} have shape {tuple(new_shape[1:])}, those known so "
-            f"far have {tuple(known_shape[1:])}."
-        )
+    if None not in shapes:
+        before, now = (tuple(shape[1:]) for shape in shapes)
+        if before != now:
+            raise ValueError(
+                f"The rows of {name} have shape {now}, those known so far have "
+                f"{before}."
+            )
     if name == "y" and {_is_text(known), _is_text(new)} == {True, False}:
         # numpy would join 3 and "3" into strings without a word.
         raise ValueError(
@@ -95,11 +93,8 @@ def _is_text(y: Any) -> bool | None:
     if kind in ("i", "u", "f", "b"):
         return False
     # Objects: the first tells, all of them would take as long as the fit.
-    first = (
-        next(iter(y), None)
-        if isinstance(y, (list, tuple)) or hasattr(y, "iloc") or kind == "O"
-        else None
-    )
+    is_list = isinstance(y, (list, tuple)) or hasattr(y, "iloc") or kind == "O"
+    first = next(iter(y), None) if is_list else None
     return None if first is None else isinstance(first, str)
 
 
@@ -107,18 +102,15 @@ def _all_finite(X: Any) -> bool:
     if isinstance(X, Mapping):
         return all(_all_finite(part) for part in X.values())
     if isinstance(X, pd.DataFrame):
-        return (
-            all(_all_finite(X[column]) for column in X.columns)
-            if X.columns.is_unique
-            else _all_finite(X.values)
-        )
+        # By position: two columns may have one name.
+        return all(_all_finite(X.iloc[:, i]) for i in range(X.shape[1]))
     if isinstance(X, pd.Series):
         return not X.isna().any() and (
             X.dtype.kind not in "fc" or bool(np.isfinite(X.to_numpy()).all())
         )
     # Zeros that are not stored are finite.
     if sp.issparse(X):
-        return X.dtype.kind not in "fc" or bool(np.isfinite(X.tocsr().data).all())
+        return _all_finite(X.tocsr().data)
     if isinstance(X, (list, tuple)):
         return all(_item_finite(item) for item in X)
     torch = sys.modules.get("torch")

@@ -117,11 +117,10 @@ def _scores(scores: Any, n: int, scalar_index: bool) -> np.ndarray | None:
     values = _to_numpy(scores)
     if values.dtype.kind not in "iuf":
         return None
-    # Of shape (n, 1), too.
     if values.size == n:
-        return values.reshape(n).astype(
-            np.float64 if values.dtype.kind in "iu" else values.dtype
-        )
+        # Of shape (n, 1), too.
+        values = values.reshape(n)
+        return values if values.dtype.kind == "f" else values.astype(np.float64)
     if values.ndim > 1 or scalar_index:
         return None
     raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -163,12 +164,8 @@ class Problem:
         # On its way to a worker joblib turns large arrays into memmaps: which of them
         # were some before?
         state = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {
-            **state,
-            _MAPPED: {
-                name for name, value in state.items() if isinstance(value, np.memmap)
-            },
-        }
+        mapped = [name for name in state if isinstance(state[name], np.memmap)]
+        return state | {_MAPPED: mapped}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take memmaps that were arrays as arrays again.
@@ -178,13 +175,9 @@ class Problem:
         """
         mapped = state.pop(_MAPPED)
         for name, value in state.items():
-            setattr(
-                self,
-                name,
-                np.asarray(value)
-                if isinstance(value, np.memmap) and name not in mapped
-                else value,
-            )
+            if isinstance(value, np.memmap) and name not in mapped:
+                value = np.asarray(value)
+            setattr(self, name, value)
 
     @property
     def classes(self) -> np.ndarray:
@@ -227,10 +220,8 @@ class Problem:
         """Batches there can be; fewer where a criterion stops or a rate asks much."""
         # A rate may ask for one image at a time.
         smallest = self.n_instances if isinstance(self.n_instances, int) else 1
-        return min(
-            self.n_rounds,
-            -(-(self.most - len(self.initial) - len(self.validation)) // smallest),
-        )
+        left = self.most - len(self.initial) - len(self.validation)
+        return min(self.n_rounds, math.ceil(left / smallest))
 
     def n_paid(self, labelled: np.ndarray) -> int:
         """Count the labels paid for, those for validation among them."""
@@ -238,9 +229,9 @@ class Problem:
 
     def learnable(self, positions: np.ndarray) -> np.ndarray:
         """Those of the positions that have a class."""
-        return (
-            positions if self.outside is None else positions[~self.outside[positions]]
-        )
+        if self.outside is None:
+            return positions
+        return positions[~self.outside[positions]]
 
     def params_of(self, number: int) -> dict[str, Any]:
         """Return what the estimator's parameters are set to in a round."""
@@ -278,20 +269,16 @@ class Problem:
     def next_batch(self, history: Sequence[Mapping[str, Any]]) -> int:
         """Return how many images come next, after rounds with these metrics."""
         n_labelled = history[-1]["n_labelled"] if history else len(self.validation)
-        counts = [self.most - n_labelled]
-        if isinstance(self.n_instances, LabellingRate):
-            name = self.n_instances.metric
+        wanted = self.n_instances
+        if isinstance(wanted, LabellingRate):
+            budgets = [metrics["n_labelled"] for metrics in history]
+            name = wanted.metric
             values = [metrics[name] for metrics in history] if name is not None else []
-            counts.append(
-                self.n_instances.next_batch(
-                    [metrics["n_labelled"] for metrics in history], values
-                )
-            )
-        else:
-            counts.append(self.n_instances)
-        left = (
-            self.stopping.labels_left(n_labelled) if self.stopping is not None else None
-        )
+            wanted = wanted.next_batch(budgets, values)
+        counts = [self.most - n_labelled, wanted]
+        left = None
+        if self.stopping is not None:
+            left = self.stopping.labels_left(n_labelled)
         # A budget that is spent stops the rounds; a batch of none would be an error.
         return min(counts) if left is None else min(*counts, max(1, left))
 

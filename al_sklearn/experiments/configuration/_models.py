@@ -113,6 +113,7 @@ def _python_file(path: str) -> str:
 
 Count = Annotated[int, Ge(1), Said("a whole number from 1")]
 Size = Count | Annotated[float, Gt(0), Lt(1), Said("a share between 0 and 1")]
+NotNegative = Annotated[float, Ge(0), Said("a number from 0")]
 Text = Annotated[str, MinLen(1), Said("text")]
 Switch = Annotated[bool, Said("true or false")]
 Parameters = Annotated[Mapping[str, Any], Said("a mapping of parameters")]
@@ -146,10 +147,7 @@ ImageSize = Annotated[
     Count | list[Count] | None,
     Said("a side in pixels, [height, width], or null"),
 ]
-BatchSize = Annotated[
-    Annotated[int, Ge(1)] | Annotated[int, Ge(-1), Le(-1)],
-    Said("a whole number from 1, or -1 for all"),
-]
+BatchSize = Annotated[Count | Literal[-1], Said("a whole number from 1, or -1 for all")]
 ClassWeight = Annotated[
     Annotated[str, Names(lambda: ("balanced",))] | Mapping[Any, Any] | list[Any] | None,
     Said("balanced, a weight for each class (cat: 5), or null"),
@@ -239,7 +237,7 @@ class Comparison(Section):
     ] = _key(10, "Rounds of buying.", "--rounds")
     n_seeds: Count = _key(5, "Repetitions, paired across strategies.", "--seeds")
     n_jobs: Annotated[
-        Annotated[int, Ge(1)] | Annotated[int, Le(-1)] | None,
+        Count | Annotated[int, Le(-1)] | None,
         Said("a whole number from 1, -1 for one a core, or null"),
     ] = _key(None, "Worker processes; -1 for one a core.", "--jobs")
     threads_per_job: Count | None = _key(
@@ -327,16 +325,16 @@ class Net(Section):
     batch_size: BatchSize = _key(32, "Images in a batch of training.", "--batch-size")
     optimizer: str | Imported = _key("Adam", "A class of torch.optim.", "--optimizer")
     # None where the part has a default of its own, or no such parameter.
-    optimizer__weight_decay: Annotated[float, Ge(0), Said("a number from 0")] = _key(
+    optimizer__weight_decay: NotNegative = _key(
         None, "Weight decay of the optimizer.", "--weight-decay"
     )
-    optimizer__momentum: Annotated[float, Ge(0), Said("a number from 0")] = _key(
+    optimizer__momentum: NotNegative = _key(
         None, "Momentum, of optimizers that have it.", "--momentum"
     )
     schedule: Schedule | None = _key(
         None, "Learning rate: cosine, one_cycle or plateau.", "--schedule"
     )
-    warmup_epochs: Annotated[float, Ge(0), Said("a number from 0")] = _key(
+    warmup_epochs: NotNegative = _key(
         0, "Epochs in which the rate rises.", "--warmup-epochs"
     )
     augment: Augmentations | None = _key(
