@@ -5,10 +5,49 @@ The same function again replaces itself.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+import cloudpickle
 
 from al_sklearn._core.checks import unknown_name
+
+# Every table that users add to, and what says in which module an entry was made.
+_TABLES: Final[dict[str, tuple[dict[Any, Any], Callable[[Any], Any]]]] = {}
+
+
+def share_table(
+    name: str, table: dict[Any, Any], made: Callable[[Any], Any] = lambda entry: entry
+) -> None:
+    """Let workers know what users put in a table; ``made`` finds an entry's code."""
+    _TABLES[name] = table, made
+
+
+def users_entries() -> list[bytes]:
+    """Pickle what users have put in the tables, for :func:`enter`.
+
+    A worker runs neither the script nor the notebook's cell that registered it.
+    """
+    found = []
+    for name, (table, made) in _TABLES.items():
+        for key, entry in table.items():
+            if made(entry).__module__.partition(".")[0] == "al_sklearn":
+                continue
+            try:
+                # By value where it cannot be imported.
+                found.append(cloudpickle.dumps((name, key, entry)))
+            except (pickle.PicklingError, TypeError, AttributeError):
+                # Perhaps nobody needs it there; if so, its name is unknown.
+                continue
+    return found
+
+
+def enter(entries: list[bytes]) -> None:
+    """Put what another process registered in the tables, unless it is there."""
+    for pickled in entries:
+        name, key, entry = pickle.loads(pickled)
+        _TABLES[name][0].setdefault(key, entry)
 
 
 def same_function(a: Callable[..., Any], b: Callable[..., Any]) -> bool:
@@ -36,9 +75,14 @@ class Registry(dict[str, Callable[..., Any]]):
         Raises
         ------
         ValueError
-            When another function has that name.
+            When another function has that name, or it is none.
         """
         name = name or function.__name__
+        # Names are written in files, and a lambda's or a blank one is none.
+        if not isinstance(name, str) or not name.isprintable() or not name.strip():
+            raise ValueError(f"A {self.kind} needs a printable name, got {name!r}.")
+        if name == "<lambda>":
+            raise ValueError(f"A {self.kind} needs a name: def it, not a lambda.")
         if name in self and not same_function(self[name], function):
             raise ValueError(
                 f"The {self.kind} name {name!r} is taken by "

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn._core.optional import loaded
+from al_sklearn._core.registry import share_table
 from al_sklearn.exceptions import CapabilityError
 
 Factory = TypeVar("Factory", bound=Callable[[Any], "Adapter"])
@@ -233,6 +234,7 @@ def flatten(X: Any) -> np.ndarray:
 
 
 _adapters: dict[Any, tuple[Kind, Callable[[Any], Adapter]]] = {}
+share_table("adapters", _adapters, lambda entry: entry[1])
 
 
 def register_adapter(kind: Kind) -> Callable[[Factory], Factory]:
@@ -273,6 +275,12 @@ def register_adapter(kind: Kind) -> Callable[[Factory], Factory]:
         )
 
     def register(adapter: Factory) -> Factory:
+        makes_others = isinstance(adapter, type) and not issubclass(adapter, Adapter)
+        if not callable(adapter) or makes_others:
+            raise TypeError(
+                "An adapter is a subclass of Adapter, or a function that makes one of "
+                f"a classifier; got {adapter!r}."
+            )
         # A function made again in a notebook's cell is another object of that name.
         is_class = isinstance(kind, (type, str))
         key = kind if is_class else (_place(kind), _place(adapter))

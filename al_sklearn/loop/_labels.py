@@ -72,11 +72,14 @@ class Labels:
         unsure = self.unsure.union(answers.unsure.tolist())
         self.unsure = {row for row in unsure if self.pool.has(row, "pending")}
 
-    def take_new(self) -> np.ndarray:
-        """Return the rows labelled since the last call, in the order they came."""
-        new = np.array(self._new, dtype=np.int64)
+    @property
+    def new(self) -> np.ndarray:
+        """Rows that no round has learnt from yet, in the order they came."""
+        return np.array(self._new, dtype=np.int64)
+
+    def end_round(self) -> None:
+        """Note that a round has learnt from what is new."""
         self._new = []
-        return new
 
     def _move(self, positions: np.ndarray, state: str) -> None:
         free = self.pool.mask("unlabelled") | self.pool.mask("pending")

@@ -221,7 +221,11 @@ class Loop:
         ValueError
             For rows that there are not or that are held out, and for labels that the
             task does not know. Nothing is taken in then.
+        TypeError
+            For anything but :class:`Answers`.
         """
+        if not isinstance(answers, Answers):
+            raise TypeError(f"answers must be Answers, got {type(answers).__name__}.")
         self._labels.tell(answers, self.round + 1)
 
     def train(self) -> Round:
@@ -241,15 +245,18 @@ class Loop:
         if len(self.labelled) == 0:
             raise ValueError("Nothing has been labelled yet: tell some labels first.")
         with self.turn():
-            new = labels.take_new()
+            new = labels.new
             costs = {
                 "query_seconds": self._query_seconds,
                 # Of the model before: how well it knew what it asked for.
                 "batch_accuracy": batch_agreement(self.model, problem, new, labels),
             }
-            self.round += 1
+            number = self.round + 1
             started = time.perf_counter()
-            self.model = train_round(problem, self.model, self.round, new, labels)
+            self.model = train_round(problem, self.model, number, new, labels)
+            # After it: a training that failed is no round, and what is new stays so.
+            self.round = number
+            labels.end_round()
             training_seconds = time.perf_counter() - started
             record: dict[str, Any] = {
                 "round": self.round,
@@ -302,7 +309,9 @@ class Loop:
         if self._criterion is not None:
             # It goes on from what it knew then.
             self._criterion.set_state(metrics["stopping"])
-        return self._labels.take_new()
+        new = self._labels.new
+        self._labels.end_round()
+        return new
 
     @property
     def _used_up(self) -> bool:

@@ -64,7 +64,9 @@ def _begins_again(problem: Problem, model: Any, y: np.ndarray) -> bool:
     if model is None or training == "from_scratch":
         return True
     in_parts = training == "incremental" and learns_in_parts(problem.estimator)
-    if training == "only_new" or in_parts or goes_on(model, y):
+    # Without warm_start a fit forgets by itself.
+    forgets = training == "only_new" and not _is_warm(model)
+    if forgets or in_parts or goes_on(model, y):
         return False
     if training == "incremental":
         raise ValueError(
@@ -72,8 +74,13 @@ def _begins_again(problem: Problem, model: Any, y: np.ndarray) -> bool:
             f"{classes_of(model).tolist()} with a batch of {np.unique(y).tolist()}; "
             "training='incremental' needs a partial_fit then."
         )
-    # On all labels it begins again where a class is new.
+    # On other classes than it has, it begins again.
     return True
+
+
+def _is_warm(model: Any) -> bool:
+    parameters = model.get_params(deep=True).items()
+    return any(name.endswith("warm_start") and value for name, value in parameters)
 
 
 def _fresh(problem: Problem, number: int) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from al_sklearn import inference
 from al_sklearn._core.checks import check_n_instances, unknown_name
 from al_sklearn._core.random import preserve_global_rng
-from al_sklearn._core.registry import same_function
+from al_sklearn._core.registry import same_function, share_table
 from al_sklearn.exceptions import CapabilityError, ParameterError
 from al_sklearn.rows import n_rows
 
@@ -91,6 +91,7 @@ class StrategyInfo:
 
 
 _registry: dict[str, StrategyInfo] = {}
+share_table("strategies", _registry, lambda info: info.function)
 
 # Options that have had another name, for the sentence of the error.
 _RENAMED = {
@@ -240,7 +241,8 @@ def query_strategy(
     Raises
     ------
     ValueError
-        When another strategy has the name, or ``family`` or ``needs`` is unknown.
+        When another strategy has the name, it is none, or ``family`` or ``needs`` is
+        unknown.
     """
     if family not in FAMILIES:
         raise unknown_name("family", family, FAMILIES)
@@ -250,6 +252,8 @@ def query_strategy(
 
     def register(function: Callable[P, Chosen]) -> Callable[P, Chosen]:
         name = function.__name__
+        if not name.isidentifier():
+            raise ValueError(f"A strategy needs a name of its own, got {name!r}.")
         signature = inspect.signature(function)
         # A strategy of one's own may take any option.
         takes_any = any(

@@ -131,11 +131,15 @@ class Classification(Task):
 
     def check_known(self, y: np.ndarray) -> None:
         """Raise a ``ValueError`` for labels that are none of the classes."""
-        unknown = np.setdiff1d(y, self.classes)
+        if y.ndim != 1:
+            raise ValueError(f"Labels must be 1-D, got the shape {y.shape}.")
+        # As Python compares: to numpy "3" is 3, and all labels would become text.
+        known = set(self.classes.tolist())
+        unknown = [label for label in y.tolist() if label not in known]
         if len(unknown):
+            shown = list(dict.fromkeys(unknown))[:5]
             raise ValueError(
-                f"{unknown.tolist()[:5]} are none of the classes; there are "
-                f"{self.classes.tolist()}."
+                f"{shown} are none of the classes; there are {self.classes.tolist()}."
             )
 
     def encode(self, y: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.registry import same_function
 
 #: What ``scoring=`` may name, by the column that it fills.
 Scorers: TypeAlias = "dict[str, Metric | Callable[..., Any]]"
@@ -149,7 +150,10 @@ def register_metric(
     Raises
     ------
     ValueError
-        For a name that is the library's own, or is no name of a column.
+        For a name that is the library's own, a scorer's of scikit-learn or another
+        function's, or is no name of a column.
+    TypeError
+        For anything but a name and a function.
 
     Examples
     --------
@@ -160,6 +164,11 @@ def register_metric(
     >>> get_metric("second_best").title
     'Share right in two'
     """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"register_metric takes a name first, as in @register_metric('mine'); got "
+            f"{name!r}."
+        )
     if function is None:
 
         def register(function: Callable[..., float]) -> Callable[..., float]:
@@ -167,10 +176,18 @@ def register_metric(
             return function
 
         return register
+    if not callable(function):
+        raise TypeError(f"A metric is a function, got {function!r}.")
     check_column(name)
     # Its column is there in every round, with other numbers.
     if name in _OURS:
         raise ValueError(f"{name!r} is a metric of the library; take another name.")
+    if name in get_scorer_names():
+        # scoring= could mean either.
+        raise ValueError(f"{name!r} is a scorer of scikit-learn; take another name.")
+    known = _METRICS.get(name)
+    if known and known.function and not same_function(known.function, function):
+        raise ValueError(f"The metric name {name!r} is taken by {known.function!r}.")
     _METRICS[name] = Metric(name, function=function, **facts)
     return _METRICS[name]
 

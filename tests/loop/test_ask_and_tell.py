@@ -248,3 +248,44 @@ def test_whatever_is_told_each_row_is_in_one_state(told):
     assert set(loop.unsure) <= set(loop.pending)
     if last:
         assert loop._labels.of(np.array(list(last))).tolist() == list(last.values())
+
+
+def test_labels_of_another_type_are_no_labels():
+    """To numpy "3" is 3: all labels told before would become text."""
+    loop = live()
+    with pytest.raises(ValueError, match=r"\['3'\] are none of the classes"):
+        loop.tell(Answers([50], ["3"]))
+    with pytest.raises(ValueError, match=r"1-D, got the shape \(1, 1\)"):
+        loop.tell(Answers([50], [[3]]))
+    assert loop.train().metrics["n_labelled"] == 30
+    assert loop.model.classes_.dtype.kind == "i"
+
+
+def test_only_answers_are_told():
+    with pytest.raises(TypeError, match="must be Answers, got dict"):
+        live().tell({50: 3})
+
+
+def test_a_training_that_fails_is_no_round():
+    loop = live(labelled=0)
+    threes = np.flatnonzero(Y == 3)[:5]
+    loop.tell(Answers(threes, Y[threes]))
+    with pytest.raises(ValueError, match="only one class"):
+        loop.train()
+    assert loop.round == -1
+    others = np.flatnonzero(Y == 4)[:5]
+    loop.tell(Answers(others, Y[others]))
+    first = loop.train()
+    assert first.round == 0
+    assert first.indices.tolist() == [*threes, *others]
+
+
+@pytest.mark.filterwarnings("ignore:training='only_new'")
+def test_only_new_rows_of_fewer_classes_begin_again():
+    """A warm start has another shape of weights then."""
+    warm = LogisticRegression(max_iter=200, warm_start=True)
+    loop = Loop(Problem.of(warm, X, range(10), training="only_new"), margin)
+    for rows in (np.arange(30), np.flatnonzero(Y < 2)[-8:]):
+        loop.tell(Answers(rows, Y[rows]))
+        loop.train()
+    assert loop.model.classes_.tolist() == [0, 1]

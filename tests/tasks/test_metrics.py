@@ -88,6 +88,7 @@ def test_a_metric_by_decorator(registered):
         ("n_labelled", "no metric"),
         ("accuracy_cat", "no metric"),
         ("", "printable"),
+        ("f1_macro", "scorer of scikit-learn"),
     ],
 )
 def test_names_that_are_taken(name, match):
@@ -216,3 +217,15 @@ def test_scikit_learns_scorers_give_the_same():
     for name in names:
         expected = get_scorer(name)(experiment, X[300:], Y[300:])
         assert history[name].iloc[-1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_another_function_does_not_take_a_metrics_name(registered):
+    with pytest.raises(ValueError, match="'misses' is taken"):
+        register_metric("misses", lambda y_true, proba: 0.0)
+
+
+def test_what_is_registered_is_a_name_and_a_function():
+    with pytest.raises(TypeError, match="takes a name first"):
+        register_metric(misses)
+    with pytest.raises(TypeError, match="a function, got 3"):
+        register_metric("three", 3)

@@ -53,6 +53,8 @@ def register_network(name: str) -> Callable[[N], N]:
     >>> ImageClassifier("one_layer", max_epochs=1).module
     'one_layer'
     """
+    if not isinstance(name, str):
+        raise TypeError(f"A network's name is a string, got {name!r}.")
     if ":" in name or "." in name:
         raise ValueError(f"A network's name has no colon and no dot, got {name!r}.")
 

@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from al_sklearn._core.random import RandomState
+from al_sklearn._core.registry import users_entries
 from al_sklearn._core.threads import limit_threads, threads_per_job
 from al_sklearn.config import current
 from al_sklearn.experiments.comparison._names import name_strategies
@@ -401,7 +402,11 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                     for repeat in range(n_repeats)
                 ]
         settings = Settings(
-            threads, asdict(current()), checkpoints=False, main=os.getpid()
+            threads,
+            asdict(current()),
+            checkpoints=False,
+            main=os.getpid(),
+            registered=users_entries(),
         )
         with limit_threads(threads):
             answers = Parallel(n_jobs=self.n_jobs, return_as="generator")(
@@ -524,7 +529,11 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             Parallel(n_jobs=self.n_jobs, batch_size=1, pre_dispatch=n_jobs) as parallel,
         ):
             settings = Settings(
-                threads, asdict(current()), self.checkpoints, main=os.getpid()
+                threads,
+                asdict(current()),
+                self.checkpoints,
+                main=os.getpid(),
+                registered=users_entries(),
             )
             trained = parallel(
                 delayed(train_first)(problems[seed], store, settings) for seed in first

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from al_sklearn._core.registry import enter
 from al_sklearn._core.threads import limit_threads
 from al_sklearn.config import config_context
 from al_sklearn.experiments.comparison._retraining import Retraining
@@ -31,6 +32,8 @@ class Settings(NamedTuple):
     checkpoints: bool
     # The process that wants the results.
     main: int
+    # What its user has registered.
+    registered: list[bytes]
 
 
 @contextmanager
@@ -43,6 +46,8 @@ def in_worker(settings: Settings) -> Iterator[None]:
         # Between two tasks loky collects garbage, a fifth of a second through all that
         # torch has imported.
         gc.freeze()
+    if os.getpid() != settings.main:
+        enter(settings.registered)
     with limit_threads(settings.threads), config_context(**settings.config):
         yield
 

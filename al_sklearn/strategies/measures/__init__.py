@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from al_sklearn._core.checks import unknown_name
-from al_sklearn._core.registry import Registry
+from al_sklearn._core.registry import Registry, share_table
 from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine.density_clusters import glosh
 from al_sklearn.strategies.measures._activation_ranks import outliers_max, outliers_mean
@@ -228,6 +228,8 @@ MEASURES: dict[str, Registry] = {
     "proba": Registry("measure"),
     "samples": Registry("measure"),
 }
+for _kind, _table in MEASURES.items():
+    share_table(f"measures of {_kind}", _table)
 
 
 def register_measure(of: str = "proba") -> Callable[[_F], _F]:

@@ -128,6 +128,8 @@ def k_nearest(
     al_sklearn.strategies.selectors.k_nearest : the selector.
     """
     rng = as_generator(random_state)
+    # A wrong name is wrong without labelled rows to order, too.
+    measures.get_measure(measure, of=None)
     rows = labelled_rows(classifier, X_labelled)
     embeddings = inference.embed(classifier, X, layer)
     if rows is None:

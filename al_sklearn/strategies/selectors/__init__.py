@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from al_sklearn._core.checks import unknown_name
-from al_sklearn._core.registry import Registry
+from al_sklearn._core.registry import Registry, share_table
 from al_sklearn.strategies._engine.density_clusters import density_clusters
 from al_sklearn.strategies._engine.top_k import top_k
 from al_sklearn.strategies.selectors._bait import fisher_trace
@@ -94,6 +94,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 # What gives a batch, by name; the other public functions help to choose one.
 SELECTORS = Registry("selector")
+share_table("selectors", SELECTORS)
 
 
 def register_selector(function: _F) -> _F:
