@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from al_sklearn.strategies._engine.distances import tiles
+from al_sklearn.strategies._engine.kinds import Bools
 
 # Values of a block for each of torch's threads: with a temporary beside it, 512 KiB of
 # float32, which a core's second-level cache holds; each step then starts all threads.
@@ -175,7 +176,7 @@ def agree(samples: torch.Tensor) -> torch.Tensor:
     return (samples == samples[:1]).all(0).all(-1)
 
 
-def rows_that_agree(samples: Any) -> NDArray[np.bool_]:
+def rows_that_agree(samples: Any) -> Bools:
     """Which rows of (T, n, C) have the same probabilities under all samples."""
     same = per_row(samples, agree, torch.bool)
     return same.cpu().numpy() if is_tensor(same) else same

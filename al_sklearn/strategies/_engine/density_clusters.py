@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from al_sklearn._core.checks import renamed
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import as_rows
+from al_sklearn.strategies._engine.kinds import Floats, Ints
 
 # rows from which on processes of hdbscan's own gain more than they take to start
 _MANY = 20_000
@@ -23,7 +23,7 @@ _SMALLEST = 2  # no cluster has fewer members
 @renamed(embeddings="features")
 def density_clusters(
     features: Any, min_cluster_size: int = 50, *, min_samples: int | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[Ints, Floats]:
     """Clusters by density, and how far each row is from being in one.
 
     The method is that of Campello et al., TKDD 2015.
@@ -96,7 +96,7 @@ def density_clusters(
 @renamed(embeddings="features")
 def glosh(
     features: Any, min_cluster_size: int = 50, *, min_samples: int | None = None
-) -> NDArray[np.float64]:
+) -> Floats:
     """How far each row is from being in a cluster.
 
     GLOSH of HDBSCAN (Campello et al., TKDD 2015).

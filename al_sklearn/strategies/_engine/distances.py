@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from al_sklearn.strategies._engine.kinds import Bools, Floats, Ints
 from al_sklearn.strategies._engine.products import inner_products, matmul64
 
 Array: TypeAlias = NDArray[Any] | torch.Tensor
-Rows64: TypeAlias = tuple[NDArray[np.float64], ...]
+Rows64: TypeAlias = tuple[Floats, ...]
 
-TILE_VALUES = (
-    2**21
-)  # values of a tile of rows: 8 MiB of float32 stay in the last-level cache
+# Values of a tile of rows: 8 MiB of float32 stay in the last-level cache.
+TILE_VALUES = 2**21
 COLUMNS = 512  # centres that meet a tile of rows at a time
 # nearest centres tried one after the other before float64 bounds are worth their price
 _ROUNDS = 8
@@ -73,9 +73,14 @@ def exact_float32() -> Iterator[None]:
         torch.set_float32_matmul_precision(precision)
 
 
-def float64_rows(array: Array, key: slice | NDArray[np.int64]) -> NDArray[np.float64]:
+def float64_rows(array: Array, key: slice | Ints) -> Floats:
     """Rows `key` in float64 on the host, a copy."""
-    return _float64(_take(array, key))
+    return _float64(take_rows(array, key))
+
+
+def device_of(array: Array) -> torch.device:
+    """Where an array's rows are best met."""
+    return array.device if isinstance(array, torch.Tensor) else torch.device("cpu")
 
 
 def tile_rows(n_columns: int) -> int:
@@ -123,13 +128,9 @@ class Space:
     def __init__(self, *arrays: Array) -> None:
         self.width = sum(int(a.shape[1]) for a in arrays)
         self.slack = 3 * (self.width + 16) * 2.0**-24
-        self.device = (
-            arrays[0].device
-            if isinstance(arrays[0], torch.Tensor)
-            else torch.device("cpu")
-        )
+        self.device = device_of(arrays[0])
         self.scales = [1.0] * len(arrays)
-        self.offset: NDArray[np.float64] | None = None
+        self.offset: Floats | None = None
         samples = [self._sample(a) for a in arrays]
         for i, sample in enumerate(samples):
             largest = np.abs(sample).max()
@@ -139,9 +140,8 @@ class Space:
             sample = self._transform64(samples[0] * self.scales[0])
             mean = sample.mean(axis=0)
             spread = np.mean(np.square(sample - mean).sum(axis=1))
-            if (
-                np.square(mean).sum() > 4 * spread
-            ):  # else centring costs a copy of every tile and gains little
+            # Else centring costs a copy of every tile and gains little.
+            if np.square(mean).sum() > 4 * spread:
                 self.offset = mean
 
     @property
@@ -149,32 +149,30 @@ class Space:
         """Factor from a distance of this space to one of the rows as given."""
         return math.prod(1 / s for s in self.scales) ** (2 if self.squared else 1)
 
-    def _sample(self, array: Array) -> NDArray[np.float64]:
+    def _sample(self, array: Array) -> Floats:
         return _float64(array[:: max(1, len(array) // 1024)])
 
-    def _transform64(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _transform64(self, values: Floats) -> Floats:
         return values
 
-    def rows(self, arrays: tuple[Array, ...], key: slice | NDArray[np.int64]) -> Rows:
+    def rows(self, arrays: tuple[Array, ...], key: slice | Ints) -> Rows:
         """Rows `key` of `arrays` for a GEMM.
 
         ValueError where they hold NaN or infinity.
         """
         parts = tuple(self._part(a, key, i) for i, a in enumerate(arrays))
         norms = self._norms(parts)
-        if not bool(torch.isfinite(norms.sum())) and not bool(
-            torch.isfinite(norms).all()
-        ):
+        # The sum alone may overflow.
+        is_finite = bool(torch.isfinite(norms.sum()))
+        if not is_finite and not bool(torch.isfinite(norms).all()):
             raise ValueError(
                 "the features contain NaN, infinity or values too large for float32"
             )
         return Rows(parts, norms)
 
-    def _part(
-        self, array: Array, key: slice | NDArray[np.int64], i: int
-    ) -> torch.Tensor:
+    def _part(self, array: Array, key: slice | Ints, i: int) -> torch.Tensor:
         if self._as_given(i):
-            return _tensor32(_take(array, key), self.device)
+            return _tensor32(take_rows(array, key), self.device)
         values = self._transform64(float64_rows(array, key) * self.scales[i])
         if self.offset is not None:
             values -= self.offset
@@ -189,9 +187,7 @@ class Space:
             norms *= part.square().sum(dim=1)
         return norms
 
-    def rows64(
-        self, arrays: tuple[Array, ...], key: slice | NDArray[np.int64]
-    ) -> Rows64:
+    def rows64(self, arrays: tuple[Array, ...], key: slice | Ints) -> Rows64:
         """The same rows in float64 on the host, for `distance`."""
         return tuple(
             self._transform64(float64_rows(a, key) * s)
@@ -218,7 +214,7 @@ class Space:
             .clamp_(min=0)
         )
 
-    def excess(self, rows: Rows) -> NDArray[np.float64]:
+    def excess(self, rows: Rows) -> Floats:
         """E, of shape (m,): a true distance is at most lower + E_i + E_j.
 
         Here i and j are the two rows.
@@ -231,9 +227,8 @@ class Space:
         best: torch.Tensor | None = None
         for start in range(0, len(centres), COLUMNS):
             some = centres[start : start + COLUMNS]
-            closeness = self._closeness(rows, some, -0.5 * grow * some.norms).amax(
-                dim=1
-            )
+            minus_half = -0.5 * grow * some.norms
+            closeness = self._closeness(rows, some, minus_half).amax(dim=1)
             best = closeness if best is None else torch.maximum(best, closeness)
         assert best is not None
         return (grow * rows.norms).double().sub_(best.double(), alpha=2).clamp_(min=0)
@@ -245,23 +240,21 @@ class Space:
             return inner_products(rows.parts[0], centres.parts[0], minus_half)
         return self.products(rows, centres).add_(minus_half)
 
-    def lower64(self, rows: Rows64, centres: Rows64) -> NDArray[np.float64]:
+    def lower64(self, rows: Rows64, centres: Rows64) -> Floats:
         """`lower` in float64, within a few units of its last place."""
         origin = rows[0][:1] if self.centred else np.zeros(1)
         product = matmul64(rows[0] - origin, (centres[0] - origin).T)
         norms = [np.square(r[0] - origin).sum(axis=1) for r in (rows, centres)]
         for a, b in zip(rows[1:], centres[1:], strict=True):
             product *= matmul64(a, b.T)
-            norms = [
-                norms[0] * np.square(a).sum(axis=1),
-                norms[1] * np.square(b).sum(axis=1),
-            ]
+            norms[0] *= np.square(a).sum(axis=1)
+            norms[1] *= np.square(b).sum(axis=1)
+        # Float64 keeps 29 bits more than the float32 that the slack is for.
         shrink = 1 - self.slack * 2.0**-29
-        return np.maximum(
-            shrink * norms[0][:, None] + shrink * norms[1] - 2 * product, 0
-        )
+        sizes = shrink * norms[0][:, None] + shrink * norms[1]
+        return np.maximum(sizes - 2 * product, 0)
 
-    def distance(self, a: Rows64, b: Rows64) -> NDArray[np.float64]:
+    def distance(self, a: Rows64, b: Rows64) -> Floats:
         """Row by row, from the differences: exactly 0 for equal rows."""
         return np.square(a[0] - b[0]).sum(axis=1)
 
@@ -282,7 +275,7 @@ class CosineSpace(Space):
         super().__init__(*arrays)
         self.width += 1
 
-    def _transform64(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _transform64(self, values: Floats) -> Floats:
         norms = np.sqrt(np.square(values).sum(axis=1, keepdims=True))
         zero = norms == 0
         # One more column tells the rows of zeros from all directions, at right angles
@@ -320,13 +313,13 @@ class CityBlockSpace(Space):
             .sub_(0.5 * self.slack * centres.norms)
         )
 
-    def lower64(self, rows: Rows64, centres: Rows64) -> NDArray[np.float64]:
+    def lower64(self, rows: Rows64, centres: Rows64) -> Floats:
         distances = torch.cdist(
             torch.from_numpy(rows[0]), torch.from_numpy(centres[0]), p=1
         ).numpy()
         return distances * (1 - self.slack * 2.0**-29)
 
-    def distance(self, a: Rows64, b: Rows64) -> NDArray[np.float64]:
+    def distance(self, a: Rows64, b: Rows64) -> Floats:
         return np.abs(a[0] - b[0]).sum(axis=1)
 
 
@@ -342,7 +335,7 @@ class OuterProductSpace(Space):
 
     centred = False
 
-    def distance(self, a: Rows64, b: Rows64) -> NDArray[np.float64]:
+    def distance(self, a: Rows64, b: Rows64) -> Floats:
         # a_i⊗h_i - a_j⊗h_j = (a_i - a_j)⊗h_i + a_j⊗(h_i - h_j): no digits are lost
         # where both are close.
         da, dh = a[0] - b[0], a[1] - b[1]
@@ -353,13 +346,36 @@ class OuterProductSpace(Space):
         return np.where(result > 2.0**-48 * (first + second), result, 0.0)
 
 
+def distances_to_mean(space: Space, X: Array, step: int) -> Floats:
+    """Distance of each row to the mean of all."""
+    total: Any = 0.0
+    for tile in tiles(len(X), step):
+        total = total + space.rows64((X,), tile)[0].sum(axis=0)
+    mean = (total / len(X))[None]
+    distances = np.empty(len(X))
+    for tile in tiles(len(X), step):
+        distances[tile] = space.distance(space.rows64((X,), tile), (mean,))
+    if not np.isfinite(distances).all():
+        raise ValueError("the features contain NaN, infinity or values too large")
+    return distances
+
+
+def near_mean(distances: Floats) -> Bools:
+    """Which rows are the nearest to the mean.
+
+    The sum is rounded: rows that differ by less than that tie, and the tile size must
+    not decide between them.
+    """
+    return distances <= distances.min() * (1 + 1e-9)
+
+
 def nearest_exact(
     space: Space,
     rows: Rows,
     rows64: Rows64,
     centres: Rows,
-    centres64: Callable[[NDArray[np.int64]], Rows64],
-    best: NDArray[np.float64],
+    centres64: Callable[[Ints], Rows64],
+    best: Floats,
 ) -> None:
     """Lower `best` (m,) in place to distances to the nearest of `centres`.
 
@@ -374,33 +390,24 @@ def nearest_exact(
         lower = space.lower(rows, some).cpu()
         unsettled = np.arange(len(rows))
 
-        def fetch(columns: NDArray[np.int64], start: int = start) -> Rows64:
+        def fetch(columns: Ints, start: int = start) -> Rows64:
             return centres64(columns + start)
 
         unsettled = _try_nearest(space, lower, rows64, fetch, best, unsettled)
-        if len(
-            unsettled
-            # many centres nearly equally near: bounds in float64 tell most of them
-            # apart
-        ):
-            subset, all64 = (
-                tuple(r[unsettled] for r in rows64),
-                fetch(np.arange(len(some))),
-            )
+        # Many centres nearly equally near: bounds in float64 tell most of them apart.
+        if len(unsettled):
+            subset = tuple(r[unsettled] for r in rows64)
+            all64 = fetch(np.arange(len(some)))
             values = best[unsettled]
             lower64 = torch.from_numpy(space.lower64(subset, all64))
-            rest = _try_nearest(
-                space, lower64, subset, fetch, values, np.arange(len(unsettled))
-            )
-            for i in rest:  # and what is left is looked at centre by centre
+            everyone = np.arange(len(unsettled))
+            # And what is left is looked at centre by centre.
+            for i in _try_nearest(space, lower64, subset, fetch, values, everyone):
                 open_ = np.flatnonzero(lower64[i].numpy() < values[i])
                 one = tuple(r[i][None] for r in subset)
-                values[i] = min(
-                    values[i],
-                    space.distance(tuple(r[open_] for r in all64), one).min(
-                        initial=np.inf
-                    ),
-                )
+                others = tuple(r[open_] for r in all64)
+                nearest = space.distance(others, one).min(initial=np.inf)
+                values[i] = min(values[i], nearest)
             best[unsettled] = values
 
 
@@ -409,8 +416,8 @@ def nearest_chosen(
     arrays: tuple[Array, ...],
     rows: Rows,
     rows64: Rows64,
-    chosen: NDArray[np.int64],
-    best: NDArray[np.float64],
+    chosen: Ints,
+    best: Floats,
 ) -> None:
     """`nearest_exact` where the centres are rows `chosen` of `arrays`.
 
@@ -418,33 +425,30 @@ def nearest_chosen(
     """
     if len(chosen):
         centres = space.rows(arrays, chosen)
-        nearest_exact(
-            space,
-            rows,
-            rows64,
-            centres,
-            lambda j: space.rows64(arrays, chosen[j]),
-            best,
-        )
+
+        def fetch(columns: Ints) -> Rows64:
+            return space.rows64(arrays, chosen[columns])
+
+        nearest_exact(space, rows, rows64, centres, fetch, best)
 
 
 def _try_nearest(
     space: Space,
     lower: torch.Tensor,
     rows64: Rows64,
-    fetch: Callable[[NDArray[np.int64]], Rows64],
-    best: NDArray[np.float64],
-    unsettled: NDArray[np.int64],
-) -> NDArray[np.int64]:
+    fetch: Callable[[Ints], Rows64],
+    best: Floats,
+    unsettled: Ints,
+) -> Ints:
     """Lower `best` by the centre of least `lower`, some rounds.
 
     The rows for which another could still be nearer.
     """
     for _ in range(_ROUNDS):
         everywhere = len(unsettled) == len(lower)
-        least, columns = (
-            lower if everywhere else lower[torch.from_numpy(unsettled)]
-        ).min(dim=1)
+        # Not gathered where that would copy all.
+        open_lower = lower if everywhere else take_rows(lower, unsettled)
+        least, columns = open_lower.min(dim=1)
         open_ = least.numpy() < best[unsettled]
         unsettled, nearest = unsettled[open_], columns.numpy()[open_]
         if len(unsettled) == 0:
@@ -455,13 +459,14 @@ def _try_nearest(
     return unsettled
 
 
-def _take(array: Array, key: slice | NDArray[np.int64]) -> Array:
+def take_rows(array: Array, key: slice | Ints) -> Any:
+    """Rows `key` of an array or tensor, on its device."""
     if isinstance(array, torch.Tensor) and not isinstance(key, slice):
         return array[torch.from_numpy(key).to(array.device)]
     return array[key]
 
 
-def _float64(array: Array) -> NDArray[np.float64]:
+def _float64(array: Array) -> Floats:
     """A float64 copy on the host."""
     if isinstance(array, torch.Tensor):
         return array.to(device="cpu", dtype=torch.float64, copy=True).numpy()
@@ -473,8 +478,7 @@ def _tensor32(array: Array, device: torch.device) -> torch.Tensor:
     if isinstance(array, torch.Tensor):
         return array.to(device=device, dtype=torch.float32).contiguous()
     values = np.ascontiguousarray(array, dtype=np.float32)
-    if (
-        not values.flags.writeable
-    ):  # torch cannot share what is read-only, such as a memory map
+    # Torch cannot share what is read-only, such as a memory map.
+    if not values.flags.writeable:
         values = values.copy()
     return torch.from_numpy(values).to(device)

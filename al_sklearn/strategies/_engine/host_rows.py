@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from al_sklearn.strategies._engine.distances import (
     Array,
@@ -13,10 +12,11 @@ from al_sklearn.strategies._engine.distances import (
     tile_rows,
     tiles,
 )
+from al_sklearn.strategies._engine.kinds import Floats32, Ints
 
 
-def host_rows(*arrays: Array, normalize: bool) -> NDArray[np.float32]:
-    """Rows of the arrays, one after the other, as a new float32 array.
+def host_rows(X: Array, labelled: Array | None = None, *, normalize: bool) -> Floats32:
+    """Rows of X, and then labelled ones, as a new float32 array.
 
     A library can take it as it is.
 
@@ -27,25 +27,20 @@ def host_rows(*arrays: Array, normalize: bool) -> NDArray[np.float32]:
     Raises
     ------
     ValueError
-        For NaN or infinite values, or another number of columns.
+        For NaN or infinite values.
     """
-    n_columns = arrays[0].shape[1]
-    for array in arrays[1:]:
-        if array.shape[1] != n_columns:
-            raise ValueError(
-                f"labelled has {array.shape[1]} columns and features {n_columns}: "
-                "they must be the same"
-            )
-    space = Space(arrays[0])
-    out = np.empty((sum(len(a) for a in arrays), n_columns), dtype=np.float32)
+    n_columns = X.shape[1]
+    arrays = [X] if labelled is None else [X, labelled]
+    space = Space(X)
+    out = np.empty((sum(map(len, arrays)), n_columns), dtype=np.float32)
     offset: Any = 0.0
     if not normalize:
         total: Any = 0.0
-        for tile in tiles(len(arrays[0]), tile_rows(n_columns)):
-            total = total + space.rows64((arrays[0],), tile)[0].sum(axis=0)
-        offset = total / len(arrays[0])
+        for tile in tiles(len(X), tile_rows(n_columns)):
+            total = total + space.rows64((X,), tile)[0].sum(axis=0)
+        offset = total / len(X)
     start = 0
-    zeros: list[NDArray[np.int64]] = []
+    zeros: list[Ints] = []
     for array in arrays:
         for tile in tiles(len(array), tile_rows(n_columns)):
             (values,) = space.rows64((array,), tile)

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from al_sklearn.strategies._engine.distances import Array, Space, tile_rows, tiles
+from al_sklearn.strategies._engine.kinds import Floats, Ints
 
 _FIRST = 128  # labelled rows that every candidate meets
 # at most so many are met before it is looked at again which candidates are still high
@@ -46,21 +46,14 @@ class LabelledBounds:
         space: Space,
         X: Array,
         L: Array,
-        upper: NDArray[np.float64],
-        keys: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+        upper: Floats,
+        keys: Callable[[Ints], Floats],
         step: int,
     ) -> None:
-        self.space, self.X, self.L, self.upper, self.keys, self.step = (
-            space,
-            X,
-            L,
-            upper,
-            keys,
-            step,
-        )
-        self.met = np.zeros(
-            len(X), dtype=np.int32
-        )  # how many of `segments` a row has met, in their order
+        self.space, self.X, self.L = space, X, L
+        self.upper, self.keys, self.step = upper, keys, step
+        # How many of `segments` a row has met, in their order.
+        self.met = np.zeros(len(X), dtype=np.int32)
         # Labelled rows are converted once for many tiles of the pool, and are never all
         # in memory twice.
         self.groups = tiles(len(L), 4 * tile_rows(space.width))
@@ -90,11 +83,11 @@ class LabelledBounds:
         """
         self._tighten(np.arange(len(self.X)), above)
 
-    def are_met(self, rows: NDArray[np.int64]) -> bool:
+    def are_met(self, rows: Ints) -> bool:
         """Whether these rows have met all labelled ones."""
         return bool((self.met[rows] == self.n_segments).all())
 
-    def _tighten(self, rows: NDArray[np.int64], above: float) -> None:
+    def _tighten(self, rows: Ints, above: float) -> None:
         first = 0
         for group, segments in zip(self.groups, self.segments, strict=True):
             last = first + len(segments)
@@ -107,41 +100,35 @@ class LabelledBounds:
 
     def _meet(
         self,
-        todo: NDArray[np.int64],
+        todo: Ints,
         group: slice,
         segments: list[slice],
         first: int,
         above: float,
     ) -> None:
         # Mixed, so that the first few stand for all: labelled rows may come sorted.
-        mixed = torch.from_numpy(
-            np.random.default_rng(0).permutation(group.stop - group.start)
-        )
+        order = np.random.default_rng(0).permutation(group.stop - group.start)
         labelled = self.space.rows((self.L,), group)
-        labelled = labelled[mixed.to(labelled.norms.device)]
+        labelled = labelled[torch.from_numpy(order).to(self.space.device)]
         for tile in tiles(len(todo), self.step):
             some = todo[tile]
             start, stop = int(some[0]), int(some[-1]) + 1
-            rows = self.space.rows(
-                (self.X,), slice(start, stop) if stop - start == len(some) else some
-            )
+            # In a row: a view instead of a copy.
+            is_slice = stop - start == len(some)
+            key = slice(start, stop) if is_slice else some
+            rows = self.space.rows((self.X,), key)
             for number, segment in enumerate(segments, first):
                 met = self.met[some]
-                open_ = np.flatnonzero(
-                    (met == number) & ((met == 0) | (self.keys(some) >= above))
-                )
+                is_high = (met == 0) | (self.keys(some) >= above)
+                open_ = np.flatnonzero((met == number) & is_high)
                 if len(open_) == 0:
                     continue
                 at = some[open_]
-                those = (
-                    rows
-                    if len(open_) == len(some)
-                    else rows[torch.from_numpy(open_).to(rows.norms.device)]
-                )
-                nearest = (
-                    self.space.nearest_upper(those, labelled[segment]).cpu().numpy()
-                )
-                self.upper[at] = np.minimum(self.upper[at], nearest)
+                those = rows
+                if len(open_) < len(some):
+                    those = rows[torch.from_numpy(open_).to(self.space.device)]
+                nearest = self.space.nearest_upper(those, labelled[segment])
+                self.upper[at] = np.minimum(self.upper[at], nearest.cpu().numpy())
                 self.met[at] = number + 1
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine.distances import exact_float32, tiles
+from al_sklearn.strategies._engine.kinds import Floats, Ints
 
 _TILE_COLUMNS = 2048  # pairs of row and class that meet the particles at a time
 # Products whose logarithms are taken at a time: 512 KiB of float32, and as much again,
@@ -39,14 +39,14 @@ class Particles:
         Rows sum to 1.
     """
 
-    weights: NDArray[np.float64]
-    posteriors: NDArray[np.float64]
+    weights: Floats
+    posteriors: Floats
 
     def __len__(self) -> int:
         return len(self.weights)
 
     @classmethod
-    def of(cls, joint: NDArray[np.float64]) -> Particles:
+    def of(cls, joint: Floats) -> Particles:
         """From p(configuration, sample), (M, T); what has probability 0 is left out."""
         weights = joint.sum(axis=1)
         possible = weights > 0
@@ -54,12 +54,12 @@ class Particles:
             joint, weights = joint[possible], weights[possible]
         return cls(weights, joint / weights[:, None])
 
-    def split(self, proba: NDArray[np.float64]) -> Particles:
+    def split(self, proba: Floats) -> Particles:
         """Every configuration with every label of one more candidate, (T, C)."""
         joint = self.posteriors[:, None, :] * proba.T * self.weights[:, None, None]
         return Particles.of(joint.reshape(-1, joint.shape[2]))
 
-    def given(self, likelihoods: NDArray[np.float64]) -> Particles:
+    def given(self, likelihoods: Floats) -> Particles:
         """The same configurations, each with one more label.
 
         The label has probabilities (M, T) under the samples.
@@ -69,7 +69,7 @@ class Particles:
             self.weights, posteriors / posteriors.sum(axis=1, keepdims=True)
         )
 
-    def merged(self, groups: NDArray[np.int64]) -> Particles:
+    def merged(self, groups: Ints) -> Particles:
         """One particle per group, which gives entropies that are never lower.
 
         Entropies given the groups are never below those given the particles (Jensen).
@@ -81,7 +81,7 @@ class Particles:
 
     def mean_entropy(
         self, samples: Any, rows: Any = slice(None), dtype: Any = None
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """Mean over configurations of the entropy of every row's label.
 
         This is E_m H(y | m), the entropy given a configuration m.
@@ -110,7 +110,7 @@ class Particles:
                 entropies[tile] = -sums.reshape(-1, n_classes).sum(axis=1)
         return entropies
 
-    def _sums(self, columns: torch.Tensor) -> NDArray[np.float64]:
+    def _sums(self, columns: torch.Tensor) -> Floats:
         """Σ_m weight · y ln y with y = posteriors @ columns, for every column."""
         total = columns.new_zeros(columns.shape[1], dtype=torch.float64)
         rows = _TILE_VALUES if columns.device.type == "cpu" else _DEVICE_VALUES

@@ -9,9 +9,9 @@ channels: a convolution of one pixel's width is the same product.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+
+from al_sklearn.strategies._engine.kinds import Floats
 
 _IMAGES = 16  # by one thread torch leaves smaller batches to MKL
 # A convolution's preparations take as long as a smaller product, and few others leave
@@ -58,7 +58,7 @@ def _is_for_convolution(rows: torch.Tensor) -> bool:
     )
 
 
-def matmul64(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def matmul64(a: Floats, b: Floats) -> Floats:
     """``a @ b`` of writable matrices by torch.
 
     Its threads and those of numpy's BLAS, waiting for more work after each product,

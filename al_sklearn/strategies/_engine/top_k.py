@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import tie_generator
+from al_sklearn.strategies._engine.kinds import Ints
 
 # scores looked at to guess a threshold; below this many the guess costs more than it
 # saves
@@ -23,7 +24,7 @@ def top_k(
     *,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+) -> tuple[Ints, NDArray[np.floating]]:
     """Positions and values of the `n_instances` highest utilities, highest first.
 
     Parameters
@@ -93,9 +94,9 @@ def highest(
     values: NDArray[np.floating],
     k: int,
     *,
-    rank: NDArray[np.int64] | None = None,
+    rank: Ints | None = None,
     generator: np.random.Generator | None = None,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Positions of the `k` highest values in order.
 
     Ties by position, by `rank` (lowest first) or at random.
@@ -104,12 +105,12 @@ def highest(
 
 
 def _highest_among(
-    candidates: NDArray[np.int64] | None,
+    candidates: Ints | None,
     values: NDArray[np.floating],
     k: int,
-    rank: NDArray[np.int64] | None,
+    rank: Ints | None,
     generator: np.random.Generator | None,
-) -> NDArray[np.int64]:
+) -> Ints:
     pool = values if candidates is None else values[candidates]
     kth = np.partition(pool, len(pool) - k)[len(pool) - k]
     above, tied = np.flatnonzero(pool > kth), np.flatnonzero(pool == kth)
@@ -129,9 +130,7 @@ def _highest_among(
     return chosen[np.lexsort((second, -values[chosen]))]
 
 
-def _few_with_the_highest(
-    values: NDArray[np.floating], k: int
-) -> NDArray[np.int64] | None:
+def _few_with_the_highest(values: NDArray[np.floating], k: int) -> Ints | None:
     """Positions of the `k` highest, of ties with them and of NaN; None for all.
 
     All that tie with the `k` highest, and all NaN, are included.
@@ -171,7 +170,7 @@ def _as_floats(scores: ArrayLike | torch.Tensor) -> NDArray[np.floating]:
 
 def _top_k_on_device(
     scores: torch.Tensor, k: int, generator: np.random.Generator | None
-) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+) -> tuple[Ints, NDArray[np.floating]]:
     """The same for a tensor elsewhere.
 
     Only what can be among the `k` crosses to the host.

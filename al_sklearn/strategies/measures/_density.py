@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import as_generator
@@ -20,6 +20,7 @@ from al_sklearn.strategies._engine.distances import (
     tile_rows,
     tiles,
 )
+from al_sklearn.strategies._engine.kinds import Floats, Ints
 from al_sklearn.strategies._engine.products import inner_products, matmul64
 
 _METRICS = ("cosine", "dot", "euclidean")
@@ -39,7 +40,7 @@ def information_density(
     metric: str = "cosine",
     n_reference: int | None = None,
     random_state: Any = None,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Mean similarity of every point to all points of the pool, itself included.
 
     The measure is that of Settles & Craven, EMNLP 2008.
@@ -95,7 +96,7 @@ def information_density(
 
 def density_weighted(
     utilities: ArrayLike, density: ArrayLike, *, beta: float = 1.0
-) -> NDArray[np.float64]:
+) -> Floats:
     """Utility times densityᵝ (Settles & Craven, EMNLP 2008).
 
     Parameters
@@ -133,7 +134,7 @@ def density_weighted(
     return values * np.maximum(dense, 0) ** beta
 
 
-def _rows64(X: Array, tile: slice, normalize: bool) -> NDArray[np.float64]:
+def _rows64(X: Array, tile: slice, normalize: bool) -> Floats:
     rows = float64_rows(X, tile)
     if normalize:
         # By the largest value first: squares of large and tiny rows neither overflow
@@ -145,7 +146,7 @@ def _rows64(X: Array, tile: slice, normalize: bool) -> NDArray[np.float64]:
     return rows
 
 
-def _linear(X: Array, normalize: bool) -> NDArray[np.float64]:
+def _linear(X: Array, normalize: bool) -> Floats:
     step = tile_rows(X.shape[1])
     with np.errstate(invalid="ignore"):  # infinity by itself is NaN: found below
         total = sum(
@@ -163,7 +164,7 @@ def _linear(X: Array, normalize: bool) -> NDArray[np.float64]:
 class _Part(NamedTuple):
     """Some rows, their squared sizes, and the largest of these."""
 
-    key: slice | NDArray[np.int64]
+    key: slice | Ints
     rows: torch.Tensor
     sizes: torch.Tensor
     largest: float
@@ -176,7 +177,7 @@ class _Similarity:
         self.X, self.space = X, Space(X)
         self.unit = float(np.sqrt(self.space.unit))
 
-    def parts(self, key: slice | NDArray[np.int64]) -> list[_Part]:
+    def parts(self, key: slice | Ints) -> list[_Part]:
         """Rows `key` as the parts of tiles."""
         rows = self.space.rows((self.X,), key)
         return [
@@ -191,9 +192,7 @@ class _Similarity:
             for part in tiles(len(rows.norms), _TILE)
         ]
 
-    def sums(
-        self, a: _Part, b: _Part
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def sums(self, a: _Part, b: _Part) -> tuple[Floats, Floats]:
         """Sums over the columns and over the rows of one tile."""
         squares = inner_products(-2 * a.rows, b.rows, b.sizes)
         squares.add_(a.sizes[:, None])
@@ -231,7 +230,7 @@ class _Similarity:
             squares[near] = torch.from_numpy(exact).float().to(squares.device)
         return squares.clamp_(min=0)
 
-    def _squares64(self, row_key: Any, column_key: Any) -> NDArray[np.float64]:
+    def _squares64(self, row_key: Any, column_key: Any) -> Floats:
         x, y = (self.space.rows64((self.X,), key)[0] for key in (row_key, column_key))
         x, y = x - x[0], y - x[0]
         sizes = np.square(x).sum(axis=1)[:, None] + np.square(y).sum(axis=1)
@@ -239,7 +238,7 @@ class _Similarity:
         return np.where(squares > _NEAR64 * sizes, squares, 0.0)
 
 
-def _euclidean(X: Array) -> NDArray[np.float64]:
+def _euclidean(X: Array) -> Floats:
     """Mean over all pairs, each pair once."""
     similarity = _Similarity(X)
     total = np.zeros(len(X))
@@ -257,7 +256,7 @@ def _euclidean(X: Array) -> NDArray[np.float64]:
     return total / len(X)
 
 
-def _euclidean_to(X: Array, reference: NDArray[np.int64]) -> NDArray[np.float64]:
+def _euclidean_to(X: Array, reference: Ints) -> Floats:
     similarity = _Similarity(X)
     total = np.zeros(len(X))
     for group in tiles(len(reference), _GROUP):

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from al_sklearn._core.checks import renamed, unknown_name
 from al_sklearn.strategies._engine.distances import SPACES, as_rows, tile_rows, tiles
 from al_sklearn.strategies._engine.host_rows import host_rows
+from al_sklearn.strategies._engine.kinds import Floats
 
 _TILE = 512  # rows and columns of a tile: 2 MiB of float64
 
@@ -53,9 +53,7 @@ def least_distance(features: Any) -> float:
     return float(np.sqrt(least)) if np.isfinite(least) else 1.0
 
 
-def distance_to_mean(
-    features: Any, *, metric: str = "euclidean"
-) -> NDArray[np.float64]:
+def distance_to_mean(features: Any, *, metric: str = "euclidean") -> Floats:
     """Distance of each row to the mean row: the centre of gravity.
 
     Parameters

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import renamed
 from al_sklearn.strategies._engine.distances import as_rows, tile_rows, tiles
+from al_sklearn.strategies._engine.kinds import Bools, Floats
 
 _SAME = (
     2.0**-20
@@ -19,7 +20,7 @@ _STEP = (
 
 
 @renamed(embeddings="features")
-def class_means(features: Any, labels: ArrayLike) -> NDArray[np.float64]:
+def class_means(features: Any, labels: ArrayLike) -> Floats:
     """Mean embedding of every class that is labelled: what ALFA-Mix mixes in.
 
     Parameters
@@ -55,7 +56,7 @@ def class_means(features: Any, labels: ArrayLike) -> NDArray[np.float64]:
 @renamed(embeddings="features")
 def flip_distance(
     features: Any, weights: ArrayLike, bias: ArrayLike, anchors: ArrayLike
-) -> NDArray[np.float64]:
+) -> Floats:
     """Least ε for which mixing in an anchor's features flips the prediction.
 
     The prediction is that of a linear last layer, and ε the share of the anchor's
@@ -133,11 +134,11 @@ def flip_distance(
 
 
 def _flips(
-    z: NDArray[np.float64],
-    W: NDArray[np.float64],
-    b: NDArray[np.float64],
-    A: NDArray[np.float64],
-) -> NDArray[np.float64]:
+    z: Floats,
+    W: Floats,
+    b: Floats,
+    A: Floats,
+) -> Floats:
     logits = z @ W.T + b
     if not np.isfinite(logits).all():
         raise ValueError("the embeddings contain NaN, infinity or values too large")
@@ -183,9 +184,7 @@ def _flips(
 
 
 @renamed(n_wanted="n_instances")
-def flipped(
-    distances: NDArray[np.float64], n_instances: int, cap: float | None = None
-) -> NDArray[np.bool_]:
+def flipped(distances: Floats, n_instances: int, cap: float | None = None) -> Bools:
     """Which predictions flip below a bound on the mixing.
 
     Parameters

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from al_sklearn.strategies._engine.arrays import check
+from al_sklearn.strategies._engine.kinds import Floats
 
 
-def true_loss(proba: Any, labels: ArrayLike) -> NDArray[np.float64]:
+def true_loss(proba: Any, labels: ArrayLike) -> Floats:
     """Cross-entropy -ln p of the true class: an oracle, for upper bounds.
 
     Parameters

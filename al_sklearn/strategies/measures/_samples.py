@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.strategies._engine import arrays as blocks
+from al_sklearn.strategies._engine.kinds import Floats, Ints
 from al_sklearn.strategies._engine.particles import Particles
 
 __all__ = [
@@ -209,7 +210,7 @@ def vote_shares(
     *,
     random_tie_break: bool = False,
     random_state: RandomState = None,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Share of the members that vote for each class.
 
     Feed it to any measure of probabilities: ``entropy(vote_shares(votes))`` is the vote
@@ -265,9 +266,7 @@ def vote_shares(
     return shares
 
 
-def _counts(
-    samples: Any, random_tie_break: bool, random_state: RandomState
-) -> NDArray[np.int64]:
+def _counts(samples: Any, random_tie_break: bool, random_state: RandomState) -> Ints:
     """Votes (n, C) of T probability samples."""
     samples = blocks.check(samples, 3, "samples")
     n, n_classes = samples.shape[1:]
@@ -292,8 +291,8 @@ def _counts(
 
 def _break_ties(
     samples: Any,
-    counts: NDArray[np.int64],
-    tied: NDArray[np.int64],
+    counts: Ints,
+    tied: Ints,
     generator: np.random.Generator,
 ) -> None:
     """Count the tied rows again, each tie for a class drawn among the largest."""

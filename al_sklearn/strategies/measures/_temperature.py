@@ -10,6 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from al_sklearn.exceptions import ParameterError
+from al_sklearn.strategies._engine.kinds import Floats
 
 # Below what float32 softmax can tell from 0; a forest's exact zeros must not make one
 # mistake infinitely bad.
@@ -19,7 +20,7 @@ _LEAST_PROBABILITY = 1e-6
 _RANGE = (0.05, 20.0)
 
 
-def at_temperature(proba: Any, temperature: float) -> NDArray[np.float64]:
+def at_temperature(proba: Any, temperature: float) -> Floats:
     """Probabilities softened (temperature above 1) or sharpened.
 
     ``p^(1 / temperature)``, rows summing to 1.
@@ -73,7 +74,7 @@ def calibrated_temperature(proba: Any, y: Any) -> float:
     return fit_temperature(np.log(np.maximum(proba, _LEAST_PROBABILITY)), y[known])
 
 
-def fit_temperature(logits: NDArray[np.float64], y: NDArray[np.integer]) -> float:
+def fit_temperature(logits: Floats, y: NDArray[np.integer]) -> float:
     """Temperature that makes labels most probable under softmax(logits / T).
 
     Parameters

@@ -9,11 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from al_sklearn._core.checks import check_n_instances, renamed, unknown_name
-from al_sklearn._core.random import tie_generator
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     Array,
@@ -24,6 +22,8 @@ from al_sklearn.strategies._engine.distances import (
     tile_rows,
     tiles,
 )
+from al_sklearn.strategies._engine.given import tie_rank
+from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 from al_sklearn.strategies._engine.products import inner_products, matmul64
 
 _LIKELIHOODS = ("binary", "categorical")
@@ -36,8 +36,6 @@ _STEEP = 1e4
 # gains nearer than this, relatively, are a tie: rounding must not decide between
 # duplicates
 _TIE = 1e-10
-
-Floats = NDArray[np.float64]
 
 
 @renamed(embeddings="features", labelled_embeddings="labelled")
@@ -53,7 +51,7 @@ def fisher_trace(
     oversample: float = 2.0,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> tuple[NDArray[np.int64], Floats]:
+) -> Selected:
     """Choose the batch S that minimises tr((λI + Σ_{L∪S} I(x))⁻¹ · mean_{L∪U} I(x)).
 
     BAIT [1]_.
@@ -170,14 +168,8 @@ def fisher_trace(
             M += labelled
             F += labelled
         matrices = _Matrices(M, F / (len(H) + n_labelled))
-        rank = (
-            tie_generator(random_state).permutation(len(H))
-            if random_tie_break
-            else np.arange(len(H))
-        )
-        n_forward = min(
-            max(int(np.ceil(oversample * n_instances)), n_instances), len(H)
-        )
+        rank = tie_rank(len(H), random_tie_break, random_state)
+        n_forward = min(int(np.ceil(oversample * n_instances)), len(H))
         forward = _forward_binary if likelihood == "binary" else _forward
         chosen, gains = forward(pool, matrices, n_forward, rank)
         kept = _backward(pool, matrices, chosen, n_instances)
@@ -214,7 +206,7 @@ class _Points:
     def __len__(self) -> int:
         return len(self.H)
 
-    def roots(self, key: slice | NDArray[np.int64]) -> Floats:
+    def roots(self, key: slice | Ints) -> Floats:
         """A of some points, (m, C, C)."""
         p = self.P[key]
         if self.likelihood == "binary":
@@ -223,7 +215,7 @@ class _Points:
         centred = np.eye(p.shape[1]) - p[:, None, :]
         return np.sqrt(p)[:, :, None] * centred
 
-    def rows(self, key: slice | NDArray[np.int64]) -> Floats:
+    def rows(self, key: slice | Ints) -> Floats:
         """H of some points in float64, (m, d)."""
         return float64_rows(self.H, key)
 
@@ -350,15 +342,13 @@ def _update(
     G -= sign * (B @ Bt)
 
 
-def _best(gains: Floats, rank: NDArray[np.int64]) -> int:
+def _best(gains: Floats, rank: Ints) -> int:
     """Position of the largest gain; of those that tie, the lowest rank."""
     tied = np.flatnonzero(gains >= gains.max() * (1 - _TIE))
     return int(tied[rank[tied].argmin()])
 
 
-def _forward(
-    pool: _Points, matrices: _Matrices, n_chosen: int, rank: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], Floats]:
+def _forward(pool: _Points, matrices: _Matrices, n_chosen: int, rank: Ints) -> Selected:
     """Greedy choice in float64, everything looked at for each."""
     n, n_classes = len(pool), pool.P.shape[1]
     G, Q = np.empty((2, n, n_classes, n_classes))
@@ -384,8 +374,8 @@ def _forward(
 
 
 def _forward_binary(
-    pool: _Points, matrices: _Matrices, n_chosen: int, rank: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], Floats]:
+    pool: _Points, matrices: _Matrices, n_chosen: int, rank: Ints
+) -> Selected:
     """The same for the binary likelihood.
 
     Two float32 products with the pool a pick, float64 where they leave doubt.
@@ -472,9 +462,7 @@ def _is_float32(H: Array, scale: float) -> bool:
     return scale == 1.0 and H.dtype in (np.float32, torch.float32)
 
 
-def _backward(
-    pool: _Points, matrices: _Matrices, chosen: NDArray[np.int64], n_kept: int
-) -> NDArray[np.int64]:
+def _backward(pool: _Points, matrices: _Matrices, chosen: Ints, n_kept: int) -> Ints:
     """Drop points, each the one that the trace misses least, until ``n_kept`` are left.
 
     Their positions in chosen.

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import RandomState, as_generator, tie_generator
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine.distances import tiles
+from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 from al_sklearn.strategies._engine.particles import Particles
 from al_sklearn.strategies.measures import bald
 
@@ -36,7 +36,7 @@ def batch_bald(
     n_configurations: int = 10_000,
     random_tie_break: bool = False,
     random_state: RandomState = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Choose greedily the batch with the largest joint mutual information.
 
     The information is that of the batch's labels about the parameters.
@@ -128,7 +128,7 @@ class _Greedy:
         # sums after it.
         self.margin = (4 * n_samples**0.5 + 32) * 2.0**-24 * (1 + np.log(n_classes))
         self.last_gain = np.inf
-        self.alone: NDArray[np.float64] | None = None
+        self.alone: Floats | None = None
         self.n_scored = 0  # gains computed, for those who want to know how lazy it was
 
     def choose(self) -> tuple[int, float]:
@@ -202,7 +202,7 @@ class _Greedy:
                 self._draw_labels(self._proba(earlier))
         self._draw_labels(proba)
 
-    def _draw_labels(self, proba: NDArray[np.float64]) -> None:
+    def _draw_labels(self, proba: Floats) -> None:
         """One label for each configuration, from its posterior sample.
 
         The sample is the one that the configuration is drawn under.
@@ -212,7 +212,7 @@ class _Greedy:
         labels = (cumulative > drawn[:, None]).argmax(axis=1)
         self.particles = self.particles.given(proba.T[labels])
 
-    def _bound(self, rows: NDArray[np.int64], n_groups: int) -> None:
+    def _bound(self, rows: Ints, n_groups: int) -> None:
         """Lower what the gains of these rows are known not to be above."""
         merged = self.particles.merged(_groups(self.particles.posteriors, n_groups))
         upper = (
@@ -224,7 +224,7 @@ class _Greedy:
         upper[self.upper[rows] == -np.inf] = -np.inf
         self.upper[rows] = np.minimum(self.upper[rows], upper)
 
-    def _gains(self, rows: NDArray[np.int64], dtype: Any) -> NDArray[np.float64]:
+    def _gains(self, rows: Ints, dtype: Any) -> Floats:
         given = (
             self.conditional[rows]
             if dtype == torch.float32
@@ -234,9 +234,7 @@ class _Greedy:
         gains[self.nothing[rows]] = 0
         return gains
 
-    def _decide(
-        self, finalists: NDArray[np.int64], gains: NDArray[np.float64]
-    ) -> tuple[int, float]:
+    def _decide(self, finalists: Ints, gains: Floats) -> tuple[int, float]:
         """The best of a few, in float64.
 
         Those with the same probabilities gain the same to the last bit.
@@ -255,13 +253,13 @@ class _Greedy:
         index = int(best[0] if self.ties is None else self.ties.choice(best))
         return index, float(exact.max())
 
-    def _proba(self, index: int) -> NDArray[np.float64]:
+    def _proba(self, index: int) -> Floats:
         proba = self.samples[:, index]
         proba = proba.cpu().numpy() if blocks.is_tensor(proba) else proba
         return proba.astype(np.float64)
 
 
-def _groups(posteriors: NDArray[np.float64], n_groups: int) -> NDArray[np.int64]:
+def _groups(posteriors: Floats, n_groups: int) -> Ints:
     """Configurations with similar posteriors.
 
     Two rounds of k-means, from configurations spread by their mode.

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import check_n_instances, renamed
-from al_sklearn._core.random import as_generator, tie_generator
+from al_sklearn._core.random import as_generator
 from al_sklearn.exceptions import ParameterError
+from al_sklearn.strategies._engine.given import on_host, tie_rank
+from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 from al_sklearn.strategies._engine.top_k import top_k
-
-Selected = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 def apportion(shares: Sequence[float], n: int) -> list[int]:
@@ -31,9 +31,7 @@ def apportion(shares: Sequence[float], n: int) -> list[int]:
     return whole.tolist()
 
 
-def _fit(
-    quotas: Sequence[int] | NDArray[np.int64], sizes: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _fit(quotas: Sequence[int] | Ints, sizes: Ints) -> Ints:
     """Cut each quota to the size of its bucket.
 
     What is left over goes to the first buckets that have room.
@@ -47,11 +45,9 @@ def _fit(
     return fitted
 
 
-def _as_utilities(utilities: Any) -> NDArray[np.float64]:
+def _as_utilities(utilities: Any) -> Floats:
     """One finite float64 for each candidate."""
-    if hasattr(utilities, "detach"):
-        utilities = utilities.detach().cpu().double().numpy()
-    values = np.asarray(utilities, dtype=np.float64)
+    values = on_host(utilities)
     if values.ndim != 1:
         raise ValueError(
             "utilities must be one-dimensional, one per candidate; got shape "
@@ -201,7 +197,7 @@ def both_ends(
     return indices, values[indices]
 
 
-def _spread(n: int, k: int) -> NDArray[np.int64]:
+def _spread(n: int, k: int) -> Ints:
     """Of ``k`` places ``n`` <= k that are spread over all of them."""
     return ((np.arange(n) + 0.5) * k / max(n, 1)).astype(np.int64)
 
@@ -249,19 +245,12 @@ def binned(
     if n_bins < 1:
         raise ParameterError(f"n_bins must be at least 1, got {n_bins}.", "n_bins")
     rng = as_generator(random_state)
-    tie = (
-        tie_generator(rng).permutation(len(values))
-        if random_tie_break
-        else np.arange(len(values))
-    )
+    tie = tie_rank(len(values), random_tie_break, rng)
     bins = np.array_split(np.lexsort((tie, -values)), min(n_bins, len(values)))
     quotas = np.full(len(bins), n_instances // len(bins))
     quotas[_spread(n_instances % len(bins), len(bins))] += 1
     quotas = _fit(quotas, np.array([len(rows) for rows in bins]))
-    indices = np.concatenate(
-        [
-            rng.choice(rows, k, replace=False)
-            for rows, k in zip(bins, quotas, strict=True)
-        ]
-    )
+    pairs = zip(bins, quotas, strict=True)
+    drawn = [rng.choice(rows, k, replace=False) for rows, k in pairs]
+    indices = np.concatenate(drawn)
     return indices.astype(np.int64), values[indices]

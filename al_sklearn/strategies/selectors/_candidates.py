@@ -8,14 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import check_n_instances, renamed
-from al_sklearn._core.random import as_generator, tie_generator
-from al_sklearn.strategies._engine.distances import as_rows, tile_rows, tiles
+from al_sklearn._core.random import as_generator
+from al_sklearn.strategies._engine.distances import as_rows, take_rows
+from al_sklearn.strategies._engine.given import tie_rank
 from al_sklearn.strategies._engine.host_rows import host_rows
+from al_sklearn.strategies._engine.kinds import Selected
 from al_sklearn.strategies._engine.top_k import top_k
-from al_sklearn.strategies.selectors._kmeans import kmeans
+from al_sklearn.strategies.selectors._kmeans import kmeans, most_central
 
 # squared distances to a centre, itself float32, that differ by a smaller share are
 # equal
@@ -32,7 +34,7 @@ def candidates_kmeans(
     normalize: bool = False,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Cluster the candidates by k-means and take the one nearest each centre.
 
     Fill up with the best of the others.
@@ -69,31 +71,28 @@ def candidates_kmeans(
     """
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
-    is_candidate, values = (
-        np.asarray(candidates, dtype=bool),
-        np.asarray(utilities, dtype=np.float64),
-    )
+    is_candidate = np.asarray(candidates, dtype=bool)
+    values = np.asarray(utilities, dtype=np.float64)
     if is_candidate.shape != (len(X),) or values.shape != (len(X),):
         raise ValueError(
             f"candidates {is_candidate.shape} and utilities {values.shape} must be one "
             f"per row of features ({len(X)})"
         )
     rng = as_generator(random_state)
-    rank = (
-        tie_generator(rng).permutation(len(X))
-        if random_tie_break
-        else np.arange(len(X))
-    )
+    rank = tie_rank(len(X), random_tie_break, rng)
     some = np.flatnonzero(is_candidate)
     if len(some) > n_instances:
-        rows = host_rows(_take(X, some), normalize=normalize)
+        rows = host_rows(take_rows(X, some), normalize=normalize)
         labels, centres = kmeans(rows, n_instances, random_state=rng)
-        indices = some[_most_central(rows, labels, centres, rank[some])]
-        if len(indices) < n_instances:  # fewer different candidates than clusters
+        nearest, _ = most_central(
+            rows, labels, centres, rank[some], tie=_TIE, floor=_TIE**2
+        )
+        indices = some[nearest]
+        # Fewer different candidates than clusters.
+        if len(indices) < n_instances:
             left = np.setdiff1d(some, indices)
-            left = left[np.lexsort((rank[left], -values[left]))][
-                : n_instances - len(indices)
-            ]
+            left = left[np.lexsort((rank[left], -values[left]))]
+            left = left[: n_instances - len(indices)]
             indices = np.concatenate([indices, left])
         return indices, values[indices]
     indices = some[np.lexsort((rank[some], -values[some]))]
@@ -107,38 +106,3 @@ def candidates_kmeans(
         )[0]
         indices = np.concatenate([indices, others[best]])
     return indices, values[indices]
-
-
-def _take(X: Any, rows: NDArray[np.int64]) -> Any:
-    import torch
-
-    return (
-        X[torch.from_numpy(rows).to(X.device)]
-        if isinstance(X, torch.Tensor)
-        else X[rows]
-    )
-
-
-def _most_central(
-    rows: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    centres: NDArray[np.float32],
-    rank: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """From each cluster the member nearest its centre, largest cluster first.
-
-    Both members of a cluster of two are as far from its centre: distances that differ
-    by rounding are a tie, which ``rank`` breaks, so that an embedding in another
-    precision gives the same batch.
-    """
-    distances = np.empty(len(rows))
-    for tile in tiles(len(rows), tile_rows(rows.shape[1])):
-        distances[tile] = np.square(
-            rows[tile].astype(np.float64) - centres[labels[tile]]
-        ).sum(axis=1)
-    least = np.full(len(centres), np.inf)
-    np.minimum.at(least, labels, distances)
-    is_far = distances > least[labels] * (1 + _TIE) + _TIE**2
-    order = np.lexsort((rank, is_far, labels))
-    first = order[np.r_[True, labels[order][1:] != labels[order][:-1]]]
-    return first[np.argsort(-np.bincount(labels)[labels[first]], kind="stable")]

@@ -5,22 +5,20 @@ The clusters are those of weighted k-means.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.cluster import KMeans
+from numpy.typing import ArrayLike
 from sklearn.cluster import kmeans_plusplus as library_kmeans_plusplus
-from sklearn.exceptions import ConvergenceWarning
 
 from al_sklearn._core.checks import check_n_instances, renamed
-from al_sklearn._core.random import as_generator, as_seed, tie_generator
+from al_sklearn._core.random import as_generator, as_seed
 from al_sklearn.strategies._engine.distances import as_rows
+from al_sklearn.strategies._engine.given import as_weights, filled, tie_rank
 from al_sklearn.strategies._engine.host_rows import host_rows
-from al_sklearn.strategies.selectors._kmeans import nearest_to_centres
+from al_sklearn.strategies._engine.kinds import Floats, Floats32, Ints, Selected
+from al_sklearn.strategies.selectors._kmeans import lloyd, nearest_to_centres
 
-_MAX_ITER = 10  # as for plain k-means: see _kmeans
 _SEED_ROWS = 2**14  # rows at least, and
 _SEED_ROWS_PER_CLUSTER = 32  # per cluster, among which the seeds are drawn
 
@@ -33,7 +31,7 @@ def weighted_kmeans(
     utilities: ArrayLike,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Choose the point nearest each centre of weighted k-means: CLUE [1]_.
 
     There are `n_instances` clusters.
@@ -90,13 +88,9 @@ def weighted_kmeans(
     """
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
-    w = _as_weights(utilities, len(X))
+    w = as_weights(utilities, len(X))
     rng = as_generator(random_state)
-    tie = (
-        tie_generator(rng).permutation(len(X))
-        if random_tie_break
-        else np.arange(len(X))
-    )
+    tie = tie_rank(len(X), random_tie_break, rng)
     rank = np.empty(len(X), dtype=np.int64)
     rank[np.lexsort((tie, -w))] = np.arange(len(X))
     members = np.flatnonzero(w) if w.any() else np.arange(len(X))
@@ -109,67 +103,35 @@ def weighted_kmeans(
     chosen, scores = nearest_to_centres(
         rows, labels, centres, n_clusters, rank[members]
     )
-    chosen, scores = members[chosen], scores * (len(members) / len(X))
-    if n_clusters < n_instances:
-        rest = np.delete(np.arange(len(X)), chosen)
-        rest = rest[np.argsort(rank[rest])][: n_instances - n_clusters]
-        chosen, scores = (
-            np.concatenate([chosen, rest]),
-            np.concatenate([scores, np.zeros(len(rest))]),
-        )
-    return chosen, scores
-
-
-def _as_weights(weights: Any, n: int) -> NDArray[np.float64]:
-    if hasattr(weights, "detach"):
-        weights = weights.detach().cpu()
-    w = np.asarray(weights, dtype=np.float64)
-    if w.shape != (n,):
-        raise ValueError(
-            f"utilities must have shape ({n},), one per row of features; got {w.shape}"
-        )
-    if not (np.isfinite(w).all() and w.min() >= 0):
-        raise ValueError("utilities must be finite and not negative")
-    return w
+    # Shares of all points, not of those that weigh something.
+    scores = scores * (len(members) / len(X))
+    return filled(members[chosen], scores, rank, n_instances)
 
 
 def _cluster(
-    rows: NDArray[np.float32],
-    weights: NDArray[np.float64],
+    rows: Floats32,
+    weights: Floats,
     n_clusters: int,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+) -> tuple[Ints, Floats32]:
     """Label every row and give the centres.
 
     Fewer than asked for where there are fewer different rows.
     """
     n_seen = max(_SEED_ROWS, _SEED_ROWS_PER_CLUSTER * n_clusters)
-    seen = (
-        np.arange(len(rows))
-        if len(rows) <= n_seen
-        else np.sort(rng.choice(len(rows), n_seen, replace=False))
-    )
+    seen = np.arange(len(rows))
+    if len(rows) > n_seen:
+        seen = np.sort(rng.choice(len(rows), n_seen, replace=False))
+    # Float32 rows want float32 weights, and a tiny one must not vanish beside the
+    # largest.
+    weights32 = np.maximum(weights, 1e-30).astype(np.float32)
     seeds, _ = library_kmeans_plusplus(
         rows[seen],
         min(n_clusters, len(seen)),
-        # Float32 rows want float32 weights, and a tiny one must not vanish beside the
-        # largest.
-        sample_weight=np.maximum(weights[seen], 1e-30).astype(np.float32),
+        sample_weight=weights32[seen],
         random_state=as_seed(rng),
     )
     centres = np.unique(seeds, axis=0)
     if len(centres) == 1:
         return np.zeros(len(rows), dtype=np.int64), centres
-    search = KMeans(
-        len(centres),
-        init=centres,
-        n_init=1,
-        max_iter=_MAX_ITER,
-        random_state=as_seed(rng),
-    )
-    with warnings.catch_warnings():
-        # Rows that float32 can hardly tell apart may end in fewer clusters: that is no
-        # news to the caller.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        search.fit(rows, sample_weight=np.maximum(weights, 1e-30).astype(np.float32))
-    return search.labels_.astype(np.int64), search.cluster_centers_
+    return lloyd(rows, centres, rng, weights=weights32)

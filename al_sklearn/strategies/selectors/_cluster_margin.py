@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from al_sklearn._core.checks import check_n_instances, renamed
@@ -21,6 +21,7 @@ from al_sklearn.strategies._engine.distances import (
     tile_rows,
     tiles,
 )
+from al_sklearn.strategies._engine.kinds import Ints, Selected
 from al_sklearn.strategies._engine.top_k import top_k
 
 
@@ -31,7 +32,7 @@ def average_linkage(
     rows: ArrayLike | None = None,
     max_points: int = 4096,
     random_state: Any = None,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Cluster points by average linkage of Euclidean distances.
 
     Parameters
@@ -108,7 +109,7 @@ def cluster_round_robin(
     n_instances: int,
     *,
     random_state: Any = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Take a random point from every cluster in turn, until enough [1]_.
 
     The smallest cluster comes first.
@@ -176,7 +177,7 @@ def cluster_margin(
     max_points: int = 4096,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Choose among the points of smallest margin by a round-robin over their clusters.
 
     Cluster-Margin [1]_.

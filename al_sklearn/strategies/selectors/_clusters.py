@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.exceptions import ParameterError
+from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 
 _DECILE = 0.1  # the share of a cluster that counts as its outliers
 
@@ -22,7 +22,7 @@ def cluster_quotas(
     outlier_scores: Any = None,
     outlier_share: float = 0.2,
     random_state: RandomState = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Take the same number from every cluster, at random or partly among its outliers.
 
     Parameters
@@ -91,9 +91,7 @@ def cluster_quotas(
     return chosen, np.linspace(1, 0, n_instances, endpoint=False)
 
 
-def _equal_quotas(
-    sizes: NDArray[np.int64], k: int, generator: np.random.Generator
-) -> NDArray[np.int64]:
+def _equal_quotas(sizes: Ints, k: int, generator: np.random.Generator) -> Ints:
     """The same of every cluster, as far as it goes; they sum to k."""
     quotas = np.zeros_like(sizes)
     while (left := k - quotas.sum()) > 0:
@@ -108,8 +106,8 @@ def _equal_quotas(
 
 
 def _outliers_first(
-    cluster: NDArray[np.int64], scores: NDArray[np.float64], quota: int, owed: float
-) -> tuple[NDArray[np.int64], int]:
+    cluster: Ints, scores: Floats, quota: int, owed: float
+) -> tuple[Ints, int]:
     """A shuffled cluster, with as many as are owed of its top decile in front.
 
     The regular members follow.

@@ -16,6 +16,8 @@ from al_sklearn._core.random import as_generator, tie_generator
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies import measures
 from al_sklearn.strategies._engine.distances import as_rows, tiles
+from al_sklearn.strategies._engine.given import drawn_by_weight
+from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 
 _TILE_ROWS = 4096
 _PROPOSALS = 256
@@ -30,7 +32,7 @@ def falcun(
     gamma: float = 10.0,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Draw points with probability proportional to distᵞ [1]_.
 
     Here dist is what is left of the uncertainty.
@@ -117,7 +119,10 @@ class _Draw:
         """
         largest = self.dist[self.free].max(initial=0.0)
         self.scale = largest if largest > 0 else 1.0
-        self.weights = np.where(self.free, (self.dist / self.scale) ** self.gamma, 0.0)
+        self.weights = np.where(self.free, self._weights_of(self.dist), 0.0)
+
+    def _weights_of(self, dist: Any) -> Any:
+        return (dist / self.scale) ** self.gamma
 
     def until(self, n_instances: int) -> None:
         """Draw until there are so many, or nothing is left but what has dist 0."""
@@ -126,20 +131,16 @@ class _Draw:
         while len(self.chosen) < n_instances:
             if len(self.chosen) - last >= between or rate < _LEAST_RATE:
                 self._refresh()
-                last, between, rate = (
-                    len(self.chosen),
-                    min(2 * between, _MOST_BETWEEN),
-                    1.0,
-                )
+                last, rate = len(self.chosen), 1.0
+                between = min(2 * between, _MOST_BETWEEN)
             if not self.weights.any():
                 self._scale()
                 if not self.weights.any() or (
                     self.gamma > 0 and not self.dist[self.free].any()
                 ):
                     return
-            rate = self._propose(
-                min(n_instances, max(last + between, len(self.chosen) + 1))
-            )
+            until = max(last + between, len(self.chosen) + 1)
+            rate = self._propose(min(n_instances, until))
 
     def _refresh(self) -> None:
         """Bring every row up to date that holds a share of the weight worth looking at.
@@ -150,50 +151,37 @@ class _Draw:
         for tile in tiles(len(rows), _TILE_ROWS):
             some = rows[tile]
             self.dist[some] = self._exact(some)
-            self.weights[some] = (self.dist[some] / self.scale) ** self.gamma
+            self.weights[some] = self._weights_of(self.dist[some])
         self.seen[rows] = len(self.chosen)
         self.weights[~self.free] = 0.0
         if self.weights.max() < 0.5**self.gamma:
             self._scale()
 
-    def _exact(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _exact(self, rows: Ints) -> Floats:
         recent = np.array(self.chosen[int(self.seen[rows].min()) :], dtype=np.int64)
         if len(recent) == 0:
             return self.dist[rows]
         return np.minimum(self.dist[rows], self._distances(rows, recent).min(axis=1))
 
-    def _distances(
-        self, rows: NDArray[np.int64], others: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        return cdist(
-            self.P[rows].astype(np.float64),
-            self.P[others].astype(np.float64),
-            "cityblock",
-        )
+    def _distances(self, rows: Ints, others: Ints) -> Floats:
+        here, there = (self.P[key].astype(np.float64) for key in (rows, others))
+        return cdist(here, there, "cityblock")
 
     def _propose(self, until: int) -> float:
         """Draw proposals from the weights, accept each with probability true / old.
 
         Return the share accepted.
         """
-        cumulated = np.cumsum(self.weights)
         size = min(_PROPOSALS, 8 + 2 * (until - len(self.chosen)))
-        # Drawn below the largest float under the total, and never a row of weight 0:
-        # its sum equals the one before.
-        ticks = np.minimum(
-            self.rng.random(size) * cumulated[-1], np.nextafter(cumulated[-1], 0)
-        )
-        proposals = np.searchsorted(cumulated, ticks, side="right")
+        proposals = drawn_by_weight(self.weights, size, self.rng)
         some, place = np.unique(proposals, return_inverse=True)
         thresholds = self.rng.random(size) * self.weights[some][place]
         exact = self._exact(some)
         n_tried = n_accepted = 0
         for i, threshold in zip(place, thresholds, strict=True):
             n_tried += 1
-            if (
-                not self.free[some[i]]
-                or threshold >= (exact[i] / self.scale) ** self.gamma
-            ):
+            weight = self._weights_of(exact[i])
+            if not self.free[some[i]] or threshold >= weight:
                 continue
             self.chosen.append(int(some[i]))
             self.scores.append(float(exact[i]))
@@ -204,7 +192,5 @@ class _Draw:
                 break
         self.dist[some] = exact
         self.seen[some] = len(self.chosen)
-        self.weights[some] = np.where(
-            self.free[some], (exact / self.scale) ** self.gamma, 0.0
-        )
+        self.weights[some] = np.where(self.free[some], self._weights_of(exact), 0.0)
         return n_accepted / n_tried

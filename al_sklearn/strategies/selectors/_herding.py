@@ -12,19 +12,29 @@ import torch
 from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
-from al_sklearn._core.random import as_generator, tie_generator
+from al_sklearn._core.random import as_generator
 from al_sklearn.exceptions import ParameterError
-from al_sklearn.strategies._engine.distances import as_rows, exact_float32, tiles
+from al_sklearn.strategies._engine.distances import (
+    as_rows,
+    device_of,
+    exact_float32,
+    tiles,
+)
+from al_sklearn.strategies._engine.given import (
+    as_weights,
+    check_positive,
+    filled,
+    labelled_like,
+    tie_rank,
+)
 from al_sklearn.strategies._engine.host_rows import host_rows
+from al_sklearn.strategies._engine.kinds import Floats, Floats32, Ints, Selected
 from al_sklearn.strategies._engine.products import inner_products
 from al_sklearn.strategies._engine.top_k import highest
 
 _TILE = 512  # rows and columns of a tile of the kernel: 2 MiB of float64
-_STALE, _BOUND, _EXACT = (
-    0,
-    1,
-    2,
-)  # what is known of a gain: what it once was; a bound from float32; all
+# What is known of a gain: what it once was; a bound from float32; all.
+_STALE, _BOUND, _EXACT = range(3)
 # bounds from float32 that are higher than this by their slack alone tell too little
 _USEFUL = 1.05
 _FEW = 4  # gains made exact together
@@ -46,7 +56,7 @@ def max_herding(
     random_tie_break: bool = False,
     random_state: Any = None,
     chunk_rows: int | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Choose points one by one, each adding most to the kernel coverage of the pool.
 
     The coverage of a point x' is its largest kernel value ``exp(-|x - x'|² /
@@ -122,59 +132,36 @@ def max_herding(
     """
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
-    L = (
-        None
-        if labelled is None or len(labelled) == 0
-        else as_rows(labelled, "labelled")
-    )
+    L = labelled_like(X, labelled)
     if not (bandwidth > 0 and np.isfinite(bandwidth)):
         raise ParameterError(
             f"bandwidth must be a positive number, got {bandwidth!r}", "bandwidth"
         )
-    for name, value in (("n_reference", n_reference), ("chunk_rows", chunk_rows)):
-        if value is not None and value < 1:
-            raise ParameterError(f"{name} must be at least 1, got {value}", name)
-    w = _as_weights(utilities, len(X))
+    check_positive(n_reference=n_reference, chunk_rows=chunk_rows)
+    w = np.ones(len(X)) if utilities is None else as_weights(utilities, len(X))
+    if not w.any():
+        w = np.ones(len(X))
     rng = as_generator(random_state)
     reference, shares = draw_reference(
         w, n_reference or max(_LEAST_SAMPLE, 4 * n_instances), rng
     )
     # Ties go to the larger weight: it decides alone once nothing that is left adds any
     # coverage.
-    second = (
-        tie_generator(rng).permutation(len(X))
-        if random_tie_break
-        else np.arange(len(X))
-    )
+    second = tie_rank(len(X), random_tie_break, rng)
     rank = np.empty(len(X), dtype=np.int64)
     rank[np.lexsort((second, -w))] = np.arange(len(X))
-    rows = host_rows(*([X] if L is None else [X, L]), normalize=True)
-    device = X.device if isinstance(X, torch.Tensor) else torch.device("cpu")
+    rows = host_rows(X, L, normalize=True)
+    step = chunk_rows or _TILE
     with exact_float32():
         coverage = _Coverage(
-            rows, len(X), reference, shares, bandwidth, device, chunk_rows or _TILE
+            rows, len(X), reference, shares, bandwidth, device_of(X), step
         )
         return coverage.choose(n_instances, rank)
 
 
-def _as_weights(weights: Any, n: int) -> NDArray[np.float64]:
-    if weights is None:
-        return np.ones(n)
-    if isinstance(weights, torch.Tensor):
-        weights = weights.detach().cpu()
-    w = np.asarray(weights, dtype=np.float64)
-    if w.shape != (n,):
-        raise ValueError(
-            f"utilities must have shape ({n},), one per row of features; got {w.shape}"
-        )
-    if not (np.isfinite(w).all() and w.min() >= 0):
-        raise ValueError("utilities must be finite and not negative")
-    return w if w.any() else np.ones(n)
-
-
 def draw_reference(
-    weights: NDArray[np.float64], size: int, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    weights: Floats, size: int, rng: np.random.Generator
+) -> tuple[Ints, Floats]:
     """Positions of a sample by weight, and what each stands for in a mean.
 
     The sample is without replacement, and the mean is one over all.
@@ -191,19 +178,18 @@ def draw_reference(
     while True:
         rest = np.where(is_certain, 0, weights)
         n_left = size - is_certain.sum()
-        probability = np.where(
-            is_certain, 1, rest * (n_left / rest.sum()) if rest.any() else 0
-        )
+        share = rest * (n_left / rest.sum()) if rest.any() else 0
+        probability = np.where(is_certain, 1, share)
         is_more = (probability >= 1) & ~is_certain
         if not is_more.any():
             break
         is_certain |= is_more
     order = rng.permutation(n)
     cumulated = np.cumsum(probability[order])
+    # One draw for all, a step apart; the last must not pass the rounded total.
     ticks = rng.random() + np.arange(size)
-    drawn = np.searchsorted(
-        cumulated, np.minimum(ticks, np.nextafter(cumulated[-1], 0)), side="right"
-    )
+    ticks = np.minimum(ticks, np.nextafter(cumulated[-1], 0))
+    drawn = np.searchsorted(cumulated, ticks, side="right")
     positions = np.unique(order[drawn])
     return positions, weights[positions] / probability[positions] / n
 
@@ -213,10 +199,10 @@ class _Coverage:
 
     def __init__(
         self,
-        rows: NDArray[np.float32],
+        rows: Floats32,
         n: int,
-        reference: NDArray[np.int64],
-        shares: NDArray[np.float64],
+        reference: Ints,
+        shares: Floats,
         bandwidth: float,
         device: torch.device,
         step: int,
@@ -224,16 +210,14 @@ class _Coverage:
         self.rows = torch.from_numpy(rows).to(device)
         self.n, self.step = n, step
         self.scale = 2 / bandwidth**2
-        self.inverse_norms = torch.cat(
-            [
-                1 / self.rows[tile].double().square_().sum(dim=1, keepdim=True).sqrt_()
-                for tile in tiles(len(rows), step)
-            ]
-        )
+        norms = [
+            self.rows[tile].double().square_().sum(dim=1, keepdim=True).sqrt_()
+            for tile in tiles(len(rows), step)
+        ]
+        self.inverse_norms = 1 / torch.cat(norms)
         positions = torch.from_numpy(reference).to(device)
-        self.reference = self.rows[positions] * (
-            self.inverse_norms[positions] * self.scale
-        )
+        scales = self.inverse_norms[positions] * self.scale
+        self.reference = self.rows[positions] * scales
         self.shares = torch.from_numpy(shares).to(device)
         self.least = _ROUNDING * float(shares.sum())
         # For bounds in float32: the exponent may be off by so much, and the kernel by
@@ -242,18 +226,17 @@ class _Coverage:
         self.inflation = float(np.exp(min(error, 1.0)) * (1 + 2.0**-20))
         # Of their sum: weights themselves may be too small or too large for float32.
         self.total = float(shares.sum())
-        self.reference32, self.shares32 = (
-            self.reference.float(),
-            (self.shares / self.total).float(),
-        )
+        self.reference32 = self.reference.float()
+        self.shares32 = (self.shares / self.total).float()
         self.offset32 = self.shares32.new_tensor([error - self.scale])
         self.best = torch.zeros(len(reference), dtype=torch.float64, device=device)
+        # What is labelled covers already; its rows come after the candidates'.
         for tile in tiles(len(rows) - n, step):
+            labelled = slice(n + tile.start, n + tile.stop)
             for part in tiles(len(reference), _TILE):
-                kernel = self._kernel(
-                    slice(n + tile.start, n + tile.stop), self.reference[part]
-                )
-                torch.maximum(self.best[part], kernel.amax(dim=0), out=self.best[part])
+                best = self.best[part]
+                kernel = self._kernel(labelled, self.reference[part])
+                torch.maximum(best, kernel.amax(dim=0), out=best)
 
     def _kernel(
         self, rows: slice | torch.Tensor, reference: torch.Tensor
@@ -263,12 +246,10 @@ class _Coverage:
         products = torch.mm(self.rows[rows].double(), reference.T)
         return products.mul_(self.inverse_norms[rows]).sub_(self.scale).exp_()
 
-    def choose(
-        self, n_instances: int, rank: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def choose(self, n_instances: int, rank: Ints) -> Selected:
         """Greedy choices, then by `rank` what adds nothing."""
-        gains, state = np.full(self.n, np.inf), np.full(self.n, _STALE, dtype=np.int8)
-        is_free = np.ones(self.n, dtype=bool)
+        gains = np.full(self.n, np.inf)
+        state = np.full(self.n, _STALE, dtype=np.int8)
         chosen: list[int] = []
         scores: list[float] = []
         while len(chosen) < n_instances:
@@ -276,26 +257,20 @@ class _Coverage:
             if top <= self.least:
                 break
             # What differs by rounding alone ties.
-            index = int(
-                highest((gains >= self._tied(top)).astype(np.float64), 1, rank=rank)[0]
-            )
+            is_top = gains >= self._tied(top)
+            index = int(highest(is_top.astype(np.float64), 1, rank=rank)[0])
             chosen.append(index)
             scores.append(float(gains[index]))
-            is_free[index] = False
             kernel = self._kernel(slice(index, index + 1), self.reference)[0]
             if bool((kernel > self.best).any()):
                 torch.maximum(self.best, kernel, out=self.best)
                 state[:] = _STALE
             gains[index], state[index] = -1.0, _EXACT
-        free = np.flatnonzero(is_free)
-        rest = free[np.argsort(rank[free])][: n_instances - len(chosen)]
-        indices = np.concatenate([np.array(chosen, dtype=np.int64), rest])
+        indices, values = filled(chosen, scores, rank, n_instances)
         # Rounding must not let a gain rise above the one before it.
-        return indices, np.minimum.accumulate(
-            np.concatenate([scores, np.zeros(len(rest))])
-        )
+        return indices, np.minimum.accumulate(values)
 
-    def _refresh(self, gains: NDArray[np.float64], state: NDArray[np.int8]) -> float:
+    def _refresh(self, gains: Floats, state: NDArray[np.int8]) -> float:
         """Make exact, in place, what is or ties with the highest gain; return it.
 
         Coverage only grows, so that an old gain is an upper bound, and so is one from
@@ -312,15 +287,15 @@ class _Coverage:
             # many bounds are on top: in larger and larger blocks they are soon seen to.
             if by_bounds and state[open_[gains[open_].argmax()]] == _STALE:
                 some = _highest(open_[state[open_] == _STALE], gains, size)
-                gains[some], state[some] = (
-                    np.minimum(self._upper(some), gains[some]),
-                    _BOUND,
-                )
+                gains[some] = np.minimum(self._upper(some), gains[some])
+                state[some] = _BOUND
                 size *= 2
             else:
                 some = _highest(open_, gains, few if by_bounds else size)
-                gains[some], state[some] = self._gains(some), _EXACT
-                few, size = 2 * few, size if by_bounds else 2 * size
+                gains[some] = self._gains(some)
+                state[some] = _EXACT
+                few *= 2
+                size = size if by_bounds else 2 * size
 
     def _tied(self, top: float) -> float:
         """From where on gains tie with the highest.
@@ -329,7 +304,7 @@ class _Coverage:
         """
         return top - max(_TIE * top, self.least)
 
-    def _gains(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _gains(self, candidates: Ints) -> Floats:
         """What each of some candidates would add to the weighted coverage."""
         out = np.empty(len(candidates))
         positions = torch.from_numpy(candidates).to(self.rows.device)
@@ -337,13 +312,12 @@ class _Coverage:
             total = self.shares.new_zeros(tile.stop - tile.start)
             for part in tiles(len(self.reference), _TILE):
                 kernel = self._kernel(positions[tile], self.reference[part])
-                total += (
-                    kernel.sub_(self.best[part]).clamp_(min=0).mv(self.shares[part])
-                )
+                gain = kernel.sub_(self.best[part]).clamp_(min=0)
+                total += gain.mv(self.shares[part])
             out[tile] = total.cpu().numpy()
         return out
 
-    def _upper(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _upper(self, candidates: Ints) -> Floats:
         """Bounds that no gain is above, from float32."""
         out = np.empty(len(candidates))
         low = (self.best * (1 - 2.0**-20)).float()
@@ -355,22 +329,15 @@ class _Coverage:
             for part in tiles(len(self.reference), _TILE):
                 exponents = inner_products(rows, self.reference32[part], self.offset32)
                 kernel = exponents.exp_().clamp_(max=self.inflation)
-                total += (
-                    kernel.sub_(low[part])
-                    .clamp_(min=0)
-                    .mv(self.shares32[part])
-                    .double()
-                )
+                gain = kernel.sub_(low[part]).clamp_(min=0)
+                total += gain.mv(self.shares32[part]).double()
             out[tile] = total.cpu().numpy()
         return out * (self.total * (1 + 2.0**-14))
 
 
-def _highest(
-    candidates: NDArray[np.int64], gains: NDArray[np.float64], size: int
-) -> NDArray[np.int64]:
+def _highest(candidates: Ints, gains: Floats, size: int) -> Ints:
     """Those of the highest gains, at most `size` of them, in order of position."""
     if len(candidates) <= size:
         return candidates
-    return np.sort(
-        candidates[np.argpartition(gains[candidates], len(candidates) - size)[-size:]]
-    )
+    order = np.argpartition(gains[candidates], len(candidates) - size)
+    return np.sort(candidates[order[-size:]])

@@ -9,19 +9,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from al_sklearn._core.checks import check_n_instances, renamed, unknown_name
-from al_sklearn._core.random import tie_generator
-from al_sklearn.exceptions import ParameterError
+from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn.strategies._engine.distances import (
-    SPACES,
     Array,
     Space,
     as_rows,
     exact_float32,
 )
+from al_sklearn.strategies._engine.given import (
+    as_weights,
+    check_positive,
+    labelled_like,
+    space_of,
+    tie_rank,
+)
 from al_sklearn.strategies._engine.greedy import Greedy
+from al_sklearn.strategies._engine.kinds import Bools, Floats, Ints, Selected
 
 
 @renamed(weights="utilities")
@@ -35,7 +40,7 @@ def k_center(
     random_tie_break: bool = False,
     random_state: Any = None,
     chunk_rows: int | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Choose points one by one, each the farthest from all labelled and chosen ones.
 
     Parameters
@@ -104,41 +109,14 @@ def k_center(
     """
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
-    if metric not in SPACES:
-        raise unknown_name("metric", metric, SPACES)
-    L = (
-        None
-        if labelled is None or len(labelled) == 0
-        else as_rows(labelled, "labelled")
-    )
-    if L is not None and L.shape[1] != X.shape[1]:
-        raise ValueError(
-            f"labelled has {L.shape[1]} columns and features {X.shape[1]}: they must "
-            "be the same"
-        )
-    w = None if utilities is None else _as_weights(utilities, len(X))
-    if chunk_rows is not None and chunk_rows < 1:
-        raise ParameterError(
-            f"chunk_rows must be at least 1; got {chunk_rows}", "chunk_rows"
-        )
-    rank = tie_generator(random_state).permutation(len(X)) if random_tie_break else None
+    space = space_of(metric)
+    L = labelled_like(X, labelled)
+    w = None if utilities is None else as_weights(utilities, len(X))
+    check_positive(chunk_rows=chunk_rows)
+    rank = tie_rank(len(X), random_tie_break, random_state)
     with exact_float32():
-        return _Farthest(SPACES[metric](X), X, L, rank, chunk_rows, w).choose(
-            n_instances
-        )
-
-
-def _as_weights(weights: ArrayLike | torch.Tensor, n: int) -> NDArray[np.float64]:
-    if isinstance(weights, torch.Tensor):
-        weights = weights.detach().cpu()
-    w = np.asarray(weights, dtype=np.float64)
-    if w.shape != (n,):
-        raise ValueError(
-            f"utilities must have shape ({n},), one per row of features; got {w.shape}"
-        )
-    if not (np.isfinite(w).all() and w.min() >= 0):
-        raise ValueError("utilities must be finite and not negative")
-    return w
+        farthest = _Farthest(space(X), X, L, rank, chunk_rows, w)
+        return farthest.choose(n_instances)
 
 
 class _Farthest(Greedy):
@@ -149,33 +127,32 @@ class _Farthest(Greedy):
         space: Space,
         X: Array,
         L: Array | None,
-        rank: NDArray[np.int64] | None,
+        rank: Ints,
         chunk_rows: int | None,
-        weights: NDArray[np.float64] | None,
+        weights: Floats | None,
     ) -> None:
         # Squared distances are compared, so weights are squared as well: the square
         # root keeps the order.
-        self.factor = (
-            None if weights is None else (weights**2 if space.squared else weights)
-        )
+        self.factor = weights
+        if weights is not None and space.squared:
+            self.factor = weights**2
         super().__init__(space, X, L, rank, chunk_rows)
 
-    def key(
-        self, distances: NDArray[np.float64], rows: NDArray[np.int64] | None
-    ) -> NDArray[np.float64]:
+    def key(self, distances: Floats, rows: Ints | None) -> Floats:
         if self.factor is None:
             return distances
-        with np.errstate(
-            invalid="ignore"
-        ):  # nothing met yet and no weight: infinity times 0
-            return distances * (self.factor if rows is None else self.factor[rows])
+        factor = self.factor if rows is None else self.factor[rows]
+        # Nothing met yet and no weight: infinity times 0.
+        with np.errstate(invalid="ignore"):
+            return distances * factor
 
-    def may_come_first(self) -> NDArray[np.bool_] | None:
-        return (
-            self.factor > 0 if self.factor is not None and self.factor.any() else None
-        )
+    def may_come_first(self) -> Bools | None:
+        # Where nothing weighs anything, all rows are as good as each other.
+        if self.factor is None or not self.factor.any():
+            return None
+        return self.factor > 0
 
-    def choose(self, n_instances: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def choose(self, n_instances: int) -> Selected:
         indices, keys = super().choose(n_instances)
         if self.L is None and len(self.X) > 1:
             # As far as the one that comes next, whether that is wanted or not.

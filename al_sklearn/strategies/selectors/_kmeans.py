@@ -11,18 +11,19 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from al_sklearn._core.checks import check_n_instances
-from al_sklearn._core.random import as_generator, as_seed, tie_generator
+from al_sklearn._core.random import as_generator, as_seed
 from al_sklearn.strategies._engine.distances import (
     as_rows,
     tile_rows,
     tiles,
 )
+from al_sklearn.strategies._engine.given import filled, tie_rank
 from al_sklearn.strategies._engine.host_rows import host_rows
+from al_sklearn.strategies._engine.kinds import Floats32, Ints, Selected
 from al_sklearn.strategies.selectors._kmeans_plusplus import kmeans_plusplus
 
 # From seeds as good as k-means++'s, ten iterations end within 1 % of the inertia of
@@ -33,8 +34,8 @@ _TIE = 1e-5
 
 
 def kmeans(
-    rows: NDArray[np.float32], n_clusters: int, *, random_state: Any = None
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    rows: Floats32, n_clusters: int, *, random_state: Any = None
+) -> tuple[Ints, Floats32]:
     """k-means clusters: the cluster of every row, (n,), and the centres, (k, d).
 
     `rows` is the caller's to give away: scikit-learn centres it in place and puts it
@@ -43,9 +44,8 @@ def kmeans(
     """
     rng = as_generator(random_state)
     seeds, scores = kmeans_plusplus(rows, min(n_clusters, len(rows)), random_state=rng)
-    centres = rows[
-        seeds[scores > 0]
-    ]  # the rest are duplicates, which would make empty clusters
+    # The rest are duplicates, which would make empty clusters.
+    centres = rows[seeds[scores > 0]]
     if len(centres) == 1:
         return np.zeros(len(rows), dtype=np.int64), centres
     faiss = _faiss()
@@ -56,28 +56,39 @@ def kmeans(
             niter=_MAX_ITER,
             seed=as_seed(rng),
             min_points_per_centroid=1,
-            max_points_per_centroid=len(
-                rows
-            ),  # all of them: by default faiss looks at 256 a cluster
+            # All of them: by default faiss looks at 256 a cluster.
+            max_points_per_centroid=len(rows),
         )
         search.train(rows, init_centroids=centres)
         return search.index.search(rows, 1)[1][:, 0].astype(np.int64), search.centroids
     # Lloyd rather than mini-batches: measured on 50,000 x 128 and 100 … 500 clusters,
     # from these seeds it is as fast up to two times slower, and its inertia is 1 %
     # lower.
+    return lloyd(rows, centres, rng, copy_x=False)
+
+
+def lloyd(
+    rows: Floats32,
+    centres: Floats32,
+    rng: np.random.Generator,
+    *,
+    weights: Floats32 | None = None,
+    copy_x: bool = True,
+) -> tuple[Ints, Floats32]:
+    """Scikit-learn's k-means from these centres: labels, and the centres it ends at."""
     search = KMeans(
         len(centres),
         init=centres,
         n_init=1,
         max_iter=_MAX_ITER,
         random_state=as_seed(rng),
-        copy_x=False,
+        copy_x=copy_x,
     )
     with warnings.catch_warnings():
         # Rows that float32 can hardly tell apart may end in fewer clusters: that is no
         # news to the caller.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        search.fit(rows)
+        search.fit(rows, sample_weight=weights)
     return search.labels_.astype(np.int64), search.cluster_centers_
 
 
@@ -95,7 +106,7 @@ def kmeans_sampling(
     *,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Choose the point nearest the centre of each of `n_instances` k-means clusters.
 
     Parameters
@@ -142,44 +153,49 @@ def kmeans_sampling(
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
     rng = as_generator(random_state)
-    rank = (
-        tie_generator(rng).permutation(len(X))
-        if random_tie_break
-        else np.arange(len(X))
-    )
+    rank = tie_rank(len(X), random_tie_break, rng)
     rows = host_rows(X, normalize=False)
     labels, centres = kmeans(rows, n_instances, random_state=rng)
     return nearest_to_centres(rows, labels, centres, n_instances, rank)
 
 
 def nearest_to_centres(
-    rows: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    centres: NDArray[np.float32],
-    n_instances: int,
-    rank: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    rows: Floats32, labels: Ints, centres: Floats32, n_instances: int, rank: Ints
+) -> Selected:
     """From each cluster the member nearest its centre, largest cluster first.
 
     Then the rest by `rank`.
     """
-    n = len(rows)
-    distances = np.empty(n)
-    for tile in tiles(n, tile_rows(rows.shape[1])):
+    nearest, sizes = most_central(rows, labels, centres, rank, tie=_TIE)
+    shares = sizes[:n_instances] / len(rows)
+    return filled(nearest[:n_instances], shares, rank, n_instances)
+
+
+def most_central(
+    rows: Floats32,
+    labels: Ints,
+    centres: Floats32,
+    rank: Ints,
+    *,
+    tie: float,
+    floor: float = 0.0,
+) -> tuple[Ints, Ints]:
+    """From each cluster the member nearest its centre, and the size of the cluster.
+
+    The largest cluster comes first. Both members of a cluster of two are as far from
+    its centre: squared distances that differ by less than the share `tie`, or by
+    `floor`, are equal, so that features in another precision give the same batch, and
+    `rank` decides.
+    """
+    distances = np.empty(len(rows))
+    for tile in tiles(len(rows), tile_rows(rows.shape[1])):
         differences = rows[tile].astype(np.float64) - centres[labels[tile]]
         distances[tile] = np.square(differences).sum(axis=1)
     least = np.full(len(centres), np.inf)
     np.minimum.at(least, labels, distances)
-    # Two points alone are equally near their centre, up to rounding to float32.
-    near = np.flatnonzero(distances <= least[labels] * (1 + _TIE))
+    near = np.flatnonzero(distances <= least[labels] * (1 + tie) + floor)
     order = near[np.lexsort((rank[near], labels[near]))]
-    is_first = np.r_[True, labels[order][1:] != labels[order][:-1]]
-    nearest = order[is_first]
+    nearest = order[np.r_[True, labels[order][1:] != labels[order][:-1]]]
     sizes = np.bincount(labels)[labels[nearest]]
-    by_size = np.argsort(-sizes, kind="stable")[:n_instances]
-    chosen, scores = nearest[by_size], sizes[by_size] / n
-    is_free = np.ones(n, dtype=bool)
-    is_free[chosen] = False
-    rest = np.flatnonzero(is_free)
-    rest = rest[np.argsort(rank[rest])][: n_instances - len(chosen)]
-    return np.concatenate([chosen, rest]), np.concatenate([scores, np.zeros(len(rest))])
+    by_size = np.argsort(-sizes, kind="stable")
+    return nearest[by_size], sizes[by_size]

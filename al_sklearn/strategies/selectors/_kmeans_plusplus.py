@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
@@ -22,6 +21,8 @@ from al_sklearn.strategies._engine.distances import (
     tile_rows,
     tiles,
 )
+from al_sklearn.strategies._engine.given import drawn_by_weight, filled
+from al_sklearn.strategies._engine.kinds import Selected
 
 _REFRESH = 128  # at most so many centres are added between two passes over the pool
 _PROPOSAL_VALUES = 2**21  # values of the rows proposed together: 16 MiB of float64
@@ -29,7 +30,7 @@ _PROPOSAL_VALUES = 2**21  # values of the rows proposed together: 16 MiB of floa
 
 def kmeans_plusplus(
     features: Any, n_instances: int, *, random_state: Any = None
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Draw points as k-means++ draws its centres.
 
     The first uniformly at random, each other with probability proportional to its
@@ -94,7 +95,7 @@ def kmeans_plusplus(
 @renamed(embeddings="features")
 def gradient_kmeans_plusplus(
     features: Any, residuals: Any, n_instances: int, *, random_state: Any = None
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Draw gradients as k-means++ draws its centres, from their factors.
 
     BADGE's selection.
@@ -184,21 +185,18 @@ class _Seeding:
         step = tile_rows(self.space.width)
         norms = np.empty(len(self.upper))
         for tile in tiles(len(norms), step):
-            norms[tile] = (
-                self.space.rows(self.arrays, tile).norms.double().cpu().numpy()
-            )
+            rows = self.space.rows(self.arrays, tile)
+            norms[tile] = rows.norms.double().cpu().numpy()
         near = np.flatnonzero(norms >= norms.max() * (1 - 2 * self.space.slack))
-        for tile in tiles(
-            len(near), step
-        ):  # float64 decides between those that float32 cannot tell apart
-            rows = self.space.rows64(self.arrays, near[tile])
-            norms[near[tile]] = np.prod(
-                [np.square(r).sum(axis=1) for r in rows], axis=0
-            )
+        # Float64 decides between those that float32 cannot tell apart.
+        for tile in tiles(len(near), step):
+            rows64 = self.space.rows64(self.arrays, near[tile])
+            squares = [np.square(r).sum(axis=1) for r in rows64]
+            norms[near[tile]] = np.prod(squares, axis=0)
         first = int(near[norms[near].argmax()])
         self._take(first, float(norms[first]))
 
-    def draw(self, n_instances: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def draw(self, n_instances: int) -> Selected:
         """All other centres."""
         n_between = 1
         while len(self.chosen) < n_instances:
@@ -209,13 +207,9 @@ class _Seeding:
             if not self.upper.any():
                 break
             n_between = min(2 * n_between, _REFRESH)
-        is_free = np.ones(len(self.upper), dtype=bool)
-        is_free[self.chosen] = False
-        rest = np.flatnonzero(is_free)[: n_instances - len(self.chosen)]
-        indices = np.concatenate([np.array(self.chosen, dtype=np.int64), rest])
-        return indices, np.concatenate(
-            [self.scores, np.zeros(len(rest))]
-        ) * self.space.unit
+        by_position = np.arange(len(self.upper))
+        indices, scores = filled(self.chosen, self.scores, by_position, n_instances)
+        return indices, scores * self.space.unit
 
     def _take(self, index: int, score: float) -> None:
         self.chosen.append(index)
@@ -226,9 +220,8 @@ class _Seeding:
         """Let `upper` know all centres: one pass over the pool."""
         centres = self.space.rows(self.arrays, np.array(self.chosen[self.in_upper :]))
         for tile in tiles(len(self.upper), tile_rows(self.space.width)):
-            nearest = self.space.nearest_upper(
-                self.space.rows(self.arrays, tile), centres
-            )
+            rows = self.space.rows(self.arrays, tile)
+            nearest = self.space.nearest_upper(rows, centres)
             np.minimum(self.upper[tile], nearest.cpu().numpy(), out=self.upper[tile])
         self.in_upper = len(self.chosen)
 
@@ -239,20 +232,12 @@ class _Seeding:
         """
         most = max(16, _PROPOSAL_VALUES // self.space.width)
         size = min(most, 8 + int(1.1 * (until - len(self.chosen)) / self.rate))
-        cumulated = np.cumsum(self.upper)
-        # Drawn below the largest float under the total, and never a row of weight 0:
-        # its sum equals the one before.
-        ticks = np.minimum(
-            self.generator.random(size) * cumulated[-1], np.nextafter(cumulated[-1], 0)
-        )
-        proposals = np.searchsorted(cumulated, ticks, side="right")
+        proposals = drawn_by_weight(self.upper, size, self.generator)
         thresholds = self.generator.random(size) * self.upper[proposals]
 
         some, place = np.unique(proposals, return_inverse=True)
-        rows, rows64 = (
-            self.space.rows(self.arrays, some),
-            self.space.rows64(self.arrays, some),
-        )
+        rows = self.space.rows(self.arrays, some)
+        rows64 = self.space.rows64(self.arrays, some)
         recent = np.array(self.chosen[int(self.seen[some].min()) :], dtype=np.int64)
         exact = self.exact[some]
         nearest_chosen(self.space, self.arrays, rows, rows64, recent, exact)

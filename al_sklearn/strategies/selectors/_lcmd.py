@@ -9,19 +9,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances
-from al_sklearn._core.random import tie_generator
-from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     Array,
     Space,
     as_rows,
+    distances_to_mean,
     exact_float32,
+    near_mean,
     tile_rows,
     tiles,
 )
+from al_sklearn.strategies._engine.given import (
+    check_positive,
+    filled,
+    labelled_like,
+    tie_rank,
+)
+from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 from al_sklearn.strategies._engine.top_k import highest
 
 
@@ -33,7 +39,7 @@ def lcmd(
     random_tie_break: bool = False,
     random_state: Any = None,
     chunk_rows: int | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Choose one by one the point farthest from its centre in the largest cluster.
 
     A cluster is the points nearest to one labelled or chosen point, its centre; its
@@ -99,25 +105,9 @@ def lcmd(
     """
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
-    L = (
-        None
-        if labelled is None or len(labelled) == 0
-        else as_rows(labelled, "labelled")
-    )
-    if L is not None and L.shape[1] != X.shape[1]:
-        raise ValueError(
-            f"labelled has {L.shape[1]} columns and features {X.shape[1]}: they must "
-            "be the same"
-        )
-    if chunk_rows is not None and chunk_rows < 1:
-        raise ParameterError(
-            f"chunk_rows must be at least 1; got {chunk_rows}", "chunk_rows"
-        )
-    rank = (
-        tie_generator(random_state).permutation(len(X))
-        if random_tie_break
-        else np.arange(len(X))
-    )
+    L = labelled_like(X, labelled)
+    check_positive(chunk_rows=chunk_rows)
+    rank = tie_rank(len(X), random_tie_break, random_state)
     with exact_float32():
         clusters = _Clusters(X, rank, chunk_rows)
         return clusters.choose(n_instances, L)
@@ -126,9 +116,7 @@ def lcmd(
 class _Clusters:
     """For each row its nearest centre and the squared distance to it."""
 
-    def __init__(
-        self, X: Array, rank: NDArray[np.int64], chunk_rows: int | None
-    ) -> None:
+    def __init__(self, X: Array, rank: Ints, chunk_rows: int | None) -> None:
         self.X, self.rank = X, rank
         self.space = Space(X)
         self.step = chunk_rows or tile_rows(self.space.width)
@@ -136,13 +124,10 @@ class _Clusters:
         self.centre_of = np.zeros(len(X), dtype=np.int64)
         self.n_centres = 0
 
-    def choose(
-        self, n_instances: int, L: Array | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def choose(self, n_instances: int, L: Array | None) -> Selected:
         """The greedy selection."""
         chosen: list[int] = []
         scores: list[float] = []
-        is_free = np.ones(len(self.X), dtype=bool)
         if L is not None:
             for tile in tiles(len(L), tile_rows(self.space.width)):
                 self._add(L, np.arange(tile.start, tile.stop))
@@ -154,9 +139,9 @@ class _Clusters:
                 sizes = np.bincount(
                     self.centre_of, weights=self.distances, minlength=self.n_centres
                 )
-                largest = int(
-                    (sizes >= sizes.max() * (1 - 1e-12)).argmax()
-                )  # sums tie up to rounding
+                # Sums tie up to rounding.
+                is_largest = sizes >= sizes.max() * (1 - 1e-12)
+                largest = int(is_largest.argmax())
                 if sizes[largest] <= 0:
                     break
                 far = np.where(self.centre_of == largest, self.distances, -1.0)
@@ -164,18 +149,14 @@ class _Clusters:
                 score = self.distances[index]
             chosen.append(index)
             scores.append(score)
-            is_free[index] = False
             self._add(self.X, np.array([index]))
-        free = np.flatnonzero(is_free)
-        rest = free[np.argsort(self.rank[free])][: n_instances - len(chosen)]
-        values = np.concatenate([scores, np.zeros(len(rest))])
+        indices, values = filled(chosen, scores, self.rank, n_instances)
+        # The first of all had no centre to be far from.
         if np.isinf(values[0]):
             values[0] = values[1] if len(values) > 1 else 0.0
-        return np.concatenate([np.array(chosen, dtype=np.int64), rest]), np.sqrt(
-            values * self.space.unit
-        )
+        return indices, np.sqrt(values * self.space.unit)
 
-    def _add(self, array: Array, indices: NDArray[np.int64]) -> None:
+    def _add(self, array: Array, indices: Ints) -> None:
         """Let rows of `array` become centres.
 
         Each row of the pool goes to the nearest, the earliest of several.
@@ -202,9 +183,9 @@ class _Clusters:
     def _take_over(
         self,
         start: int,
-        i: NDArray[np.int64],
-        j: NDArray[np.int64],
-        centres64: NDArray[np.float64],
+        i: Ints,
+        j: Ints,
+        centres64: Floats,
     ) -> None:
         """Decide in float64, of pairs in order of rows and then centres."""
         rows64 = self.space.rows64((self.X,), start + i)
@@ -217,21 +198,7 @@ class _Clusters:
         self.centre_of[rows[is_nearer]] = self.n_centres + j[first][is_nearer]
 
     def _nearest_to_mean(self) -> int:
-        total: Any = 0.0
-        step = tile_rows(
-            self.space.width
-        )  # not `self.step`: the order of a sum decides its last digits
-        for tile in tiles(len(self.X), step):
-            total = total + self.space.rows64((self.X,), tile)[0].sum(axis=0)
-        mean = (total / len(self.X))[None]
-        distances = np.concatenate(
-            [
-                self.space.distance(self.space.rows64((self.X,), tile), (mean,))
-                for tile in tiles(len(self.X), step)
-            ]
-        )
-        if not np.isfinite(distances).all():
-            raise ValueError("the features contain NaN, infinity or values too large")
-        # Rows that differ by less than the rounding of the mean tie.
-        is_nearest = distances <= distances.min() * (1 + 1e-9)
+        # Not `self.step`: the order of a sum decides its last digits.
+        step = tile_rows(self.space.width)
+        is_nearest = near_mean(distances_to_mean(self.space, self.X, step))
         return int(highest(is_nearest.astype(np.float64), 1, rank=self.rank)[0])

@@ -17,21 +17,28 @@ from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.optional import require
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import are_files, by_chunks, decode_all
-from al_sklearn.strategies._engine.distances import Array, as_rows, exact_float32, tiles
+from al_sklearn.strategies._engine.distances import (
+    Array,
+    as_rows,
+    exact_float32,
+    take_rows,
+    tiles,
+)
+from al_sklearn.strategies._engine.given import labelled_like
+from al_sklearn.strategies._engine.kinds import Bools, Ints
 from al_sklearn.strategies._engine.products import inner_products
 
 _BLOCK: Final = 2048  # candidates that meet the rows kept together
 _TILE: Final = 8192  # rows kept that they meet at a time
 NEIGHBORS: Final = ("auto", "exact", "faiss")
-_FEW: Final = (
-    50_000  # rows below which "auto" never approximates: exact is a matter of seconds
-)
+# Rows below which "auto" never approximates: exact is a matter of seconds.
+_FEW: Final = 50_000
 _HASH_SHAPE: Final = (8, 9)
 
 
 def near_duplicates(
     features: Any, threshold: float, *, known: Any = None, neighbors: str = "auto"
-) -> NDArray[np.bool_]:
+) -> Bools:
     """Find the rows that are near an earlier row: everything but one of each group.
 
     From the first row to the last, a row is kept unless its cosine similarity to a row
@@ -84,18 +91,11 @@ def near_duplicates(
         )
     if neighbors not in NEIGHBORS:
         raise unknown_name("neighbors", neighbors, NEIGHBORS)
-    L = None if known is None or len(known) == 0 else as_rows(known, "known")
-    if L is not None and L.shape[1] != X.shape[1]:
-        raise ValueError(
-            f"known has {L.shape[1]} columns and features {X.shape[1]}: they must be "
-            "the same."
-        )
-    if neighbors == "faiss" or (
-        neighbors == "auto" and len(X) > _FEW and importlib.util.find_spec("faiss")
-    ):
-        kept: _Exact = _Faiss(X, L, threshold)
-    else:
-        kept = _Exact(X, L, threshold)
+    L = labelled_like(X, known, "known")
+    approximates = neighbors == "faiss"
+    if neighbors == "auto" and len(X) > _FEW:
+        approximates = importlib.util.find_spec("faiss") is not None
+    kept = _Faiss(X, L, threshold) if approximates else _Exact(X, L, threshold)
     with exact_float32():
         return kept.run()
 
@@ -109,7 +109,7 @@ class _Exact:
         self.slack = (X.shape[1] + 16) * 2.0**-23
         self.seen_zero = False
 
-    def run(self) -> NDArray[np.bool_]:
+    def run(self) -> Bools:
         is_near = np.zeros(len(self.X), dtype=bool)
         if self.L is not None:
             self.seen_zero = any(
@@ -123,9 +123,7 @@ class _Exact:
             is_near[block] = near
         return is_near
 
-    def near_kept(
-        self, rows: torch.Tensor, block: slice, kept: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
+    def near_kept(self, rows: torch.Tensor, block: slice, kept: Ints) -> Bools:
         """Which rows of a block are near a known row or one kept before the block."""
         near = np.zeros(len(rows), dtype=bool)
         for tile in tiles(0 if self.L is None else len(self.L), _TILE):
@@ -148,32 +146,28 @@ class _Exact:
         block: slice,
         others: torch.Tensor,
         source: Array,
-        positions: NDArray[np.int64],
-        near: NDArray[np.bool_],
+        positions: Ints,
+        near: Bools,
     ) -> None:
         todo = np.flatnonzero(~near)
         if not len(todo):
             return
-        similarity = inner_products(
-            rows[torch.from_numpy(todo).to(rows.device)], others
-        )
-        near[
-            todo[(similarity.amax(dim=1) >= self.threshold + self.slack).cpu().numpy()]
-        ] = True
-        maybe, where = np.nonzero(
-            (similarity >= self.threshold - self.slack).cpu().numpy()
-        )
+        similarity = inner_products(take_rows(rows, todo), others)
+        # Above the slack float32 decides; within it float64 has the last word.
+        is_sure = similarity.amax(dim=1) >= self.threshold + self.slack
+        near[todo[is_sure.cpu().numpy()]] = True
+        may_be = similarity >= self.threshold - self.slack
+        maybe, where = np.nonzero(may_be.cpu().numpy())
         open_ = ~near[todo[maybe]]
         for i, j in zip(todo[maybe[open_]], positions[where[open_]], strict=True):
             if not near[i]:
                 near[i] = self.is_pair(self.X, block.start + int(i), source, int(j))
 
-    def _among(self, rows: torch.Tensor, start: int, near: NDArray[np.bool_]) -> None:
+    def _among(self, rows: torch.Tensor, start: int, near: Bools) -> None:
         """Mark the rows of a block that are near an earlier one of it that is kept."""
         is_zero = (rows.norm(dim=1) == 0).cpu().numpy()
-        similar = (
-            (inner_products(rows, rows) >= self.threshold - self.slack).cpu().numpy()
-        )
+        may_be = inner_products(rows, rows) >= self.threshold - self.slack
+        similar = may_be.cpu().numpy()
         for i in range(len(rows)):
             if is_zero[i]:
                 near[i], self.seen_zero = self.seen_zero, True
@@ -188,14 +182,11 @@ class _Exact:
         """Whether two rows reach the threshold, in float64."""
         first, second = (_tensor(x[k]).double().cpu() for x, k in ((a, i), (b, j)))
         # Scaled first: squares of large values overflow.
-        first, second = (
-            first / first.abs().max().clamp(min=1e-300),
-            second / second.abs().max().clamp(min=1e-300),
-        )
-        cosine = float(
-            first @ second / (first.norm() * second.norm()).clamp(min=1e-300)
-        )
-        return cosine >= self.threshold - 4e-15
+        first = first / first.abs().max().clamp(min=1e-300)
+        second = second / second.abs().max().clamp(min=1e-300)
+        norms = (first.norm() * second.norm()).clamp(min=1e-300)
+        # A few units of the last place below 1, for rows that are the same.
+        return float(first @ second / norms) >= self.threshold - 4e-15
 
 
 class _Faiss(_Exact):
@@ -219,28 +210,24 @@ class _Faiss(_Exact):
             for tile in tiles(len(L), _TILE):
                 self._add(_unit(L, tile), L, np.arange(tile.start, tile.stop))
 
-    def _add(
-        self, rows: torch.Tensor, source: Array, positions: NDArray[np.int64]
-    ) -> None:
+    def _add(self, rows: torch.Tensor, source: Array, positions: Ints) -> None:
         self.index.add(rows.cpu().numpy())
         self.origin += [(source, int(j)) for j in positions]
 
-    def near_kept(
-        self, rows: torch.Tensor, block: slice, kept: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
+    def near_kept(self, rows: torch.Tensor, block: slice, kept: Ints) -> Bools:
         new = kept[kept >= self.added]
         if len(new):
             self._add(_unit(self.X, new), self.X, new)
         self.added = block.start
         near = np.zeros(len(rows), dtype=bool)
         if self.origin:
-            similarity, nearest = (
-                part[:, 0] for part in self.index.search(rows.cpu().numpy(), 1)
-            )
-            near = (nearest >= 0) & (similarity >= self.threshold + self.slack)
-            for i in np.flatnonzero(
-                (nearest >= 0) & ~near & (similarity >= self.threshold - self.slack)
-            ):
+            found = self.index.search(rows.cpu().numpy(), 1)
+            similarity, nearest = (part[:, 0] for part in found)
+            # -1 where the lists looked at hold nothing.
+            is_found = nearest >= 0
+            near = is_found & (similarity >= self.threshold + self.slack)
+            may_be = is_found & (similarity >= self.threshold - self.slack)
+            for i in np.flatnonzero(may_be & ~near):
                 source, j = self.origin[nearest[i]]
                 near[i] = self.is_pair(self.X, block.start + int(i), source, j)
         return near
@@ -251,14 +238,9 @@ def _tensor(rows: Any) -> torch.Tensor:
     return rows if isinstance(rows, torch.Tensor) else torch.from_numpy(np.array(rows))
 
 
-def _unit(X: Array, key: slice | NDArray[np.int64]) -> torch.Tensor:
+def _unit(X: Array, key: slice | Ints) -> torch.Tensor:
     """Some rows scaled to length 1, float32; rows of zeros stay."""
-    rows = (
-        X[torch.from_numpy(key).to(X.device)]
-        if isinstance(X, torch.Tensor) and not isinstance(key, slice)
-        else X[key]
-    )
-    values = _tensor(rows).double()
+    values = _tensor(take_rows(X, key)).double()
     largest = values.abs().amax(dim=1, keepdim=True)
     if not bool(torch.isfinite(largest).all()):
         raise ValueError("the features contain NaN or infinity")

@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from al_sklearn._core.checks import check_n_instances, unknown_name
+from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import as_generator
-from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
-    SPACES,
     Array,
     Rows,
     Rows64,
@@ -22,6 +20,13 @@ from al_sklearn.strategies._engine.distances import (
     tile_rows,
     tiles,
 )
+from al_sklearn.strategies._engine.given import (
+    check_positive,
+    labelled_like,
+    on_host,
+    space_of,
+)
+from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 
 _SEEDS = 64  # seeds that meet the pool together
 
@@ -37,7 +42,7 @@ def k_nearest(
     random_tie_break: bool = False,
     random_state: Any = None,
     chunk_rows: int | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Choose the nearest candidates of the most uncertain labelled points.
 
     The labelled points take turns, most uncertain first; each gives its `n_neighbors`
@@ -98,40 +103,26 @@ def k_nearest(
     """
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
-    if metric not in SPACES:
-        raise unknown_name("metric", metric, SPACES)
-    if labelled is None or len(labelled) == 0:
+    space = space_of(metric)
+    L = labelled_like(X, labelled)
+    if L is None:
         raise ValueError(
             "k_nearest looks for the neighbours of labelled rows, and there are none"
         )
-    L = as_rows(labelled, "labelled")
-    if L.shape[1] != X.shape[1]:
-        raise ValueError(
-            f"labelled has {L.shape[1]} columns and features {X.shape[1]}: they must "
-            "be the same"
-        )
-    if isinstance(utilities, torch.Tensor):
-        utilities = utilities.detach().cpu()
-    u = (
-        np.zeros(len(L))
-        if utilities is None
-        else np.asarray(utilities, dtype=np.float64)
-    )
+    u = np.zeros(len(L)) if utilities is None else on_host(utilities)
     if u.shape != (len(L),) or np.isnan(u).any():
         raise ValueError(
             f"utilities must be {len(L)} numbers, one per labelled row; got shape "
             f"{u.shape}"
         )
-    for name, value in (("n_neighbors", n_neighbors), ("chunk_rows", chunk_rows)):
-        if value is not None and value < 1:
-            raise ParameterError(f"{name} must be at least 1, got {value}", name)
+    check_positive(n_neighbors=n_neighbors, chunk_rows=chunk_rows)
     rng = as_generator(random_state)
-    rank = rng.permutation(len(X)) if random_tie_break else np.arange(len(X))
-    seeds = np.lexsort(
-        (rng.permutation(len(L)) if random_tie_break else np.arange(len(L)), -u)
-    )
+    rank, turns = np.arange(len(X)), np.arange(len(L))
+    if random_tie_break:
+        rank, turns = rng.permutation(rank), rng.permutation(turns)
+    seeds = np.lexsort((turns, -u))
     with exact_float32():
-        search = _Search(SPACES[metric](X), X, L, rank, chunk_rows)
+        search = _Search(space(X), X, L, rank, chunk_rows)
         indices, givers = search.choose(seeds, n_instances, n_neighbors)
     return indices, u[givers]
 
@@ -144,7 +135,7 @@ class _Search:
         space: Space,
         X: Array,
         L: Array,
-        rank: NDArray[np.int64],
+        rank: Ints,
         chunk_rows: int | None,
     ) -> None:
         self.space, self.X, self.L, self.rank = space, X, L, rank
@@ -152,8 +143,8 @@ class _Search:
         self.is_free = np.ones(len(X), dtype=bool)
 
     def choose(
-        self, seeds: NDArray[np.int64], n_instances: int, n_neighbors: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        self, seeds: Ints, n_instances: int, n_neighbors: int
+    ) -> tuple[Ints, Ints]:
         """Candidates in the order given, and the seed that gave each."""
         chosen: list[int] = []
         givers: list[int] = []
@@ -175,7 +166,7 @@ class _Search:
             turn = 0 if turn + len(block) >= len(seeds) else turn + len(block)
         return np.array(chosen, dtype=np.int64), np.array(givers, dtype=np.int64)
 
-    def _nearest(self, block: NDArray[np.int64], k: int) -> list[NDArray[np.int64]]:
+    def _nearest(self, block: Ints, k: int) -> list[Ints]:
         """At least the `k` nearest free candidates of each seed, nearest first.
 
         There are fewer where fewer are free.
@@ -189,31 +180,27 @@ class _Search:
         least = torch.full((len(block), 0), np.inf, dtype=torch.float64)
         for tile in tiles(len(free), self.step):
             rows = self.space.rows((self.X,), free[tile])
-            upper = (
-                self._lower(rows, seeds)
-                + torch.from_numpy(self.space.excess(rows))[:, None]
-            )
+            excess = torch.from_numpy(self.space.excess(rows))
+            upper = self._lower(rows, seeds) + excess[:, None]
             least = torch.cat([least, upper.T], dim=1)
             least = least.topk(min(k, least.shape[1]), dim=1, largest=False).values
         limit = least[:, -1] + torch.from_numpy(self.space.excess(seeds))
-        found: list[list[NDArray[np.int64]]] = [[] for _ in block]
-        distances: list[list[NDArray[np.float64]]] = [[] for _ in block]
+        found: list[list[Ints]] = [[] for _ in block]
+        distances: list[list[Floats]] = [[] for _ in block]
         for tile in tiles(len(free), self.step):
             lower = self._lower(self.space.rows((self.X,), free[tile]), seeds)
             for s, is_near in enumerate((lower <= limit).T.numpy()):
                 near = free[tile][np.flatnonzero(is_near)]
                 if len(near):
                     one: Rows64 = tuple(r[s][None] for r in seeds64)
+                    near64 = self.space.rows64((self.X,), near)
                     found[s].append(near)
-                    distances[s].append(
-                        self.space.distance(self.space.rows64((self.X,), near), one)
-                    )
+                    distances[s].append(self.space.distance(near64, one))
         lists = []
         for near_, far in zip(found, distances, strict=True):
             positions = np.concatenate(near_)
-            lists.append(
-                positions[np.lexsort((self.rank[positions], np.concatenate(far)))]
-            )
+            order = np.lexsort((self.rank[positions], np.concatenate(far)))
+            lists.append(positions[order])
         return lists
 
     def _lower(self, rows: Rows, seeds: Rows) -> torch.Tensor:

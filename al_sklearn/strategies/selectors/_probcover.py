@@ -10,10 +10,17 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from al_sklearn._core.checks import check_n_instances
-from al_sklearn._core.random import as_generator, tie_generator
+from al_sklearn._core.random import as_generator
 from al_sklearn.exceptions import ParameterError
-from al_sklearn.strategies._engine.distances import as_rows, exact_float32, tiles
+from al_sklearn.strategies._engine.distances import (
+    as_rows,
+    device_of,
+    exact_float32,
+    tiles,
+)
+from al_sklearn.strategies._engine.given import check_positive, labelled_like, tie_rank
 from al_sklearn.strategies._engine.host_rows import host_rows
+from al_sklearn.strategies._engine.kinds import Bools, Floats32, Ints, Selected
 from al_sklearn.strategies._engine.products import inner_products
 from al_sklearn.strategies._engine.top_k import highest
 from al_sklearn.strategies.selectors._k_center import k_center
@@ -38,7 +45,7 @@ def probcover(
     random_tie_break: bool = False,
     random_state: Any = None,
     chunk_rows: int | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Choose points one by one, each with the most uncovered points in its ball.
 
     A point is uncovered while it is in no ball yet.
@@ -114,41 +121,27 @@ def probcover(
     """
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
-    L = (
-        None
-        if labelled is None or len(labelled) == 0
-        else as_rows(labelled, "labelled")
-    )
+    L = labelled_like(X, labelled)
     if radius is not None and not radius >= 0:
         raise ParameterError(
             f"radius must be a number of at least 0, got {radius!r}", "radius"
         )
-    if n_reference < 1:
-        raise ParameterError(
-            f"n_reference must be at least 1, got {n_reference}", "n_reference"
-        )
-    if chunk_rows is not None and chunk_rows < 1:
-        raise ParameterError(
-            f"chunk_rows must be at least 1; got {chunk_rows}", "chunk_rows"
-        )
+    check_positive(n_reference=n_reference, chunk_rows=chunk_rows)
     rng = as_generator(random_state)
-    rank = tie_generator(rng).permutation(len(X)) if random_tie_break else None
-    rows = host_rows(*([X] if L is None else [X, L]), normalize=True)
+    rank = tie_rank(len(X), random_tie_break, rng)
+    rows = host_rows(X, L, normalize=True)
     if radius is None:
         radius = _purity_radius(rows[: len(X)], n_clusters, purity, rng)
     reference = np.arange(len(X))
     if len(X) > n_reference:
         reference = np.sort(rng.choice(len(X), n_reference, replace=False))
-    device = X.device if isinstance(X, torch.Tensor) else torch.device("cpu")
     with exact_float32():
-        balls = _Balls(rows, radius, device, chunk_rows or _TILE)
+        balls = _Balls(rows, radius, device_of(X), chunk_rows or _TILE)
         chosen, scores = balls.choose(len(X), n_instances, reference, rank)
     if len(chosen) == n_instances:
         return chosen, scores
     # All is covered: k-center goes on among the rest.
-    is_free = np.ones(len(X), dtype=bool)
-    is_free[chosen] = False
-    free = np.flatnonzero(is_free)
+    free = np.delete(np.arange(len(X)), chosen)
     covering = np.concatenate([rows[len(X) :], rows[chosen]])
     rest, _ = k_center(
         rows[free],
@@ -157,9 +150,8 @@ def probcover(
         random_tie_break=random_tie_break,
         random_state=rng,
     )
-    return np.concatenate([chosen, free[rest]]), np.concatenate(
-        [scores, np.zeros(len(rest))]
-    )
+    indices = np.concatenate([chosen, free[rest]])
+    return indices, np.concatenate([scores, np.zeros(len(rest))])
 
 
 def purity_radius(
@@ -201,7 +193,7 @@ def purity_radius(
 
 
 def _purity_radius(
-    rows: NDArray[np.float32], n_clusters: int, purity: float, rng: np.random.Generator
+    rows: Floats32, n_clusters: int, purity: float, rng: np.random.Generator
 ) -> float:
     if not 0 < purity <= 1:
         raise ParameterError(
@@ -215,16 +207,15 @@ def _purity_radius(
     nearest = torch.full((len(sample),), np.inf, dtype=torch.float64)
     for tile in tiles(len(rows), _TILE):
         some = torch.from_numpy(rows[tile]).double()
-        distances = (
-            torch.mm(some, centres.T).mul_(-2).add_(some.square().sum(dim=1)[:, None])
-        )
+        norms = some.square().sum(dim=1)
+        # Less the norm of the centre, which comes in at the end.
+        distances = torch.mm(some, centres.T).mul_(-2).add_(norms[:, None])
         is_same = torch.from_numpy(labels[tile])[:, None] == labels_of_sample
-        torch.minimum(
-            nearest, distances.masked_fill_(is_same, np.inf).amin(dim=0), out=nearest
-        )
-    stranger = np.sqrt(
-        np.maximum(nearest.numpy() + centres.square().sum(dim=1).numpy(), 0)
-    )
+        distances.masked_fill_(is_same, np.inf)
+        torch.minimum(nearest, distances.amin(dim=0), out=nearest)
+    squares = nearest.numpy() + centres.square().sum(dim=1).numpy()
+    # Rounding may leave a duplicate a little below 0.
+    stranger = np.sqrt(np.maximum(squares, 0))
     # A ball is pure below the distance to the nearest stranger; so many of the least of
     # these may be exceeded.
     n_impure = int((1 - purity) * len(sample) + 1e-9)
@@ -236,7 +227,7 @@ class _Balls:
     """Balls of one radius around all rows, and what of the reference is uncovered."""
 
     def __init__(
-        self, rows: NDArray[np.float32], radius: float, device: torch.device, step: int
+        self, rows: Floats32, radius: float, device: torch.device, step: int
     ) -> None:
         self.rows = torch.from_numpy(rows).to(device)
         self.radius2 = radius**2
@@ -251,9 +242,9 @@ class _Balls:
         self,
         n: int,
         n_instances: int,
-        reference: NDArray[np.int64],
-        rank: NDArray[np.int64] | None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        reference: Ints,
+        rank: Ints,
+    ) -> Selected:
         """Greedy covering by the first `n` rows; the others are labelled."""
         is_covered = self.count(reference, np.arange(n, len(self.rows))) > 0
         left = reference[~is_covered]
@@ -277,9 +268,7 @@ class _Balls:
             counts[chosen] = 0
         return np.array(chosen, dtype=np.int64), np.array(scores)
 
-    def _recount(
-        self, counts: NDArray[np.int64], new: NDArray[np.int64], left: NDArray[np.int64]
-    ) -> None:
+    def _recount(self, counts: Ints, new: Ints, left: Ints) -> None:
         """Bring the counts up to date by distances.
 
         To what is newly covered, or to what is left.
@@ -292,9 +281,7 @@ class _Balls:
         else:
             counts[live] = self.count(live, left)
 
-    def count_all(
-        self, n: int, left: NDArray[np.int64], graph: _Graph
-    ) -> NDArray[np.int64]:
+    def count_all(self, n: int, left: Ints, graph: _Graph) -> Ints:
         """How many of `left` each of the first `n` rows has in its ball.
 
         Pairs within `left` are met once.
@@ -303,25 +290,22 @@ class _Balls:
         for i, tile in enumerate(tiles(len(left), self.step)):
             some = left[tile]
             for other in tiles(len(left), self.step)[i:]:
-                of_rows, of_columns = self.near(
-                    some, left[other], graph, both=other != tile
-                )
+                both = other != tile
+                of_rows, of_columns = self.near(some, left[other], graph, both)
                 counts[some] += of_rows
-                if other != tile:
+                if both:
                     counts[left[other]] += of_columns
-        is_other = np.ones(n, dtype=bool)
-        is_other[left] = False
-        others = np.flatnonzero(is_other)
+        others = np.delete(np.arange(n), left)
         counts[others] = self.count(others, left, graph)
         graph.finish()
         return counts
 
     def count(
         self,
-        rows: NDArray[np.int64],
-        columns: NDArray[np.int64],
+        rows: Ints,
+        columns: Ints,
         graph: _Graph | None = None,
-    ) -> NDArray[np.int64]:
+    ) -> Ints:
         """How many of `columns` each of `rows` has in its ball."""
         counts = np.zeros(len(rows), dtype=np.int64)
         # Tiles of about the same number of values, however few the columns are.
@@ -333,11 +317,11 @@ class _Balls:
 
     def near(
         self,
-        rows: NDArray[np.int64],
-        columns: NDArray[np.int64],
+        rows: Ints,
+        columns: Ints,
         graph: _Graph | None = None,
         both: bool = False,
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ) -> tuple[Ints, Ints]:
         """How many columns each row has within the radius, and vice versa.
 
         The second count is how many of the rows each column has within it.
@@ -361,9 +345,7 @@ class _Balls:
             np.bincount(second, minlength=len(columns)),
         )
 
-    def _hits(
-        self, a: torch.Tensor, b: torch.Tensor, products: torch.Tensor
-    ) -> NDArray[np.bool_]:
+    def _hits(self, a: torch.Tensor, b: torch.Tensor, products: torch.Tensor) -> Bools:
         """Which pairs are within the radius of each other."""
         # Compared by numpy, which takes a tenth of torch's time.
         close = products.cpu().numpy()
@@ -379,7 +361,7 @@ class _Balls:
             hits[i, j] = distances <= self.radius2
         return hits
 
-    def _take(self, indices: NDArray[np.int64]) -> Any:
+    def _take(self, indices: Ints) -> Any:
         # A slice is a view of the rows and saves a copy.
         if len(indices) and indices[-1] - indices[0] == len(indices) - 1:
             return slice(int(indices[0]), int(indices[-1]) + 1)
@@ -423,6 +405,6 @@ class _Graph:
         edges.has_canonical_format = True
         self.edges = edges.tocsr()
 
-    def forget(self, points: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+    def forget(self, points: Ints, counts: Ints) -> None:
         """Lower the counts of all in whose balls the points lie."""
         counts -= np.bincount(self.edges[points].indices, minlength=len(counts))

@@ -8,18 +8,23 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from al_sklearn._core.checks import check_n_instances, unknown_name
-from al_sklearn._core.random import tie_generator
+from al_sklearn._core.checks import check_n_instances
 from al_sklearn.strategies._engine.distances import (
-    SPACES,
     Array,
     Space,
     as_rows,
     exact_float32,
 )
+from al_sklearn.strategies._engine.given import (
+    labelled_like,
+    on_host,
+    space_of,
+    tie_rank,
+)
 from al_sklearn.strategies._engine.greedy import Greedy
+from al_sklearn.strategies._engine.kinds import Bools, Floats, Ints, Selected
 
 
 def ranked_batch(
@@ -31,7 +36,7 @@ def ranked_batch(
     metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Choose points one by one by α (1 - similarity) + (1 - α) utility [1]_.
 
     Similarity is 1 / (1 + distance to the nearest labelled or chosen point), α = |U| /
@@ -88,30 +93,19 @@ def ranked_batch(
     """
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
-    if metric not in SPACES:
-        raise unknown_name("metric", metric, SPACES)
-    U = np.array(
-        utilities.detach().cpu() if hasattr(utilities, "detach") else utilities,
-        dtype=np.float64,
-    )
+    space = space_of(metric)
+    U = on_host(utilities)
     if U.shape != (len(X),) or not np.isfinite(U).all():
         raise ValueError(
             f"utilities must be {len(X)} finite numbers, one per row of features; got "
             f"shape {U.shape}"
         )
-    L = (
-        None
-        if labelled is None or len(labelled) == 0
-        else as_rows(labelled, "labelled")
-    )
-    if L is not None and L.shape[1] != X.shape[1]:
-        raise ValueError(
-            f"labelled has {L.shape[1]} columns and features {X.shape[1]}: they must "
-            "be the same"
-        )
-    rank = tie_generator(random_state).permutation(len(X)) if random_tie_break else None
+    L = labelled_like(X, labelled)
+    rank = tie_rank(len(X), random_tie_break, random_state)
     with exact_float32():
-        indices, scores = _Ranking(SPACES[metric](X), X, L, rank, U).choose(n_instances)
+        ranking = _Ranking(space(X), X, L, rank, U)
+        indices, scores = ranking.choose(n_instances)
+    # Nothing to be similar to: the first is as dissimilar as can be.
     if L is None:
         scores[0] = 1
     return indices, scores
@@ -125,26 +119,26 @@ class _Ranking(Greedy):
         space: Space,
         X: Array,
         L: Array | None,
-        rank: NDArray[np.int64] | None,
-        utilities: NDArray[np.float64],
+        rank: Ints,
+        utilities: Floats,
     ) -> None:
         self.utilities = utilities
         self.n_points = len(X) + (0 if L is None else len(L))
         super().__init__(space, X, L, rank)
 
-    def key(
-        self, distances: NDArray[np.float64], rows: NDArray[np.int64] | None
-    ) -> NDArray[np.float64]:
+    def key(self, distances: Floats, rows: Ints | None) -> Floats:
         utilities = self.utilities if rows is None else self.utilities[rows]
         # α < 1: something is labelled or chosen by now.
         alpha = (len(self.X) - len(self.chosen)) / self.n_points
         return alpha * self._dissimilarity(distances) + (1 - alpha) * utilities
 
-    def _dissimilarity(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _dissimilarity(self, distances: Floats) -> Floats:
         """1 - 1 / (1 + distance)."""
         scaled = distances * self.space.unit
-        return 1 - 1 / (1 + (np.sqrt(scaled) if self.space.squared else scaled))
+        if self.space.squared:
+            scaled = np.sqrt(scaled)
+        return 1 - 1 / (1 + scaled)
 
-    def growth(self, outside: NDArray[np.bool_]) -> float:
+    def growth(self, outside: Bools) -> float:
         rise = self.utilities[outside] - self._dissimilarity(self.upper[outside])
         return float(rise.max()) / self.n_points

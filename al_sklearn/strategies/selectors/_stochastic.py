@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from al_sklearn._core.checks import renamed, unknown_name
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn.exceptions import ParameterError
-from al_sklearn.strategies._engine.arrays import is_tensor
+from al_sklearn.strategies._engine.given import on_host
+from al_sklearn.strategies._engine.kinds import Ints
 from al_sklearn.strategies._engine.top_k import highest, top_k
 
 KINDS = ("power", "softmax", "softrank")
@@ -27,7 +28,7 @@ def stochastic_top_k(
     kind: str = "power",
     beta: float = 1.0,
     random_state: RandomState = None,
-) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
+) -> tuple[Ints, NDArray[np.floating[Any]]]:
     """Draw a batch without replacement, higher utilities more often.
 
     The method is that of Kirsch et al., TMLR 2023.
@@ -68,8 +69,7 @@ def stochastic_top_k(
     """
     check_stochastic(kind, beta)
     generator = as_generator(random_state)
-    host = utilities.detach().cpu() if is_tensor(utilities) else utilities
-    values = np.asarray(host, dtype=np.float64)
+    values = on_host(utilities)
     if values.ndim == 1 and np.isnan(values).any():
         n_nan = np.count_nonzero(np.isnan(values))
         raise ValueError(f"utilities contain {n_nan} NaN of {len(values)}")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from al_sklearn._core.checks import check_n_instances
-from al_sklearn._core.random import as_generator, tie_generator
-from al_sklearn.exceptions import ParameterError
+from al_sklearn._core.random import as_generator
 from al_sklearn.strategies._engine.distances import as_rows
+from al_sklearn.strategies._engine.given import check_positive, labelled_like, tie_rank
 from al_sklearn.strategies._engine.host_rows import host_rows
+from al_sklearn.strategies._engine.kinds import Floats, Floats32, Ints, Selected
 from al_sklearn.strategies.selectors._kmeans import kmeans
 
 # Mean distances below this are rounding: duplicates are all equally, and finitely,
@@ -30,7 +30,7 @@ def typiclust(
     n_neighbors: int = 20,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """Choose the most typical point of each cluster, least labelled first.
 
     The clusters in which least is labelled come first.
@@ -97,35 +97,25 @@ def typiclust(
     """
     X = as_rows(features, "features")
     n_instances = check_n_instances(n_instances, len(X))
-    L = (
-        None
-        if labelled is None or len(labelled) == 0
-        else as_rows(labelled, "labelled")
-    )
-    for name, value in (("max_clusters", max_clusters), ("n_neighbors", n_neighbors)):
-        if value < 1:
-            raise ParameterError(f"{name} must be at least 1, got {value}", name)
+    L = labelled_like(X, labelled)
+    check_positive(max_clusters=max_clusters, n_neighbors=n_neighbors)
     rng = as_generator(random_state)
-    rank = (
-        tie_generator(rng).permutation(len(X))
-        if random_tie_break
-        else np.arange(len(X))
-    )
-    rows = host_rows(*([X] if L is None else [X, L]), normalize=True)
-    labels, _ = kmeans(
-        rows, min(len(rows) - len(X) + n_instances, max_clusters), random_state=rng
-    )
+    rank = tie_rank(len(X), random_tie_break, rng)
+    rows = host_rows(X, L, normalize=True)
+    n_labelled = len(rows) - len(X)
+    n_clusters = min(n_labelled + n_instances, max_clusters)
+    labels, _ = kmeans(rows, n_clusters, random_state=rng)
     return most_typical(rows, labels, rank, n_instances, min_cluster_size, n_neighbors)
 
 
 def most_typical(
-    rows: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    rank: NDArray[np.int64],
+    rows: Floats32,
+    labels: Ints,
+    rank: Ints,
     n_instances: int,
     min_cluster_size: int = 5,
     n_neighbors: int = 20,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> Selected:
     """TypiClust's choice once there are clusters.
 
     The first ``len(rank)`` rows are the candidates.
@@ -138,14 +128,13 @@ def most_typical(
     order = np.lexsort((first, -sizes, n_labelled))  # not by label: those are drawn
     by_cluster = np.argsort(labels[:n], kind="stable")
     ends = np.cumsum(np.bincount(labels[:n], minlength=len(sizes)))
+    members = np.split(by_cluster, ends[:-1])
     is_large = sizes[order] > min_cluster_size
     indices: list[int] = []
     scores: list[float] = []
     for group in (order[is_large], order[~is_large]):
         clusters = [
-            _Cluster(
-                rows, by_cluster[(ends[c - 1] if c else 0) : ends[c]], rank, n_neighbors
-            )
+            _Cluster(rows, members[c], rank, n_neighbors)
             for c in group.tolist()
             if n_labelled[c] < sizes[c]
         ]
@@ -163,21 +152,17 @@ class _Cluster:
 
     def __init__(
         self,
-        rows: NDArray[np.float32],
-        members: NDArray[np.int64],
-        rank: NDArray[np.int64],
+        rows: Floats32,
+        members: Ints,
+        rank: Ints,
         n_neighbors: int,
     ) -> None:
-        self.rows, self.members, self.rank, self.n_neighbors = (
-            rows,
-            members,
-            rank,
-            n_neighbors,
-        )
+        self.rows, self.members = rows, members
+        self.rank, self.n_neighbors = rank, n_neighbors
         self.is_left = np.ones(len(members), dtype=bool)
         self.n_left = len(members)
-        self.distances: NDArray[np.float64] | None = None
-        self.neighbors: NDArray[np.int64]
+        self.distances: Floats | None = None
+        self.neighbors: Ints
 
     def pop(self) -> tuple[int, float]:
         """Take the most typical of those that are left."""
@@ -190,7 +175,7 @@ class _Cluster:
         self.n_left -= 1
         return int(self.members[chosen]), float(typicality[chosen])
 
-    def _typicality(self) -> NDArray[np.float64]:
+    def _typicality(self) -> Floats:
         """One over the mean distance to the nearest that are left.
 
         -1 for those that are gone.
@@ -201,14 +186,13 @@ class _Cluster:
         mean = self._mean_distance(k)
         if mean is None:
             # Most clusters are asked once; one that is asked again will be asked on.
-            self._find_neighbors(
-                k if self.distances is None else min(2 * k, self.n_left - 1)
-            )
+            is_first = self.distances is None
+            self._find_neighbors(k if is_first else min(2 * k, self.n_left - 1))
             mean = self._mean_distance(k)
             assert mean is not None
         return np.where(self.is_left, 1 / np.maximum(mean, _LEAST_DISTANCE), -1.0)
 
-    def _mean_distance(self, k: int) -> NDArray[np.float64] | None:
+    def _mean_distance(self, k: int) -> Floats | None:
         """None where too few of the neighbours known are left."""
         if self.distances is None:
             return None
