@@ -45,7 +45,12 @@ _POSTERIOR_SAMPLES = (
     "    Posterior samples; 20 dropout masks, or all members of an ensemble, by "
     "default."
 )
-_NEEDS = {"proba": "proba", "samples": "samples", "features": "embeddings"}
+_NEEDS = {
+    "proba": "proba",
+    "samples": "samples",
+    "features": "embeddings",
+    "residuals": "gradients",
+}
 
 
 class Pair(Protocol):
@@ -163,8 +168,12 @@ def choose(
     rng = options["random_state"]
     given = {"n_instances": n_instances, **options}
     wanted = {*_given(select), *(() if measure is None else _given(measure))}
+    # The factors of the last layer's gradient come together, too.
+    if "residuals" in wanted:
+        factors = inference.gradient_factors(classifier, X, layer)
+        given["residuals"], given["features"] = factors
     # A net gives both in one forward pass.
-    if {"proba", "features"} <= wanted:
+    elif {"proba", "features"} <= wanted:
         both = inference.proba_and_embed(classifier, X, layer)
         given["proba"], given["features"] = both
     elif "proba" in wanted:
@@ -254,7 +263,9 @@ def pair(
     strategy.__annotations__ = {
         name: parameter.annotation for name, parameter in signature.parameters.items()
     }
-    needs = [need for kind, need in _NEEDS.items() if kind in wanted]
+    # Whoever gives gradient factors gives the embeddings among them.
+    kinds = wanted - {"features"} if "residuals" in wanted else wanted
+    needs = [need for kind, need in _NEEDS.items() if kind in kinds]
     registered = query_strategy(
         family=family,
         needs=(*needs, *(("labelled",) if takes_labelled else ())),

@@ -108,6 +108,7 @@ def yield_checks() -> Iterator[Callable[[Strategy, Any], None]]:
 def _pool() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Real digits: 150 to choose from, 40 labelled."""
     X, y = load_digits(return_X_y=True)
+    # Mixed: the file has the digits nearly in turn, which would hide an order of rows.
     order = np.random.default_rng(0).permutation(len(X))[:190]
     X, y = X[order].astype(np.float32) / 16, y[order]
     return X[:150], y[:150], X[150:], y[150:]
@@ -117,6 +118,7 @@ def _taught(
     classifier: Any, rows: Callable[[np.ndarray], Any] = np.asarray
 ) -> _Learner:
     _, _, X, y = _pool()
+    # A forest gives most of what strategies ask for, and trains in no time.
     if classifier is None:
         classifier = RandomForestClassifier(20, random_state=0)
     # Of a frame, the names of the columns are learnt too.
@@ -170,6 +172,7 @@ def check_one_and_all(strategy: Strategy, learner: Any) -> None:
 def check_it_is_repeatable(strategy: Strategy, learner: Any) -> None:
     """The same random_state gives the same answer, and a Generator counts as one."""
     X = learner.rows(_pool()[0])
+    # 0 too: `random_state or ...` would take it for none.
     for seed in (0, 1):
         first, again = (strategy(learner, X, 9, random_state=seed) for _ in range(2))
         assert np.array_equal(first[0], again[0]), (
@@ -199,14 +202,13 @@ def check_tie_breaks_keep_the_contract(strategy: Strategy, learner: Any) -> None
 def check_nothing_is_changed(strategy: Strategy, learner: Any) -> None:
     """X, the classifier and the global random generators are as before."""
     X = _pool()[0]
-    X_before, model_before, rows = (
-        X.copy(),
-        pickle.dumps(learner.estimator),
-        learner.rows(X),
-    )
+    X_before, rows = X.copy(), learner.rows(X)
+    # All there is of a model: weights, statistics, modes, generators.
+    model_before = pickle.dumps(learner.estimator)
     torch_state = _torch_state()
     states = random.getstate(), pickle.dumps(np.random.get_state())  # noqa: NPY002
     strategy(learner, rows, 5, random_state=0)
+    # Without one, which is when a global generator is at hand.
     strategy(learner, rows, 5)
     assert np.array_equal(X, X_before), "the strategy wrote to X"
     assert pickle.dumps(learner.estimator) == model_before, (
@@ -224,6 +226,7 @@ def check_nothing_is_changed(strategy: Strategy, learner: Any) -> None:
 
 
 def _torch_state() -> bytes:
+    # Here: whoever checks a strategy of arrays need not wait for torch before.
     import torch
 
     return torch.get_rng_state().numpy().tobytes()
@@ -235,6 +238,7 @@ def check_lazy_rows_give_the_same(strategy: Strategy, learner: Any) -> None:
     The positions are those in the view.
     """
     X = _pool()[0]
+    # Backwards and with gaps: a position in the view is none in what it shows.
     picked = np.arange(len(X))[::-2].copy()
     view = RowView(learner.rows(X), picked)
     lazy = strategy(learner, view, 8, random_state=0)
@@ -248,18 +252,11 @@ def check_lazy_rows_give_the_same(strategy: Strategy, learner: Any) -> None:
 def check_duplicates_and_constant_features(strategy: Strategy, learner: Any) -> None:
     """Duplicated rows, and rows that are all the same, still give unique positions."""
     X = _pool()[0]
-    _assert_contract(
-        *strategy(
-            learner, learner.rows(np.repeat(X[:10], 6, axis=0)), 50, random_state=0
-        ),
-        50,
-        60,
-    )
-    _assert_contract(
-        *strategy(learner, learner.rows(np.zeros_like(X)), 20, random_state=0),
-        20,
-        len(X),
-    )
+    # More than there are different rows, so that duplicates must be chosen too.
+    sixfold = learner.rows(np.repeat(X[:10], 6, axis=0))
+    _assert_contract(*strategy(learner, sixfold, 50, random_state=0), 50, 60)
+    constant = learner.rows(np.zeros_like(X))
+    _assert_contract(*strategy(learner, constant, 20, random_state=0), 20, len(X))
 
 
 def check_bad_requests(strategy: Strategy, learner: Any) -> None:
@@ -268,6 +265,7 @@ def check_bad_requests(strategy: Strategy, learner: Any) -> None:
     An unfitted classifier NotFittedError.
     """
     X = _pool()[0]
+    # One value, in a row that no strategy has a reason to choose.
     nan = X.copy()
     nan[3, 5] = np.nan
     needs = getattr(getattr(strategy, "info", None), "needs", ())
@@ -287,6 +285,7 @@ def check_bad_requests(strategy: Strategy, learner: Any) -> None:
             assert len(str(error)) > 15, f"{what}: the message says too little: {error}"
         else:
             raise AssertionError(f"{what} must raise a ValueError")
+    # Strategies that look at no prediction do without a fitted model.
     unfitted = _Learner(
         clone(learner.estimator), learner.X_training, learner.y_training
     )

@@ -405,6 +405,17 @@ def test_the_reference_sample_is_unbiased_and_holds_what_is_certain():
     )
 
 
+def test_max_herding_on_a_small_sample_ties_among_different_points():
+    # Two points of the sample that cover each other alone: each adds as much.
+    X = np.random.default_rng(0).normal(size=(300, 8))
+    options = {"n_reference": 50, "random_state": 2}
+    plain, gains = selectors.max_herding(X, 13, **options)
+    mixed, others = selectors.max_herding(X, 13, random_tie_break=True, **options)
+    np.testing.assert_array_equal(plain[:12], mixed[:12])
+    assert plain[12] != mixed[12]
+    np.testing.assert_allclose(gains, others, rtol=1e-9)
+
+
 def test_max_herding_on_a_sample_is_nearly_as_good():
     X = RNG.normal(size=(1000, 5))
     kernel = np.exp(-slow.squared_distances(slow.normalised(X), slow.normalised(X)))

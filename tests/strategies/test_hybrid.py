@@ -826,6 +826,24 @@ def test_weighted_joins_any_measure_and_selector(taught):
         weighted("margin", selectors.top_k)
 
 
+def test_weighted_tells_a_selector_what_its_parameters_name(taught):
+    learner, X, _ = taught
+
+    def far_out(features, n_instances, *, utilities):
+        sizes = np.linalg.norm(features, axis=1)
+        return selectors.top_k(sizes * utilities, n_instances)
+
+    chosen, _ = weighted("margin", far_out)(
+        learner, X, 9, random_tie_break=True, random_state=0
+    )
+    expected, _ = far_out(
+        inference.embed(learner, X),
+        9,
+        utilities=measures.margin(inference.predict_proba(learner, X)),
+    )
+    np.testing.assert_array_equal(chosen, expected)
+
+
 @pytest.mark.parametrize(
     "strategy",
     [weighted("margin", "k_center"), weighted(measures.bald, "weighted_kmeans")],

@@ -17,6 +17,7 @@ from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 
 def labelled_like(X: Array, labelled: Any, name: str = "labelled") -> Array | None:
     """Labelled rows, with the columns of `X`; None where there are none."""
+    # An empty array may have any number of columns, or none.
     if labelled is None or len(labelled) == 0:
         return None
     L = as_rows(labelled, name)
@@ -76,6 +77,7 @@ def filled(
     n_instances: int,
 ) -> Selected:
     """Fill a batch up with what is left, by `rank`, each with a score of 0."""
+    # An empty list would be of floats, which are no positions.
     indices = np.asarray(chosen, dtype=np.int64)
     rest = np.delete(np.arange(len(rank)), indices)
     rest = rest[np.argsort(rank[rest])][: n_instances - len(indices)]

@@ -34,6 +34,7 @@ def host_rows(X: Array, labelled: Array | None = None, *, normalize: bool) -> Fl
     space = Space(X)
     out = np.empty((sum(map(len, arrays)), n_columns), dtype=np.float32)
     offset: Any = 0.0
+    # By the candidates' mean alone, so that it does not move with what is labelled.
     if not normalize:
         total: Any = 0.0
         for tile in tiles(len(X), tile_rows(n_columns)):
@@ -50,6 +51,7 @@ def host_rows(X: Array, labelled: Array | None = None, *, normalize: bool) -> Fl
                 zeros.append(start + tile.start + np.flatnonzero(norms == 0))
             else:
                 values -= offset
+            # NaN and infinity survive a sum; one number a tile is looked at.
             if not np.isfinite(values.sum()):
                 raise ValueError(
                     "the features contain NaN, infinity or values too large"
@@ -57,6 +59,7 @@ def host_rows(X: Array, labelled: Array | None = None, *, normalize: bool) -> Fl
             out[start + tile.start : start + tile.stop] = values
         start += len(array)
     is_zero = np.concatenate(zeros) if normalize else np.empty(0, dtype=np.int64)
+    # Only then: one more column is a copy of all.
     if len(is_zero):
         out = np.hstack([out, np.zeros((len(out), 1), dtype=np.float32)])
         out[is_zero, -1] = 1

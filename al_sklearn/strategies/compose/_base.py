@@ -29,6 +29,7 @@ class Composition(ABC):
         """The composition, as it would be written."""
 
     def __repr__(self) -> str:
+        # As written, which is what a table of strategies and a store hold.
         return self.__name__
 
     def __call__(

@@ -119,10 +119,13 @@ class TwoStage(Composition):
         )
 
     def _choose(self, classifier: Any, X: Any, n_instances: int, **ties: Any) -> Chosen:
+        # Rounded up: never fewer than are asked for.
         n_kept = min(int(np.ceil(self.factor * n_instances)), n_rows(X))
         kept, _ = get_strategy(self.prefilter)(classifier, X, n_kept, **ties)
+        # A view: the second reads those rows alone, and no copy is made.
+        view = view_rows(X, kept)
         chosen, scores = get_strategy(self.select)(
-            classifier, view_rows(X, kept), n_instances, **ties
+            classifier, view, n_instances, **ties
         )
         return kept[chosen], scores
 
@@ -162,6 +165,7 @@ def two_stage(
         raise ParameterError(
             f"factor must be a number of at least 1, got {factor!r}.", "factor"
         )
+    # An unknown name is said where it is written, not at the first query.
     get_strategy(prefilter), get_strategy(select)
     return TwoStage(prefilter, select, factor)
 
@@ -188,6 +192,7 @@ class Weighted(Composition):
         weights = utilities_of(
             self.measure, classifier, X, rng, embeds=True, layer=self.layer
         )
+        # All that there is; the selector is told what its parameters name.
         options = {
             "features": inference.embed(classifier, X, self.layer),
             "n_instances": n_instances,

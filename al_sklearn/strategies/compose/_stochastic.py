@@ -33,6 +33,7 @@ class Stochastic(Composition):
     @property
     def __name__(self) -> str:
         """The composition, as it would be written."""
+        # Without what a measure takes: that follows from the measure.
         name = written(self.measure)
         return f"stochastic({name}, kind={self.kind!r}, beta={self.beta:g})"
 
@@ -118,6 +119,7 @@ def stochastic(
     >>> stochastic("bald", kind="softrank")
     stochastic(bald, kind='softrank', beta=1)
     """
+    # Said where it is written, not at the first query.
     check_stochastic(kind, beta)
     if of not in (None, *measures.MEASURES):
         raise unknown_name("kind of input", str(of), measures.MEASURES)

@@ -41,6 +41,7 @@ class Subsample(Composition):
         n, rng = n_rows(X), ties["random_state"]
         strategy = get_strategy(self.strategy)
         n_drawn = max(self.n_candidates, n_instances)
+        # X itself, so that what others computed of it in this query is shared.
         if n_drawn >= n:
             return strategy(classifier, X, n_instances, **ties)
         # Increasing, so that a file is read from its beginning to its end.
@@ -82,6 +83,7 @@ def subsample(strategy: str | Strategy, n_candidates: int = 100_000) -> Subsampl
     >>> subsample("badge", n_candidates=20_000)
     subsample(badge, n_candidates=20000)
     """
+    # True is an integer to Python, and no number of candidates.
     if (
         not isinstance(n_candidates, Integral)
         or isinstance(n_candidates, bool)

@@ -61,6 +61,7 @@ class WithoutNearDuplicates(Composition):
             budget = min(n_instances - sum(map(len, indices)), len(candidates))
             if budget == 0:
                 continue
+            # X itself shares what is computed of it; a view is another X.
             rows = X if len(candidates) == len(is_near) else view_rows(X, candidates)
             chosen, utilities = get_strategy(self.strategy)(
                 classifier, rows, budget, **ties
@@ -81,6 +82,7 @@ class WithoutNearDuplicates(Composition):
                 neighbors=self.neighbors,
             )
         info = getattr(get_strategy(self.strategy), "info", None)
+        # Else the strategy would cost a second pass, for the probabilities.
         if info is not None and _FROM_PROBA & set(info.needs):
             features = inference.proba_and_embed(classifier, X, self.layer)[1]
         else:
@@ -147,6 +149,7 @@ def without_near_duplicates(
         raise unknown_name("kind of near-duplicates", by, _BY)
     if neighbors not in NEIGHBORS:
         raise unknown_name("neighbors", neighbors, NEIGHBORS)
+    # Of embeddings a similarity, of hashes a distance: the two have no scale in common.
     if threshold is None:
         threshold = 0.99 if by == "embedding" else 4
     if by == "embedding" and not 0 < threshold <= 1:

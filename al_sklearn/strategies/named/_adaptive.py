@@ -33,18 +33,21 @@ from al_sklearn.strategies.named._geometric import max_herding, typiclust, u_her
 from al_sklearn.strategies.named._uncertainty import margin
 
 
-def _n_labelled(classifier: Any, X_labelled: Any) -> int:
+def _has_few(
+    classifier: Any, X_labelled: Any, n_few: int | None, per_class: int
+) -> bool:
+    """Whether fewer labels are there than ``n_few``, or so many a class."""
+    # Nobody to be unsure: all there is are the embeddings.
+    if classifier is None:
+        return True
     rows, _ = inference.labelled_data(classifier, X_labelled)
-    return 0 if rows is None else n_rows(rows)
-
-
-def _few(classifier: Any, n_few: int | None, per_class: int) -> int:
-    """Below how many labels there are few of them."""
-    if n_few is not None:
-        if n_few < 0:
-            raise ParameterError(f"n_few must not be negative, got {n_few}.", "n_few")
-        return n_few
-    return per_class * len(inference.classes_of(classifier))
+    # Classes are asked for only where they decide: a net may know none before it is
+    # fitted.
+    if n_few is None:
+        n_few = per_class * len(inference.classes_of(classifier))
+    if n_few < 0:
+        raise ParameterError(f"n_few must not be negative, got {n_few}.", "n_few")
+    return (0 if rows is None else n_rows(rows)) < n_few
 
 
 @query_strategy(
@@ -85,9 +88,7 @@ def typicality_then_margin(
         "random_tie_break": random_tie_break,
         "random_state": random_state,
     }
-    if classifier is None or _n_labelled(classifier, X_labelled) < _few(
-        classifier, n_few, 10
-    ):
+    if _has_few(classifier, X_labelled, n_few, 10):
         return typiclust(
             classifier, X, n_instances, layer=layer, X_labelled=X_labelled, **ties
         )
@@ -145,9 +146,7 @@ def auto(
         "random_tie_break": random_tie_break,
         "random_state": random_state,
     }
-    if classifier is None or _n_labelled(classifier, X_labelled) < _few(
-        classifier, n_few, 2
-    ):
+    if _has_few(classifier, X_labelled, n_few, 2):
         return max_herding(
             classifier, X, n_instances, layer=layer, X_labelled=X_labelled, **ties
         )
@@ -226,6 +225,7 @@ def refine(
             f"n_rounds must be at least 1, got {n_rounds}.", "n_rounds"
         )
     rng = as_generator(random_state)
+    # Strategies of the ensemble read what is labelled off a learner, or not at all.
     if X_labelled is not None:
         classifier = _Taught(inference.unwrap(classifier), X_labelled, y_labelled)
     ensemble = [get_strategy(strategy) for strategy in strategies]
@@ -238,9 +238,8 @@ def refine(
         # query share.
         pool = X if len(kept) == n else view_rows(X, kept)
         # At least a batch each, and never more than there are left.
-        n_each = min(
-            max(n_instances, int(np.ceil(n * shrink**i / len(ensemble)))), len(kept)
-        )
+        share = int(np.ceil(n * shrink**i / len(ensemble)))
+        n_each = min(max(n_instances, share), len(kept))
         selected = [
             strategy(
                 classifier,
@@ -318,6 +317,7 @@ def oracle_batch(
     --------
     max_true_loss : an oracle over single candidates.
     """
+    # A learner could not be told the true labels, and must not be.
     if hasattr(classifier, "query_strategy"):
         raise TypeError(
             "oracle_batch looks at the true labels and does not run in "
@@ -359,10 +359,10 @@ def oracle_batch(
         strategy = get_strategy(strategies[i % len(strategies)])
         # In its first turn a strategy sees the whole pool, as when it is asked alone.
         part = np.arange(n)
+        # Later from parts, so that it does not propose the same batch again.
         if i >= len(strategies):
-            part = np.sort(
-                rng.choice(n, max(n_instances, int(np.ceil(subset * n))), replace=False)
-            )
+            size = max(n_instances, int(np.ceil(subset * n)))
+            part = np.sort(rng.choice(n, size, replace=False))
         pool = X if len(part) == n else view_rows(X, part)
         batch = part[
             strategy(
@@ -375,16 +375,15 @@ def oracle_batch(
         ]
         rows, y = take_rows(X, batch), labels[batch]
         if X_labelled is not None:
-            rows, y = (
-                concat_rows(X_labelled, rows),
-                np.concatenate([np.asarray(y_labelled), y]),
-            )
+            rows = concat_rows(X_labelled, rows)
+            y = np.concatenate([np.asarray(y_labelled), y])
         # The same noise for all, whatever the clones draw from; the query puts the
         # global generators back afterwards.
         member = seeded_clone(classifier, seed, only_open=True)
         seed_all(seed)
         member.fit(*with_labels(classifier, rows, y))
         score = float(check_scoring(member, scoring)(member, X_test, y_test))
+        # The first of several equal ones: a later one has shown nothing more.
         if score > best_score:
             best, best_score = batch, score
     return best, np.full(n_instances, best_score)

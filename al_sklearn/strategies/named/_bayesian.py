@@ -18,6 +18,7 @@ from al_sklearn.strategies._pairs import pair
 from al_sklearn.strategies._registry import Chosen, query_strategy
 from al_sklearn.strategies.selectors import top_k
 
+# On one pass of samples each; what differs is the measure alone.
 max_entropy = pair(
     "Candidates with the largest entropy of the mean prediction (DBAL).",
     measure=measures.max_entropy,
@@ -42,6 +43,7 @@ mean_std = pair(
     cost="O(T n C)",
 )
 
+# Said of both: why the contract's default is another one here.
 _OF_VOTES = """
     Scores are whole votes, so that many are equal: ties are broken at random, which
     keeps the batch from following the order of the pool, class by class in a folder of
@@ -89,6 +91,7 @@ power_bald = pair(
 
     ``stochastic`` does the same with any measure.
     """,
+    # The measure's own name is taken by its top.
     name="power_bald",
     measure=measures.bald,
     select=selectors.stochastic_top_k,
@@ -97,6 +100,8 @@ power_bald = pair(
     reference="Kirsch et al., TMLR 2023",
     cost="O(T n C)",
 )
+# The samples themselves go to the selector: no utility of one candidate says what a
+# batch tells together.
 batch_bald = pair(
     "Candidates whose labels together say most about the parameters.",
     """
@@ -154,7 +159,9 @@ def epig(
     samples = inference.sample_proba(classifier, X, n_samples, seed)
     if X_target is None:
         n = n_rows(X)
-        targets = samples[:, np.sort(rng.choice(n, min(n_targets, n), replace=False))]
+        # They are among the candidates: their samples are there already.
+        drawn = rng.choice(n, min(n_targets, n), replace=False)
+        targets = samples[:, np.sort(drawn)]
     else:
         targets = inference.sample_proba(classifier, X_target, n_samples, seed)
     utilities = measures.epig(samples, targets)

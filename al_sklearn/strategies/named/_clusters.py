@@ -13,6 +13,7 @@ from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._pairs import pair
 from al_sklearn.strategies._registry import Chosen, query_strategy, variant
 
+# Called after what it finds; the measure after how.
 outlier = pair(
     "Candidates that lie outside all clusters of embeddings.",
     "The largest GLOSH scores of HDBSCAN.",
@@ -80,6 +81,7 @@ def cluster(
     )
 
 
+# The share of outliers that the name has always stood for.
 cluster_outlier_combined = variant(
     cluster,
     "cluster_outlier_combined",

@@ -48,10 +48,9 @@ def cross_fit(
     # Whatever the clones draw from; the query puts the global generators back.
     seed_all(seed)
     for part in range(part_of.max() + 1):
-        train, held_out = (
-            np.flatnonzero(part_of != part),
-            np.flatnonzero(part_of == part),
-        )
+        train = np.flatnonzero(part_of != part)
+        held_out = np.flatnonzero(part_of == part)
+        # A classifier of one class would say nothing, and some refuse to be fitted.
         if len(np.unique(labels[train])) < 2:
             continue
         member = seeded_clone(estimator, seed, only_open=True)

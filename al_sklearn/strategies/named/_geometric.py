@@ -72,6 +72,7 @@ def coreset(
     al_sklearn.strategies.selectors.k_center : the selector.
     """
     rng = as_generator(random_state)
+    # Unweighted is not the same as weighted alike: no probabilities are asked for.
     weights = None
     if measure is not None:
         weights = utilities_of(measure, classifier, X, rng, embeds=True, layer=layer)
@@ -253,11 +254,10 @@ def probcover(
     al_sklearn.strategies.selectors.purity_radius : the radius.
     """
     if n_clusters is None:
-        n_clusters = (
-            _N_CLUSTERS
-            if classifier is None
-            else max(2, len(inference.classes_of(classifier)))
-        )
+        n_clusters = _N_CLUSTERS
+        # In one cluster there are no strangers, and every ball would be pure.
+        if classifier is not None:
+            n_clusters = max(2, len(inference.classes_of(classifier)))
     return selectors.probcover(
         inference.embed(classifier, X, layer),
         n_instances,
@@ -358,15 +358,16 @@ def u_herding(
         temperature = _held_out_temperature(
             classifier, rows, labels, n_folds, as_seed(rng)
         )
+    # One label has no distance to another: the width of MaxHerding then.
     if bandwidth is None:
         bandwidth = 1.0 if embedded is None else measures.least_distance(embedded)
+    # Rounding may leave a margin below 0, which is no weight.
+    unsure = measures.margin(measures.at_temperature(proba, temperature))
     return selectors.max_herding(
         inference.embed(classifier, X, layer),
         n_instances,
         labelled=embedded,
-        utilities=np.maximum(
-            measures.margin(measures.at_temperature(proba, temperature)), 0
-        ),
+        utilities=np.maximum(unsure, 0),
         bandwidth=bandwidth,
         n_reference=n_reference,
         random_tie_break=random_tie_break,
@@ -385,10 +386,12 @@ def _held_out_temperature(
     # Fewer than two rows a fold say nothing of a temperature.
     if rows is None or labels is None or n_rows(rows) < 2 * n_folds:
         return 1.0
+    # What cannot be cloned cannot be trained on folds.
     if not (hasattr(estimator, "get_params") and hasattr(estimator, "fit")):
         return 1.0
     y = np.asarray(labels)
     positions = np.unique(y, return_inverse=True)[1]
+    # Of one class every temperature explains all.
     if positions.max() == 0:
         return 1.0
     order = np.random.default_rng(seed).random(len(y)).argsort(kind="stable")

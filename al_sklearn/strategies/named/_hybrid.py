@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
+from scipy.special import softmax
 
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState, as_generator
-from al_sklearn.exceptions import CapabilityError
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._pairs import pair, utilities_of
@@ -20,43 +20,20 @@ from al_sklearn.strategies._registry import Chosen, query_strategy
 _SAME_PROBA = 0.05
 
 
-@query_strategy(
-    family="hybrid",
-    needs=("gradients",),
-    reference="Ash et al., ICLR 2020",
-    cost="O(n (C + d) b) at most; lazily far less",
-)
-def badge(
-    classifier: Any,
-    X: Any,
-    n_instances: int = 1,
-    *,
-    layer: str | None = None,
-    random_tie_break: bool = False,
-    random_state: RandomState = None,
-) -> Chosen:
-    """Candidates with large and different gradients of the last layer.
-
+badge = pair(
+    "Candidates with large and different gradients of the last layer.",
+    """
     K-means++ on gradient embeddings.
 
     The first is the largest gradient, the others are drawn in proportion to the squared
     distance to those chosen, so that ``random_tie_break`` has nothing to break.
-
-    Parameters
-    ----------
-    layer : str, optional
-        Layer of a net to embed by; the input of its last linear layer by default.
-
-    See Also
-    --------
-    al_sklearn.strategies.selectors.gradient_kmeans_plusplus : the selector.
-    """
-    residuals, embeddings = inference.gradient_factors(classifier, X, layer)
-    return selectors.gradient_kmeans_plusplus(
-        embeddings, residuals, n_instances, random_state=random_state
-    )
-
-
+    """,
+    name="badge",
+    select=selectors.gradient_kmeans_plusplus,
+    family="hybrid",
+    reference="Ash et al., ICLR 2020",
+    cost="O(n (C + d) b) at most; lazily far less",
+)
 bait = pair(
     "Candidates that leave least of the pool's Fisher information unexplained.",
     "BAIT, forward and backward greedy.",
@@ -76,6 +53,7 @@ clue = pair(
     reference="Prabhu et al., ICCV 2021",
     cost="O(n d b) an iteration",
 )
+# All of it is of probabilities: no embedding is asked for.
 falcun = pair(
     "Uncertain candidates drawn at random, away from those drawn: FALCUN.",
     "The distance to what is drawn already is one of probabilities.",
@@ -96,6 +74,7 @@ ranked_batch = pair(
     reference="Cardoso et al., Information Sciences 2017",
     cost="O(n (l + b) d) at most; lazily O(n l d)",
 )
+# Clusters that were made once may be handed over: the pool's do not change.
 cluster_margin = pair(
     "Candidates of small margin from as many clusters as possible.",
     "The clusters are by average linkage, and the smallest come first.",
@@ -208,7 +187,10 @@ def alfa_mix(
         )
     weights, bias = inference.last_layer(classifier, X)
     proba, embeddings = inference.proba_and_embed(classifier, X)
-    _check_is_last_layer(classifier, proba, embeddings, weights, bias)
+    # With more than softmax behind it, what flips a logit need not flip a prediction.
+    if not _is_last_layer(proba, embeddings, weights, bias):
+        reason = "its probabilities are not the softmax of its last linear layer."
+        raise inference.adapter_of(classifier).cannot("last_layer", reason)
     anchors = measures.class_means(
         inference.embed(classifier, rows), np.asarray(labels)
     )
@@ -224,25 +206,15 @@ def alfa_mix(
     )
 
 
-def _check_is_last_layer(
-    classifier: Any, proba: Any, embeddings: Any, weights: Any, bias: Any
-) -> None:
-    """Refuse a net that does more than softmax after its last linear layer."""
+def _is_last_layer(proba: Any, embeddings: Any, weights: Any, bias: Any) -> bool:
+    """Whether the probabilities are the softmax of a linear layer."""
+    if weights.shape != (proba.shape[1], embeddings.shape[1]):
+        return False
     # A net that is no softmax shows it in any few rows.
     some = slice(0, 256)
-    if weights.shape == (proba.shape[1], embeddings.shape[1]):
-        logits = np.asarray(embeddings[some], dtype=np.float64) @ weights.T + bias
-        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-        if (
-            np.abs(exp / exp.sum(axis=1, keepdims=True) - proba[some]).max()
-            < _SAME_PROBA
-        ):
-            return
-    raise CapabilityError(
-        f"{type(classifier).__name__} cannot give last-layer weights: its "
-        "probabilities are not the softmax of its "
-        "last linear layer."
-    )
+    logits = np.asarray(embeddings[some], dtype=np.float64) @ weights.T + bias
+    difference = softmax(logits, axis=1) - proba[some]
+    return bool(np.abs(difference).max() < _SAME_PROBA)
 
 
 @query_strategy(
@@ -288,6 +260,7 @@ def density_weighted(
     """
     rng = as_generator(random_state)
     utilities = utilities_of(measure, classifier, X, rng, embeds=True, layer=layer)
+    # A net gave these with the probabilities, in one pass.
     density = measures.information_density(
         inference.embed(classifier, X, layer),
         metric=metric,

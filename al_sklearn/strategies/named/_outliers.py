@@ -20,6 +20,7 @@ from al_sklearn.strategies._pairs import labelled_rows, utilities_of
 from al_sklearn.strategies._registry import Chosen, query_strategy, variant
 from al_sklearn.strategies.selectors import top_k
 
+# One pass of activations, reduced in two ways.
 _RANKS: dict[str, Callable[..., Any]] = {
     "mean": measures.outliers_mean,
     "max": measures.outliers_max,
@@ -84,6 +85,7 @@ def outliers_mean(
         utilities = utilities_of(measure, classifier, X, rng)
         n_kept = min(int(np.ceil(factor * n_instances)), len(utilities))
         kept, _ = top_k(utilities, n_kept, **ties)
+        # Only these are embedded, which is what a pre-filter is for.
         X = view_rows(X, kept)
     labelled = labelled_rows(classifier, X_labelled)
     if labelled is None:
@@ -110,6 +112,7 @@ outliers_max = variant(
     "Candidates whose most active neuron ranks lowest among the labelled.",
     reduce="max",
 )
+# What is ranked no longer grows with the pool.
 _OF_KEPT = "O(n C + (f b + l) d log l) and the embeddings of f b"
 outliers_mean_least_confidence = variant(
     outliers_mean,

@@ -34,10 +34,12 @@ def random_sampling(
     decreasing.
     """
     rng = as_generator(random_state)
+    # Scores fall although the order is random: most useful first is the contract.
     indices = rng.choice(n_rows(X), size=n_instances, replace=False)
     return indices, np.sort(rng.random(n_instances))[::-1]
 
 
+# One pass of probabilities each; what differs is the measure alone.
 least_confidence = pair(
     "Candidates whose most likely class is least likely.",
     measure=measures.least_confidence,
@@ -81,6 +83,7 @@ def _averaged(strategy: Pair) -> Callable[..., Chosen]:
     )
 
 
+# As names of their own: a comparison tells them by name, and so does a store.
 least_confidence_mc = _averaged(least_confidence)
 margin_mc = _averaged(margin)
 ratio_mc = _averaged(ratio)
@@ -92,6 +95,7 @@ bucketed_margin = pair(
     The draw is random inside each bucket, so that ``random_tie_break`` has nothing to
     break.
     """,
+    # Names of their own: what they do with a measure is not what the top does.
     name="bucketed_margin",
     measure=measures.margin,
     select=selectors.bucketed,
@@ -146,6 +150,7 @@ def input_gradient(
     --------
     al_sklearn.strategies.measures.input_gradient : the scores, from gradients.
     """
+    # No measure: summed by image as the net gives them, a gradient is as large as X.
     sizes = inference.input_gradient(classifier, X)
     return top_k(
         sizes, n_instances, random_tie_break=random_tie_break, random_state=random_state
@@ -181,6 +186,7 @@ def max_true_loss(
     --------
     al_sklearn.strategies.measures.true_loss : the scores.
     """
+    # A learner would look at labels that are not paid for yet.
     if hasattr(classifier, "query_strategy"):
         raise TypeError(
             "max_true_loss looks at the true labels and does not run in "
@@ -195,16 +201,11 @@ def max_true_loss(
         )
     labels = np.asarray(y_true)
     proba = inference.predict_proba(classifier, X)
-    column = {
-        label: i
-        for i, label in enumerate(
-            inference.columns_of(classifier, proba.shape[1]).tolist()
-        )
-    }
+    known = inference.columns_of(classifier, proba.shape[1]).tolist()
+    column = {label: i for i, label in enumerate(known)}
     # -1 for a class that has no column.
-    positions = np.array(
-        [column.get(label, -1) for label in labels.tolist()], dtype=np.int64
-    )
+    columns = [column.get(label, -1) for label in labels.tolist()]
+    positions = np.array(columns, dtype=np.int64)
     # Column 0 stands in for it: its loss is replaced below.
     losses = measures.true_loss(proba, np.maximum(positions, 0))
     return top_k(

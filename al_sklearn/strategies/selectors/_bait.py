@@ -26,6 +26,7 @@ from al_sklearn.strategies._engine.given import tie_rank
 from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 from al_sklearn.strategies._engine.products import inner_products, matmul64
 
+# Whether the predicted class is right, or which class it is.
 _LIKELIHOODS = ("binary", "categorical")
 # C·d above which the categorical form is refused: its matrices have the square of it
 _MOST_PARAMETERS = 4096

@@ -26,6 +26,7 @@ def apportion(shares: Sequence[float], n: int) -> list[int]:
     """
     weights = np.asarray(shares, dtype=np.float64)
     exact = weights / weights.sum() * n
+    # Thirds of three must give ones, however they were rounded.
     whole = np.floor(exact + 1e-9).astype(int)
     whole[np.argsort(whole - exact, kind="stable")[: n - whole.sum()]] += 1
     return whole.tolist()
@@ -128,6 +129,8 @@ def bucketed(
             "shares",
         )
     rng = as_generator(random_state)
+    # Of the negative: percentiles count from the most useful, and ties with a cut are
+    # on its left.
     bucket = np.searchsorted(np.percentile(-values, cuts), -values, side="left")
     sizes = np.bincount(bucket, minlength=len(shares))
     quotas = _fit(apportion(shares, n_instances), sizes)
@@ -177,6 +180,7 @@ def both_ends(
     """
     values = _as_utilities(utilities)
     n_instances = check_n_instances(n_instances, len(values))
+    # One generator for both ends, each of which spawns a stream of its own.
     rng = as_generator(random_state) if random_tie_break else None
     high = top_k(
         values,
@@ -186,6 +190,7 @@ def both_ends(
     )[0]
     indices = high
     if n_instances > 1:
+        # Without the highest: where all are equal the two ends would meet.
         rest = np.delete(np.arange(len(values)), high)
         low = top_k(
             -values[rest],
@@ -248,6 +253,7 @@ def binned(
     tie = tie_rank(len(values), random_tie_break, rng)
     bins = np.array_split(np.lexsort((tie, -values)), min(n_bins, len(values)))
     quotas = np.full(len(bins), n_instances // len(bins))
+    # Not the first bins: those are the most useful, and the batch is of all alike.
     quotas[_spread(n_instances % len(bins), len(bins))] += 1
     quotas = _fit(quotas, np.array([len(rows) for rows in bins]))
     pairs = zip(bins, quotas, strict=True)

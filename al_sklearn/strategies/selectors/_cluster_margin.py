@@ -97,6 +97,7 @@ def average_linkage(
                 .cpu()
                 .numpy()
             )
+        # What was clustered itself needs no nearest.
         position = np.searchsorted(sample, wanted)
         is_sampled = sample[np.minimum(position, len(sample) - 1)] == wanted
         return clusters[np.where(is_sampled, position, nearest)]
@@ -150,12 +151,15 @@ def cluster_round_robin(
             f"{values.shape} and {groups.shape}"
         )
     n_instances = check_n_instances(n_instances, len(values))
+    # Clusters may be called anything, -1 among them.
     ids = np.unique(groups, return_inverse=True)[1]
     sizes = np.bincount(ids)
     best = np.full(len(sizes), -np.inf)
     np.maximum.at(best, ids, values)
+    # Small clusters first: a batch that ends within a round leaves out large ones.
     turn = np.empty(len(sizes), dtype=np.int64)
     turn[np.lexsort((-best, sizes))] = np.arange(len(sizes))
+    # In which round each is taken: its place in its cluster, in random order.
     shuffled = np.lexsort((as_generator(random_state).permutation(len(values)), ids))
     round_ = np.empty(len(values), dtype=np.int64)
     round_[shuffled] = np.arange(len(values)) - np.repeat(
@@ -230,6 +234,7 @@ def cluster_margin(
     kept, best = top_k(
         utilities, n_kept, random_tie_break=random_tie_break, random_state=rng
     )
+    # Clustered as a whole even where few are kept: clusters of the pool, not of them.
     if clusters is None:
         if len(features) != n:
             raise ValueError(

@@ -85,6 +85,7 @@ def cluster_quotas(
                 cluster, np.asarray(outlier_scores), quota, owed
             )
             owed -= n_outliers
+        # A later round comes after all of an earlier, whatever the cluster.
         indices.append(cluster[:quota])
         rounds.append(np.arange(quota) * len(names) + place)
     chosen = np.concatenate(indices)[np.argsort(np.concatenate(rounds))]

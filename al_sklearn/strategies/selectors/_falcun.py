@@ -19,7 +19,9 @@ from al_sklearn.strategies._engine.distances import as_rows, tiles
 from al_sklearn.strategies._engine.given import drawn_by_weight
 from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 
+# Their distances to as many picks as lie between two looks: 4 MiB of float64.
 _TILE_ROWS = 4096
+# Proposals drawn together at most: those after the last accepted one are thrown away.
 _PROPOSALS = 256
 _MOST_BETWEEN = 128  # at most so many picks between two looks at the pool
 _LEAST_RATE = 0.05  # or as soon as fewer proposals than this are accepted
@@ -126,6 +128,7 @@ class _Draw:
 
     def until(self, n_instances: int) -> None:
         """Draw until there are so many, or nothing is left but what has dist 0."""
+        # More and more rarely: at first every pick changes much, later few do.
         last, between = 0, 1
         rate = 1.0
         while len(self.chosen) < n_instances:

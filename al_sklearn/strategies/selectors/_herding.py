@@ -302,6 +302,9 @@ class _Coverage:
 
         Rounding could be all there is between them.
         """
+        # Not among duplicates alone: where two reference points cover each other and
+        # nothing else is left for either to cover, of one share and covered alike,
+        # each adds what the other does. A small sample is made of such pairs.
         return top - max(_TIE * top, self.least)
 
     def _gains(self, candidates: Ints) -> Floats:

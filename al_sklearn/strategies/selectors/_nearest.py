@@ -120,6 +120,7 @@ def k_nearest(
     rank, turns = np.arange(len(X)), np.arange(len(L))
     if random_tie_break:
         rank, turns = rng.permutation(rank), rng.permutation(turns)
+    # The most uncertain first; equal ones in turn.
     seeds = np.lexsort((turns, -u))
     with exact_float32():
         search = _Search(space(X), X, L, rank, chunk_rows)

@@ -95,6 +95,7 @@ def ranked_batch(
     n_instances = check_n_instances(n_instances, len(X))
     space = space_of(metric)
     U = on_host(utilities)
+    # Infinity times a weight of 0 would be no number.
     if U.shape != (len(X),) or not np.isfinite(U).all():
         raise ValueError(
             f"utilities must be {len(X)} finite numbers, one per row of features; got "
@@ -140,5 +141,6 @@ class _Ranking(Greedy):
         return 1 - 1 / (1 + scaled)
 
     def growth(self, outside: Bools) -> float:
+        # α falls by 1 / n a choice: so much of utility less dissimilarity is gained.
         rise = self.utilities[outside] - self._dissimilarity(self.upper[outside])
         return float(rise.max()) / self.n_points

@@ -79,6 +79,7 @@ def stochastic_top_k(
                 "kind='power' needs utilities that are not negative, got "
                 f"{values.min():.4g}; use 'softmax' or 'softrank'."
             )
+        # The logarithm of 0 is -inf: it is drawn last.
         with np.errstate(divide="ignore"):
             noisy = np.log(values)
     elif kind == "softrank":

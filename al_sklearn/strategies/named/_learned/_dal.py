@@ -88,12 +88,14 @@ def dal(
     rng = as_generator(random_state)
     generator = torch.Generator().manual_seed(as_seed(rng))
     n = len(candidates)
+    # Candidates first: a position among the features is one in the pool.
     features = torch.cat([candidates, known]).to(training.get_device(device))
     target = torch.zeros(len(features), device=features.device)
     # 1 is unlabelled: what is chosen becomes 0 and counts as labelled.
     target[:n] = 1
     chosen: list[np.ndarray] = []
     scores: list[np.ndarray] = []
+    # None draws new weights.
     network = None
     for size in training.part_sizes(n_instances, n_batches):
         network, _ = training.train_binary(

@@ -106,6 +106,7 @@ def active_transfer_learning(
         raise ValueError(
             "active_transfer_learning needs X_val and y_val together, or neither."
         )
+    # Rows kept back tell of the classifier itself; clones only of its like.
     if X_val is not None:
         known, wrong = _on_validation(classifier, X_val, y_val, layer, embeddings)
     else:
@@ -156,6 +157,7 @@ def _choose(
     ties: dict[str, Any],
     **options: Any,
 ) -> Chosen:
+    # By one scale: the head reads both.
     pool, held_out = (
         part.to(device) for part in training.standardized(candidates, known)
     )
@@ -242,6 +244,7 @@ def _cross_fitted(
         embedded = [inference.embed(member, rows, layer)] if embeds else []
         seen.append(_joined(proba, *embedded))
         order.append(held_out)
+    # A part that was passed over leaves its rows without a verdict.
     if sum(map(len, order)) < len(labels):
         raise ValueError(
             "Cross-fitting needs labelled rows of two classes outside each part; "

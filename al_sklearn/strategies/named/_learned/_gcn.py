@@ -279,6 +279,7 @@ def core_gcn(
     features = torch.from_numpy(np.concatenate([candidates, known]).astype(np.float32))
     # Candidates first, then what is labelled: positions of the first are those drawn.
     labelled = torch.arange(len(features)) >= n_drawn
+    # Embedded where the classifier is; the graph may be on another device.
     place = training.get_device(device)
     result = train_graph(
         features.to(place),

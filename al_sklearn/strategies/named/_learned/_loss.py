@@ -52,16 +52,15 @@ def learning_loss(
             "subset_factor",
         )
     rng = as_generator(random_state)
-    n_drawn = (
-        n
-        if subset_factor is None
-        else min(n, int(np.ceil(subset_factor * n_instances)))
-    )
+    n_drawn = n
+    if subset_factor is not None:
+        n_drawn = min(n, int(np.ceil(subset_factor * n_instances)))
     # Increasing, so that a file is read from its beginning to its end.
     drawn = np.sort(rng.choice(n, n_drawn, replace=False))
-    losses = inference.predict_loss(
-        classifier, X if n_drawn == n else view_rows(X, drawn)
-    )
+    # X itself shares what is computed of it; a view is another X.
+    part = X if n_drawn == n else view_rows(X, drawn)
+    losses = inference.predict_loss(classifier, part)
+    # An estimator's own method may give anything: a column would broadcast.
     if losses.shape != (n_drawn,):
         raise ValueError(
             f"predict_loss must give one loss a row, ({n_drawn},), got shape "

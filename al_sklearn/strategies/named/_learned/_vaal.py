@@ -218,9 +218,8 @@ class Adversaries:
         device: torch.device,
     ):
         self.autoencoder = Autoencoder(shape, latent, hidden, generator).to(device)
-        self.discriminator = training.perceptron(
-            [latent, hidden, hidden, 1], generator
-        ).to(device)
+        sizes = [latent, hidden, hidden, 1]
+        self.discriminator = training.perceptron(sizes, generator).to(device)
         self.beta, self.adversary_weight = beta, adversary_weight
         self.generator = generator
         # Each holds the weights of its own network alone.
@@ -245,23 +244,17 @@ class Adversaries:
         reconstruction, mean, log_variance = self.autoencoder(rows, noise)
         cut = len(labelled)
         # Labelled and unlabelled count the same, whatever the sizes of their batches.
+        parts = (rows, reconstruction, mean, log_variance)
         elbo = torch.stack(
             [
-                negative_elbo(
-                    rows[part],
-                    reconstruction[part],
-                    mean[part],
-                    log_variance[part],
-                    self.beta,
-                )
-                for part in (slice(None, cut), slice(cut, None))
+                negative_elbo(*(part[kind] for part in parts), self.beta)
+                for kind in (slice(None, cut), slice(cut, None))
             ]
         ).sum()
         logits = self._logits(mean)
         ones = torch.ones_like(logits)
-        fooled = training.binary_loss(logits[:cut], ones[:cut]) + training.binary_loss(
-            logits[cut:], ones[cut:]
-        )
+        fooled = training.binary_loss(logits[:cut], ones[:cut])
+        fooled = fooled + training.binary_loss(logits[cut:], ones[cut:])
         loss = elbo + self.adversary_weight * fooled
         own = list(self.autoencoder.parameters())
         for parameter, gradient in zip(
@@ -351,9 +344,8 @@ def as_rows(parts: list[torch.Tensor], device: torch.device) -> list[Rows]:
     axes = (0, 2, 3) if parts[0].ndim == 4 else (0,)
     # In float64 and chunk by chunk: no second copy of the images is made.
     count, total, square = 0, torch.zeros(()), torch.zeros(())
-    for chunk in (
-        chunk.double() for part in parts for chunk in part.split(_CHUNK_ROWS)
-    ):
+    chunks = (chunk.double() for part in parts for chunk in part.split(_CHUNK_ROWS))
+    for chunk in chunks:
         if not torch.isfinite(chunk.sum()):
             raise ValueError("X contains NaN or infinite values.")
         count += chunk.numel() // chunk.shape[1]
@@ -363,9 +355,8 @@ def as_rows(parts: list[torch.Tensor], device: torch.device) -> list[Rows]:
     # Rounding may leave a little less than nothing.
     variance = (square / count - mean.square()).clamp_min(0)
     # What never changes stays, centred.
-    std = torch.where(
-        variance > 1e-9 * mean.square().clamp_min(1e-9), variance.sqrt(), 1
-    )
+    changes = variance > 1e-9 * mean.square().clamp_min(1e-9)
+    std = torch.where(changes, variance.sqrt(), 1)
     return [Rows(part, mean.float(), std.float(), device) for part in parts]
 
 
@@ -403,16 +394,14 @@ def train_adversaries(
         **options,
     )
     history = []
+
+    def batch(rows: Rows) -> torch.Tensor:
+        # With replacement: few labelled rows serve as many steps as the pool.
+        size = (min(batch_size, len(rows)),)
+        return rows.take(torch.randint(len(rows), size, generator=generator))
+
     for _ in range(n_steps):
-        known, other = (
-            rows.take(
-                # With replacement: few labelled rows serve as many steps as the pool.
-                torch.randint(
-                    len(rows), (min(batch_size, len(rows)),), generator=generator
-                )
-            )
-            for rows in (labelled, unlabelled)
-        )
+        known, other = batch(labelled), batch(unlabelled)
         losses = adversaries.fit_autoencoder(known, other)
         history.append((*losses, adversaries.fit_discriminator(known, other)))
     return adversaries, history
