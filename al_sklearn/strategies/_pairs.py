@@ -289,6 +289,7 @@ def _signature(
             name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
         )
 
+    # As where the option comes from, so that the two never say two things.
     own = []
     for name in options:
         part = next(of for of in parts if name in inspect.signature(of).parameters)
@@ -319,6 +320,7 @@ def _written(
     options: tuple[str, ...],
 ) -> str:
     """Write the docstring: an option is documented as where it comes from."""
+    # Written once: a parameter is documented where it is meant.
     entries = []
     for name in options:
         docs = (inspect.getdoc(part) or "" for part in (measure, select) if part)

@@ -182,7 +182,8 @@ class Greedy:
                 known[best] = len(picks)
                 is_loose[best] = False
                 upper[best] = exact[best]
-                key[best] = self.key(exact[best : best + 1], block[best : best + 1])[0]
+                only = slice(best, best + 1)
+                key[only] = self.key(exact[only], block[only])
                 continue
             self._take(int(block[best]), float(key[best]))
             picks.append(best)

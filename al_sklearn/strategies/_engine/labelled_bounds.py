@@ -93,7 +93,8 @@ class LabelledBounds:
             last = first + len(segments)
             met = self.met[rows]
             # Where nothing was met yet there is no bound to look at.
-            todo = rows[(met < last) & ((met == 0) | (self.keys(rows) >= above))]
+            is_high = (met == 0) | (self.keys(rows) >= above)
+            todo = rows[(met < last) & is_high]
             if len(todo):
                 self._meet(todo, group, segments, first, above)
             first = last
@@ -135,6 +136,7 @@ class LabelledBounds:
 def _segments(n: int) -> list[slice]:
     """0 … n in slices, each as long as all before it together, up to a limit."""
     edges = [0]
-    while edges[-1] < n:
-        edges.append(min(n, edges[-1] + min(max(edges[-1], _FIRST), _STEP)))
+    while (last := edges[-1]) < n:
+        length = min(max(last, _FIRST), _STEP)
+        edges.append(min(n, last + length))
     return [slice(a, b) for a, b in pairwise(edges)]

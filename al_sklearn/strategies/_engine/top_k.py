@@ -65,11 +65,7 @@ def top_k(
     >>> top_k([0.1, 0.7, 0.3, 0.7], 3)[0].tolist()
     [1, 3, 2]
     """
-    shape = (
-        tuple(utilities.shape)
-        if isinstance(utilities, torch.Tensor)
-        else np.shape(utilities)
-    )
+    shape = tuple(np.shape(utilities))
     if len(shape) != 1:
         raise ValueError(
             f"utilities must be one-dimensional, one per candidate; got shape {shape}"
@@ -81,9 +77,8 @@ def top_k(
     values = _as_floats(utilities)
     candidates = _few_with_the_highest(values, n_instances)
     among = values if candidates is None else values[candidates]
-    if np.isnan(
-        among.min()
-    ):  # the minimum is NaN if any is, and NaN is always among the candidates
+    # The minimum is NaN if any is, and NaN is always among the candidates.
+    if np.isnan(among.min()):
         n_nan = np.count_nonzero(np.isnan(values))
         raise ValueError(f"utilities contain {n_nan} NaN of {len(values)}")
     indices = _highest_among(candidates, values, n_instances, None, generator)
@@ -153,19 +148,16 @@ def _as_floats(scores: ArrayLike | torch.Tensor) -> NDArray[np.floating]:
     """The scores as a float32 or float64 array, without a copy where they are one."""
     if isinstance(scores, torch.Tensor):
         scores = scores.detach()
-        scores = (
-            scores.float()
-            if scores.dtype in (torch.float16, torch.bfloat16)
-            else scores
-        ).numpy()
+        # numpy has no bfloat16.
+        if scores.dtype in (torch.float16, torch.bfloat16):
+            scores = scores.float()
+        scores = scores.numpy()
     values = np.asarray(scores)
     if values.dtype == np.float16:  # exact, and much faster to compare
         return values.astype(np.float32)
-    return (
-        values
-        if values.dtype in (np.float32, np.float64)
-        else values.astype(np.float64)
-    )
+    if values.dtype in (np.float32, np.float64):
+        return values
+    return values.astype(np.float64)
 
 
 def _top_k_on_device(

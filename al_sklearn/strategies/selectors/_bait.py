@@ -220,6 +220,11 @@ class _Points:
         """H of some points in float64, (m, d)."""
         return float64_rows(self.H, key)
 
+    def add(self, index: int, matrices: _Matrices) -> tuple[Floats, Floats, Floats]:
+        """Let the matrices know one point; what :meth:`_Matrices.change` gives."""
+        one = np.array([index])
+        return matrices.change(self.roots(one)[0], self.rows(one)[0], 1)
+
     def information(self) -> Floats:
         """Σ I(x), (C·d, C·d)."""
         d = self.H.shape[1]
@@ -231,15 +236,11 @@ class _Points:
                 blocks = blocks + matmul64(x.T, x)[None, :, None, :]
                 continue
             weights = A.transpose(0, 2, 1) @ A
-            blocks = blocks + np.stack(
-                [
-                    [
-                        matmul64((weights[:, i, j, None] * h).T, h)
-                        for j in range(A.shape[2])
-                    ]
-                    for i in range(A.shape[2])
-                ]
-            ).transpose(0, 2, 1, 3)
+            pairs = [
+                [matmul64((weighted[:, None] * h).T, h) for weighted in row]
+                for row in weights.transpose(1, 2, 0)
+            ]
+            blocks = blocks + np.stack(pairs).transpose(0, 2, 1, 3)
         total = blocks.reshape(-1, blocks.shape[0] * d)
         if not np.isfinite(total).all():
             raise ValueError("the embeddings contain NaN, infinity or values too large")
@@ -272,9 +273,8 @@ class _Matrices:
             blocks = matrix.reshape(n_classes, d, n_classes, d)
             for i in range(n_classes):
                 for j in range(i, n_classes):
-                    out[:, i, j] = out[:, j, i] = np.einsum(
-                        "nd,nd->n", matmul64(h, blocks[i, :, j]), h
-                    )
+                    half = matmul64(h, blocks[i, :, j])
+                    out[:, i, j] = out[:, j, i] = np.einsum("nd,nd->n", half, h)
         return result[0], result[1]
 
     def change(self, A: Floats, h: Floats, sign: int) -> tuple[Floats, Floats, Floats]:
@@ -298,9 +298,9 @@ class _Matrices:
         if len(A) == 1:
             K /= np.sqrt(inner[0, 0])
         else:
-            K = solve_triangular(
-                np.linalg.cholesky((inner + inner.T) / 2), K.T, lower=True
-            ).T
+            # Symmetric but for rounding, which a factor would not forgive.
+            factor = np.linalg.cholesky((inner + inner.T) / 2)
+            K = solve_triangular(factor, K.T, lower=True).T
         if is_steep and sign < 0:
             FK = matmul64(self.F, K)
             # W is meant before the change: M⁻¹ = M'⁻¹ - KKᵀ.
@@ -313,7 +313,8 @@ class _Matrices:
         else:
             self.inverse -= sign * matmul64(K, K.T)
             cross = matmul64(K, W.T)
-            self.N += matmul64(matmul64(K, Phi), K.T) - sign * (cross + cross.T)
+            own = matmul64(matmul64(K, Phi), K.T)
+            self.N += own - sign * (cross + cross.T)
         return K, W, Phi
 
 
@@ -321,11 +322,9 @@ def _changes(A: Floats, G: Floats, Q: Floats, sign: int) -> Floats:
     """Change of the trace when each point is added (sign 1) or dropped (-1), (m,)."""
     if A.shape[1] == 1:
         squares = A[:, 0, 0] ** 2
-        return (
-            squares
-            * Q[:, 0, 0]
-            / np.maximum(1 + sign * squares * G[:, 0, 0], np.finfo(float).tiny)
-        )
+        # Dropping a point that carries a direction alone leaves nothing to divide by.
+        left = 1 + sign * squares * G[:, 0, 0]
+        return squares * Q[:, 0, 0] / np.maximum(left, np.finfo(float).tiny)
     At = A.transpose(0, 2, 1)
     inner = np.eye(A.shape[1]) + sign * (A @ G @ At)
     return np.trace(np.linalg.solve(inner, A @ Q @ At), axis1=1, axis2=2)
@@ -336,7 +335,8 @@ def _update(
 ) -> None:
     """Bring the forms G and Q of some points up to date, in place."""
     n_classes, d = G.shape[1], H.shape[1]
-    B, D = ((H @ m.reshape(n_classes, d, -1)).transpose(1, 0, 2) for m in (K, W))
+    blocks = (m.reshape(n_classes, d, -1) for m in (K, W))
+    B, D = ((H @ block).transpose(1, 0, 2) for block in blocks)
     Bt = B.transpose(0, 2, 1)
     cross = B @ D.transpose(0, 2, 1)
     Q += B @ Phi @ Bt - sign * (cross + cross.transpose(0, 2, 1))
@@ -369,8 +369,7 @@ def _forward(pool: _Points, matrices: _Matrices, n_chosen: int, rank: Ints) -> S
         best = _best(gains, rank)
         chosen.append(best)
         scores.append(float(gains[best]))
-        one = np.array([best])
-        change = matrices.change(pool.roots(one)[0], pool.rows(one)[0], 1)
+        change = pool.add(best, matrices)
     return np.array(chosen, dtype=np.int64), np.array(scores)
 
 
@@ -382,9 +381,8 @@ def _forward_binary(
     Two float32 products with the pool a pick, float64 where they leave doubt.
     """
     n, d = len(pool), pool.H.shape[1]
-    space = Space(
-        pool.H
-    )  # a scale that keeps float32 from overflow; centring it is not for inner products
+    # A scale that keeps float32 from overflow; centring is not for inner products.
+    space = Space(pool.H)
     scale, space.offset = space.scales[0], None
     root = pool.roots(slice(None))[:, 0, 0]
     u, q, size = np.empty((3, n))
@@ -397,7 +395,8 @@ def _forward_binary(
     for tile in tiles(n, pool.step):
         h = pool.rows(tile)
         G, Q = matrices.forms(h, 1)
-        u[tile], q[tile] = G[:, 0, 0], Q[:, 0, 0]
+        u[tile] = G[:, 0, 0]
+        q[tile] = Q[:, 0, 0]
         size[tile] = np.sqrt(np.square(h).sum(axis=1))
         if H32 is not None:
             H32[tile] = torch.from_numpy((h * scale).astype(np.float32))
@@ -408,23 +407,25 @@ def _forward_binary(
     q *= square
     size *= root
     u_error, q_error = np.zeros((2, n))
-    slack = (
-        (d + 8) * 2.0** -24
-    )  # a float32 inner product is right to this share of the product of the sizes
+    # A float32 inner product is right to this share of the product of the sizes.
+    slack = (d + 8) * 2.0**-24
     free = np.ones(n, dtype=bool)
     chosen: list[int] = []
     scores: list[float] = []
     while len(chosen) < n_chosen:
+        least_u = np.maximum(u - u_error, 0)
         low = np.where(free, (q - q_error) / (1 + u + u_error), -1.0)
-        high = np.where(free, (q + q_error) / (1 + np.maximum(u - u_error, 0)), -1.0)
-        if high.max() <= 0:  # nothing is left to learn: all others tie
+        high = np.where(free, (q + q_error) / (1 + least_u), -1.0)
+        # Nothing is left to learn: all others tie.
+        if high.max() <= 0:
             best, gain = int(np.where(free, rank, n).argmin()), 0.0
         else:
             doubt = np.flatnonzero(free & (high >= low.max() * (1 - 2 * _TIE)))
             for part in tiles(len(doubt), pool.step):
                 some = doubt[part]
                 G, Q = matrices.forms(pool.rows(some), 1)
-                u[some], q[some] = square[some] * G[:, 0, 0], square[some] * Q[:, 0, 0]
+                u[some] = square[some] * G[:, 0, 0]
+                q[some] = square[some] * Q[:, 0, 0]
                 u_error[some] = q_error[some] = 0
             gains = np.maximum(q[doubt], 0) / (1 + u[doubt])
             position = _best(gains, rank[doubt])
@@ -432,28 +433,24 @@ def _forward_binary(
         chosen.append(best)
         scores.append(gain)
         free[best] = False
-        one = np.array([best])
-        K, W, Phi = matrices.change(pool.roots(one)[0], pool.rows(one)[0], 1)
+        K, W, Phi = pool.add(best, matrices)
         if len(chosen) == n_chosen:
             break
         vectors = np.hstack([K, W])
         norms = np.sqrt(np.square(vectors).sum(axis=0))
         safe = np.where(norms == 0, 1, norms)
-        directions = torch.from_numpy(
-            (vectors / safe).T.astype(np.float32, order="C")
-        ).to(device)
-        products = (
-            inner_products(H32, directions).cpu().numpy()
-        )  # both at once: the pool is read once
-        a, c = (root * products[:, i] * (safe[i] / scale) for i in (0, 1))
+        directions = (vectors / safe).T.astype(np.float32, order="C")
+        # Both at once: the pool is read once.
+        both = torch.from_numpy(directions).to(device)
+        products = inner_products(H32, both).cpu().numpy()
+        sizes = safe / scale
+        a, c = (root * products[:, i] * sizes[i] for i in (0, 1))
         a_error, c_error = (slack * norms[i] * size for i in (0, 1))
         phi = float(Phi[0, 0])
         wide = 2 * np.abs(a) * a_error + a_error**2
         u_error += wide
-        q_error += (
-            2 * (np.abs(a) * c_error + np.abs(c) * a_error + a_error * c_error)
-            + wide * phi
-        )
+        cross = np.abs(a) * c_error + np.abs(c) * a_error + a_error * c_error
+        q_error += 2 * cross + wide * phi
         u -= a**2
         q += a * (phi * a - 2 * c)
     return np.array(chosen, dtype=np.int64), np.array(scores)
@@ -477,10 +474,11 @@ def _backward(pool: _Points, matrices: _Matrices, chosen: Ints, n_kept: int) -> 
         costs = _changes(A[left], G[left], Q[left], -1)
         # No cost is negative but by rounding: far below 0 is a point that carries a
         # direction alone.
-        costs = np.where(
-            costs < -1e-9 * np.abs(costs).max(), np.inf, np.maximum(costs, 0)
-        )
-        worst = left[np.flatnonzero(costs <= costs.min() * (1 + _TIE))[-1]]
+        carries_alone = costs < -1e-9 * np.abs(costs).max()
+        costs = np.where(carries_alone, np.inf, np.maximum(costs, 0))
+        tied = np.flatnonzero(costs <= costs.min() * (1 + _TIE))
+        worst = left[tied[-1]]
         left = left[left != worst]
-        _update(h, G, Q, *matrices.change(A[worst], h[worst], -1), -1)
+        change = matrices.change(A[worst], h[worst], -1)
+        _update(h, G, Q, *change, -1)
     return left

@@ -135,10 +135,9 @@ class _Greedy:
         """The candidate of the largest gain, and the gain."""
         if self.drawn and self.last_gain < _NOTHING:
             return self._nothing_left()
+        # Drawn gains may grow, exact ones never do.
         if self.drawn:
-            self.upper = np.full(
-                len(self.upper), np.inf
-            )  # drawn gains may grow, exact ones never do
+            self.upper = np.full(len(self.upper), np.inf)
         self.upper[self.chosen] = -np.inf
         gains = np.full(len(self.upper), -np.inf)
         levels = [groups for groups in _GROUPS if 2 * groups < len(self.particles)]
@@ -148,22 +147,22 @@ class _Greedy:
         step = _BLOCK if len(self.particles) > _GROUPS[0] else len(gains)
         while True:
             best = gains.max()
-            rest = np.flatnonzero(
-                (self.upper > best - 2 * self.margin) & (gains == -np.inf)
-            )
+            may_win = self.upper > best - 2 * self.margin
+            rest = np.flatnonzero(may_win & (gains == -np.inf))
             if len(rest) == 0:
                 break
             if levels and best > -np.inf:
                 self._bound(rest, levels.pop(0))
                 continue
-            some = np.sort(rest[np.argsort(-self.upper[rest], kind="stable")[:step]])
+            order = np.argsort(-self.upper[rest], kind="stable")
+            # In order of position: rows side by side are read without a copy.
+            some = np.sort(rest[order[:step]])
             gains[some] = self._gains(some, torch.float32)
             self.n_scored += len(some)
         known = gains > -np.inf
         self.upper[known] = gains[known] + self.margin
-        index, self.last_gain = self._decide(
-            np.flatnonzero(gains >= best - 2 * self.margin), gains
-        )
+        finalists = np.flatnonzero(gains >= best - 2 * self.margin)
+        index, self.last_gain = self._decide(finalists, gains)
         self.chosen.append(index)
         return index, self.last_gain
 
@@ -215,11 +214,8 @@ class _Greedy:
     def _bound(self, rows: Ints, n_groups: int) -> None:
         """Lower what the gains of these rows are known not to be above."""
         merged = self.particles.merged(_groups(self.particles.posteriors, n_groups))
-        upper = (
-            merged.mean_entropy(self.samples, rows, torch.float32)
-            - self.conditional[rows]
-            + self.margin
-        )
+        entropies = merged.mean_entropy(self.samples, rows, torch.float32)
+        upper = entropies - self.conditional[rows] + self.margin
         upper[self.nothing[rows]] = 0
         upper[self.upper[rows] == -np.inf] = -np.inf
         self.upper[rows] = np.minimum(self.upper[rows], upper)
@@ -274,11 +270,8 @@ def _groups(posteriors: Floats, n_groups: int) -> Ints:
     for i in range(2):
         half_norms = 0.5 * np.square(centres).sum(axis=1)
         for tile in tiles(len(points), len(closeness)):
-            here = np.matmul(
-                points[tile],
-                centres.T,
-                out=closeness[: tile.stop - tile.start, : len(centres)],
-            )
+            out = closeness[: tile.stop - tile.start, : len(centres)]
+            here = np.matmul(points[tile], centres.T, out=out)
             here -= half_norms
             groups[tile] = here.argmax(axis=1)
         if i == 0:

@@ -81,22 +81,15 @@ def average_linkage(
         if len(sample) == 1:
             return np.zeros(len(wanted), dtype=np.int64)
         (values,) = space.rows64((X,), sample)
-        clusters = (
-            fcluster(linkage(values, "average"), n_clusters, "maxclust").astype(
-                np.int64
-            )
-            - 1
-        )
+        tree = linkage(values, "average")
+        # scipy counts clusters from 1.
+        clusters = fcluster(tree, n_clusters, "maxclust").astype(np.int64) - 1
         if len(sample) == n:
             return clusters[wanted]
         nearest = np.empty(len(wanted), dtype=np.int64)
         for tile in tiles(len(wanted), tile_rows(space.width)):
-            nearest[tile] = (
-                space.lower(space.rows((X,), wanted[tile]), centres)
-                .argmin(dim=1)
-                .cpu()
-                .numpy()
-            )
+            lower = space.lower(space.rows((X,), wanted[tile]), centres)
+            nearest[tile] = lower.argmin(dim=1).cpu().numpy()
         # What was clustered itself needs no nearest.
         position = np.searchsorted(sample, wanted)
         is_sampled = sample[np.minimum(position, len(sample) - 1)] == wanted

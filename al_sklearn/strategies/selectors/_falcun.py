@@ -161,7 +161,8 @@ class _Draw:
             self._scale()
 
     def _exact(self, rows: Ints) -> Floats:
-        recent = np.array(self.chosen[int(self.seen[rows].min()) :], dtype=np.int64)
+        first = int(self.seen[rows].min())
+        recent = np.array(self.chosen[first:], dtype=np.int64)
         if len(recent) == 0:
             return self.dist[rows]
         return np.minimum(self.dist[rows], self._distances(rows, recent).min(axis=1))
@@ -190,7 +191,8 @@ class _Draw:
             self.scores.append(float(exact[i]))
             self.free[some[i]] = False
             n_accepted += 1
-            exact = np.minimum(exact, self._distances(some, some[i : i + 1])[:, 0])
+            to_drawn = self._distances(some, some[i : i + 1])[:, 0]
+            exact = np.minimum(exact, to_drawn)
             if len(self.chosen) == until:
                 break
         self.dist[some] = exact

@@ -195,7 +195,9 @@ def most_central(
     np.minimum.at(least, labels, distances)
     near = np.flatnonzero(distances <= least[labels] * (1 + tie) + floor)
     order = near[np.lexsort((rank[near], labels[near]))]
-    nearest = order[np.r_[True, labels[order][1:] != labels[order][:-1]]]
+    cluster = labels[order]
+    is_first = np.r_[True, cluster[1:] != cluster[:-1]]
+    nearest = order[is_first]
     sizes = np.bincount(labels)[labels[nearest]]
     by_size = np.argsort(-sizes, kind="stable")
     return nearest[by_size], sizes[by_size]

@@ -231,14 +231,17 @@ class _Seeding:
         The proposals are drawn a batch at a time.
         """
         most = max(16, _PROPOSAL_VALUES // self.space.width)
-        size = min(most, 8 + int(1.1 * (until - len(self.chosen)) / self.rate))
+        # A tenth more than will do at the rate of late.
+        expected = 1.1 * (until - len(self.chosen)) / self.rate
+        size = min(most, 8 + int(expected))
         proposals = drawn_by_weight(self.upper, size, self.generator)
         thresholds = self.generator.random(size) * self.upper[proposals]
 
         some, place = np.unique(proposals, return_inverse=True)
         rows = self.space.rows(self.arrays, some)
         rows64 = self.space.rows64(self.arrays, some)
-        recent = np.array(self.chosen[int(self.seen[some].min()) :], dtype=np.int64)
+        first = int(self.seen[some].min())
+        recent = np.array(self.chosen[first:], dtype=np.int64)
         exact = self.exact[some]
         nearest_chosen(self.space, self.arrays, rows, rows64, recent, exact)
         lower = self.space.lower(rows, rows).cpu().numpy()

@@ -191,7 +191,9 @@ class _Clusters:
         rows64 = self.space.rows64((self.X,), start + i)
         values = self.space.distance(rows64, (centres64[j],))
         order = np.lexsort((j, values, i))
-        first = order[np.r_[True, i[order][1:] != i[order][:-1]]]
+        row = i[order]
+        # Nearest first within each row, and of equals the earliest centre.
+        first = order[np.r_[True, row[1:] != row[:-1]]]
         rows, nearest = start + i[first], values[first]
         is_nearer = nearest < self.distances[rows]
         self.distances[rows[is_nearer]] = nearest[is_nearer]

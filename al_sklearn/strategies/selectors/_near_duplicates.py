@@ -180,7 +180,8 @@ class _Exact:
 
     def is_pair(self, a: Array, i: int, b: Array, j: int) -> bool:
         """Whether two rows reach the threshold, in float64."""
-        first, second = (_tensor(x[k]).double().cpu() for x, k in ((a, i), (b, j)))
+        first = _tensor(a[i]).double().cpu()
+        second = _tensor(b[j]).double().cpu()
         # Scaled first: squares of large values overflow.
         first = first / first.abs().max().clamp(min=1e-300)
         second = second / second.abs().max().clamp(min=1e-300)

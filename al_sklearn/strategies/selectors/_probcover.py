@@ -329,14 +329,16 @@ class _Balls:
         The pairs go into the graph, each row as a neighbour of the column and, with
         `both`, the other way round.
         """
-        a, b = self.rows[self._take(rows)], self.rows[self._take(columns)]
+        a = self.rows[self._take(rows)]
+        b = self.rows[self._take(columns)]
         hits = self._hits(a, b, inner_products(a, b))
         if graph is not None and self.device.type != "cpu":
             graph.drop()
         if graph is None or not graph.is_whole:
             return np.count_nonzero(hits, axis=1), np.count_nonzero(hits, axis=0)
         first, second = np.divmod(np.flatnonzero(hits), len(columns))
-        u, v = rows[first].astype(np.int32), columns[second].astype(np.int32)
+        u = rows[first].astype(np.int32)
+        v = columns[second].astype(np.int32)
         graph.add(v, u)
         if both:
             graph.add(u, v)

@@ -143,6 +143,7 @@ def most_typical(
                 index, typicality = cluster.pop()
                 indices.append(index)
                 scores.append(typicality)
+            # In the same order, round after round.
             clusters = [cluster for cluster in clusters if cluster.n_left]
     return np.array(indices, dtype=np.int64), np.array(scores)
 
