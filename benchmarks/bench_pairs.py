@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import inspect
 import json
 import os
 import platform
@@ -61,7 +62,10 @@ def _cases() -> dict[str, Callable[[], Callable[[], Any]]]:
         rows, proba = features(n, d, n_classes), probabilities(n, n_classes)
         residuals = np.eye(n_classes, dtype=np.float32)[proba.argmax(1)] - proba
         select = selectors.gradient_kmeans_plusplus
-        return lambda: select(residuals, rows, b, random_state=0)
+        # Of the older names the order was another one.
+        is_new = "features" in inspect.signature(select).parameters
+        given = {"residuals": residuals, "features" if is_new else "embeddings": rows}
+        return lambda: select(n_instances=b, random_state=0, **given)
 
     def bait(n: int, d: int, n_classes: int, b: int) -> Any:
         rows, proba = features(n, d, n_classes), probabilities(n, n_classes)
