@@ -280,7 +280,8 @@ def check_bad_requests(strategy: Strategy, learner: Any) -> None:
         if rows is nan and not needs and not isinstance(learner.rows(rows), np.ndarray):
             continue  # nobody reads the rows
         try:
-            strategy(learner, learner.rows(rows), n_instances, random_state=0)  # type: ignore[arg-type]
+            asked: Any = n_instances
+            strategy(learner, learner.rows(rows), asked, random_state=0)
         except ValueError as error:
             assert len(str(error)) > 15, f"{what}: the message says too little: {error}"
         else:

@@ -117,7 +117,8 @@ def freeze(net: nn.Module, image_shape: ImageShape) -> None:
     net.requires_grad_(False)
     net.get_submodule(head).requires_grad_(True)
     names = {part: name for name, part in net.named_modules()}
-    net.trained_parts = (head, *(names[part] for part in _head_dropouts(net, head)))  # type: ignore[assignment]
+    trained = [head, *(names[part] for part in _head_dropouts(net, head))]
+    net.trained_parts = tuple(trained)  # type: ignore[assignment]
     if not isinstance(net, _HeadAlone):
         kind: Any = type(net)
         net.__class__ = _frozen_class(kind)
