@@ -11,6 +11,7 @@ import numpy as np
 
 from al_sklearn._core.files import replacing
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.types import Array
 from al_sklearn.rows import (
     RowView,
     are_files,
@@ -80,7 +81,7 @@ class Pool:
         if n < 1:
             raise ValueError(f"A pool needs at least one position, got {n}.")
         self._state = np.zeros(n, dtype=np.uint8)
-        self._labelled: list[np.ndarray] = []
+        self._labelled: list[Array] = []
 
     def __len__(self) -> int:
         return len(self._state)
@@ -94,12 +95,12 @@ class Pool:
         counts = (f"{count} {state}" for state, count in self.counts().items() if count)
         return f"Pool({', '.join(counts)})"
 
-    def __getattr__(self, name: str) -> np.ndarray:
+    def __getattr__(self, name: str) -> Array:
         if name in STATES:
             return self.positions(name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
-    def positions(self, state: str) -> np.ndarray:
+    def positions(self, state: str) -> Array:
         """Return the positions in ``state``, int64."""
         code = self._code(state)
         if code == _LABELLED:
@@ -112,7 +113,7 @@ class Pool:
             return order.copy()
         return np.flatnonzero(self._state == code).astype(np.int64, copy=False)
 
-    def mask(self, state: str) -> np.ndarray:
+    def mask(self, state: str) -> Array:
         """Return which positions are in ``state``, bool (n,)."""
         return self._state == self._code(state)
 
@@ -170,7 +171,7 @@ class Pool:
         *,
         random_state: RandomState = None,
         part: tuple[int, int] = (0, 1),
-    ) -> Iterator[np.ndarray]:
+    ) -> Iterator[Array]:
         """Yield the positions in ``state``, ``size`` at a time.
 
         They are the same in every process.
@@ -297,7 +298,7 @@ class Pool:
         return STATES.index(state)
 
 
-def _repeats(positions: np.ndarray, n: int) -> bool:
+def _repeats(positions: Array, n: int) -> bool:
     """Whether a position comes twice.
 
     Marking is quicker than sorting once there are many.

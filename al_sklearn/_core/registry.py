@@ -12,6 +12,7 @@ from typing import Any, Final
 import cloudpickle
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.types import Function
 
 # Every table that users add to, and what says in which module an entry was made.
 _TABLES: Final[dict[str, tuple[dict[Any, Any], Callable[[Any], Any]]]] = {}
@@ -50,7 +51,7 @@ def enter(entries: list[bytes]) -> None:
         _TABLES[name][0].setdefault(key, entry)
 
 
-def same_function(a: Callable[..., Any], b: Callable[..., Any]) -> bool:
+def same_function(a: Function, b: Function) -> bool:
     """Whether two functions are one, defined twice: a notebook's cell run again."""
     places = [(f.__module__, getattr(f, "__qualname__", None)) for f in (a, b)]
     return places[0] == places[1]
@@ -69,7 +70,7 @@ class Registry(dict[str, Callable[..., Any]]):
         super().__init__()
         self.kind = kind
 
-    def add(self, function: Callable[..., Any], name: str | None = None) -> None:
+    def add(self, function: Function, name: str | None = None) -> None:
         """Enter a function under its own name, or another.
 
         Raises
@@ -90,7 +91,7 @@ class Registry(dict[str, Callable[..., Any]]):
             )
         self[name] = function
 
-    def find(self, given: str | Callable[..., Any]) -> Callable[..., Any]:
+    def find(self, given: str | Function) -> Function:
         """Return the function of that name; a function is returned as it is.
 
         Raises

@@ -9,10 +9,12 @@ from numbers import Integral
 
 import numpy as np
 
+from al_sklearn._core.types import Array
+
 
 def hold_out(
-    codes: np.ndarray, test_size: float | int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+    codes: Array, test_size: float | int, generator: np.random.Generator
+) -> tuple[Array, Array]:
     """Split all positions into a pool and a stratified test set.
 
     Parameters
@@ -47,7 +49,7 @@ def hold_out(
     return np.setdiff1d(np.arange(n, dtype=np.int64), test), test
 
 
-def allocate(counts: np.ndarray, room: np.ndarray, n: int, at_least: int) -> np.ndarray:
+def allocate(counts: Array, room: Array, n: int, at_least: int) -> Array:
     """Share ``n`` among classes in proportion to ``counts``, within ``room``.
 
     What does not divide evenly goes by largest remainders.
@@ -67,9 +69,7 @@ def allocate(counts: np.ndarray, room: np.ndarray, n: int, at_least: int) -> np.
     return quota
 
 
-def draw(
-    codes: np.ndarray, quota: np.ndarray, generator: np.random.Generator
-) -> np.ndarray:
+def draw(codes: Array, quota: Array, generator: np.random.Generator) -> Array:
     """Draw ``quota[c]`` positions of each class c at random, class by class."""
     parts = [
         generator.permutation(np.flatnonzero(codes == code))[:k]

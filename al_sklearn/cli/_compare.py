@@ -126,7 +126,7 @@ def compare(
         from al_sklearn.datasets import options_from_text
         from al_sklearn.experiments.configuration import ExperimentFile, run_plugin
 
-        data = {"name": "digits"} | values_of(Data, "data", given)
+        data: Any = {"name": "digits"} | values_of(Data, "data", given)
         if "import" in data:
             # Its data set's options are read by its signature, so it comes first.
             run_plugin(data["import"])

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from al_sklearn._core.types import Options
 from al_sklearn.cli._console import option_from_text
 from al_sklearn.experiments.configuration import (
     Key,
@@ -83,9 +84,7 @@ def _metavar(kinds: set[Any]) -> str:
     return f"<{named[0].__name__}>" if named else "<yaml>"
 
 
-def values_of(
-    model: type[Section], section: str, given: dict[str, Any]
-) -> dict[str, Any]:
+def values_of(model: type[Section], section: str, given: Options) -> Options:
     """Return what the flags of a section say, by key; what was not given is left out.
 
     Values are YAML, as in a file, except where the key is text whatever it looks like.

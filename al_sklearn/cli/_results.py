@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from al_sklearn._core.types import Options
 from al_sklearn.cli._console import (
     app,
     close_table,
@@ -239,7 +240,7 @@ def _checked(results: Any, metric: str, path: Path) -> Any:
     return results
 
 
-def _chosen(runs: dict[str, Any], strategies: str | None) -> dict[str, pd.DataFrame]:
+def _chosen(runs: Options, strategies: str | None) -> dict[str, pd.DataFrame]:
     from al_sklearn._core.checks import unknown_name
 
     tables = {run: results.table for run, results in runs.items()}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.optional import require
+from al_sklearn._core.types import Array
 from al_sklearn.datasets._base import (
     DataSource,
     ImageData,
@@ -194,7 +195,7 @@ class Npy(_Arrays):
         return images, *others
 
 
-def _whole(path: Path, name: str, read: Callable[[str], Any]) -> np.ndarray:
+def _whole(path: Path, name: str, read: Callable[[str], Any]) -> Array:
     try:
         return np.asarray(read(name)[:])
     except (OSError, RuntimeError) as error:  # Zarr's codecs raise the latter

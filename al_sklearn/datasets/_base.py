@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from al_sklearn._core.checks import check_same_length, unknown_name
+from al_sklearn._core.types import Array, Options
 from al_sklearn.rows import n_rows
 
 T = TypeVar("T")
@@ -54,9 +55,9 @@ class ImageData:
 
     name: str
     X_train: Any
-    y_train: np.ndarray
+    y_train: Array
     X_test: Any = None
-    y_test: np.ndarray | None = None
+    y_test: Array | None = None
     class_names: tuple[str, ...] = ()
     X_unlabelled: Any = None
     skipped: tuple[Skipped, ...] = ()
@@ -251,7 +252,7 @@ def check_option(name: str, option: str) -> None:
         raise unknown_name(f"option of the data set {name!r}", option, allowed)
 
 
-def options_from_text(name: str, texts: Sequence[str]) -> dict[str, Any]:
+def options_from_text(name: str, texts: Sequence[str]) -> Options:
     """Read options of a data set from words like ``bands=rgb``.
 
     A command line gives them in this form.
@@ -277,7 +278,7 @@ def options_from_text(name: str, texts: Sequence[str]) -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     parameters = inspect.signature(find_source(name).load).parameters
-    options: dict[str, Any] = {}
+    options: Options = {}
     for text in texts:
         option, equals, value = text.partition("=")
         if not equals:
@@ -295,7 +296,7 @@ def options_from_text(name: str, texts: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def labels_and_names(*parts: Any) -> tuple[list[np.ndarray], tuple[str, ...]]:
+def labels_and_names(*parts: Any) -> tuple[list[Array], tuple[str, ...]]:
     """Bring labels as they stand in a file to what :class:`ImageData` takes.
 
     Whole numbers from 0 stay as they are, names stay names, and any other numbers
@@ -354,12 +355,12 @@ def texts(values: Any) -> tuple[str, ...]:
     )
 
 
-def _are_positions(values: np.ndarray) -> bool:
+def _are_positions(values: Array) -> bool:
     """Whether sorted labels are whole numbers from 0 on."""
     return values.dtype.kind in "iu" and len(values) > 0 and values[0] >= 0
 
 
-def _plain(labels: Any) -> np.ndarray:
+def _plain(labels: Any) -> Array:
     """Labels as a 1-D array of numbers or str."""
     array = np.asarray(labels)
     # A column, as Matlab and pandas write one.

@@ -10,13 +10,13 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
 from al_sklearn._core.files import replacing
+from al_sklearn._core.types import Options
 from al_sklearn.datasets._base import ImageData, Skipped
 from al_sklearn.rows import DAMAGED, are_files, check_mode
 
@@ -79,7 +79,7 @@ def check_files(
         For the first corrupt image, when ``on_corrupt="raise"``; for a data set of
         which nothing is left.
     """
-    changed: dict[str, Any] = {}
+    changed: Options = {}
     skipped = list(data.skipped)
     try:
         for X_name, y_name in (

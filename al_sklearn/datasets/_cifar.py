@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.types import Options
 from al_sklearn.datasets._base import ImageData, register_dataset, texts
 from al_sklearn.datasets._download import Remote
 from al_sklearn.datasets._published import Archive, Labelled, range_outside
@@ -61,7 +62,7 @@ class _Unpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def read_batch(path: Path) -> dict[str, Any]:
+def read_batch(path: Path) -> Options:
     """Read a pickled batch as a dict with str keys.
 
     Raises

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.optional import require
+from al_sklearn._core.types import Array
 from al_sklearn.datasets._base import (
     DataSource,
     ImageData,
@@ -255,7 +256,7 @@ def _records(
         offset = 0
 
 
-def _decode(content: bytes) -> tuple[np.ndarray, int] | str:
+def _decode(content: bytes) -> tuple[Array, int] | str:
     """Image (65, 65, 11) and label of a ``tf.train.Example``, or what is wrong."""
     example_pb2 = require("tfrecord.example_pb2", "Reading TFRecord")
     errors = require("google.protobuf.message", "Reading TFRecord")
@@ -328,6 +329,6 @@ def _attribute(path: Path, name: str) -> Any:
         return json.loads(file.attrs[name])
 
 
-def _labels(path: Path, classes: int) -> np.ndarray:
+def _labels(path: Path, classes: int) -> Array:
     # Of two classes the second is all that are not 0.
     return np.minimum(Hdf5Rows(path, "labels")[:].astype(np.int64), classes - 1)

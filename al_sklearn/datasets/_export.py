@@ -16,6 +16,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from al_sklearn._core.checks import check_same_length, unknown_name
+from al_sklearn._core.types import Array
 from al_sklearn.rows import are_files, n_rows, take_rows
 
 # Enough for one read to be worth it, few enough for memory: 154 MB of 448x448 colour.
@@ -134,7 +135,7 @@ def export_image_folder(
 
 
 def _write_files(
-    root: Path, X: Any, positions: np.ndarray, folders: Sequence[str], mode: str
+    root: Path, X: Any, positions: Array, folders: Sequence[str], mode: str
 ) -> Iterator[None]:
     files = [os.fspath(X[i]) for i in positions.tolist()]
     places = [
@@ -152,7 +153,7 @@ def _write_files(
 
 
 def _write_arrays(
-    root: Path, X: Any, positions: np.ndarray, folders: Sequence[str]
+    root: Path, X: Any, positions: Array, folders: Sequence[str]
 ) -> Iterator[None]:
     from PIL import Image
 
@@ -175,7 +176,7 @@ def _write_arrays(
             yield
 
 
-def _folder_names(labels: np.ndarray, class_names: Sequence[str] | None) -> list[str]:
+def _folder_names(labels: Array, class_names: Sequence[str] | None) -> list[str]:
     """Name of the folder for each label."""
     values, codes = np.unique(labels, return_inverse=True)
     texts = values.tolist()

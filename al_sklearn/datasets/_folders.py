@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 from al_sklearn.datasets._base import (
     DataSource,
     ImageData,
@@ -101,7 +102,7 @@ class ImageNet(DataSource):
         )
 
 
-def files_by_class(folder: Path) -> tuple[list[str], np.ndarray]:
+def files_by_class(folder: Path) -> tuple[list[str], Array]:
     """Return the images below each class folder, in a fixed order, and labels.
 
     The labels are the folders' names.
@@ -145,7 +146,7 @@ def is_image(file: str) -> bool:
     return file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith("._")
 
 
-def _validation(folder: Path, roots: tuple[Path, ...]) -> tuple[list[str], np.ndarray]:
+def _validation(folder: Path, roots: tuple[Path, ...]) -> tuple[list[str], Array]:
     if _subfolders(folder):
         return files_by_class(folder)
     solution = _first_file(roots, "LOC_val_solution.csv")

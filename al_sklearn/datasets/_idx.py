@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from al_sklearn._core.types import Array
+
 # Third byte of the magic number -> type of the values, big-endian.
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
-def read_idx(path: Path) -> np.ndarray:
+def read_idx(path: Path) -> Array:
     """Read one idx file.
 
     Parameters

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.optional import require
+from al_sklearn._core.types import Array, Options
 
 
 def not_whole(path: Path, error: Exception) -> ValueError:
@@ -85,7 +86,7 @@ class Hdf5Rows:
             ) from error
         return rows if self.channels is None else rows[..., self.channels]
 
-    def _positions(self, data: Any, positions: np.ndarray) -> np.ndarray:
+    def _positions(self, data: Any, positions: Array) -> Array:
         # HDF5 reads increasing positions, each once.
         unique, inverse = np.unique(positions, return_inverse=True)
         rows = np.empty((len(unique), *data.shape[1:]), data.dtype)
@@ -118,7 +119,7 @@ class Hdf5Rows:
             self._opened = process, file[self.key]
         return self._opened[1]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Options:
         # The path travels; the file is opened where it is read.
         return {**vars(self), "_opened": None}
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.types import Array
 from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
 from al_sklearn.datasets._download import Remote, fetch, fetch_archive
 from al_sklearn.datasets._idx import read_idx
@@ -102,7 +103,7 @@ class _Idx(DataSource):
         short = name.partition(" ")[0]
         return ImageData(short, X_train, y_train, X_test, y_test, class_names)
 
-    def _upright(self, images: np.ndarray) -> np.ndarray:
+    def _upright(self, images: Array) -> Array:
         return images
 
 
@@ -200,7 +201,7 @@ class Emnist(_Idx):
         if any(self._find(data_dir, file) is None for file in emnist_files(split)):
             fetch_archive(self.remote, data_dir / self.folder / "raw")
 
-    def _upright(self, images: np.ndarray) -> np.ndarray:
+    def _upright(self, images: Array) -> Array:
         # EMNIST was converted in Matlab: its images are stored column by column.
         return np.ascontiguousarray(images.swapaxes(1, 2))
 

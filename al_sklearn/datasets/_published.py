@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 from al_sklearn.datasets._base import DataSource
 from al_sklearn.datasets._download import Remote, compare_checksums, fetch_archive
 
@@ -24,7 +25,7 @@ def given(name: str, data_dir: Path | None) -> Path:
     return data_dir
 
 
-def range_outside(labels: np.ndarray, first: int, n_classes: int) -> str:
+def range_outside(labels: Array, first: int, n_classes: int) -> str:
     """Return the labels' range in words where it leaves the classes', else nothing.
 
     No checksum is compared in an ordinary load, and a damaged file, or that of another
@@ -36,7 +37,7 @@ def range_outside(labels: np.ndarray, first: int, n_classes: int) -> str:
     return f"{labels.min()} to {labels.max()}"
 
 
-def check_from_one(path: Path, labels: np.ndarray, n_classes: int) -> None:
+def check_from_one(path: Path, labels: Array, n_classes: int) -> None:
     """Check labels that are counted from 1, as Matlab does.
 
     Raises

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.optional import require
+from al_sklearn._core.types import Array, Options
 from al_sklearn.datasets._cifar import Cifar10, Cifar100
 from al_sklearn.datasets._droughtwatch import BANDS
 from al_sklearn.datasets._mnist import EMNIST_CLASSES, IDX_FILES, emnist_files
@@ -65,9 +66,7 @@ def make_standin(
     return folder
 
 
-def _digits(
-    side: int, n: int, n_classes: int, offset: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _digits(side: int, n: int, n_classes: int, offset: int) -> tuple[Array, Array]:
     """Digits of ``side`` x ``side`` pixels, (n, side, side) uint8.
 
     Beyond ten classes a class is a digit and a turn.
@@ -138,7 +137,7 @@ def _cifar(name: str, folder: Path, n_train: int, n_test: int) -> None:
         _pickle({"data": data, **labels}, folder / file)
 
 
-def _pickle(content: dict[str, Any], path: Path) -> None:
+def _pickle(content: Options, path: Path) -> None:
     # The protocol of the true files, which Python 2 wrote.
     path.write_bytes(pickle.dumps(content, protocol=2))
 

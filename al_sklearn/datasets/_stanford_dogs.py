@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
 from al_sklearn.datasets._download import Remote, fetch_archive
 from al_sklearn.datasets._svhn import read_mat
@@ -61,7 +62,7 @@ class StanfordDogs(DataSource):
                 fetch_archive(remote, data_dir)
 
 
-def _listed(data_dir: Path, split: str) -> tuple[list[str], np.ndarray, dict[int, str]]:
+def _listed(data_dir: Path, split: str) -> tuple[list[str], Array, dict[int, str]]:
     """Files, labels from 0, and each label's breed, of a list of the data set.
 
     The lists are ``train_list.mat`` and ``test_list.mat``.

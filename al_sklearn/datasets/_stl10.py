@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 from al_sklearn.datasets._base import ImageData, register_dataset
 from al_sklearn.datasets._download import Remote
 from al_sklearn.datasets._published import Archive, Labelled, check_from_one
@@ -68,7 +69,7 @@ def _labelled(folder: Path, split: str, n_classes: int) -> Labelled:
     return np.ascontiguousarray(images), labels.astype(np.int64) - 1
 
 
-def _images(path: Path) -> np.ndarray:
+def _images(path: Path) -> Array:
     """A view of the file as images (n, 96, 96, 3).
 
     They are stored plane by plane, and each plane column by column.

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 from al_sklearn.datasets._base import DataSource, ImageData, register_dataset
 from al_sklearn.datasets._download import Remote, fetch
 from al_sklearn.datasets._published import Labelled, check_from_one, given
 
 
-def read_mat(path: Path, *keys: str) -> tuple[np.ndarray, ...]:
+def read_mat(path: Path, *keys: str) -> tuple[Array, ...]:
     """Read arrays from a ``.mat`` file.
 
     Raises

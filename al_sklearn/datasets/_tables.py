@@ -12,6 +12,7 @@ import numpy as np
 from al_sklearn._core.checks import check_same_length
 from al_sklearn._core.files import replacing
 from al_sklearn._core.optional import require
+from al_sklearn._core.types import Array
 from al_sklearn.datasets._base import (
     DataSource,
     ImageData,
@@ -225,7 +226,7 @@ def _check_columns(path: Path, wanted: list[str], found: list[str]) -> None:
             )
 
 
-def _numbers(labels: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+def _numbers(labels: Array, labelled: Array) -> Array:
     """Labels as whole numbers where each of them is written as one.
 
     Numbers longer than 64 bits hold stay text.

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
+from al_sklearn._core.types import Array
+
 
 def check_class_weight(class_weight: Any) -> None:
     """Raise a ``ValueError`` for what is not a kind of class weight."""
@@ -18,9 +20,7 @@ def check_class_weight(class_weight: Any) -> None:
         )
 
 
-def class_weights(
-    class_weight: Any, classes: np.ndarray, labels: np.ndarray
-) -> np.ndarray:
+def class_weights(class_weight: Any, classes: Array, labels: Array) -> Array:
     """Return a weight for each class.
 
     Parameters

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from al_sklearn._core.checks import check_same_length
+from al_sklearn._core.types import Array, Options
 from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.rows import (
     RowView,
@@ -113,7 +114,7 @@ def _bad_type(dtype: Any) -> str:
     )
 
 
-def check_labels(y: Any) -> np.ndarray:
+def check_labels(y: Any) -> Array:
     """Return labels of any type as a 1-D array.
 
     Raises
@@ -194,7 +195,7 @@ class ImageDataset(SkorchDataset):
         images, labels = self.batch(np.array([index]))
         return images[0], labels[0]
 
-    def batch(self, indices: np.ndarray | slice) -> tuple[Tensor, np.ndarray]:
+    def batch(self, indices: Array | slice) -> tuple[Tensor, Array]:
         """Return images (b, C, H, W) and labels (b,), in the order of ``indices``.
 
         The images are uint8 or float32.
@@ -221,15 +222,15 @@ class ImageDataset(SkorchDataset):
             )
         return channels, height, width
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Options:
         # The reader is made of functions, which worker processes that are not forked
         # could not receive.
         return {key: value for key, value in vars(self).items() if key != "_read"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Options) -> None:
         self.__dict__.update(state, _read=_reader(state["images"], state["image_size"]))
 
-    def labels(self) -> np.ndarray:
+    def labels(self) -> Array:
         """Return the labels given, or else those that a torch Dataset holds.
 
         Raises
@@ -241,7 +242,7 @@ class ImageDataset(SkorchDataset):
             self.y = check_labels(_labels_of(self.images, range(len(self))))
         return self.y
 
-    def _complain(self, images: Tensor, indices: np.ndarray | slice) -> None:
+    def _complain(self, images: Tensor, indices: Array | slice) -> None:
         bad = ~torch.isfinite(images).flatten(1).all(1)
         if bad.any():
             where = as_positions(indices, len(self))[bad.numpy()]
@@ -258,13 +259,13 @@ def without_subsets(dataset: Any, indices: Any = ()) -> tuple[Any, Any]:
     return dataset, indices
 
 
-def read_batch(dataset: Any, indices: np.ndarray | slice) -> tuple[Tensor, np.ndarray]:
+def read_batch(dataset: Any, indices: Array | slice) -> tuple[Tensor, Array]:
     """Read one batch of an :class:`ImageDataset` or of ``Subset`` s of one."""
     whole, positions = without_subsets(dataset, indices)
     return whole.batch(positions)
 
 
-def labels_of(dataset: Any) -> np.ndarray:
+def labels_of(dataset: Any) -> Array:
     """Return the labels of an :class:`ImageDataset`, without reading an image.
 
     ``Subset`` objects of one will do too.
@@ -333,7 +334,7 @@ def _labels_of(X: Any, indices: Sequence[int]) -> Any:
     )
 
 
-def _some(X: Any, indices: np.ndarray | slice) -> list[Any]:
+def _some(X: Any, indices: Array | slice) -> list[Any]:
     return [X[i] for i in as_positions(indices, len(X)).tolist()]
 
 

@@ -15,6 +15,7 @@ from al_sklearn import inference
 from al_sklearn._core.checks import check_count
 from al_sklearn._core.random import as_generator
 from al_sklearn._core.threads import threads_per_job
+from al_sklearn._core.types import Array
 from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import Wrapper, unshared
 
@@ -33,7 +34,7 @@ class Members(Wrapper):
 
     def sample_proba(
         self, X: Any, n_samples: int | None = None, random_state: Any = None
-    ) -> np.ndarray:
+    ) -> Array:
         """Return the probabilities of each member.
 
         Samples of what the ensemble believes.
@@ -70,7 +71,7 @@ class Members(Wrapper):
                 len(members), n_samples, replace=False
             )
             members = [members[i] for i in np.sort(chosen)]
-        samples: np.ndarray | None = None
+        samples: Array | None = None
         for i, member in enumerate(members):
             proba = member.predict_proba(X)
             if samples is None:
@@ -81,11 +82,11 @@ class Members(Wrapper):
         assert samples is not None
         return samples
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Array:
         """Return the mean of the members' probabilities, (n, n_classes)."""
         return self.sample_proba(X).mean(axis=0)
 
-    def embed(self, X: Any, layer: str | None = None) -> np.ndarray:
+    def embed(self, X: Any, layer: str | None = None) -> Array:
         """Return the members' embeddings side by side.
 
         Parameters
@@ -111,7 +112,7 @@ class Members(Wrapper):
             map(inference.gives_loss, getattr(self, "estimators_", [self.estimator]))
         )
     )
-    def predict_loss(self, X: Any) -> np.ndarray:
+    def predict_loss(self, X: Any) -> Array:
         """Return the mean of the losses that the members predict, (n,).
 
         Parameters

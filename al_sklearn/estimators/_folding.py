@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from al_sklearn._core.types import Options
+
 # Their forward passes do nothing but arithmetic; tracing runs a forward pass, and one's
 # own network may count calls.
 _KNOWN = frozenset({"torch", "torchvision", "timm", "al_sklearn", "builtins"})
@@ -142,9 +144,7 @@ class _Tracer(fx.Tracer):
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
 
-    def getattr(
-        self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]
-    ) -> Any:
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: Options) -> Any:
         if threading.get_ident() != self._owner:
             return attr_val
         return super().getattr(attr, attr_val, parameter_proxy_cache)

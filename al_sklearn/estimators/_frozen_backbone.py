@@ -35,6 +35,7 @@ from tqdm.auto import tqdm
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.files import replacing
 from al_sklearn._core.random import preserve_global_rng
+from al_sklearn._core.types import Array
 from al_sklearn.estimators._data import ImageDataset
 from al_sklearn.estimators._device import AMP, best_device, precision
 from al_sklearn.estimators._shape import ImageShape
@@ -232,7 +233,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self._n_features_out = extractor.n_features
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any) -> Array:
         """Embed images, or look up what was embedded before.
 
         Parameters
@@ -346,7 +347,7 @@ def _on_disk(folder: Path, n_features: int) -> KeyedRows:
 
 def _embed_chunk(
     images: ImageDataset, part: slice, extractor: _Extractor, store: KeyedRows | None
-) -> np.ndarray:
+) -> Array:
     if store is not None and are_files(images.images):
         # Known without opening them.
         keys = [file_key(path) for path in images.images[part]]
@@ -500,7 +501,7 @@ class _Extractor:
         }
         self.key = cache_key(**self.about)
 
-    def embed(self, images: Tensor) -> np.ndarray:
+    def embed(self, images: Tensor) -> Array:
         """Return the features (n, d) of images (n, C, H, W), uint8 or float32."""
         self._check_range(images)
         out = np.empty((len(images), self.n_features), dtype=np.float32)

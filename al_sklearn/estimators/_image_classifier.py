@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from al_sklearn._core.random import as_seed, preserve_global_rng
+from al_sklearn._core.types import Array, Options
 from al_sklearn.estimators._augment import get_augment
 from al_sklearn.estimators._callbacks import (
     QuietPrintLog,
@@ -261,7 +262,7 @@ class ImageClassifier(NeuralNetClassifier):
         image_size: Size = None,
         random_state: Any = None,
         use_caching: Any = "auto",
-        torch_load_kwargs: dict[str, Any] | None = None,
+        torch_load_kwargs: Options | None = None,
         **kwargs: Any,
     ):
         super().__init__(
@@ -313,7 +314,7 @@ class ImageClassifier(NeuralNetClassifier):
         # found before it.
         self.__dict__["device"] = value
 
-    def get_params(self, deep: bool = True, **kwargs: Any) -> dict[str, Any]:
+    def get_params(self, deep: bool = True, **kwargs: Any) -> Options:
         """Return the parameters as they were given; ``device`` stays ``"auto"``."""
         return {
             **super().get_params(deep=deep, **kwargs),
@@ -343,7 +344,7 @@ class ImageClassifier(NeuralNetClassifier):
             self._initialize_callbacks()
         return self
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Options:
         state = super().__getstate__()
         network = added_network(self.module)
         if network is None:
@@ -351,7 +352,7 @@ class ImageClassifier(NeuralNetClassifier):
         # Workers do not run the file or the cell that registered it.
         return {**state, _REGISTERED: (self.module, cloudpickle.dumps(network))}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Options) -> None:
         state = dict(state)
         name, network = state.pop(_REGISTERED, (None, None))
         if name is not None and name not in NETWORKS:
@@ -383,7 +384,7 @@ class ImageClassifier(NeuralNetClassifier):
         check_normalize(self.normalize)
 
     @property
-    def classes_(self) -> np.ndarray:
+    def classes_(self) -> Array:
         """Class labels, sorted: the order of the columns of ``predict_proba``."""
         if "classes_inferred_" not in vars(self):
             raise AttributeError(
@@ -514,9 +515,7 @@ class ImageClassifier(NeuralNetClassifier):
                     raise interrupted
         return self
 
-    def _learn(
-        self, dataset: ImageDataset, labels: np.ndarray | None, classes: Any
-    ) -> None:
+    def _learn(self, dataset: ImageDataset, labels: Array | None, classes: Any) -> None:
         """Find out from the first data what the network must fit."""
         given = classes if classes is not None else self.classes
         if given is None and labels is None:
@@ -539,7 +538,7 @@ class ImageClassifier(NeuralNetClassifier):
         self.n_features_in_ = int(np.prod(shape))
         self.image_statistics_ = statistics
 
-    def _check_known(self, labels: np.ndarray, classes: Any) -> None:
+    def _check_known(self, labels: Array, classes: Any) -> None:
         same = classes is None or np.array_equal(np.unique(classes), self.classes_)
         if not same:
             raise ValueError(
@@ -635,7 +634,7 @@ class ImageClassifier(NeuralNetClassifier):
     def check_data(self, X: Any, y: Any = None) -> None:
         """Do nothing: data are checked before the network is built."""
 
-    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+    def train_step_single(self, batch: Any, **fit_params: Any) -> Options:
         """Compute loss and gradients of one batch; see skorch."""
         if not self.module_.training:
             # Walking through the modules at every step would cost a small network a
@@ -869,7 +868,7 @@ class ImageClassifier(NeuralNetClassifier):
         module = folded(self.module_)
         return self if module is self.module_ else with_module(self, module)
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Array:
         """Return class probabilities.
 
         Parameters
@@ -892,7 +891,7 @@ class ImageClassifier(NeuralNetClassifier):
         self.check_is_fitted()
         return super().predict_proba(X)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Array:
         """Return the most probable label of each image, (n,)."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
@@ -902,7 +901,7 @@ def _is_ours(X: Any) -> bool:
     return isinstance(without_subsets(X)[0], ImageDataset)
 
 
-def _check_subset(labels: np.ndarray, classes: np.ndarray) -> None:
+def _check_subset(labels: Array, classes: Array) -> None:
     unknown = np.setdiff1d(labels, classes)
     if len(unknown):
         raise ValueError(
@@ -912,7 +911,7 @@ def _check_subset(labels: np.ndarray, classes: np.ndarray) -> None:
         )
 
 
-def _encode(labels: Any, classes: np.ndarray) -> np.ndarray:
+def _encode(labels: Any, classes: Array) -> Array:
     """Positions of ``labels`` in the sorted ``classes``."""
     if isinstance(labels, Tensor):
         labels = labels.cpu()

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from al_sklearn import inference
 from al_sklearn._core.checks import check_count, unknown_name
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.types import Array, Options
 from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import OneInside, unshared
 from al_sklearn.estimators._validation import as_rows, check_labels
@@ -204,7 +205,7 @@ class LaplaceClassifier(OneInside):
         return self
 
     def _find_posterior(
-        self, features: np.ndarray, codes: np.ndarray, row_weights: np.ndarray
+        self, features: Array, codes: Array, row_weights: Array
     ) -> None:
         """Move to the mode and measure the curvature there.
 
@@ -257,12 +258,12 @@ class LaplaceClassifier(OneInside):
             )
         check_count("n_samples", self.n_samples)
 
-    def _features(self, embeddings: np.ndarray) -> np.ndarray:
+    def _features(self, embeddings: Array) -> Array:
         """Return embeddings as float64, followed by the 1 that the biases go with."""
         ones = [np.ones(len(embeddings))] if self.has_bias_ else []
         return np.column_stack([np.asarray(embeddings, dtype=np.float64), *ones])
 
-    def _embedded(self, X: Any) -> np.ndarray:
+    def _embedded(self, X: Any) -> Array:
         check_is_fitted(self, "curvature_")
         X = as_rows(X)
         embeddings = unshared(inference.embed, self.estimator_, X)
@@ -273,8 +274,8 @@ class LaplaceClassifier(OneInside):
         return embeddings
 
     def _blocks(
-        self, embeddings: np.ndarray, row_values: int
-    ) -> Iterator[tuple[slice, np.ndarray]]:
+        self, embeddings: Array, row_values: int
+    ) -> Iterator[tuple[slice, Array]]:
         # Logits of all samples at once would be samples times larger than the answer.
         size = max(1, _BLOCK_VALUES // row_values)
         for start in range(0, len(embeddings), size):
@@ -283,7 +284,7 @@ class LaplaceClassifier(OneInside):
 
     def sample_proba(
         self, X: Any, n_samples: int | None = None, random_state: RandomState = None
-    ) -> np.ndarray:
+    ) -> Array:
         """Return the probabilities under last layers drawn from the posterior.
 
         Parameters
@@ -319,11 +320,11 @@ class LaplaceClassifier(OneInside):
                 sample[rows] = softmax(features @ weights.T, axis=1)
         return samples
 
-    def _draw(self, n_samples: int, generator: np.random.Generator) -> np.ndarray:
+    def _draw(self, n_samples: int, generator: np.random.Generator) -> Array:
         noise = generator.standard_normal((n_samples, *self.weights_.shape))
         return self.weights_ + self.curvature_.scale(noise, self.prior_precision_)
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Array:
         """Return the probabilities that ``predictive`` says, (n, n_classes) float32.
 
         Parameters
@@ -352,7 +353,7 @@ class LaplaceClassifier(OneInside):
         return proba
 
 
-def _row_weights(fit_params: dict[str, Any], n: int) -> np.ndarray:
+def _row_weights(fit_params: Options, n: int) -> Array:
     """Return ``sample_weight``, also as a pipeline's step gets it.
 
     1 for each row without.
@@ -364,12 +365,12 @@ def _row_weights(fit_params: dict[str, Any], n: int) -> np.ndarray:
 
 
 def posterior_mode(
-    features: np.ndarray,
-    codes: np.ndarray,
-    weights: np.ndarray,
+    features: Array,
+    codes: Array,
+    weights: Array,
     precision: float,
-    row_weights: np.ndarray,
-) -> np.ndarray:
+    row_weights: Array,
+) -> Array:
     """Return the most probable weights of a softmax layer under a Gaussian prior.
 
     Parameters
@@ -390,7 +391,7 @@ def posterior_mode(
     """
     rows = np.arange(len(codes))
 
-    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+    def loss(flat: Array) -> tuple[float, Array]:
         current = flat.reshape(weights.shape)
         logs = log_softmax(features @ current.T, axis=1)
         residuals = np.exp(logs)
@@ -406,7 +407,7 @@ def posterior_mode(
     ).x.reshape(weights.shape)
 
 
-def probit(logits: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+def probit(logits: Array, covariance: Array) -> Array:
     """Return the mean of the softmax of Gaussian logits, approximately.
 
     1 / Σ_j exp(-(m_i - m_j) / √(1 + π/8 Var(f_i - f_j))), normalised: for two classes
@@ -441,16 +442,14 @@ class Curvature:
     is how many values a row costs there.
     """
 
-    eigenvalues: np.ndarray
+    eigenvalues: Array
     row_values: int
 
 
 class Full(Curvature):
     """The whole Hessian Σ (diag(p) - ppᵀ) ⊗ φφᵀ, in its eigenvectors."""
 
-    def __init__(
-        self, features: np.ndarray, proba: np.ndarray, row_weights: np.ndarray
-    ):
+    def __init__(self, features: Array, proba: Array, row_weights: Array):
         n_classes, d = proba.shape[1], features.shape[1]
         self.shape = n_classes, d
         hessian = np.empty((n_classes, d, n_classes, d))
@@ -464,11 +463,11 @@ class Full(Curvature):
         self.eigenvalues = np.maximum(values, 0)
         self.row_values = n_classes * (n_classes * d + n_classes)
 
-    def scale(self, noise: np.ndarray, precision: float) -> np.ndarray:
+    def scale(self, noise: Array, precision: float) -> Array:
         flat = noise.reshape(len(noise), -1) / np.sqrt(self.eigenvalues + precision)
         return (flat @ self.vectors.T).reshape(noise.shape)
 
-    def logit_covariance(self, features: np.ndarray, precision: float) -> np.ndarray:
+    def logit_covariance(self, features: Array, precision: float) -> Array:
         root = self.vectors / np.sqrt(self.eigenvalues + precision)
         n_classes, d = self.shape
         along = np.stack(
@@ -480,9 +479,7 @@ class Full(Curvature):
 class Kron(Curvature):
     """Two factors, mean (diag(p) - ppᵀ) and Σ φφᵀ, each in its eigenvectors."""
 
-    def __init__(
-        self, features: np.ndarray, proba: np.ndarray, row_weights: np.ndarray
-    ):
+    def __init__(self, features: Array, proba: Array, row_weights: Array):
         weighted = proba * (row_weights / row_weights.sum())[:, None]
         classes = np.diag(weighted.sum(axis=0)) - weighted.T @ proba
         of_classes, self.class_vectors = np.linalg.eigh(classes)
@@ -493,14 +490,14 @@ class Kron(Curvature):
         self.eigenvalues = self.grid.ravel()
         self.row_values = features.shape[1] + proba.shape[1] ** 2
 
-    def scale(self, noise: np.ndarray, precision: float) -> np.ndarray:
+    def scale(self, noise: Array, precision: float) -> Array:
         return (
             self.class_vectors
             @ (noise / np.sqrt(self.grid + precision))
             @ self.feature_vectors.T
         )
 
-    def logit_covariance(self, features: np.ndarray, precision: float) -> np.ndarray:
+    def logit_covariance(self, features: Array, precision: float) -> Array:
         variances = (features @ self.feature_vectors) ** 2 @ (
             1 / (self.grid + precision)
         ).T
@@ -510,25 +507,23 @@ class Kron(Curvature):
 class Diagonal(Curvature):
     """The diagonal Σ p(1 - p) φ² alone."""
 
-    def __init__(
-        self, features: np.ndarray, proba: np.ndarray, row_weights: np.ndarray
-    ):
+    def __init__(self, features: Array, proba: Array, row_weights: Array):
         self.diagonal = (row_weights[:, None] * proba * (1 - proba)).T @ features**2
         self.eigenvalues = self.diagonal.ravel()
         self.row_values = features.shape[1] + proba.shape[1] ** 2
 
-    def scale(self, noise: np.ndarray, precision: float) -> np.ndarray:
+    def scale(self, noise: Array, precision: float) -> Array:
         return noise / np.sqrt(self.diagonal + precision)
 
-    def logit_covariance(self, features: np.ndarray, precision: float) -> np.ndarray:
+    def logit_covariance(self, features: Array, precision: float) -> Array:
         variances = features**2 @ (1 / (self.diagonal + precision)).T
         return variances[:, :, None] * np.eye(len(self.diagonal))
 
 
-_CURVATURES: dict[str, Any] = {"full": Full, "kron": Kron, "diag": Diagonal}
+_CURVATURES: Options = {"full": Full, "kron": Kron, "diag": Diagonal}
 
 
-def _check_softmax(ours: np.ndarray, theirs: np.ndarray, estimator: Any) -> None:
+def _check_softmax(ours: Array, theirs: Array, estimator: Any) -> None:
     """Raise unless the probabilities are those of the last layer alone.
 
     Low precision in arithmetic is allowed for.

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from al_sklearn._core.types import Array
 from al_sklearn.estimators._augment import Augment
 from al_sklearn.estimators._data import read_batch
 
@@ -78,7 +78,7 @@ class ImageLoader:
     def __len__(self) -> int:
         return max(len(self._bounds()), self.min_batches)
 
-    def _index_batches(self) -> Iterator[np.ndarray | slice]:
+    def _index_batches(self) -> Iterator[Array | slice]:
         bounds, n = self._bounds(), len(self.dataset)
         for todo in range(len(self), 0, -len(bounds)):
             batches = [slice(start, stop) for start, stop in bounds[:todo]]
@@ -88,7 +88,7 @@ class ImageLoader:
             else:
                 yield from batches
 
-    def __iter__(self) -> Iterator[tuple[Tensor, np.ndarray]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Array]]:
         if self.num_workers == 0:
             # DataLoader costs more than the step itself on twenty images: this loop is
             # all that is needed.
@@ -115,7 +115,7 @@ class _Batches(Dataset):
     def __init__(self, dataset: Any):
         self.dataset = dataset
 
-    def __getitem__(self, indices: np.ndarray | slice) -> tuple[Tensor, np.ndarray]:
+    def __getitem__(self, indices: Array | slice) -> tuple[Tensor, Array]:
         return read_batch(self.dataset, indices)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from al_sklearn._core.random import preserve_global_rng
+from al_sklearn._core.types import Array, Options
 from al_sklearn.estimators._image_classifier import ImageClassifier
 from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.inference.modules import evaluating, tapping
@@ -367,7 +368,7 @@ class LossPredictionClassifier(ImageClassifier):
         self._gradient_epochs = len(self.history) + self.stop_gradient * epochs
         return super().fit_loop(X, y, epochs, **fit_params)
 
-    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+    def train_step_single(self, batch: Any, **fit_params: Any) -> Options:
         """Compute the sum of both losses and its gradients for one batch.
 
         See skorch.
@@ -414,7 +415,7 @@ class LossPredictionClassifier(ImageClassifier):
                 # Neither maps nor functions are to be pickled with the classifier.
                 del self._features
 
-    def predict_loss(self, X: Any) -> np.ndarray:
+    def predict_loss(self, X: Any) -> Array:
         """Return how large a loss the trained head expects of each image.
 
         Parameters

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
@@ -18,9 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from al_sklearn import inference
+from al_sklearn._core.types import Array, Function
 
 
-def unshared(function: Callable[..., Any], *args: Any) -> Any:
+def unshared(function: Function, *args: Any) -> Any:
     """Call a function of :mod:`al_sklearn.inference` without keeping its result.
 
     It is not kept for the rest of the query.
@@ -66,8 +66,8 @@ class Wrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier made of another one, of its kind by scikit-learn's tags."""
 
     estimator: Any
-    classes_: np.ndarray
-    predict_proba: Callable[..., np.ndarray]
+    classes_: Array
+    predict_proba: Callable[..., Array]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -86,7 +86,7 @@ class Wrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Array:
         """Return the class of the largest probability, (n,)."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
@@ -104,7 +104,7 @@ class OneInside(Wrapper):
 
     estimator_: Any
 
-    def embed(self, X: Any, layer: str | None = None) -> np.ndarray:
+    def embed(self, X: Any, layer: str | None = None) -> Array:
         """Return the features of the classifier inside.
 
         See :func:`al_sklearn.inference.embed`.
@@ -123,7 +123,7 @@ class OneInside(Wrapper):
         return unshared(inference.embed, self.estimator_, X, layer)
 
     @available_if(lambda self: inference.gives_loss(_fitted_or_not(self)))
-    def predict_loss(self, X: Any) -> np.ndarray:
+    def predict_loss(self, X: Any) -> Array:
         """Return the losses that the classifier inside predicts, (n,)."""
         check_is_fitted(self, "estimator_")
         return unshared(inference.predict_loss, self.estimator_, X)

@@ -18,6 +18,7 @@ from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
 from al_sklearn._core.random import as_seed
+from al_sklearn._core.types import Options
 from al_sklearn.estimators._ensemble import Members
 from al_sklearn.estimators._fitting import fit_seeded
 from al_sklearn.estimators._reach import add_callback, inner_net, with_module
@@ -175,7 +176,7 @@ def _check_free(net: Any) -> None:
         )
 
 
-def _with_weights(net: Any, state: dict[str, Any]) -> Any:
+def _with_weights(net: Any, state: Options) -> Any:
     """Return the same fitted net with other weights; all but the network is shared."""
     module = copy.deepcopy(net.module_)
     module.load_state_dict(state)
@@ -197,7 +198,7 @@ class _Cycles(Callback):
         self.ends = ends
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        self.states_: list[dict[str, Any]] = []
+        self.states_: list[Options] = []
         self.epoch_ = -1
         self.highest_ = [group["lr"] for group in net.optimizer_.param_groups]
 
@@ -227,7 +228,7 @@ class _Cycles(Callback):
             self.states_.append(_weights(net.module_))
 
 
-def _weights(module: nn.Module) -> dict[str, Any]:
+def _weights(module: nn.Module) -> Options:
     """Copy weights and buffers, on the device where they are."""
     return {
         name: tensor.detach().clone() for name, tensor in module.state_dict().items()

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState
+from al_sklearn._core.types import Array
 from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import OneInside, unshared
 from al_sklearn.estimators._validation import (
@@ -125,7 +126,7 @@ class TemperatureScaling(OneInside):
         # The split has a seed of its own: it must not move the trainings' numbers.
         split_seed, seed = draw_seeds(self.random_state, 2)
 
-        def trained(rows: Any, labels: np.ndarray) -> Any:
+        def trained(rows: Any, labels: Array) -> Any:
             return fit_seeded(clone(self.estimator), rows, labels, seed, only_open=True)
 
         if X_val is None:
@@ -148,21 +149,21 @@ class TemperatureScaling(OneInside):
         self._copy_shape(self.estimator_)
         return self
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Array:
         """Return calibrated probabilities, (n, n_classes)."""
         check_is_fitted(self, "temperature_")
         return scale_proba(
             unshared(inference.predict_proba, self.estimator_, X), self.temperature_
         )
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Array:
         """Return the labels that the classifier inside predicts, (n,)."""
         check_is_fitted(self, "temperature_")
         return self.estimator_.predict(X)
 
     def sample_proba(
         self, X: Any, n_samples: int | None = None, random_state: RandomState = None
-    ) -> np.ndarray:
+    ) -> Array:
         """Return the inner classifier's posterior samples, scaled.
 
         Each sample is scaled by the temperature.
@@ -188,7 +189,7 @@ class TemperatureScaling(OneInside):
         return scale_proba(samples, self.temperature_)
 
 
-def scale_proba(proba: np.ndarray, temperature: float) -> np.ndarray:
+def scale_proba(proba: Array, temperature: float) -> Array:
     """Return probabilities under another temperature: to the power 1/T, normalised.
 
     Parameters
@@ -203,12 +204,12 @@ def scale_proba(proba: np.ndarray, temperature: float) -> np.ndarray:
     return softmax(_logs(proba) / temperature, axis=-1).astype(proba.dtype, copy=False)
 
 
-def _logs(proba: np.ndarray) -> np.ndarray:
+def _logs(proba: Array) -> Array:
     # A probability that was rounded to 0 was some number below the smallest one.
     return np.log(np.maximum(proba, np.finfo(proba.dtype).tiny), dtype=np.float64)
 
 
-def _log_proba(estimator: Any, X: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _log_proba(estimator: Any, X: Any, y: Array) -> tuple[Array, Array]:
     """Return the logarithms of the probabilities, and the columns of the labels."""
     unknown = np.setdiff1d(y, estimator.classes_)
     if len(unknown):

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from al_sklearn._core.checks import check_count, unknown_name
 from al_sklearn._core.random import take_turn
 from al_sklearn._core.threads import threads_per_job
+from al_sklearn._core.types import Array, Options
 from al_sklearn.estimators import _tuning_search as tuning
 from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import Wrapper
@@ -273,9 +274,7 @@ class TunedClassifier(Wrapper):
         self._copy_shape(self.best_estimator_)
         return self
 
-    def _check_settings(
-        self, fit_params: dict[str, Any], X_val: Any, y_val: Any
-    ) -> None:
+    def _check_settings(self, fit_params: Options, X_val: Any, y_val: Any) -> None:
         for name, allowed in _ALLOWED.items():
             if getattr(self, name) not in allowed:
                 raise unknown_name(name, getattr(self, name), allowed)
@@ -342,9 +341,7 @@ class TunedClassifier(Wrapper):
                     store.write(key, self._search(parts, suggest, seeds))
         return store.read()[key]
 
-    def _search(
-        self, parts: list[Part], suggest: Any, seeds: list[int]
-    ) -> dict[str, Any]:
+    def _search(self, parts: list[Part], suggest: Any, seeds: list[int]) -> Options:
         n_jobs = effective_n_jobs(self.n_jobs)
         objective = tuning.Objective(
             estimator=self.estimator,
@@ -367,19 +364,19 @@ class TunedClassifier(Wrapper):
         self.study_ = study
         self.trials_ = tuning.trials_table(study)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Array:
         """Return the best classifier's labels, (n,)."""
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.predict(X)
 
     @available_if(_gives("predict_proba"))
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Array:
         """Return the best classifier's probabilities, (n, n_classes)."""
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.predict_proba(X)
 
     @available_if(_gives("decision_function"))
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any) -> Array:
         """Return the best classifier's decision function."""
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.decision_function(X)

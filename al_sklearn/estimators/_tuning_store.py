@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from al_sklearn._core.files import locked, replacing
 from al_sklearn._core.random import random_states
+from al_sklearn._core.types import Options
 from al_sklearn.rows import describe
 
 
@@ -39,7 +40,7 @@ class TuningStore:
         """
         return locked(self.path.with_name(f".{self.path.name}.lock"))
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> Options:
         """Return the finished searches by key.
 
         Raises
@@ -64,7 +65,7 @@ class TuningStore:
             file.write(json.dumps(content, indent=1).encode())
 
 
-def describe_estimator(estimator: Any) -> dict[str, Any]:
+def describe_estimator(estimator: Any) -> Options:
     """Return class and parameters as plain JSON, without the seeds.
 
     The same for each clone of an experiment.

@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 
 from al_sklearn._core.checks import check_same_length
 from al_sklearn._core.stratified import hold_out
+from al_sklearn._core.types import Array, Options
 from al_sklearn.rows import n_rows, take_rows
 
 
@@ -38,7 +39,7 @@ def as_rows(X: Any) -> Any:
     return X
 
 
-def check_labels(y: Any, X: Any, estimator: Any) -> np.ndarray:
+def check_labels(y: Any, X: Any, estimator: Any) -> Array:
     """Return labels as an array, after checking that there is one for each row."""
     if y is None:
         raise ValueError(
@@ -82,14 +83,14 @@ class Part:
     """One training: on these rows, measured on those."""
 
     X: Any
-    y: np.ndarray
+    y: Array
     X_val: Any
-    y_val: np.ndarray
-    fit_params: dict[str, Any] = field(default_factory=dict)
+    y_val: Array
+    fit_params: Options = field(default_factory=dict)
 
 
 def make_parts(
-    X: Any, y: np.ndarray, validation: Any, seed: int, fit_params: Any = None
+    X: Any, y: Array, validation: Any, seed: int, fit_params: Any = None
 ) -> Iterator[Part]:
     """Yield a part for a share, or one for each fold; see :func:`validation_splits`.
 
@@ -102,8 +103,8 @@ def make_parts(
 
 
 def validation_splits(
-    y: np.ndarray, validation: float | int, generator: np.random.Generator
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    y: Array, validation: float | int, generator: np.random.Generator
+) -> Iterator[tuple[Array, Array]]:
     """Yield (training, validation) positions.
 
     Once for a share, once a fold for a number of folds.

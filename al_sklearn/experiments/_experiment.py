@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState
+from al_sklearn._core.types import Array, Function
 from al_sklearn.experiments.hard_pools import PoolTransform
 from al_sklearn.experiments.protocol import (
     PROTOCOL_CONSTRAINTS,
@@ -208,12 +209,12 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     def __init__(
         self,
         estimator: Any,
-        query_strategy: str | Callable[..., Any] = "random_sampling",
+        query_strategy: str | Function = "random_sampling",
         *,
         n_initial: float = 20,
         n_instances: float | LabellingRate = 20,
         n_rounds: int | None = 10,
-        initial: str | Callable[..., Any] = "stratified",
+        initial: str | Function = "stratified",
         test_size: float = 0.25,
         training: str = "from_scratch",
         scoring: Any = None,
@@ -307,7 +308,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         )
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Array:
         """Predict with the last round's model.
 
         Parameters
@@ -322,7 +323,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return self.estimator_.predict(X)
 
     @available_if(_has_predict_proba)
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Array:
         """Class probabilities by the last round's model.
 
         Parameters
@@ -378,7 +379,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         tags.array_api_support = False
         return tags
 
-    def _check_training_data(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+    def _check_training_data(self, X: Any, y: Any) -> tuple[Any, Array]:
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is "

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from al_sklearn._core.types import Array
 from al_sklearn.rows import view_rows
 
 __all__ = [
@@ -62,10 +63,10 @@ class HardPool:
     """
 
     X: Any
-    y: np.ndarray
-    train: np.ndarray
-    truth: np.ndarray = None  # type: ignore[assignment]
-    outside: np.ndarray = None  # type: ignore[assignment]
+    y: Array
+    train: Array
+    truth: Array = None  # type: ignore[assignment]
+    outside: Array = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.truth is None:
@@ -74,7 +75,7 @@ class HardPool:
             self.outside = np.zeros(len(self.y), dtype=bool)
 
     @property
-    def inside(self) -> np.ndarray:
+    def inside(self) -> Array:
         """Positions that may be bought and have a class."""
         return self.train[~self.outside[self.train]]
 
@@ -319,12 +320,12 @@ def outside_classes(pool: Any) -> list[Any]:
 
 
 def _with_noise(
-    X: np.ndarray,
-    copies: np.ndarray,
-    source: np.ndarray,
+    X: Array,
+    copies: Array,
+    source: Array,
     noise: float,
     generator: np.random.Generator,
-) -> np.ndarray:
+) -> Array:
     changed = X.copy()
     # Whole numbers would wrap round their limits.
     rows = X[source].astype(np.float64)
@@ -344,7 +345,7 @@ def _check_share(name: str, value: float) -> None:
         raise ValueError(f"{name} must be a share from 0 to 1, got {value!r}.")
 
 
-def _check_classes(name: str, given: Iterable[Any], classes: np.ndarray) -> None:
+def _check_classes(name: str, given: Iterable[Any], classes: Array) -> None:
     unknown = [label for label in given if label not in classes.tolist()]
     if unknown:
         raise ValueError(

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn._core.optional import loaded
 from al_sklearn._core.registry import share_table
+from al_sklearn._core.types import Array, Function
 from al_sklearn.exceptions import CapabilityError
 
 Factory = TypeVar("Factory", bound=Callable[[Any], "Adapter"])
@@ -139,7 +140,7 @@ class Adapter:
         """Predicted losses (n,)."""
         return self.own("predict_loss")(X)
 
-    def feature_dropout(self, X: Any, n_samples: int, factors: Factors) -> np.ndarray:
+    def feature_dropout(self, X: Any, n_samples: int, factors: Factors) -> Array:
         """Class probabilities (T, n, C) with the embedding multiplied by factors."""
         if self.gives("embed") or not self.gives("predict_proba"):
             raise self.cannot("feature_dropout")
@@ -177,7 +178,7 @@ class Adapter:
 
         return modules.modes_kept(*networks)
 
-    def own(self, capability: str) -> Callable[..., Any]:
+    def own(self, capability: str) -> Function:
         """Return the estimator's method of that name, or raise what says it lacks."""
         method = getattr(self.estimator, capability, None)
         if method is None:
@@ -201,7 +202,7 @@ class Adapter:
         return error
 
 
-def own_first(method: Callable[..., Any]) -> Callable[..., Any]:
+def own_first(method: Function) -> Function:
     """Let an estimator's own method go before what its kind gives.
 
     For kinds that users derive from: a net with an ``embed`` of its own means it.
@@ -216,7 +217,7 @@ def own_first(method: Callable[..., Any]) -> Callable[..., Any]:
     return asked
 
 
-def flatten(X: Any) -> np.ndarray:
+def flatten(X: Any) -> Array:
     """X itself as (n, d) floats; integers become float32, floats stay as precise."""
     if hasattr(X, "toarray"):
         X = X.toarray()
@@ -291,7 +292,7 @@ def register_adapter(kind: Kind) -> Callable[[Factory], Factory]:
     return register
 
 
-def _place(function: Callable[..., Any]) -> tuple[str, str]:
+def _place(function: Any) -> tuple[str, str]:
     return function.__module__, function.__qualname__
 
 

@@ -18,6 +18,7 @@ from torch import nn
 
 from al_sklearn._core.prefetch import read_ahead
 from al_sklearn._core.random import preserve_global_rng
+from al_sklearn._core.types import Array
 from al_sklearn.config import current
 from al_sklearn.inference.modules import evaluating
 from al_sklearn.rows import are_files
@@ -72,7 +73,7 @@ def proba_of(net: Any, rows: Any, exact: bool = False) -> torch.Tensor:
     return net._get_predict_nonlinearity()(out.cpu().double() if exact else out)
 
 
-def as_array(values: torch.Tensor) -> np.ndarray:
+def as_array(values: torch.Tensor) -> Array:
     """Values on the CPU in float32."""
     return values.detach().float().cpu().numpy()
 
@@ -94,7 +95,7 @@ def copied(value: Any) -> Any:
     return value
 
 
-def outputs(net: Any, X: Any) -> Iterator[tuple[int, Callable[..., np.ndarray]]]:
+def outputs(net: Any, X: Any) -> Iterator[tuple[int, Callable[..., Array]]]:
     """Yield (start, forward) for each batch.
 
     ``forward()`` gives its class probabilities, ``forward(m)`` those of its first m
@@ -102,7 +103,7 @@ def outputs(net: Any, X: Any) -> Iterator[tuple[int, Callable[..., np.ndarray]]]
     """
     for start, rows in batches(net, X):
 
-        def forward(most: int | None = None, rows: Any = rows) -> np.ndarray:
+        def forward(most: int | None = None, rows: Any = rows) -> Array:
             # A copy: a network that works in place on its input would begin again from
             # what it left.
             return as_array(proba_of(net, copied(_first(rows, most))))
@@ -126,7 +127,7 @@ class Rows:
         self.axis = axis
         self.array = np.empty(0, dtype=np.float32)
 
-    def put(self, start: int, part: np.ndarray) -> None:
+    def put(self, start: int, part: Array) -> None:
         if not self.array.size:
             shape = list(part.shape)
             shape[self.axis] = self.n

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 
-def check_proba(proba: Any, n: int, estimator: Any) -> np.ndarray:
+
+def check_proba(proba: Any, n: int, estimator: Any) -> Array:
     """Return probabilities as floats after checking shape, finiteness and row sums."""
     name = type(estimator).__name__
     proba = np.asarray(proba)
@@ -49,7 +51,7 @@ def check_proba(proba: Any, n: int, estimator: Any) -> np.ndarray:
     return proba
 
 
-def check_embeddings(embeddings: Any, n: int, estimator: Any) -> np.ndarray:
+def check_embeddings(embeddings: Any, n: int, estimator: Any) -> Array:
     """Return dense finite embeddings of shape (n, d)."""
     if hasattr(embeddings, "toarray"):
         embeddings = embeddings.toarray()

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
+from al_sklearn._core.types import Options
 from al_sklearn.inference._trunk import forward_as
 
 # torch's own constant of AlphaDropout: the saturation value of SELU, -lambda * alpha.
@@ -131,7 +132,7 @@ class FunctionalDropout(TorchFunctionMode):
         func: Any,
         types: Any,
         args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+        kwargs: Options | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         if func in _FUNCTIONS:

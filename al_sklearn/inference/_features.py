@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 from al_sklearn.inference._adapter import TwoArrays, fitted_adapter
 from al_sklearn.inference._checks import check_embeddings, check_proba
 from al_sklearn.inference._predictions import predict_proba
@@ -18,7 +19,7 @@ from al_sklearn.rows import by_chunks, n_rows, stays_mapped, take_rows
 _FEW_ROWS = 8
 
 
-def embed(classifier: Any, X: Any, layer: str | None = None) -> np.ndarray:
+def embed(classifier: Any, X: Any, layer: str | None = None) -> Array:
     """Features of every row, as the classifier sees it.
 
     Works without a single label where X itself is the feature.
@@ -52,7 +53,7 @@ def embed(classifier: Any, X: Any, layer: str | None = None) -> np.ndarray:
     def piece(rows: Any) -> Any:
         return adapter.embed(rows, layer)
 
-    def compute() -> np.ndarray:
+    def compute() -> Array:
         # X itself is the answer: a matrix in a file is looked at where it lies.
         is_there = stays_mapped(X)
         embeddings = piece(np.asarray(X)) if is_there else by_chunks(piece, X)
@@ -156,7 +157,7 @@ def last_layer(classifier: Any, X: Any) -> TwoArrays:
     return np.asarray(weights), np.asarray(bias)
 
 
-def input_gradient(classifier: Any, X: Any) -> np.ndarray:
+def input_gradient(classifier: Any, X: Any) -> Array:
     """Size of the gradient of the predicted class's loss in the network's input.
 
     It is Σ|∂CE(x, ŷ)/∂x|.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from al_sklearn._core.random import as_generator
+from al_sklearn._core.types import Array, Function
 from al_sklearn.inference._adapter import (
     Adapter,
     Factors,
@@ -58,7 +58,7 @@ class Linear(Adapter):
         return weights, np.concatenate([0 * bias, bias])
 
 
-def _of_last(capability: str) -> Callable[..., Any]:
+def _of_last(capability: str) -> Function:
     """Ask the last step for it, of what the steps before make of X."""
 
     def asked(self: Steps, X: Any, *options: Any) -> Any:
@@ -145,7 +145,7 @@ class Members(Adapter):
         return super().predict_proba(X)
 
     @own_first
-    def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> np.ndarray:
+    def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> Array:
         if not self._all_give_proba():
             raise self.cannot("sample_proba", "all its members need predict_proba.")
         with self.modes_kept():
@@ -159,7 +159,7 @@ class Members(Adapter):
             return super().embed(X, layer)
         return np.concatenate([member.embed(X) for member in self.members], axis=1)
 
-    def feature_dropout(self, X: Any, n_samples: int, factors: Factors) -> np.ndarray:
+    def feature_dropout(self, X: Any, n_samples: int, factors: Factors) -> Array:
         # The members' embeddings are joined: none predicts from all of them.
         raise self.cannot("feature_dropout")
 
@@ -168,7 +168,7 @@ class _Ensemble(Adapter):
     """Fitted estimators that vote, each a posterior sample."""
 
     @own_first
-    def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> np.ndarray:
+    def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> Array:
         X = self.readable(X)
         chosen = _pick(len(self.estimator.estimators_), n_samples, seed)
         return np.stack([self.of_member(i, X) for i in chosen])
@@ -181,7 +181,7 @@ class _Ensemble(Adapter):
         """X as one of its members saw it."""
         return X
 
-    def of_member(self, i: int, X: Any) -> np.ndarray:
+    def of_member(self, i: int, X: Any) -> Array:
         """Probabilities of one member, in the columns of the ensemble."""
         member = self.estimator.estimators_[i]
         if not hasattr(member, "predict_proba"):
@@ -221,7 +221,7 @@ class Bagging(_Ensemble):
         return X[:, self.estimator.estimators_features_[i]]
 
 
-def _pick(n_members: int, n_samples: int | None, seed: int) -> np.ndarray:
+def _pick(n_members: int, n_samples: int | None, seed: int) -> Array:
     """Positions of the members that are the samples, increasing."""
     if n_samples is None or n_samples >= n_members:
         return np.arange(n_members)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from al_sklearn._core.types import Array
+
 # Masks are drawn for so many rows at a time, wherever batches and chunks begin: the
 # answer depends on neither. A block of 256 rows of 2048 features fills 2 MB.
 _MASK_ROWS = 256
@@ -15,9 +17,9 @@ class FeatureMasks:
     def __init__(self, p: float, seed: int):
         self.p = p
         self.seed = seed
-        self._blocks: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
+        self._blocks: dict[tuple[int, int], tuple[int, Array]] = {}
 
-    def factors(self, sample: int, start: int, stop: int, d: int) -> np.ndarray:
+    def factors(self, sample: int, start: int, stop: int, d: int) -> Array:
         """(stop - start, d) float32: 0 with probability p, else 1 / (1 - p)."""
         last = (stop - 1) // _MASK_ROWS
         numbers = range(start // _MASK_ROWS, last + 1)
@@ -25,7 +27,7 @@ class FeatureMasks:
         first = numbers.start * _MASK_ROWS
         return np.concatenate(blocks)[start - first : stop - first]
 
-    def _block(self, sample: int, number: int, d: int) -> np.ndarray:
+    def _block(self, sample: int, number: int, d: int) -> Array:
         # Rows come in order: the latest block of each sample is the one asked for.
         known = self._blocks.get((sample, d))
         if known is not None and known[0] == number:

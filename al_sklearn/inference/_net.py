@@ -12,6 +12,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
+from al_sklearn._core.types import Array
 from al_sklearn.inference._adapter import Adapter, Factors, TwoArrays, own_first
 from al_sklearn.inference._batches import (
     Rows,
@@ -80,7 +81,7 @@ class Net(Adapter):
     def network_inputs(self, X: Any) -> Iterator[Any]:
         return (rows for _, rows in batches(self.estimator, X))
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Array:
         n = n_rows(X)
         out = Rows(n)
         net = for_scoring(self.estimator, n)
@@ -90,7 +91,7 @@ class Net(Adapter):
         return out.array
 
     @own_first
-    def embed(self, X: Any, layer: str | None = None) -> np.ndarray:
+    def embed(self, X: Any, layer: str | None = None) -> Array:
         return self.proba_and_embed(X, layer)[1]
 
     def proba_and_embed(self, X: Any, layer: str | None) -> TwoArrays:
@@ -117,7 +118,7 @@ class Net(Adapter):
         return out.array, embeddings.array
 
     @own_first
-    def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> np.ndarray:
+    def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> Array:
         if not active_dropout(self.estimator.module_):
             raise self.cannot("sample_proba", _NO_DROPOUT)
         net = for_scoring(self.estimator, n_rows(X))
@@ -133,7 +134,7 @@ class Net(Adapter):
             raise self.cannot("sample_proba", _NEVER_CALLED)
         return samples
 
-    def feature_dropout(self, X: Any, n_samples: int, factors: Factors) -> np.ndarray:
+    def feature_dropout(self, X: Any, n_samples: int, factors: Factors) -> Array:
         net = for_scoring(self.estimator, n_rows(X))
         where = [0, 0]
 
@@ -164,7 +165,7 @@ class Net(Adapter):
             return weights, as_array(last.bias).copy()
 
     @own_first
-    def input_gradient(self, X: Any) -> np.ndarray:
+    def input_gradient(self, X: Any) -> Array:
         net = self.estimator
         out = Rows(n_rows(X))
         leaf: list[torch.Tensor] = []
@@ -220,7 +221,7 @@ class Net(Adapter):
         )
 
 
-def _gradient_sizes(net: Any, rows: Any, leaf: list[torch.Tensor]) -> np.ndarray:
+def _gradient_sizes(net: Any, rows: Any, leaf: list[torch.Tensor]) -> Array:
     """Σ|∂CE(x, ŷ)/∂x| of each row of a batch, whose network put its input in leaf."""
     # Float64 and the sum over the batch, not its mean: confident images do not drown in
     # rounding, and no image's gradient depends on how many others share its batch.
@@ -238,7 +239,7 @@ def _sampled(
     n_samples: int,
     begin: Callable[[int, int], None],
     watched: AbstractContextManager[Any] = _UNWATCHED,
-) -> np.ndarray:
+) -> Array:
     """Class probabilities (T, n, C) of passes that begin(sample, start) makes differ.
 
     What runs before the trunk's layers runs once a batch. ``watched`` sees one pass.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from al_sklearn._core.random import RandomState, as_seed
+from al_sklearn._core.types import Array
 from al_sklearn.inference._adapter import adapter_of, fitted_adapter
 from al_sklearn.inference._checks import check_proba
 from al_sklearn.inference._masks import FeatureMasks
@@ -14,7 +13,7 @@ from al_sklearn.inference._sharing import of_rows, once, one_seed
 from al_sklearn.rows import by_chunks, n_rows
 
 
-def predict_proba(classifier: Any, X: Any) -> np.ndarray:
+def predict_proba(classifier: Any, X: Any) -> Array:
     """Class probabilities of every row.
 
     Parameters
@@ -46,7 +45,7 @@ def sample_proba(
     X: Any,
     n_samples: int | None = None,
     random_state: RandomState = None,
-) -> np.ndarray:
+) -> Array:
     """Class probabilities of every row under several posterior samples.
 
     The samples are of the classifier.
@@ -83,7 +82,7 @@ def sample_proba(
     adapter = fitted_adapter(classifier)
     estimator = adapter.estimator
 
-    def compute() -> np.ndarray:
+    def compute() -> Array:
         # One seed for all pieces of X.
         seed = one_seed(estimator, n_samples, as_seed(random_state))
 
@@ -103,7 +102,7 @@ def feature_dropout(
     n_samples: int = 3,
     p: float = 0.75,
     random_state: RandomState = None,
-) -> np.ndarray:
+) -> Array:
     """Class probabilities of every row with part of its embedding dropped.
 
     This is done several times.
@@ -138,17 +137,17 @@ def feature_dropout(
         raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
     adapter = fitted_adapter(classifier)
 
-    def compute() -> np.ndarray:
+    def compute() -> Array:
         masks = FeatureMasks(p, as_seed(random_state))
         begin = 0
 
-        def piece(rows: Any) -> np.ndarray:
+        def piece(rows: Any) -> Array:
             nonlocal begin
             # Masks belong to rows of X, not of the piece.
             first = begin
             begin = begin + n_rows(rows)
 
-            def factors(sample: int, start: int, stop: int, d: int) -> np.ndarray:
+            def factors(sample: int, start: int, stop: int, d: int) -> Array:
                 return masks.factors(sample, first + start, first + stop, d)
 
             return adapter.feature_dropout(rows, n_samples, factors)
@@ -160,7 +159,7 @@ def feature_dropout(
     return once("feature_dropout", adapter.estimator, X, options, compute)
 
 
-def predict_loss(classifier: Any, X: Any) -> np.ndarray:
+def predict_loss(classifier: Any, X: Any) -> Array:
     """Loss of every row, (n,), as predicted by a loss-prediction head.
 
     The estimator has been trained with that head.

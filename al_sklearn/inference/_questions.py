@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 from al_sklearn.inference._adapter import adapter_of
 from al_sklearn.rows import RowView, is_data_set, n_rows
 
@@ -76,7 +77,7 @@ def readable(classifier: Any, X: Any) -> Any:
     return np.stack(items)
 
 
-def classes_of(classifier: Any) -> np.ndarray:
+def classes_of(classifier: Any) -> Array:
     """Return the class labels, in the order of the columns of the probabilities."""
     adapter = adapter_of(classifier)
     adapter.check_fitted()
@@ -87,7 +88,7 @@ def classes_of(classifier: Any) -> np.ndarray:
     raise adapter.cannot("classes")
 
 
-def columns_of(classifier: Any, n_columns: int) -> np.ndarray:
+def columns_of(classifier: Any, n_columns: int) -> Array:
     """Return the class label of each column of the classifier's probabilities.
 
     Those of :func:`classes_of`, but for a plain skorch net that was fitted without some

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 from al_sklearn.inference._adapter import Adapter
 from al_sklearn.rows import RowView, kept, n_rows
 
@@ -101,7 +102,7 @@ def one_seed(estimator: Any, n_samples: int | None, seed: int) -> int:
     return memory.setdefault(key, (estimator, None, seed))[2]
 
 
-def _read_only(array: np.ndarray) -> np.ndarray:
+def _read_only(array: Array) -> Array:
     # A view: the array itself may belong to the classifier.
     view = array.view()
     view.flags.writeable = False

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from al_sklearn._core.types import Function
 from al_sklearn.inference._batches import copied
 from al_sklearn.inference.modules import hooked
 
@@ -19,7 +20,7 @@ FEW_ROWS = 2
 
 
 @contextmanager
-def forward_as(part: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+def forward_as(part: nn.Module, forward: Function) -> Iterator[None]:
     """Give a module another forward pass for a while."""
     # The module's own, if a caller set one on the instance: that one is put back.
     own = vars(part).get("forward")
@@ -131,7 +132,7 @@ class Trunk:
         """Begin a forward pass."""
         self._served.clear()
 
-    def _serve(self, part: nn.Module) -> Callable[..., Any]:
+    def _serve(self, part: nn.Module) -> Function:
         """Return what was recorded, call by call."""
         forward = part.forward
         recorded = self._outputs[part]
@@ -146,7 +147,7 @@ class Trunk:
 
         return served
 
-    def _resume(self, part: nn.Module, known: list[nn.Module]) -> Callable[..., Any]:
+    def _resume(self, part: nn.Module, known: list[nn.Module]) -> Function:
         """Begin an ``nn.Sequential`` with the last of its known children."""
         forward = part.forward
         last = known[-1]

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from al_sklearn._core.types import Array
+
 
 def write_requests(
     folder: str | os.PathLike[str],
-    indices: Sequence[int] | np.ndarray,
-    scores: Sequence[float] | np.ndarray | None = None,
+    indices: Sequence[int] | Array,
+    scores: Sequence[float] | Array | None = None,
     names: Sequence[str] | None = None,
 ) -> Path:
     """Write what a query asks for to the next ``cycle_0001.csv`` of a folder.
@@ -75,7 +77,7 @@ def write_requests(
 
 def read_labels(
     path: str | os.PathLike[str], n_pool: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Read the labels that people filled in; rows still without one are left out.
 
     Parameters

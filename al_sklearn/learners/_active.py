@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import available_if
 
 from al_sklearn._core.random import RandomState
+from al_sklearn._core.types import Array, Options
 from al_sklearn.learners._base import LearnerBase
 from al_sklearn.learners._checks import check_labelled
 from al_sklearn.learners._labelled import Labelled, split_weights
@@ -63,11 +64,11 @@ class SingleLearner(LearnerBase):
         self.force_all_finite = force_all_finite
         self.random_state = random_state
 
-    def _members(self) -> dict[str, Any]:
+    def _members(self) -> Options:
         return {"estimator": self.estimator}
 
     @property
-    def classes_(self) -> np.ndarray:
+    def classes_(self) -> Array:
         """Classes that the estimator knows, in ``predict_proba``'s column order."""
         return self._fitted(self.estimator, "classes_")
 
@@ -76,7 +77,7 @@ class SingleLearner(LearnerBase):
         data: Labelled,
         training: str | None,
         bootstrap: bool,
-        fit_kwargs: dict[str, Any],
+        fit_kwargs: Options,
     ) -> None:
         rows = self._bootstrap(len(data)) if bootstrap else None
         self.estimator = train(
@@ -87,7 +88,7 @@ class SingleLearner(LearnerBase):
             fit_kwargs=fit_kwargs,
         )
 
-    def _bootstrap(self, n: int) -> np.ndarray:
+    def _bootstrap(self, n: int) -> Array:
         return self._generator().integers(n, size=n)
 
     def predict(self, X: Any, **predict_kwargs: Any) -> Any:
@@ -279,7 +280,7 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
     def _forget_all(self) -> None:
         self.X_training = None
         self.y_training = None
-        self._weights: dict[str, np.ndarray] = {}
+        self._weights: dict[str, Array] = {}
 
     @property
     def _known(self) -> Labelled:

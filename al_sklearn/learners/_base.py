@@ -22,6 +22,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.types import Array, Options
 from al_sklearn.learners import _query
 
 # modAL's constructors take data and **fit_kwargs; neither is a parameter that a clone
@@ -58,7 +59,7 @@ class LearnerBase(BaseEstimator):
         names = {name for name, one in parameters.items() if one.kind not in variadic}
         return sorted(names - {"self", *_DATA})
 
-    def _members(self) -> dict[str, Any]:
+    def _members(self) -> Options:
         """Estimators by the name under which metadata is routed to them."""
         raise NotImplementedError
 
@@ -98,7 +99,7 @@ class LearnerBase(BaseEstimator):
         return self._fitted(next(iter(self._members().values())), "n_features_in_")
 
     @property
-    def feature_names_in_(self) -> np.ndarray:
+    def feature_names_in_(self) -> Array:
         """Names of those features, where fitted on a DataFrame with string columns."""
         return self._fitted(next(iter(self._members().values())), "feature_names_in_")
 
@@ -128,7 +129,7 @@ class LearnerBase(BaseEstimator):
             mapping.add(caller=method, callee=method)
         return MetadataRouter(owner=self).add(method_mapping=mapping, **self._members())
 
-    def _routed(self, method: str, kwargs: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    def _routed(self, method: str, kwargs: Options) -> dict[str, Options]:
         """Arguments of ``method`` for each member.
 
         All of them for all when routing is off, as in modAL.
@@ -146,7 +147,7 @@ class LearnerBase(BaseEstimator):
         *query_args: Any,
         return_metrics: Literal[False] = ...,
         **query_kwargs: Any,
-    ) -> tuple[np.ndarray, Any]: ...
+    ) -> tuple[Array, Any]: ...
 
     @overload
     def query(
@@ -155,7 +156,7 @@ class LearnerBase(BaseEstimator):
         *query_args: Any,
         return_metrics: Literal[True],
         **query_kwargs: Any,
-    ) -> tuple[np.ndarray, Any, np.ndarray | None]: ...
+    ) -> tuple[Array, Any, Array | None]: ...
 
     def query(
         self,
@@ -163,7 +164,7 @@ class LearnerBase(BaseEstimator):
         *query_args: Any,
         return_metrics: bool = False,
         **query_kwargs: Any,
-    ) -> tuple[np.ndarray, Any] | tuple[np.ndarray, Any, np.ndarray | None]:
+    ) -> tuple[Array, Any] | tuple[Array, Any, Array | None]:
         """Choose the rows of a pool whose labels would help most.
 
         Parameters

@@ -68,7 +68,7 @@ def check_labelled(X: Any, y: Any, force_all_finite: bool = True) -> None:
 
 def check_follows(name: str, known: Any, new: Any) -> None:
     """Raise a ``ValueError`` unless rows of ``new`` look like those of ``known``."""
-    shapes = getattr(known, "shape", None), getattr(new, "shape", None)
+    shapes: Any = getattr(known, "shape", None), getattr(new, "shape", None)
     # What has no shape, a list of files, says nothing about its rows.
     if None not in shapes:
         before, now = (tuple(shape[1:]) for shape in shapes)

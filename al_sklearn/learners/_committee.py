@@ -14,6 +14,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.metrics import accuracy_score, r2_score
 
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.types import Array, Options
 from al_sklearn.inference import columns_of
 from al_sklearn.learners._active import ActiveLearner
 from al_sklearn.learners._base import LearnerBase
@@ -71,13 +72,13 @@ class CommitteeBase(LearnerBase):
     def __len__(self) -> int:
         return len(self.learner_list)
 
-    def _members(self) -> dict[str, Any]:
+    def _members(self) -> Options:
         return {
             f"learner_{i}": learner.estimator
             for i, learner in enumerate(self.learner_list)
         }
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> Options:
         """Return the parameters; with ``deep`` those of the members too.
 
         A member's are named as ``learner_0__estimator__C``.
@@ -112,8 +113,8 @@ class CommitteeBase(LearnerBase):
         -------
         self
         """
-        of_members: dict[str, Any] = {}
-        own: dict[str, Any] = {}
+        of_members: Options = {}
+        own: Options = {}
         names = set(self._members())
         for name, value in params.items():
             is_member = name.partition("__")[0] in names
@@ -185,7 +186,7 @@ class CommitteeBase(LearnerBase):
     def _train(
         self,
         data: Sequence[Labelled],
-        fit_kwargs: Sequence[dict[str, Any]],
+        fit_kwargs: Sequence[Options],
         mode: str | None = None,
         bootstrap: bool = False,
     ) -> None:
@@ -196,7 +197,7 @@ class CommitteeBase(LearnerBase):
         n_members = len(self.learner_list)
         # What joblib says, not n_jobs: parallel_config may ask for workers, too.
         n_jobs = effective_n_jobs(self.n_jobs)
-        rows: list[np.ndarray | None] = [None] * n_members
+        rows: list[Array | None] = [None] * n_members
         seeds: list[int | None] = [None] * n_members
         if self.random_state is not None or n_jobs != 1:
             # Workers begin with equal global generators: without a seed each, nets
@@ -232,8 +233,8 @@ class CommitteeBase(LearnerBase):
             learner.estimator = estimator
 
     def _split(
-        self, fit_kwargs: dict[str, Any], n_new: int
-    ) -> tuple[list[dict[str, np.ndarray]], list[dict[str, Any]]]:
+        self, fit_kwargs: Options, n_new: int
+    ) -> tuple[list[dict[str, Array]], list[Options]]:
         weights, others = [], []
         for kwargs in self._routed("fit", fit_kwargs).values():
             of_new, of_all, rest = split_weights(kwargs, n_new, n_new)
@@ -420,7 +421,7 @@ class CommitteeBase(LearnerBase):
         self,
         change: Callable[[Labelled], Labelled],
         refit: bool,
-        fit_kwargs: dict[str, Any],
+        fit_kwargs: Options,
     ) -> Any:
         known = [learner._known for learner in self.learner_list]
         # Equal rows are not enough: positions must mean the same row in all of them.
@@ -445,7 +446,7 @@ class CommitteeBase(LearnerBase):
         for learner, part in zip(self.learner_list, data, strict=True):
             learner._known = part
 
-    def vote(self, X: Any, **predict_kwargs: Any) -> np.ndarray:
+    def vote(self, X: Any, **predict_kwargs: Any) -> Array:
         """Predictions of every member.
 
         Parameters
@@ -532,7 +533,7 @@ class Committee(CommitteeBase, modAL.models.Committee):
         self._store(learner_list, query_strategy, on_transformed, n_jobs, random_state)
 
     @property
-    def classes_(self) -> np.ndarray:
+    def classes_(self) -> Array:
         """Every class that a member knows, sorted."""
         known = [np.asarray(learner.classes_) for learner in self.learner_list]
         return np.unique(np.concatenate(known))
@@ -542,7 +543,7 @@ class Committee(CommitteeBase, modAL.models.Committee):
         """Number of classes."""
         return len(self.classes_)
 
-    def predict(self, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+    def predict(self, X: Any, **predict_proba_kwargs: Any) -> Array:
         """Predict the class with the highest mean probability.
 
         Parameters
@@ -558,7 +559,7 @@ class Committee(CommitteeBase, modAL.models.Committee):
         proba = self.predict_proba(X, **predict_proba_kwargs)
         return self.classes_[proba.argmax(axis=1)]
 
-    def predict_proba(self, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+    def predict_proba(self, X: Any, **predict_proba_kwargs: Any) -> Array:
         """Mean of the members' probabilities.
 
         Parameters
@@ -573,7 +574,7 @@ class Committee(CommitteeBase, modAL.models.Committee):
         """
         return self.vote_proba(X, **predict_proba_kwargs).mean(axis=1)
 
-    def vote_proba(self, X: Any, **predict_proba_kwargs: Any) -> np.ndarray:
+    def vote_proba(self, X: Any, **predict_proba_kwargs: Any) -> Array:
         """Probabilities from every member.
 
         Parameters

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.checks import check_same_length
+from al_sklearn._core.types import Array, Options
 from al_sklearn.learners._checks import check_follows
 from al_sklearn.rows import concat_rows, n_rows, take_rows
 
@@ -27,12 +28,12 @@ class Labelled:
 
     X: Any = None
     y: Any = None
-    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    weights: Mapping[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return 0 if self.X is None else n_rows(self.X)
 
-    def take(self, indices: np.ndarray) -> Labelled:
+    def take(self, indices: Array) -> Labelled:
         """Return the rows at ``indices``."""
         weights = {name: values[indices] for name, values in self.weights.items()}
         return Labelled(take_rows(self.X, indices), take_rows(self.y, indices), weights)
@@ -49,7 +50,7 @@ class Labelled:
             self.extend_weights(new),
         )
 
-    def extend_weights(self, new: Labelled) -> dict[str, np.ndarray]:
+    def extend_weights(self, new: Labelled) -> dict[str, Array]:
         """Weights of these rows followed by those of ``new``.
 
         A row without a weight weighs 1.
@@ -86,7 +87,7 @@ class Labelled:
             )
         return self.take(kept)
 
-    def _positions(self, indices: Any) -> np.ndarray:
+    def _positions(self, indices: Any) -> Array:
         positions = np.atleast_1d(np.asarray(indices))
         # A mask is as good as positions.
         if positions.dtype == bool and positions.shape == (len(self),):
@@ -124,12 +125,12 @@ def extend_each(known: Sequence[Labelled], new: Sequence[Labelled]) -> list[Labe
 
 
 def split_weights(
-    fit_kwargs: dict[str, Any], n_new: int, n_all: int
+    fit_kwargs: Options, n_new: int, n_all: int
 ) -> tuple[dict, dict, dict]:
     """Split fit arguments into weights of new rows, of all rows, and the rest."""
-    of_new: dict[str, np.ndarray] = {}
-    of_all: dict[str, np.ndarray] = {}
-    others: dict[str, Any] = {}
+    of_new: dict[str, Array] = {}
+    of_all: dict[str, Array] = {}
+    others: Options = {}
     for name, value in fit_kwargs.items():
         # Only what has one value a row can be split, and only weights are known to.
         if value is None or not (

@@ -10,13 +10,14 @@ import numpy as np
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import as_seed
+from al_sklearn._core.types import Array, Options
 from al_sklearn.rows import n_rows, take_rows
 from al_sklearn.strategies import get_strategy, takes_random_state
 
 
 def query(
-    learner: Any, X_pool: Any, args: tuple, kwargs: dict[str, Any], return_metrics: bool
-) -> tuple[np.ndarray, Any] | tuple[np.ndarray, Any, np.ndarray | None]:
+    learner: Any, X_pool: Any, args: tuple, kwargs: Options, return_metrics: bool
+) -> tuple[Array, Any] | tuple[Array, Any, Array | None]:
     """Run ``learner.query_strategy`` once over ``X_pool`` and take its rows."""
     n_pool = n_rows(X_pool)
     # Said here, whatever a strategy of somebody else would make of it.
@@ -44,7 +45,7 @@ def query(
     return indices, rows, scores
 
 
-def split_answer(answer: Any, n_pool: int) -> tuple[np.ndarray, np.ndarray | None]:
+def split_answer(answer: Any, n_pool: int) -> tuple[Array, Array | None]:
     """Split what a strategy returned into positions and scores.
 
     The type of the answer decides, never its length alone:
@@ -106,7 +107,7 @@ def split_answer(answer: Any, n_pool: int) -> tuple[np.ndarray, np.ndarray | Non
     )
 
 
-def _scores(scores: Any, n: int, scalar_index: bool) -> np.ndarray | None:
+def _scores(scores: Any, n: int, scalar_index: bool) -> Array | None:
     if (
         scores is None
         or hasattr(scores, "iloc")
@@ -129,6 +130,6 @@ def _scores(scores: Any, n: int, scalar_index: bool) -> np.ndarray | None:
     )
 
 
-def _to_numpy(values: Any) -> np.ndarray:
+def _to_numpy(values: Any) -> Array:
     # A tensor on a GPU cannot be read by numpy.
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)

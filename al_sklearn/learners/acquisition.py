@@ -10,6 +10,7 @@ from scipy.special import ndtr
 from sklearn.exceptions import NotFittedError
 
 from al_sklearn._core.random import RandomState
+from al_sklearn._core.types import Array
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies.selectors import top_k
 
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 
-def PI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.ndarray:
+def PI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> Array:
     """Probability of improvement (Kushner 1964).
 
     Parameters
@@ -47,7 +48,7 @@ def PI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.n
     return np.where(std == 0, gain > 0, ndtr(z))
 
 
-def EI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.ndarray:
+def EI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> Array:
     """Expected improvement (Močkus 1975).
 
     Parameters
@@ -70,7 +71,7 @@ def EI(mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float) -> np.n
     return np.where(std == 0, np.maximum(gain, 0), gain * ndtr(z) + std * density)
 
 
-def UCB(mean: ArrayLike, std: ArrayLike, beta: float) -> np.ndarray:
+def UCB(mean: ArrayLike, std: ArrayLike, beta: float) -> Array:
     """Upper confidence bound.
 
     Parameters
@@ -89,7 +90,7 @@ def UCB(mean: ArrayLike, std: ArrayLike, beta: float) -> np.ndarray:
 
 def _gain(
     mean: ArrayLike, std: ArrayLike, max_val: float, tradeoff: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[Array, Array, Array]:
     """Return the gain, its standard deviation, and the one in units of the other."""
     gain = np.asarray(mean, dtype=np.float64) - max_val - tradeoff
     std = np.asarray(std, dtype=np.float64)
@@ -97,7 +98,7 @@ def _gain(
     return gain, std, gain / np.where(std == 0, 1, std)
 
 
-def _predict(optimizer: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+def _predict(optimizer: Any, X: Any) -> tuple[Array, Array]:
     try:
         mean, std = optimizer.predict(X, return_std=True)
     except NotFittedError:
@@ -106,7 +107,7 @@ def _predict(optimizer: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(mean).reshape(-1), np.asarray(std).reshape(-1)
 
 
-def optimizer_PI(optimizer: Any, X: Any, tradeoff: float = 0) -> np.ndarray:
+def optimizer_PI(optimizer: Any, X: Any, tradeoff: float = 0) -> Array:
     """Probability of improvement over ``optimizer.y_max``.
 
     Parameters
@@ -123,7 +124,7 @@ def optimizer_PI(optimizer: Any, X: Any, tradeoff: float = 0) -> np.ndarray:
     return PI(*_predict(optimizer, X), optimizer.y_max, tradeoff)
 
 
-def optimizer_EI(optimizer: Any, X: Any, tradeoff: float = 0) -> np.ndarray:
+def optimizer_EI(optimizer: Any, X: Any, tradeoff: float = 0) -> Array:
     """Expected improvement over ``optimizer.y_max``.
 
     Parameters
@@ -140,7 +141,7 @@ def optimizer_EI(optimizer: Any, X: Any, tradeoff: float = 0) -> np.ndarray:
     return EI(*_predict(optimizer, X), optimizer.y_max, tradeoff)
 
 
-def optimizer_UCB(optimizer: Any, X: Any, beta: float = 1) -> np.ndarray:
+def optimizer_UCB(optimizer: Any, X: Any, beta: float = 1) -> Array:
     """Upper confidence bound of the optimizer's prediction.
 
     Parameters
@@ -164,7 +165,7 @@ def max_PI(
     n_instances: int = 1,
     random_tie_break: bool = False,
     random_state: RandomState = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Choose the rows with the highest probability of improvement.
 
     Parameters
@@ -201,7 +202,7 @@ def max_EI(
     n_instances: int = 1,
     random_tie_break: bool = False,
     random_state: RandomState = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Choose the rows with the highest expected improvement.
 
     The default of :class:`BayesianOptimizer`.
@@ -240,7 +241,7 @@ def max_UCB(
     n_instances: int = 1,
     random_tie_break: bool = False,
     random_state: RandomState = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Choose the rows with the highest upper confidence bound.
 
     Parameters

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.random import RandomState
+from al_sklearn._core.types import Array
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures
 from al_sklearn.strategies.selectors import top_k
@@ -14,7 +15,7 @@ from al_sklearn.strategies.selectors import top_k
 __all__ = ["max_std_sampling", "vote_entropy", "vote_entropy_sampling"]
 
 
-def vote_entropy(committee: Any, X: Any, **predict_kwargs: Any) -> np.ndarray:
+def vote_entropy(committee: Any, X: Any, **predict_kwargs: Any) -> Array:
     """Entropy of the votes of the members (Engelson & Dagan 1996).
 
     Parameters
@@ -42,7 +43,7 @@ def vote_entropy_sampling(
     random_tie_break: bool = False,
     random_state: RandomState = None,
     **predict_kwargs: Any,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Rows on which the members' votes differ most: the default of :class:`Committee`.
 
     Parameters
@@ -84,7 +85,7 @@ def max_std_sampling(
     random_tie_break: bool = False,
     random_state: RandomState = None,
     **predict_kwargs: Any,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Rows whose prediction has the largest standard deviation.
 
     The default of :class:`CommitteeRegressor`.

@@ -27,6 +27,7 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
 from al_sklearn._core.random import preserve_global_rng, seeds_for, take_turn
+from al_sklearn._core.types import Array, Options
 from al_sklearn.inference import classes_of
 from al_sklearn.learners._labelled import Labelled
 from al_sklearn.rows import take_rows, with_labels
@@ -66,9 +67,9 @@ def train(
     data: Labelled,
     *,
     training: str | None = None,
-    classes: np.ndarray | None = None,
+    classes: Array | None = None,
     validation: tuple[Any, Any] = (None, None),
-    bootstrap: np.ndarray | None = None,
+    bootstrap: Array | None = None,
     seed: int | None = None,
     fit_kwargs: Mapping[str, Any] | None = None,
 ) -> Any:
@@ -107,7 +108,7 @@ def train(
     if training is not None:
         check_training(estimator, training)
     in_parts = training == "incremental" and learns_in_parts(estimator)
-    parameters: dict[str, Any] = {}
+    parameters: Options = {}
     if training == "from_scratch":
         parameters = dict.fromkeys(_warm_starts(estimator), False)
     elif not in_parts and training in ("fine_tune", "incremental"):
@@ -212,7 +213,7 @@ def learns_in_parts(estimator: Any) -> bool:
     )
 
 
-def name_classes(model: Any, classes: np.ndarray, goes_on: bool) -> None:
+def name_classes(model: Any, classes: Array, goes_on: bool) -> None:
     """Tell the nets in a model all classes there are, where the user has not.
 
     It reaches nets however deep they are.
@@ -230,7 +231,7 @@ def name_classes(model: Any, classes: np.ndarray, goes_on: bool) -> None:
             part.set_params(classes=classes)
 
 
-def goes_on(model: Any, y: np.ndarray) -> bool:
+def goes_on(model: Any, y: Array) -> bool:
     """Whether ``fit`` can go on from the weights there are, with these labels.
 
     Networks know all classes, by :func:`name_classes`; for others the classes must be
@@ -248,9 +249,9 @@ def goes_on(model: Any, y: np.ndarray) -> bool:
 def fit(
     model: Any,
     X: Any,
-    y: np.ndarray,
+    y: Array,
     X_val: Any = None,
-    y_val: np.ndarray | None = None,
+    y_val: Array | None = None,
     **options: Any,
 ) -> None:
     """Fit a model; one that can use a validation set gets it.
@@ -277,10 +278,10 @@ def fit(
 def partial_fit(
     model: Any,
     X: Any,
-    y: np.ndarray,
-    classes: np.ndarray | None = None,
+    y: Array,
+    classes: Array | None = None,
     X_val: Any = None,
-    y_val: np.ndarray | None = None,
+    y_val: Array | None = None,
     **options: Any,
 ) -> None:
     """Go on training on new rows alone; see :func:`fit`.
@@ -331,8 +332,8 @@ def _is_plain(net: NeuralNetClassifier) -> bool:
 
 @contextmanager
 def _validation(
-    model: Any, X_val: Any, y_val: np.ndarray, classes: np.ndarray
-) -> Iterator[dict[str, Any]]:
+    model: Any, X_val: Any, y_val: Array, classes: Array
+) -> Iterator[Options]:
     """Lend a model its validation set for one training.
 
     What it has never met it cannot be told to predict.
@@ -358,7 +359,7 @@ def _validation(
         model.set_params(train_split=before)
 
 
-def _parameters(estimator: Any, deep: bool = True) -> dict[str, Any]:
+def _parameters(estimator: Any, deep: bool = True) -> Options:
     return estimator.get_params(deep=deep) if hasattr(estimator, "get_params") else {}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.random import seed_all
+from al_sklearn._core.types import Array, Options
 from al_sklearn.learners import split_answer
 from al_sklearn.loop._problem import Problem
 from al_sklearn.loop._without_labels import without_labels
@@ -21,11 +22,11 @@ from al_sklearn.strategies import follows_contract, takes_random_state
 def choose(
     learner: Any,
     problem: Problem,
-    unlabelled: np.ndarray,
-    labelled: np.ndarray,
+    unlabelled: Array,
+    labelled: Array,
     n_instances: int,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Ask a learner's strategy; the caller puts the global generators back.
 
     Parameters
@@ -55,7 +56,7 @@ def choose(
         if ours
         else without_labels(take_rows(problem.X, unlabelled))
     )
-    options: dict[str, Any] = {}
+    options: Options = {}
     if takes_random_state(strategy):
         options["random_state"] = seed
     if takes_ties(strategy):
@@ -81,7 +82,7 @@ def choose(
     return unlabelled[chosen], np.asarray(scores, dtype=np.float64)
 
 
-def check_choice(name: str, chosen: np.ndarray, n_instances: int) -> None:
+def check_choice(name: str, chosen: Array, n_instances: int) -> None:
     """Raise a ``ValueError`` unless a strategy chose as many images as asked.
 
     The images must all be different.
@@ -114,9 +115,7 @@ def takes_ties(strategy: Any) -> bool:
     return "random_tie_break" in parameters_of(strategy)
 
 
-def _truth(
-    problem: Problem, unlabelled: np.ndarray, labelled: np.ndarray
-) -> dict[str, Any]:
+def _truth(problem: Problem, unlabelled: Array, labelled: Array) -> Options:
     """What an oracle, a strategy with a parameter ``y_true``, may see.
 
     Upper bounds are bought with true labels.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 from al_sklearn.loop._problem import Problem
 from al_sklearn.loop._rounds import Answers, Contradiction
 from al_sklearn.pool import Pool
@@ -34,16 +35,16 @@ class Labels:
         self.pool.move(np.flatnonzero(~inside), "skipped")
         self.contradictions: list[Contradiction] = []
         self.unsure: set[int] = set()
-        self._values: np.ndarray | None = None
+        self._values: Array | None = None
         self._new: list[int] = []
 
-    def of(self, positions: np.ndarray) -> np.ndarray:
+    def of(self, positions: Array) -> Array:
         """Return the labels told of these rows."""
         if self._values is None:
             raise ValueError("Nothing has been labelled yet.")
         return self._values[positions]
 
-    def ask(self, positions: np.ndarray) -> None:
+    def ask(self, positions: Array) -> None:
         """Note that these rows wait for an answer."""
         self.pool.move(positions, "pending")
 
@@ -73,7 +74,7 @@ class Labels:
         self.unsure = {row for row in unsure if self.pool.has(row, "pending")}
 
     @property
-    def new(self) -> np.ndarray:
+    def new(self) -> Array:
         """Rows that no round has learnt from yet, in the order they came."""
         return np.array(self._new, dtype=np.int64)
 
@@ -81,7 +82,7 @@ class Labels:
         """Note that a round has learnt from what is new."""
         self._new = []
 
-    def _move(self, positions: np.ndarray, state: str) -> None:
+    def _move(self, positions: Array, state: str) -> None:
         free = self.pool.mask("unlabelled") | self.pool.mask("pending")
         movable = np.unique(positions[free[positions]])
         self.pool.move(movable[~self.pool.mask(state)[movable]], state)
@@ -105,7 +106,7 @@ class Labels:
         if self._problem.outside is None and len(answers.labels):
             self._problem.task.check_known(answers.labels)
 
-    def _room_for(self, labels: np.ndarray) -> np.ndarray:
+    def _room_for(self, labels: Array) -> Array:
         """Return the array of all labels, of a type that can hold these too."""
         values = self._values
         if len(labels) == 0:

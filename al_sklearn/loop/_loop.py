@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import clone
 
 from al_sklearn._core.random import preserve_global_rng
+from al_sklearn._core.types import Array, Options
 from al_sklearn.learners import ActiveLearner
 from al_sklearn.loop._ask import check_choice, choose
 from al_sklearn.loop._labels import Labels
@@ -83,7 +84,7 @@ class Loop:
         asks = "random_sampling" if strategy is None else strategy
         self.learner: Any = ActiveLearner(problem.estimator, asks)
         self._labels = Labels(problem)
-        self._history: list[dict[str, Any]] = []
+        self._history: list[Options] = []
         self._scores: dict[int, float] = {}
         self._query_seconds = 0.0
         self._n_asked = 0
@@ -95,22 +96,22 @@ class Loop:
         know_metrics(known)
 
     @property
-    def labelled(self) -> np.ndarray:
+    def labelled(self) -> Array:
         """Positions that have a label, in the order in which they were told."""
         return self._labels.pool.labelled
 
     @property
-    def unlabelled(self) -> np.ndarray:
+    def unlabelled(self) -> Array:
         """Positions that can still be asked for, increasing."""
         return self._labels.pool.unlabelled
 
     @property
-    def pending(self) -> np.ndarray:
+    def pending(self) -> Array:
         """Positions that were asked for and not answered, increasing."""
         return self._labels.pool.pending
 
     @property
-    def unsure(self) -> np.ndarray:
+    def unsure(self) -> Array:
         """Pending positions that somebody could not decide, increasing."""
         return np.array(sorted(self._labels.unsure), dtype=np.int64)
 
@@ -258,7 +259,7 @@ class Loop:
             self.round = number
             labels.end_round()
             training_seconds = time.perf_counter() - started
-            record: dict[str, Any] = {
+            record: Options = {
                 "round": self.round,
                 "n_labelled": self.n_labelled,
             }
@@ -298,7 +299,7 @@ class Loop:
                         self.problem, self.model, self.round, new, self._labels
                     )
 
-    def _retell(self, record: Round) -> np.ndarray:
+    def _retell(self, record: Round) -> Array:
         """Take in a finished round's labels and record, and go on from there."""
         labels = self.problem.known_labels(record.indices)
         self.tell(Answers(record.indices, labels))
@@ -344,7 +345,7 @@ class Loop:
             self.learner.X_training = take_rows(self.problem.X, known)
             self.learner.y_training = self._labels.of(known)
 
-    def _check_stop(self, record: dict[str, Any]) -> None:
+    def _check_stop(self, record: Options) -> None:
         """Ask the criterion, and put what it says in the round's record.
 
         What it remembers goes there too.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import numpy as np
-
 from al_sklearn import inference
+from al_sklearn._core.types import Array, Options
 from al_sklearn.loop._labels import Labels
 from al_sklearn.loop._problem import Problem
 from al_sklearn.rows import take_rows
@@ -17,7 +16,7 @@ if sys.platform != "win32":
     import resource
 
 
-def measure(model: Any, problem: Problem) -> dict[str, Any]:
+def measure(model: Any, problem: Problem) -> Options:
     """Measure a model on the problem's test set; nothing where there is none."""
     if problem.y_test is None:
         return {}
@@ -32,16 +31,14 @@ def predict(model: Any, X: Any, problem: Problem) -> Predictions:
     return problem.task.predict(model, X, inference)
 
 
-def agreement(model: Any, problem: Problem, y: np.ndarray, rows: Any) -> float:
+def agreement(model: Any, problem: Problem, y: Array, rows: Any) -> float:
     """Share of these rows whose given label the model predicts; NaN of none."""
     if model is None or len(y) == 0:
         return float("nan")
     return float(problem.task.same(y, predict(model, rows, problem)).mean())
 
 
-def batch_agreement(
-    model: Any, problem: Problem, new: np.ndarray, labels: Labels
-) -> float:
+def batch_agreement(model: Any, problem: Problem, new: Array, labels: Labels) -> float:
     """Agreement of the model before a round with what the round was told."""
     known = problem.learnable(new)
     if model is None or len(known) == 0:
@@ -52,10 +49,10 @@ def batch_agreement(
 def measure_round(
     model: Any,
     problem: Problem,
-    new: np.ndarray,
+    new: Array,
     labels: Labels,
-    before: dict[str, Any],
-) -> dict[str, Any]:
+    before: Options,
+) -> Options:
     """Return what is known of a round, but for its seconds of training.
 
     ``before`` is what was known of it before it was trained.

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from skorch import NeuralNet
 
+from al_sklearn._core.types import Array, Options
 from al_sklearn.loop._streams import Streams
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
@@ -25,7 +26,7 @@ _N_STOP: Final = 1000
 _MAPPED: Final = "_mapped"
 
 
-def _nothing() -> np.ndarray:
+def _nothing() -> Array:
     return np.empty(0, dtype=np.int64)
 
 
@@ -86,8 +87,8 @@ class Problem:
     X: Any
     y: Any
     task: Task
-    train: np.ndarray
-    initial: np.ndarray
+    train: Array
+    initial: Array
     X_test: Any
     y_test: Any
     n_instances: int | LabellingRate
@@ -96,11 +97,11 @@ class Problem:
     scoring: Scorers
     streams: Streams
     stopping: StoppingCriterion | None = None
-    test: np.ndarray = field(default_factory=_nothing)
-    validation: np.ndarray = field(default_factory=_nothing)
+    test: Array = field(default_factory=_nothing)
+    validation: Array = field(default_factory=_nothing)
     budget: int | None = None
-    truth: np.ndarray | None = None
-    outside: np.ndarray | None = None
+    truth: Array | None = None
+    outside: Array | None = None
     first_params: Mapping[str, Any] | None = None
     later_params: Mapping[str, Any] | None = None
     random_ties: bool = True
@@ -140,7 +141,7 @@ class Problem:
         """
         n = n_rows(X)
         known = isinstance(classes, Task)
-        given: dict[str, Any] = {
+        given: Options = {
             "y": None,
             "task": classes if known else Classification(np.unique(classes)),
             "train": np.arange(n, dtype=np.int64),
@@ -160,14 +161,14 @@ class Problem:
             **given | further,
         )
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Options:
         # On its way to a worker joblib turns large arrays into memmaps: which of them
         # were some before?
         state = {field.name: getattr(self, field.name) for field in fields(self)}
         mapped = [name for name in state if isinstance(state[name], np.memmap)]
         return state | {_MAPPED: mapped}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Options) -> None:
         """Take memmaps that were arrays as arrays again.
 
         They are in memory: read as the files that memmaps are, in pieces, rounds would
@@ -180,7 +181,7 @@ class Problem:
             setattr(self, name, value)
 
     @property
-    def classes(self) -> np.ndarray:
+    def classes(self) -> Array:
         """The sorted labels, where the task has some."""
         return self.task.classes
 
@@ -193,7 +194,7 @@ class Problem:
         return self.stopping is not None or isinstance(self.n_instances, LabellingRate)
 
     @cached_property
-    def stop_set(self) -> np.ndarray:
+    def stop_set(self) -> Array:
         """Positions of the images whose predictions are watched.
 
         They are the same for all strategies of the seed.
@@ -223,17 +224,17 @@ class Problem:
         left = self.most - len(self.initial) - len(self.validation)
         return min(self.n_rounds, math.ceil(left / smallest))
 
-    def n_paid(self, labelled: np.ndarray) -> int:
+    def n_paid(self, labelled: Array) -> int:
         """Count the labels paid for, those for validation among them."""
         return len(labelled) + len(self.validation)
 
-    def learnable(self, positions: np.ndarray) -> np.ndarray:
+    def learnable(self, positions: Array) -> Array:
         """Those of the positions that have a class."""
         if self.outside is None:
             return positions
         return positions[~self.outside[positions]]
 
-    def params_of(self, number: int) -> dict[str, Any]:
+    def params_of(self, number: int) -> Options:
         """Return what the estimator's parameters are set to in a round."""
         first = dict(self.first_params or {})
         if number == 0 or not (first or self.later_params):
@@ -254,7 +255,7 @@ class Problem:
         positions = np.concatenate([self.train, self.validation])
         return self.task.count(self.known_labels(self.learnable(positions)))
 
-    def known_labels(self, positions: np.ndarray) -> np.ndarray:
+    def known_labels(self, positions: Array) -> Array:
         """Return labels that are known beforehand.
 
         Raises
@@ -333,6 +334,6 @@ class Problem:
         return writes, isinstance(self.estimator, Pipeline) or not has_net
 
     @cached_property
-    def test_codes(self) -> np.ndarray:
+    def test_codes(self) -> Array:
         """The test images' labels, as the task's metrics want them."""
         return self.task.encode(self.y_test)

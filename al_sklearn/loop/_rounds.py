@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from al_sklearn._core.checks import check_same_length
+from al_sklearn._core.types import Array, Options
 from al_sklearn.rows import n_rows
 
 
@@ -30,8 +31,8 @@ class Batch(NamedTuple):
     """
 
     round: int
-    positions: np.ndarray
-    scores: np.ndarray
+    positions: Array
+    scores: Array
     strategy: str
     seconds: float
 
@@ -111,6 +112,6 @@ class Round:
     """
 
     round: int
-    indices: np.ndarray
-    scores: np.ndarray
-    metrics: dict[str, Any] = field(default_factory=dict)
+    indices: Array
+    scores: Array
+    metrics: Options = field(default_factory=dict)

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import clone
 
 from al_sklearn._core.random import seed_all, seeded_clone
+from al_sklearn._core.types import Array
 from al_sklearn.inference import classes_of
 from al_sklearn.learners.training import (
     NEW_LABELS,
@@ -23,7 +24,7 @@ from al_sklearn.rows import take_rows
 
 
 def train_round(
-    problem: Problem, model: Any, number: int, new: np.ndarray, labels: Labels
+    problem: Problem, model: Any, number: int, new: Array, labels: Labels
 ) -> Any:
     """Return the model of a round; the caller puts the global generators back.
 
@@ -59,7 +60,7 @@ def train_round(
     )
 
 
-def _begins_again(problem: Problem, model: Any, y: np.ndarray) -> bool:
+def _begins_again(problem: Problem, model: Any, y: Array) -> bool:
     training = problem.training
     if model is None or training == "from_scratch":
         return True

@@ -55,6 +55,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
+from al_sklearn._core.types import Array, Options
 from al_sklearn.inference import predict_proba
 from al_sklearn.rows import n_rows
 from al_sklearn.tasks import get_metric
@@ -154,13 +155,13 @@ class Observation:
             self.unlabelled = ~np.asarray(labelled, dtype=bool)
 
     @cached_property
-    def proba(self) -> np.ndarray:
+    def proba(self) -> Array:
         """Probabilities of the stop set, (n_stop, C)."""
         self._check_stop_set()
         return predict_proba(self.model, self.X_stop)
 
     @cached_property
-    def predictions(self) -> np.ndarray:
+    def predictions(self) -> Array:
         """Predicted classes of the stop set, (n_stop,)."""
         self._check_stop_set()
         return np.asarray(self.model.predict(self.X_stop))
@@ -263,7 +264,7 @@ class StoppingCriterion(BaseEstimator):
         return " ".join(repr(self).split())
 
     @property
-    def memory(self) -> dict[str, Any]:
+    def memory(self) -> Options:
         """What is remembered from round to round: plain data that JSON can hold."""
         # Not made in __init__: constructors only store, and clones start without.
         return self.__dict__.setdefault("_memory", {})
@@ -278,7 +279,7 @@ class StoppingCriterion(BaseEstimator):
         self.memory.clear()
         return self
 
-    def get_state(self) -> dict[str, Any]:
+    def get_state(self) -> Options:
         """Return what is remembered, as plain data for a JSON file."""
         return copy.deepcopy(self.memory)
 
@@ -567,7 +568,7 @@ class _Combined(StoppingCriterion):
             criterion.reset()
         return super().reset()
 
-    def get_state(self) -> dict[str, Any]:
+    def get_state(self) -> Options:
         """Return what is remembered by each."""
         return {
             **super().get_state(),
@@ -637,9 +638,7 @@ def _parts(
     return criterion.criteria if isinstance(criterion, kind) else [criterion]
 
 
-def _remember_predictions(
-    memory: dict[str, Any], observation: Observation
-) -> np.ndarray | None:
+def _remember_predictions(memory: Options, observation: Observation) -> Array | None:
     """Keep this round's predictions, and return those of the round before."""
     now = observation.predictions
     kept = memory.get("predictions")

@@ -9,6 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.metrics import pairwise_distances_chunked
 
+from al_sklearn._core.types import Array
+
 
 def as_features(X: Any) -> Any:
     """Return X as (n, d): images flattened, a CSR matrix as it is.
@@ -41,9 +43,9 @@ def features_for(classifier: Any, X: Any) -> Any:
 def mean_over_pool(
     features: Any,
     metric: str | Callable,
-    of_distance: Callable[[np.ndarray], np.ndarray],
+    of_distance: Callable[[Array], Array],
     n_jobs: int | None = None,
-) -> np.ndarray:
+) -> Array:
     """Mean over all rows of a function of the distance to them, in chunks.
 
     There is one for every row.

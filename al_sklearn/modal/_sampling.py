@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
 
 from al_sklearn._core.random import RandomState
+from al_sklearn._core.types import Array
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies.selectors import top_k
 
@@ -131,7 +132,7 @@ def cold_start(value: float) -> Callable[[Measure], Measure]:
 
     def decorate(measure: Measure) -> Measure:
         @functools.wraps(measure)
-        def measured(classifier: Any, X: Any, **options: Any) -> np.ndarray:
+        def measured(classifier: Any, X: Any, **options: Any) -> Array:
             try:
                 return measure(classifier, X, **options)
             except NotFittedError:

@@ -10,6 +10,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import pairwise_distances_argmin_min
 
 from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.types import Array
 from al_sklearn.modal._features import as_features, features_for, mean_over_pool
 from al_sklearn.modal._sampling import Chosen
 from al_sklearn.modal.uncertainty import classifier_uncertainty
@@ -54,11 +55,11 @@ def select_cold_start_instance(
 def select_instance(
     X_training: Any,
     X_pool: Any,
-    X_uncertainty: np.ndarray,
-    mask: np.ndarray,
+    X_uncertainty: Array,
+    mask: Array,
     metric: Metric = "euclidean",
     n_jobs: int | None = None,
-) -> tuple[int, Any, np.ndarray]:
+) -> tuple[int, Any, Array]:
     """Choose the next row of a ranked batch; see :func:`ranked_batch`.
 
     Parameters
@@ -93,7 +94,7 @@ def select_instance(
 def ranked_batch(
     classifier: Any,
     unlabeled: Any,
-    uncertainty_scores: np.ndarray,
+    uncertainty_scores: Array,
     n_instances: int,
     metric: Metric = "euclidean",
     n_jobs: int | None = None,
@@ -195,9 +196,7 @@ def uncertainty_batch_sampling(
     return ranked_batch(classifier, X, uncertainty, n_instances, metric, n_jobs)
 
 
-def _distance_to(
-    pool: Any, others: Any, metric: Metric, n_jobs: int | None
-) -> np.ndarray:
+def _distance_to(pool: Any, others: Any, metric: Metric, n_jobs: int | None) -> Array:
     """Distance of every row of the pool to the nearest of ``others``."""
     if n_jobs is None or n_jobs == 1:
         # In chunks; the whole matrix is made only where jobs were asked for.
@@ -205,9 +204,7 @@ def _distance_to(
     return pairwise_distances(pool, others, metric=metric, n_jobs=n_jobs).min(axis=1)
 
 
-def _next(
-    nearest: np.ndarray, uncertainty: np.ndarray, mask: np.ndarray, n_labelled: int
-) -> int:
+def _next(nearest: Array, uncertainty: Array, mask: Array, n_labelled: int) -> int:
     left = np.flatnonzero(mask)
     # The less is labelled, the more distance counts (Cardoso et al., equation 4).
     alpha = len(left) / (len(left) + n_labelled)

@@ -10,6 +10,7 @@ from sklearn.cluster import AgglomerativeClustering, MiniBatchKMeans
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import RandomState, as_generator, as_seed
+from al_sklearn._core.types import Array
 from al_sklearn.modal._features import features_for
 from al_sklearn.modal._sampling import Chosen
 from al_sklearn.rows import n_rows
@@ -21,12 +22,12 @@ __all__ = ["HierarchicalClustering"]
 class _Tree:
     """A hierarchy over labelled rows and pool, and what the labels say of each node."""
 
-    children: np.ndarray  # (m - 1, 2): node m + i joins these two
-    leaf_of_pool: np.ndarray  # (n,)
-    n_pool: np.ndarray  # rows of the pool in each node
-    lower: np.ndarray  # share of the majority label in each node, at least
+    children: Array  # (m - 1, 2): node m + i joins these two
+    leaf_of_pool: Array  # (n,)
+    n_pool: Array  # rows of the pool in each node
+    lower: Array  # share of the majority label in each node, at least
     # Error of giving all its rows that label; 1 while that is not justified.
-    error: np.ndarray
+    error: Array
 
     @property
     def n_leaves(self) -> int:
@@ -51,13 +52,13 @@ class _Tree:
                 split[node] = True
         return self._below(len(score) - 1, split)
 
-    def members(self, node: int) -> np.ndarray:
+    def members(self, node: int) -> Array:
         """Positions in the pool below a node."""
         is_joined = np.arange(len(self.error)) >= self.n_leaves
         leaves = self._below(node, is_joined)
         return np.flatnonzero(np.isin(self.leaf_of_pool, leaves))
 
-    def _below(self, node: int, goes_on: np.ndarray) -> list[int]:
+    def _below(self, node: int, goes_on: Array) -> list[int]:
         """Nodes at which the way down from a node ends."""
         ends = []
         open_nodes = [node]
@@ -156,7 +157,7 @@ class HierarchicalClustering:
 
     def compute_errors(
         self, classifier: Any, X: Any, random_state: RandomState = None
-    ) -> np.ndarray:
+    ) -> Array:
         """Estimate every row's error if given the majority label of its cluster.
 
         The rows are those of the pool.
@@ -212,7 +213,7 @@ class HierarchicalClustering:
         lower, error = self._bounds(counts[:, :-1])
         return _Tree(children, leaves[len(labels) :], counts[:, -1], lower, error)
 
-    def _bounds(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _bounds(self, counts: Array) -> tuple[Array, Array]:
         """Lower bound of the majority's share, and the error of taking it.
 
         The error is 1 where taking it is not admissible.
@@ -234,12 +235,12 @@ class HierarchicalClustering:
         return lower, error
 
 
-def _dense(features: Any) -> np.ndarray:
+def _dense(features: Any) -> Array:
     dense = features.toarray() if hasattr(features, "toarray") else features
     return np.asarray(dense, dtype=np.float64)
 
 
-def _up(of_leaves: np.ndarray, children: np.ndarray) -> np.ndarray:
+def _up(of_leaves: Array, children: Array) -> Array:
     """Sum values of leaves into all nodes above them."""
     nodes = np.append(of_leaves, np.zeros((len(children), of_leaves.shape[1])), axis=0)
     for i, pair in enumerate(children):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from modAL.density import cosine_similarity, euclidean_similarity, similarize_distance
 
+from al_sklearn._core.types import Array
 from al_sklearn.modal._features import as_features, mean_over_pool
 
 # modAL's own similarities work as they are; its density makes an n x n matrix.
@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 
-def information_density(X: Any, metric: str | Callable = "euclidean") -> np.ndarray:
+def information_density(X: Any, metric: str | Callable = "euclidean") -> Array:
     """Mean similarity of every row to all rows, 1 / (1 + distance).
 
     See Settles & Craven 2008.

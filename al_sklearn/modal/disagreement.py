@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 from al_sklearn.learners import disagreement
 from al_sklearn.learners.disagreement import max_std_sampling
 from al_sklearn.modal._sampling import cold_start, sampling
@@ -24,7 +25,7 @@ __all__ = [
 
 
 @cold_start(0.0)
-def vote_entropy(committee: Any, X: Any, **predict_kwargs: Any) -> np.ndarray:
+def vote_entropy(committee: Any, X: Any, **predict_kwargs: Any) -> Array:
     """Entropy of the members' votes, of classes of any type.
 
     Parameters
@@ -44,9 +45,7 @@ def vote_entropy(committee: Any, X: Any, **predict_kwargs: Any) -> np.ndarray:
 
 
 @cold_start(0.0)
-def consensus_entropy(
-    committee: Any, X: Any, **predict_proba_kwargs: Any
-) -> np.ndarray:
+def consensus_entropy(committee: Any, X: Any, **predict_proba_kwargs: Any) -> Array:
     """Entropy of the mean of the members' probabilities.
 
     Parameters
@@ -66,9 +65,7 @@ def consensus_entropy(
 
 
 @cold_start(0.0)
-def KL_max_disagreement(
-    committee: Any, X: Any, **predict_proba_kwargs: Any
-) -> np.ndarray:
+def KL_max_disagreement(committee: Any, X: Any, **predict_proba_kwargs: Any) -> Array:
     """Largest Kullback-Leibler divergence of a member from the mean of the members.
 
     Parameters

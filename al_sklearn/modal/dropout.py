@@ -21,6 +21,7 @@ from al_sklearn._core.random import (
     as_seed,
     preserve_global_rng,
 )
+from al_sklearn._core.types import Array
 from al_sklearn.inference.modules import evaluating
 from al_sklearn.modal._sampling import Chosen, best
 from al_sklearn.rows import iter_chunks
@@ -64,7 +65,7 @@ def get_predictions(
     sample_per_forward_pass: int = 1000,
     logits_adaptor: Adaptor = default_logits_adaptor,
     random_state: RandomState = None,
-) -> list[np.ndarray]:
+) -> list[Array]:
     """Predict several times, with other dropout masks each time.
 
     Parameters
@@ -129,7 +130,7 @@ def _adapted(
     chunk_rows: int,
     logits_adaptor: Adaptor,
     seed: int,
-) -> list[np.ndarray]:
+) -> list[Array]:
     nonlinearity = net._get_predict_nonlinearity()
     predictions = []
     with preserve_global_rng(seed), evaluating(net.module_):
@@ -170,7 +171,7 @@ def _dropout_modules(
     parts = list(module.modules())
     if len(indexes) == 0:
         return [part for part in parts if isinstance(part, _DropoutNd)]
-    chosen = [parts[index] for index in indexes]
+    chosen: Any = [parts[index] for index in indexes]
     for part in chosen:
         if not isinstance(part, _DropoutNd):
             # modAL's error for it.
@@ -202,7 +203,7 @@ def set_dropout_mode(
         part.train(train_mode)
 
 
-def entropy_sum(values: np.ndarray, axis: int = -1) -> np.ndarray:
+def entropy_sum(values: Array, axis: int = -1) -> Array:
     """Entropy along an axis, NaN left out.
 
     Parameters
@@ -218,9 +219,7 @@ def entropy_sum(values: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.nansum(entr(values), axis=axis)
 
 
-def _by_measure(
-    measure: Callable[[np.ndarray], np.ndarray], samples: np.ndarray
-) -> np.ndarray:
+def _by_measure(measure: Callable[[Array], Array], samples: Array) -> Array:
     """Utilities (n, rest) of samples (T, n, ..., C).
 
     A class that a row does not have has probability 0.
@@ -230,24 +229,24 @@ def _by_measure(
     return measure(flat).reshape(n, -1)
 
 
-def _bald(samples: np.ndarray) -> np.ndarray:
+def _bald(samples: Array) -> Array:
     """H(mean p) - mean H(p), summed where a row has several predictions."""
     return _by_measure(measures.bald, samples).sum(axis=1)
 
 
-def _max_entropy(samples: np.ndarray) -> np.ndarray:
+def _max_entropy(samples: Array) -> Array:
     """H(mean p): the entropy of the prediction, not the predictions' mean entropy."""
     return _by_measure(measures.max_entropy, samples).mean(axis=1)
 
 
-def _variation_ratio(samples: np.ndarray) -> np.ndarray:
+def _variation_ratio(samples: Array) -> Array:
     """1 - max mean p, as Gal et al. (2017) write it."""
     return _by_measure(
         lambda flat: measures.least_confidence(flat.mean(axis=0)), samples
     ).mean(axis=1)
 
 
-def _mean_std(samples: np.ndarray) -> np.ndarray:
+def _mean_std(samples: Array) -> Array:
     """Mean over the classes of the standard deviation over the samples."""
     # Over the classes that a row has; in float64, as differences of equal masks are
     # tiny.
@@ -288,9 +287,7 @@ _DOC = """{summary}
     """
 
 
-def _strategy(
-    name: str, utility: Callable[[np.ndarray], np.ndarray], summary: str
-) -> Callable:
+def _strategy(name: str, utility: Callable[[Array], Array], summary: str) -> Callable:
     def query(
         classifier: Any,
         X: Any,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.random import RandomState
+from al_sklearn._core.types import Array
 from al_sklearn.modal._sampling import Chosen, best, sampling
 from al_sklearn.rows import n_rows
 
@@ -21,7 +22,7 @@ __all__ = [
 ]
 
 
-def _binary_minimum(classifier: Any, X: Any) -> np.ndarray:
+def _binary_minimum(classifier: Any, X: Any) -> Array:
     """Distance to the nearest of the binary decision boundaries."""
     estimator = getattr(classifier, "estimator", classifier)
     # A learner and a bare OneVsRestClassifier both have an `estimator`: only fitted
@@ -68,12 +69,12 @@ def SVM_binary_minimum(
     )
 
 
-def _signs(classifier: Any, X: Any) -> np.ndarray:
+def _signs(classifier: Any, X: Any) -> Array:
     """Predicted labels as -1 and 1, (n, n_labels)."""
     return 2 * np.asarray(classifier.predict(X)) - 1
 
 
-def _max_loss(classifier: Any, X: Any) -> np.ndarray:
+def _max_loss(classifier: Any, X: Any) -> Array:
     """Hinge loss if only the most certain label were right (Li et al. 2004)."""
     signs = _signs(classifier, X)
     certain = np.asarray(classifier.predict_proba(X)).argmax(axis=1)
@@ -82,7 +83,7 @@ def _max_loss(classifier: Any, X: Any) -> np.ndarray:
     return np.maximum(1 - right * signs, 0).sum(axis=1)
 
 
-def _mean_max_loss(classifier: Any, X: Any) -> np.ndarray:
+def _mean_max_loss(classifier: Any, X: Any) -> Array:
     """Mean over the labels of the hinge loss if only that label were right.
 
     See Li et al. 2004.
@@ -93,28 +94,28 @@ def _mean_max_loss(classifier: Any, X: Any) -> np.ndarray:
     return np.maximum(1 - signs @ right, 0).mean(axis=1)
 
 
-def _min_confidence(classifier: Any, X: Any) -> np.ndarray:
+def _min_confidence(classifier: Any, X: Any) -> Array:
     """Smallest probability of a label."""
     return np.asarray(classifier.predict_proba(X)).min(axis=1)
 
 
-def _avg_confidence(classifier: Any, X: Any) -> np.ndarray:
+def _avg_confidence(classifier: Any, X: Any) -> Array:
     """Mean probability of the labels."""
     return np.asarray(classifier.predict_proba(X)).mean(axis=1)
 
 
-def _scores(classifier: Any, X: Any) -> np.ndarray:
+def _scores(classifier: Any, X: Any) -> Array:
     # modAL's scale: half of the sign.
     signs = np.asarray(classifier.predict(X)) - 0.5
     return np.asarray(classifier.predict_proba(X)) * signs
 
 
-def _max_score(classifier: Any, X: Any) -> np.ndarray:
+def _max_score(classifier: Any, X: Any) -> Array:
     """Largest probability, signed by the prediction."""
     return _scores(classifier, X).max(axis=1)
 
 
-def _avg_score(classifier: Any, X: Any) -> np.ndarray:
+def _avg_score(classifier: Any, X: Any) -> Array:
     """Mean probability, signed by the prediction."""
     return _scores(classifier, X).mean(axis=1)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 from al_sklearn.modal._sampling import cold_start, sampling
 from al_sklearn.strategies import measures
 
@@ -24,7 +25,7 @@ __all__ = [
 @cold_start(1.0)
 def classifier_uncertainty(
     classifier: Any, X: Any, **predict_proba_kwargs: Any
-) -> np.ndarray:
+) -> Array:
     """One minus the largest probability.
 
     Parameters
@@ -45,9 +46,7 @@ def classifier_uncertainty(
 
 
 @cold_start(0.0)
-def classifier_margin(
-    classifier: Any, X: Any, **predict_proba_kwargs: Any
-) -> np.ndarray:
+def classifier_margin(classifier: Any, X: Any, **predict_proba_kwargs: Any) -> Array:
     """Difference of the two largest probabilities.
 
     Small where the classifier is unsure.
@@ -71,9 +70,7 @@ def classifier_margin(
 
 
 @cold_start(0.0)
-def classifier_entropy(
-    classifier: Any, X: Any, **predict_proba_kwargs: Any
-) -> np.ndarray:
+def classifier_entropy(classifier: Any, X: Any, **predict_proba_kwargs: Any) -> Array:
     """Entropy of the probabilities, in nats.
 
     Parameters

@@ -33,6 +33,7 @@ from tqdm.auto import tqdm
 
 from al_sklearn._core.files import locked, replacing
 from al_sklearn._core.random import take_turn
+from al_sklearn._core.types import Array
 from al_sklearn.rows._rows import byte_size
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]{0,119}")
@@ -91,7 +92,7 @@ class _Files:
 
     def append(
         self,
-        values: np.ndarray,
+        values: Array,
         entries: bytes,
         n_entries: int,
         offset: int,
@@ -123,10 +124,10 @@ def open_or_compute(
     n_rows: int,
     row_shape: tuple[int, ...],
     dtype: DTypeLike,
-    compute_chunk: Callable[[int, int], np.ndarray],
+    compute_chunk: Callable[[int, int], Array],
     chunk_rows: int = 4096,
     progress: str | None = None,
-) -> np.ndarray:
+) -> Array:
     """Open cached rows, computing first those that are not there yet.
 
     Parameters
@@ -216,7 +217,7 @@ class _InOrder:
 
     def fill(
         self,
-        compute_chunk: Callable[[int, int], np.ndarray],
+        compute_chunk: Callable[[int, int], Array],
         chunk_rows: int,
         progress: str | None,
     ) -> None:
@@ -244,7 +245,7 @@ class _InOrder:
                 n_entries += 1
                 bar.update(stop - start)
 
-    def open(self) -> np.ndarray:
+    def open(self) -> Array:
         try:
             return np.load(self.files.rows, mmap_mode="r", allow_pickle=False)
         except ValueError as error:
@@ -322,8 +323,8 @@ class KeyedRows:
     def get(
         self,
         keys: Sequence[bytes],
-        compute: Callable[[np.ndarray], Any],
-    ) -> np.ndarray:
+        compute: Callable[[Array], Any],
+    ) -> Array:
         """Return the rows of ``keys``, computing those that are not there.
 
         Parameters
@@ -340,9 +341,9 @@ class KeyedRows:
         if len(keys) == 0:
             return np.empty((0, *self.row_shape), self.dtype)
         kept = self._kept
-        new: dict[bytes, np.ndarray] = {}
+        new: dict[bytes, Array] = {}
 
-        def computed(missing: dict[bytes, int]) -> dict[bytes, np.ndarray]:
+        def computed(missing: dict[bytes, int]) -> dict[bytes, Array]:
             if not missing:
                 return {}
             rows = compute(np.array(list(missing.values()), np.int64))
@@ -372,7 +373,7 @@ def _first_of(keys: Sequence[bytes], known: Any) -> dict[bytes, int]:
 
 class _InMemory:
     def __init__(self) -> None:
-        self._rows: dict[bytes, np.ndarray] = {}
+        self._rows: dict[bytes, Array] = {}
         self._bytes = 0
         self._full = False
         self._lock = threading.Lock()
@@ -383,7 +384,7 @@ class _InMemory:
     def missing(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         return _first_of(keys, self._rows)
 
-    def add(self, new: dict[bytes, np.ndarray]) -> None:
+    def add(self, new: dict[bytes, Array]) -> None:
         n_bytes = sum(row.nbytes for row in new.values())
         if self._bytes + n_bytes <= _MOST_BYTES:
             # At once: other threads look here without the lock.
@@ -397,7 +398,7 @@ class _InMemory:
                 stacklevel=3,
             )
 
-    def take(self, keys: Sequence[bytes], new: dict[bytes, np.ndarray]) -> np.ndarray:
+    def take(self, keys: Sequence[bytes], new: dict[bytes, Array]) -> Array:
         # What found no room is among the new ones alone.
         known = ChainMap(new, self._rows)
         return np.stack([known[key] for key in keys])
@@ -445,7 +446,7 @@ class _OnDisk:
             keys = np.frombuffer(found, f"V{_KEY_BYTES}", n_whole).tolist()
             self._slots.update(zip(keys, count(len(self._slots)), strict=False))
 
-    def add(self, new: dict[bytes, np.ndarray]) -> None:
+    def add(self, new: dict[bytes, Array]) -> None:
         if not new:
             return
         n = len(self._slots)
@@ -453,7 +454,7 @@ class _OnDisk:
         self.files.append(rows, b"".join(new), n, n * self.files.row_bytes)
         self._look()
 
-    def take(self, keys: Sequence[bytes], _new: dict[bytes, np.ndarray]) -> np.ndarray:
+    def take(self, keys: Sequence[bytes], _new: dict[bytes, Array]) -> Array:
         # Not all that is in the file: somebody may be in the middle of writing more.
         shape = (len(self._slots), *self.files.row_shape)
         try:
@@ -464,7 +465,7 @@ class _OnDisk:
         return np.asarray(rows[[self._slots[key] for key in keys]])
 
 
-def hashes(rows: np.ndarray) -> list[bytes]:
+def hashes(rows: Array) -> list[bytes]:
     """Return 16 bytes for each row of an array, by its values, shape and type."""
     kind = repr((rows.dtype.str, rows.shape[1:])).encode()
     return [_digest(kind + row.tobytes()) for row in rows]

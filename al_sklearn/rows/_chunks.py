@@ -21,6 +21,7 @@ import scipy.sparse as sp
 from al_sklearn._core.optional import is_a
 from al_sklearn._core.prefetch import read_ahead
 from al_sklearn._core.random import take_turn
+from al_sklearn._core.types import Array
 from al_sklearn.config import current
 from al_sklearn.rows._cache import cache_key, open_or_compute
 from al_sklearn.rows._fingerprint import (
@@ -122,7 +123,7 @@ def by_chunks(function: Callable[[Any], Any], X: Any, axis: int = 0) -> Any:
     if is_limited:
         # Nobody knows yet how large the result of a row is: a small first piece tells.
         size = min(size, 256)
-    outs: list[np.ndarray] = []
+    outs: list[Array] = []
     # As it is when a piece is read: it changes once the first result is there.
     for part, rows in _pieces(X, lambda: size):  # noqa: B023
         result = function(rows)
@@ -180,14 +181,14 @@ def _read(X: Any, part: slice, give_back: bool) -> Any:
     return rows
 
 
-def _room_like(values: np.ndarray, n: int, axis: int) -> np.ndarray:
+def _room_like(values: Array, n: int, axis: int) -> Array:
     """Room for n times what ``values`` holds of some rows."""
     shape = list(values.shape)
     shape[axis] = n
     return room(tuple(shape), values.dtype)
 
 
-def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def room(shape: tuple[int, ...], dtype: Any) -> Array:
     """An array to be filled: in memory, or in a temporary file.
 
     The file is used where ``max_memory`` leaves no room for it.
@@ -242,7 +243,7 @@ def kept(
     chunk_rows = min(chunk_rows_of(X, result_bytes), max(_FEW_ROWS, n // 64))
     pieces: Iterator[tuple[slice, Any]] | None = None
 
-    def compute(start: int, _stop: int) -> np.ndarray:
+    def compute(start: int, _stop: int) -> Array:
         nonlocal pieces
         if pieces is None:
             # Where the cache goes on; from there it asks for one piece after the other.

@@ -24,6 +24,7 @@ import numpy as np
 
 from al_sklearn._core.optional import require
 from al_sklearn._core.threads import present_threads, thread_pool
+from al_sklearn._core.types import Array
 
 Size = int | tuple[int, int] | None
 
@@ -55,7 +56,7 @@ DAMAGED = (
 )
 
 
-def decode(path: Any, image_size: Size = None, mode: str | None = None) -> np.ndarray:
+def decode(path: Any, image_size: Size = None, mode: str | None = None) -> Array:
     """Decode one image file.
 
     Parameters
@@ -111,7 +112,7 @@ def to_pixels(
     image_size: Size = None,
     mode: str | None = None,
     turn: str | None = None,
-) -> np.ndarray:
+) -> Array:
     """Turn an open Pillow image into an array; see :func:`decode`.
 
     ``turn`` is done after resizing.
@@ -149,7 +150,7 @@ def decode_all(
     image_size: Size = None,
     mode: str | None = None,
     n_threads: int | None = None,
-) -> list[np.ndarray]:
+) -> list[Array]:
     """Decode several files, in their order.
 
     Parameters
@@ -163,7 +164,7 @@ def decode_all(
     """
     n_threads = n_threads or present_threads()
 
-    def decoded(path: Any) -> np.ndarray:
+    def decoded(path: Any) -> Array:
         return decode(path, image_size, mode)
 
     if n_threads == 1 or len(paths) < 2:

@@ -23,6 +23,7 @@ import scipy.sparse as sp
 from joblib.hashing import NumpyHasher
 
 from al_sklearn._core.optional import is_a
+from al_sklearn._core.types import Array, Options
 from al_sklearn.rows._rows import (
     RowView,
     byte_size,
@@ -113,7 +114,7 @@ def public_name(value: Any) -> str:
     return f"{module}.{name}"
 
 
-def fingerprint(X: Any) -> dict[str, Any]:
+def fingerprint(X: Any) -> Options:
     """Know data again: kind, shape, type and a hash.
 
     Everything in memory is hashed whole, and so are files mapped into memory up to 1
@@ -122,7 +123,7 @@ def fingerprint(X: Any) -> dict[str, Any]:
     if isinstance(X, Mapping):
         return {str(key): fingerprint(part) for key, part in X.items()}
     n = n_rows(X)
-    known: dict[str, Any] = {"rows": n}
+    known: Options = {"rows": n}
     if hasattr(X, "shape"):
         known["shape"] = list(map(int, X.shape))
     if hasattr(X, "dtype"):
@@ -267,7 +268,7 @@ def _bytes_of(rows: Any) -> memoryview:
     return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
 
 
-def _spread(n: int) -> np.ndarray:
+def _spread(n: int) -> Array:
     """Positions from the first to the last, so many of them."""
     places = np.linspace(0, n - 1, min(n, _SAMPLE_ROWS))
     return np.unique(places.astype(np.int64))
@@ -315,4 +316,4 @@ _BY_KIND: Final = {
     np.random.RandomState: joblib.hash,
 }
 for _kind, _say in _BY_KIND.items():
-    describe.register(_kind, _say)  # type: ignore[arg-type]
+    describe.register(_kind, _say)

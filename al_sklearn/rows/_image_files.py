@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.types import Array
 from al_sklearn.rows._cache import KeyedRows, file_key
 from al_sklearn.rows._decode import decode_all, height_width
 from al_sklearn.rows._rows import as_positions
@@ -110,7 +111,7 @@ class ImageFiles:
         size = f"{height}x{width} {self.mode}"
         return f"ImageFiles({len(self):,} files as {size}{kept})"
 
-    def __getitem__(self, key: Any) -> np.ndarray:
+    def __getitem__(self, key: Any) -> Array:
         """Read some rows: an array of them, or one image for one integer."""
         positions = as_positions(key, len(self))
         paths = [self.paths[i] for i in positions.tolist()]
@@ -123,7 +124,7 @@ class ImageFiles:
             )
         return rows[0] if isinstance(key, (int, np.integer)) else rows
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.asarray(self[:], dtype=dtype)
 
     def token(self) -> str:
@@ -136,7 +137,7 @@ class ImageFiles:
             digest.update(file_key(path))
         return digest.hexdigest()
 
-    def _decode(self, paths: list[str]) -> np.ndarray:
+    def _decode(self, paths: list[str]) -> Array:
         images = decode_all(paths, self.shape[1:3], self.mode, self.n_threads)
         # The shape is said for none of them, too.
         return np.array(images, np.uint8).reshape(len(paths), *self.shape[1:])

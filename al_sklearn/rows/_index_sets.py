@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from al_sklearn._core.files import replacing
+from al_sklearn._core.types import Array, Options
 from al_sklearn.rows._numpy_files import read_numpy
 
 # How TorchAL and those that follow it name their files.
@@ -37,7 +38,7 @@ def check_index_sets(
     *,
     nested: Mapping[str, str] | None = None,
     where: str = "The index sets",
-) -> dict[str, np.ndarray]:
+) -> dict[str, Array]:
     """Check that index sets are sets, and share no position.
 
     Parameters
@@ -90,7 +91,7 @@ def check_index_sets(
 def read_index_sets(
     path: str | os.PathLike[str],
     n: int | None = None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Array]:
     """Read index sets.
 
     Parameters
@@ -149,7 +150,7 @@ def read_index_sets(
     return check_index_sets(sets, n, where=str(path))
 
 
-def read_splits(path: str | os.PathLike[str]) -> dict[int, dict[str, np.ndarray]]:
+def read_splits(path: str | os.PathLike[str]) -> dict[int, dict[str, Array]]:
     """Read the ``splits.npz`` of a run.
 
     What each seed trained on, began with and was tested on.
@@ -254,10 +255,10 @@ def _as_csv(lists: dict[str, list[int]]) -> str:
     return buffer.getvalue()
 
 
-_TEXTS = {".json": json.dumps, ".txt": _as_text, ".csv": _as_csv}
+_TEXTS: dict[str, Any] = {".json": json.dumps, ".txt": _as_text, ".csv": _as_csv}
 
 
-def _write_torchal(folder: Path, arrays: Mapping[str, np.ndarray]) -> Path:
+def _write_torchal(folder: Path, arrays: Mapping[str, Array]) -> Path:
     names = {name: file for file, name in TORCHAL_FILES.items()}
     unknown = sorted(set(arrays) - set(names))
     if unknown:
@@ -272,18 +273,18 @@ def _write_torchal(folder: Path, arrays: Mapping[str, np.ndarray]) -> Path:
     return folder
 
 
-def _from_npz(path: Path) -> dict[str, Any]:
+def _from_npz(path: Path) -> Options:
     content = read_numpy(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds one array: name it .npy.")
     return content
 
 
-def _from_npy(path: Path) -> dict[str, Any]:
+def _from_npy(path: Path) -> Options:
     return {TORCHAL_FILES.get(path.stem, path.stem): read_numpy(path)}
 
 
-def _from_json(path: Path) -> dict[str, Any]:
+def _from_json(path: Path) -> Options:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
@@ -300,7 +301,7 @@ def _from_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _from_text(path: Path) -> dict[str, Any]:
+def _from_text(path: Path) -> Options:
     sets: dict[str, list[int]] = {}
     name = path.stem
     lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -318,7 +319,7 @@ def _from_text(path: Path) -> dict[str, Any]:
     return sets
 
 
-def _from_csv(path: Path) -> dict[str, Any]:
+def _from_csv(path: Path) -> Options:
     sets: dict[str, list[int]] = {}
     # Spreadsheets begin a file of UTF-8 with a mark, which is no part of a name.
     with path.open(newline="", encoding="utf-8-sig") as file:
@@ -355,7 +356,7 @@ def _integer(word: str, path: Path, line: int) -> int:
     return int(word)
 
 
-def _positions(values: Any, what: str, n: int | None) -> np.ndarray:
+def _positions(values: Any, what: str, n: int | None) -> Array:
     array = np.asarray(values)
     if array.size == 0:
         # numpy makes floats of an empty list.
@@ -379,7 +380,7 @@ def _positions(values: Any, what: str, n: int | None) -> np.ndarray:
     return array
 
 
-def _repeated(*parts: np.ndarray) -> np.ndarray:
+def _repeated(*parts: Array) -> Array:
     """Positions that come more than once in all parts together."""
     positions = np.concatenate([np.empty(0, np.int64), *parts])
     values, counts = np.unique(positions, return_counts=True)

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from al_sklearn._core.optional import is_a
+from al_sklearn._core.types import Array
 
 
 def n_rows(X: Any) -> int:
@@ -57,7 +58,7 @@ def are_files(X: Any) -> bool:
     return is_sequence and isinstance(base[0], (str, os.PathLike))
 
 
-def as_positions(indices: Any, n: int) -> np.ndarray:
+def as_positions(indices: Any, n: int) -> Array:
     """Positions in 0 … n-1 as int64 from a slice, mask, list, array or integer."""
     if isinstance(indices, slice):
         return np.arange(n, dtype=np.int64)[indices]
@@ -346,7 +347,7 @@ class RowView:
         # By position: a frame's [0] would be a column.
         return rows.iloc[0] if hasattr(rows, "iloc") else rows[0]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.asarray(self.rows(), dtype=dtype)
 
     def __repr__(self) -> str:

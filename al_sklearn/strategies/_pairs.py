@@ -15,6 +15,7 @@ import numpy as np
 
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.types import Array, Function, Options
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures
 from al_sklearn.strategies._registry import Chosen, StrategyInfo, query_strategy
@@ -71,7 +72,7 @@ class Pair(Protocol):
     ) -> Chosen: ...
 
 
-def _given(function: Callable[..., Any]) -> list[str]:
+def _given(function: Function) -> list[str]:
     """What a measure or selector is given: its first parameters, up to how many."""
     names: list[str] = []
     for name, parameter in inspect.signature(function).parameters.items():
@@ -82,7 +83,7 @@ def _given(function: Callable[..., Any]) -> list[str]:
     return names
 
 
-def told(function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+def told(function: Function, options: Options) -> Options:
     """Return those of the options that a measure or selector takes."""
     takes = inspect.signature(function).parameters
     return {name: value for name, value in options.items() if name in takes}
@@ -96,7 +97,7 @@ def labelled_rows(classifier: Any, X_labelled: Any = None) -> Any:
 
 def embed_labelled(
     classifier: Any, X_labelled: Any = None, layer: str | None = None
-) -> np.ndarray | None:
+) -> Array | None:
     """Return the embeddings of what is labelled, or None where nothing is."""
     rows = labelled_rows(classifier, X_labelled)
     return None if rows is None else inference.embed(classifier, rows, layer)
@@ -104,7 +105,7 @@ def embed_labelled(
 
 def predicted(
     classifier: Any, X: Any, n_samples: int | None, rng: np.random.Generator
-) -> np.ndarray:
+) -> Array:
     """Return the probabilities, or the mean of ``n_samples`` posterior samples."""
     if n_samples is None:
         return inference.predict_proba(classifier, X)
@@ -112,7 +113,7 @@ def predicted(
 
 
 def utilities_of(
-    measure: str | Callable[..., Any],
+    measure: str | Function,
     classifier: Any,
     X: Any,
     rng: np.random.Generator,
@@ -121,7 +122,7 @@ def utilities_of(
     n_samples: int | None = None,
     embeds: bool = False,
     layer: str | None = None,
-) -> np.ndarray:
+) -> Array:
     """Return what a measure says of every candidate, (n,).
 
     Parameters
@@ -152,12 +153,12 @@ def utilities_of(
 
 
 def choose(
-    measure: Callable[..., Any] | None,
+    measure: Function | None,
     select: Callable[..., Chosen],
     classifier: Any,
     X: Any,
     n_instances: int,
-    options: dict[str, Any],
+    options: Options,
     *,
     n_samples: int | None = None,
     layer: str | None = None,
@@ -202,7 +203,7 @@ def pair(
     summary: str,
     about: str = "",
     *,
-    measure: Callable[..., Any] | None = None,
+    measure: Function | None = None,
     select: Callable[..., Chosen] = top_k,
     name: str | None = None,
     family: str,
@@ -277,7 +278,7 @@ def pair(
 
 
 def _signature(
-    parts: list[Callable[..., Any]],
+    parts: list[Function],
     inputs: list[str],
     options: tuple[str, ...],
     random_tie_break: bool,
@@ -313,7 +314,7 @@ def _signature(
 def _written(
     summary: str,
     about: str,
-    measure: Callable[..., Any] | None,
+    measure: Function | None,
     select: Callable[..., Chosen],
     wanted: set[str],
     inputs: list[str],

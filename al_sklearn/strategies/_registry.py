@@ -15,6 +15,7 @@ from al_sklearn import inference
 from al_sklearn._core.checks import check_n_instances, unknown_name
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn._core.registry import same_function, share_table
+from al_sklearn._core.types import Array, Function
 from al_sklearn.exceptions import CapabilityError, ParameterError
 from al_sklearn.rows import n_rows
 
@@ -105,7 +106,7 @@ _RENAMED = {
 
 
 def run_strategy(
-    function: Callable[..., Any],
+    function: Function,
     name: str,
     classifier: Any,
     X: Any,
@@ -149,7 +150,7 @@ def run_strategy(
     return indices, scores.astype(np.float64, copy=False)
 
 
-def _first_nan_row(X: np.ndarray) -> int:
+def _first_nan_row(X: Array) -> int:
     return int(np.isnan(X.reshape(len(X), -1)).any(axis=1).argmax())
 
 
@@ -343,7 +344,7 @@ def variant(
     )(run)
 
 
-def _enter(info: StrategyInfo, function: Callable[..., Any]) -> None:
+def _enter(info: StrategyInfo, function: Function) -> None:
     """Enter a strategy under its name and aliases, if no other one has them."""
     for taken in (info.name, *info.aliases):
         other = _find(taken)
@@ -450,7 +451,7 @@ def follows_contract(strategy: str | Strategy) -> bool:
     )
 
 
-def takes_random_state(strategy: Callable[..., Any]) -> bool:
+def takes_random_state(strategy: Function) -> bool:
     """Whether it has a ``random_state`` of its own that nobody has bound yet.
 
     ``functools.partial`` would bind it, for example.

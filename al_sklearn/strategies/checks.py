@@ -21,6 +21,7 @@ from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 
+from al_sklearn._core.types import Array
 from al_sklearn.rows import RowView, n_rows
 from al_sklearn.strategies._registry import Strategy, get_strategy, strategy_name
 
@@ -38,7 +39,7 @@ class _Learner:
         estimator: Any,
         X: Any,
         y: Any,
-        rows: Callable[[np.ndarray], Any] = np.asarray,
+        rows: Callable[[Array], Any] = np.asarray,
     ):
         self.estimator, self.X_training, self.y_training = estimator, X, y
         self.rows = rows  # makes of an array the kind of rows that candidates are
@@ -58,7 +59,7 @@ class _Learner:
 def check_query_strategy(
     strategy: str | Strategy,
     classifier: Any = None,
-    rows: Callable[[np.ndarray], Any] = np.asarray,
+    rows: Callable[[Array], Any] = np.asarray,
 ) -> None:
     """Check that a query strategy keeps the contract.
 
@@ -105,7 +106,7 @@ def yield_checks() -> Iterator[Callable[[Strategy, Any], None]]:
     yield check_it_pickles
 
 
-def _pool() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _pool() -> tuple[Array, Array, Array, Array]:
     """Real digits: 150 to choose from, 40 labelled."""
     X, y = load_digits(return_X_y=True)
     # Mixed: the file has the digits nearly in turn, which would hide an order of rows.
@@ -114,9 +115,7 @@ def _pool() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return X[:150], y[:150], X[150:], y[150:]
 
 
-def _taught(
-    classifier: Any, rows: Callable[[np.ndarray], Any] = np.asarray
-) -> _Learner:
+def _taught(classifier: Any, rows: Callable[[Array], Any] = np.asarray) -> _Learner:
     _, _, X, y = _pool()
     # A forest gives most of what strategies ask for, and trains in no time.
     if classifier is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from al_sklearn._core.types import Array
 
-def reliability_curve(
-    y_true: np.ndarray, proba: np.ndarray, n_bins: int = 15
-) -> pd.DataFrame:
+
+def reliability_curve(y_true: Array, proba: Array, n_bins: int = 15) -> pd.DataFrame:
     """Mean confidence and accuracy in equal-width bins of the confidence.
 
     Parameters
@@ -42,9 +42,7 @@ def reliability_curve(
     return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n, **means})
 
 
-def expected_calibration_error(
-    y_true: np.ndarray, proba: np.ndarray, n_bins: int = 15
-) -> float:
+def expected_calibration_error(y_true: Array, proba: Array, n_bins: int = 15) -> float:
     """Mean distance between confidence and accuracy over bins.
 
     The bins of the confidence are of equal width.
@@ -73,9 +71,7 @@ def expected_calibration_error(
     return float(np.abs(gap).sum() / len(confidence))
 
 
-def _binned(
-    y_true: np.ndarray, proba: np.ndarray, n_bins: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _binned(y_true: Array, proba: Array, n_bins: int) -> tuple[Array, Array, Array]:
     """Confidence, whether it was right, and the bin, of each image."""
     if n_bins < 1:
         raise ValueError(f"n_bins must be at least 1, got {n_bins}.")

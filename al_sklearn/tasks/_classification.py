@@ -10,13 +10,14 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from al_sklearn._core.checks import check_same_length
+from al_sklearn._core.types import Array
 from al_sklearn.rows import RowView
 from al_sklearn.tasks._calibration import expected_calibration_error
 from al_sklearn.tasks._metrics import Metric, own_metrics
 from al_sklearn.tasks._task import Predictions, Task
 
 
-def _confusion(y_true: np.ndarray, proba: np.ndarray) -> np.ndarray:
+def _confusion(y_true: Array, proba: Array) -> Array:
     """Count true and predicted classes, (C, C)."""
     n_classes = proba.shape[1]
     # One number a pair: bincount counts them in one pass.
@@ -24,24 +25,24 @@ def _confusion(y_true: np.ndarray, proba: np.ndarray) -> np.ndarray:
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def _class_accuracy(y_true: np.ndarray, proba: np.ndarray) -> np.ndarray:
+def _class_accuracy(y_true: Array, proba: Array) -> Array:
     confusion = _confusion(y_true, proba)
     true = confusion.sum(axis=1)
     nothing = np.full(len(true), np.nan)
     return np.divide(np.diag(confusion), true, out=nothing, where=true > 0)
 
 
-def _accuracy(y_true: np.ndarray, proba: np.ndarray) -> float:
+def _accuracy(y_true: Array, proba: Array) -> float:
     return float(np.diag(_confusion(y_true, proba)).sum() / len(y_true))
 
 
-def _balanced_accuracy(y_true: np.ndarray, proba: np.ndarray) -> float:
+def _balanced_accuracy(y_true: Array, proba: Array) -> float:
     """Mean over the classes that are there."""
     # A class without test images is NaN.
     return float(np.nanmean(_class_accuracy(y_true, proba)))
 
 
-def _macro_f1(y_true: np.ndarray, proba: np.ndarray) -> float:
+def _macro_f1(y_true: Array, proba: Array) -> float:
     """Mean over the classes that are there or are predicted."""
     confusion = _confusion(y_true, proba)
     true_and_guessed = confusion.sum(axis=1) + confusion.sum(axis=0)
@@ -49,7 +50,7 @@ def _macro_f1(y_true: np.ndarray, proba: np.ndarray) -> float:
     return float((2 * np.diag(confusion)[seen] / true_and_guessed[seen]).mean())
 
 
-def _nll(y_true: np.ndarray, proba: np.ndarray) -> float:
+def _nll(y_true: Array, proba: Array) -> float:
     p_true = proba[np.arange(len(proba)), y_true].astype(np.float64)
     # As scikit-learn's log_loss: a sure mistake costs 36 nats, and is not infinite.
     return float(-np.log(np.clip(p_true, np.finfo(np.float64).eps, 1.0)).mean())
@@ -110,11 +111,11 @@ class Classification(Task):
     metrics = METRICS
     lists: ClassVar = {"class_accuracy": "accuracy", "bought": "bought"}
 
-    def __init__(self, classes: np.ndarray):
+    def __init__(self, classes: Array):
         self.classes = classes
 
     @staticmethod
-    def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
+    def check_labels(y: Any, n: int, name: str = "y") -> Array:
         """Return labels as a 1-D array of ``n`` classes."""
         labels = column_or_1d(y, warn=True)
         assert_all_finite(labels, input_name=name)
@@ -129,7 +130,7 @@ class Classification(Task):
         check_same_length(n, len(labels))
         return labels
 
-    def check_known(self, y: np.ndarray) -> None:
+    def check_known(self, y: Array) -> None:
         """Raise a ``ValueError`` for labels that are none of the classes."""
         if y.ndim != 1:
             raise ValueError(f"Labels must be 1-D, got the shape {y.shape}.")
@@ -142,19 +143,19 @@ class Classification(Task):
                 f"{shown} are none of the classes; there are {self.classes.tolist()}."
             )
 
-    def encode(self, y: np.ndarray) -> np.ndarray:
+    def encode(self, y: Array) -> Array:
         """Return the column of each label."""
         return np.searchsorted(self.classes, y)
 
-    def strata(self, y: np.ndarray) -> np.ndarray:
+    def strata(self, y: Array) -> Array:
         """Return the column of each label."""
         return self.encode(y)
 
-    def same(self, y: np.ndarray, predictions: Predictions) -> np.ndarray:
+    def same(self, y: Array, predictions: Predictions) -> Array:
         """Return whether each label is the one predicted, bool (n,)."""
         return self.classes[predictions.values.argmax(axis=1)] == y
 
-    def count(self, y: np.ndarray) -> list[int]:
+    def count(self, y: Array) -> list[int]:
         """Count the labels of each class."""
         return np.bincount(self.encode(y), minlength=len(self.classes)).tolist()
 
@@ -178,16 +179,14 @@ class Classification(Task):
         return Predicted(self.classes, predictions.values)
 
     def measure_lists(
-        self, y_true: np.ndarray, predictions: Predictions
+        self, y_true: Array, predictions: Predictions
     ) -> dict[str, list[float]]:
         """Return the accuracy in each class; NaN for one without test images."""
         per_class = _class_accuracy(y_true, predictions.values)
         return {"class_accuracy": per_class.tolist()}
 
 
-def align_columns(
-    proba: np.ndarray, known: np.ndarray, classes: np.ndarray
-) -> np.ndarray:
+def align_columns(proba: Array, known: Array, classes: Array) -> Array:
     """Return probabilities with one column for each of ``classes``.
 
     0 where the model has not met the class.
@@ -217,16 +216,16 @@ class Predicted(ClassifierMixin, BaseEstimator):
     The scorers then need no second pass.
     """
 
-    def __init__(self, classes: np.ndarray, proba: np.ndarray):
+    def __init__(self, classes: Array, proba: Array):
         self.classes = classes
         self.proba = proba
         self.classes_ = classes
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Array:
         """Return the most probable classes, whatever X is."""
         return self.classes[self.proba.argmax(axis=1)]
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Array:
         """Return the probabilities, whatever X is."""
         return self.proba
 

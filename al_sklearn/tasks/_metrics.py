@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, TypeAlias
 
-import numpy as np
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.registry import same_function
+from al_sklearn._core.types import Array, Function, Options
 
 #: What ``scoring=`` may name, by the column that it fills.
 Scorers: TypeAlias = "dict[str, Metric | Callable[..., Any]]"
@@ -55,7 +55,7 @@ class Metric:
     unit: str = ""
     lower_is_better: bool = False
     is_share: bool = False
-    function: Callable[[np.ndarray, Any], float] | None = None
+    function: Callable[[Array, Any], float] | None = None
     needs_proba: bool = False
     task: str = "classification"
 
@@ -64,7 +64,7 @@ class Metric:
             # The only way to set a field of a frozen class.
             object.__setattr__(self, "word", self.name)
 
-    def __call__(self, y_true: np.ndarray, predictions: Any) -> float:
+    def __call__(self, y_true: Array, predictions: Any) -> float:
         """Measure predictions against what is true."""
         if self.function is None:
             raise TypeError(f"The metric {self.name!r} has no function to call.")
@@ -85,7 +85,7 @@ class Metric:
         """What a value is multiplied by so that more is better: 1 or -1."""
         return -1 if self.lower_is_better else 1
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Options:
         """Return all but the function, as plain data for a JSON file."""
         names = [field.name for field in fields(self) if field.name != "function"]
         return {name: getattr(self, name) for name in names}
@@ -125,7 +125,7 @@ def own_metrics(*own: Metric) -> tuple[str, ...]:
 
 def register_metric(
     name: str,
-    function: Callable[[np.ndarray, Any], float] | None = None,
+    function: Callable[[Array, Any], float] | None = None,
     **facts: Any,
 ) -> Any:
     """Put a metric in the table, so that ``scoring=`` computes it by its name.
@@ -321,7 +321,7 @@ def _name_of(scorer: Any) -> str:
     return name if name.isidentifier() else NAMELESS
 
 
-def _scorer(given: Any, name: str | None = None) -> Metric | Callable[..., Any]:
+def _scorer(given: Any, name: str | None = None) -> Metric | Function:
     """Return the metric or the scorer that is meant, called ``name``."""
     if isinstance(given, str):
         if given not in scoring_names():

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from al_sklearn._core.types import Array, Options
 from al_sklearn.tasks._metrics import Metric, Scorers, get_metric
 
 
@@ -47,30 +48,30 @@ class Task(ABC):
 
     @staticmethod
     @abstractmethod
-    def check_labels(y: Any, n: int, name: str = "y") -> np.ndarray:
+    def check_labels(y: Any, n: int, name: str = "y") -> Array:
         """Return ``n`` labels that can be learnt; raise a ``ValueError`` for others."""
 
     @abstractmethod
-    def check_known(self, y: np.ndarray) -> None:
+    def check_known(self, y: Array) -> None:
         """Raise a ``ValueError`` for labels that the task does not know."""
 
     @abstractmethod
-    def encode(self, y: np.ndarray) -> np.ndarray:
+    def encode(self, y: Array) -> Array:
         """Return labels as the metrics of the task want what is true."""
 
     @abstractmethod
-    def strata(self, y: np.ndarray) -> np.ndarray:
+    def strata(self, y: Array) -> Array:
         """Return the group of each label, from 0, that sets are stratified by."""
 
     @abstractmethod
-    def same(self, y: np.ndarray, predictions: Predictions) -> np.ndarray:
+    def same(self, y: Array, predictions: Predictions) -> Array:
         """Return how far each prediction agrees with a label, from 0 to 1, (n,)."""
 
     @abstractmethod
-    def count(self, y: np.ndarray) -> list[int]:
+    def count(self, y: Array) -> list[int]:
         """Count the labels of each kind."""
 
-    def cost(self, y: np.ndarray) -> dict[str, float]:
+    def cost(self, y: Array) -> dict[str, float]:
         """Return what these labels cost, in each of ``cost_units``."""
         return {"images": len(y)}
 
@@ -96,13 +97,13 @@ class Task(ABC):
 
     @abstractmethod
     def measure_lists(
-        self, y_true: np.ndarray, predictions: Predictions
+        self, y_true: Array, predictions: Predictions
     ) -> dict[str, list[float]]:
         """Return what is measured of each kind of label."""
 
     def measure(
-        self, y: np.ndarray, predictions: Predictions, X: Any, scorers: Scorers
-    ) -> dict[str, Any]:
+        self, y: Array, predictions: Predictions, X: Any, scorers: Scorers
+    ) -> Options:
         """Measure predictions of rows X against their labels.
 
         Parameters
@@ -122,7 +123,7 @@ class Task(ABC):
         """
         asked = {name: get_metric(name) for name in self.metrics} | scorers
         y_true = self.encode(y)
-        measured: dict[str, Any] = {}
+        measured: Options = {}
         for name, scorer in asked.items():
             if isinstance(scorer, Metric):
                 graded = predictions.graded or not scorer.needs_proba

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.types import Options
 from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.estimators.networks._fit import resize_to
 from al_sklearn.estimators.networks._options import (
@@ -99,7 +100,7 @@ def build_network(
 
 def _build(
     module: Any,
-    params: dict[str, Any],
+    params: Options,
     image_shape: ImageShape,
     n_classes: int,
 ) -> nn.Module:
@@ -181,11 +182,11 @@ def _with_inferred(
     params: Mapping[str, Any],
     image_shape: ImageShape,
     n_classes: int,
-) -> dict[str, Any]:
+) -> Options:
     """Return ``params`` and the inferred parameters that ``factory`` names."""
     accepted, _ = _parameters(factory)
     channels, height, width = image_shape
-    inferred: dict[str, Any] = {}
+    inferred: Options = {}
     for names, value in (
         (_CLASSES, n_classes),
         (_CHANNELS, channels),

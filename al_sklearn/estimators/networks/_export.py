@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.files import replacing
+from al_sklearn._core.types import Options
 from al_sklearn.inference.modules import evaluating
 
 _INPUTS = ("uint8", "float32")
@@ -160,7 +161,7 @@ def _program(classifier: Any, raw: bool) -> torch.export.ExportedProgram:
         )
 
 
-def _onnx(program: torch.export.ExportedProgram, about: dict[str, Any]) -> bytes:
+def _onnx(program: torch.export.ExportedProgram, about: Options) -> bytes:
     written = torch.onnx.export(
         program,
         dynamo=True,

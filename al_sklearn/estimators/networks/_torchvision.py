@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.types import Options
 from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.estimators.networks._fit import SMALL, fit_size, fit_stem, replace_part
 from al_sklearn.estimators.networks._pretrained import resolve_weights
@@ -30,7 +31,7 @@ def torchvision_names() -> list[str]:
 
 
 def torchvision_model(
-    name: str, params: dict[str, Any], image_shape: ImageShape, n_classes: int
+    name: str, params: Options, image_shape: ImageShape, n_classes: int
 ) -> nn.Module:
     """Build torchvision's model for images of one shape.
 

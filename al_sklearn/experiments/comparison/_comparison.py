@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import product
@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from al_sklearn._core.random import RandomState
 from al_sklearn._core.registry import users_entries
 from al_sklearn._core.threads import limit_threads, threads_per_job
+from al_sklearn._core.types import Array, Function, Options
 from al_sklearn.config import current
 from al_sklearn.experiments.comparison._names import name_strategies
 from al_sklearn.experiments.comparison._order import longest_first
@@ -193,8 +194,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
     def __init__(
         self,
         estimator: Any,
-        strategies: Iterable[str | Callable[..., Any]]
-        | Mapping[str, str | Callable[..., Any]],
+        strategies: Iterable[str | Function] | Mapping[str, str | Function],
         *,
         n_initial: float = 20,
         n_instances: float | LabellingRate = 20,
@@ -204,7 +204,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         threads_per_job: int | None = None,
         store: str | os.PathLike[str] | None = None,
         resume: bool = True,
-        initial: str | Callable[..., Any] = "stratified",
+        initial: str | Function = "stratified",
         test_size: float = 0.25,
         training: str = "from_scratch",
         scoring: Any = None,
@@ -420,7 +420,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
 
     def _check_data(
         self, X: Any, y: Any, X_test: Any, y_test: Any
-    ) -> tuple[Any, np.ndarray, Any, Any, np.ndarray]:
+    ) -> tuple[Any, Array, Any, Any, Array]:
         X = check_rows(X, self.estimator)
         y = Classification.check_labels(y, n_rows(X))
         classes = known_classes(y, self.pool)
@@ -447,7 +447,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                 for seed in range(self.n_seeds)
             ]
 
-    def _fingerprints(self, X: Any, y: Any, X_test: Any, y_test: Any) -> dict[str, Any]:
+    def _fingerprints(self, X: Any, y: Any, X_test: Any, y_test: Any) -> Options:
         """Return what the data are known by."""
         # Hashes, not the data: a folder of plain files stays small and can be handed
         # on.
@@ -456,9 +456,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             known |= {"X_test": fingerprint(X_test), "y_test": fingerprint(y_test)}
         return {**known, "classes": describe(self.classes_.tolist())}
 
-    def _config(
-        self, data: dict[str, Any], entropy: int, threads: int
-    ) -> dict[str, Any]:
+    def _config(self, data: Options, entropy: int, threads: int) -> Options:
         protocol = (
             "n_initial",
             "n_instances",
@@ -583,8 +581,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         self.results_ = tidy_table(metrics, self.classes_)
 
 
-def _splits(problems: list[Problem]) -> dict[str, np.ndarray]:
-    splits: dict[str, np.ndarray] = {}
+def _splits(problems: list[Problem]) -> dict[str, Array]:
+    splits: dict[str, Array] = {}
     for seed, problem in enumerate(problems):
         splits |= {
             f"train_{seed}": problem.train,

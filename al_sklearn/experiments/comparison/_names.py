@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
+from al_sklearn._core.types import Function
 from al_sklearn.experiments.statistics import BASELINE
 from al_sklearn.experiments.store import FIRST
 from al_sklearn.strategies import get_strategy, strategy_name
@@ -16,7 +17,7 @@ from al_sklearn.strategies import get_strategy, strategy_name
 _GENERATORS: Final = (np.random.Generator, np.random.RandomState)
 
 
-def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
+def name_strategies(strategies: Any) -> dict[str, Function]:
     """Resolve strategies and give each its name.
 
     Random sampling comes first where it is not among them.
@@ -37,7 +38,7 @@ def name_strategies(strategies: Any) -> dict[str, Callable[..., Any]]:
     # First, so that tables, legends and reports begin with what has to be beaten.
     if BASELINE not in [name for name, _ in pairs]:
         pairs.insert(0, (BASELINE, random))
-    named: dict[str, Callable[..., Any]] = {}
+    named: dict[str, Function] = {}
     for name, strategy in pairs:
         # A store has one folder a name.
         if name in named:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments import plots, statistics
 from al_sklearn.experiments.report import ReportData, write_report
 from al_sklearn.experiments.statistics import BASELINE
@@ -163,9 +164,9 @@ class ComparisonResults(Views):
     """
 
     table: pd.DataFrame
-    classes: np.ndarray
-    thumbnails: dict[str, np.ndarray]
-    config: dict[str, Any]
+    classes: Array
+    thumbnails: dict[str, Array]
+    config: Options
 
     @property
     def pool_counts(self) -> pd.DataFrame | None:
@@ -274,7 +275,7 @@ def runs_below(folder: Path) -> list[Path]:
 
 def curves_of(
     store: RunStore, config: Mapping[str, Any]
-) -> dict[tuple[str, int], list[dict[str, Any]]]:
+) -> dict[tuple[str, int], list[Options]]:
     """Read the metrics of all finished rounds, by strategy and seed.
 
     The first, shared one comes with each of both.

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import joblib
-import numpy as np
 
 from al_sklearn._core.random import preserve_global_rng, seed_all, seeded_clone
+from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments.store import RunStore, slug
 from al_sklearn.learners.training import fit, name_classes
 from al_sklearn.loop import Problem, measure
@@ -44,9 +44,9 @@ class Retraining:
     round: int
     repeat: int
     problem: Problem
-    bought: np.ndarray
+    bought: Array
 
-    def run(self, store: RunStore | None) -> dict[str, Any]:
+    def run(self, store: RunStore | None) -> Options:
         """Train and measure, or read what was measured before; one row of the table."""
         seed = self.problem.streams.seed
         # Two estimators may be called the same in two calls; their parameters tell them
@@ -77,7 +77,7 @@ class Retraining:
             **{f"accuracy_{name}": value for name, value in per_class.items()},
         }
 
-    def _train(self) -> dict[str, Any]:
+    def _train(self) -> Options:
         # The sets are read for this estimator, which may want them otherwise than the
         # one that bought.
         problem, keys = (

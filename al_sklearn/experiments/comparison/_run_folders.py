@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.types import Options
 from al_sklearn.experiments.comparison._results import curves_of, runs_below
 from al_sklearn.experiments.statistics import (
     BASELINE,
@@ -132,7 +133,7 @@ def overall(table: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("rank").reset_index()
 
 
-def _rows(name: str, folder: Path, metric: str) -> list[dict[str, Any]]:
+def _rows(name: str, folder: Path, metric: str) -> list[Options]:
     store = RunStore(folder)
     curves: dict[str, dict[int, Curve]] = {}
     for (strategy, seed), rounds in curves_of(store, store.config()).items():
@@ -148,7 +149,7 @@ def _rows(name: str, folder: Path, metric: str) -> list[dict[str, Any]]:
         labels = np.stack([curve.n_labelled[:length] for curve in seeds.values()])
         values = np.stack([curve.values[:length] for curve in seeds.values()])
         areas = [aubc(x, y) for x, y in zip(labels, values, strict=True)]
-        row: dict[str, Any] = {
+        row: Options = {
             "run": name,
             "strategy": strategy,
             "seeds": len(seeds),
@@ -176,7 +177,7 @@ def _difference(curve: Curve, baseline: Curve) -> float:
     return float(aubc(grid, curve.at(grid) - baseline.at(grid)))
 
 
-def _curve(rounds: list[dict[str, Any]], metric: str) -> Curve:
+def _curve(rounds: list[Options], metric: str) -> Curve:
     points = np.array([_point(metrics, metric) for metrics in rounds])
     return Curve(points[:, 0], points[:, 1], stopped="")
 

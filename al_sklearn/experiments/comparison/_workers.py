@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from al_sklearn._core.registry import enter
 from al_sklearn._core.threads import limit_threads
+from al_sklearn._core.types import Function, Options
 from al_sklearn.config import config_context
 from al_sklearn.experiments.comparison._retraining import Retraining
 from al_sklearn.experiments.protocol import first_round, next_round
@@ -28,7 +29,7 @@ class Settings(NamedTuple):
     """What a worker is told with every task."""
 
     threads: int
-    config: dict[str, Any]
+    config: Options
     checkpoints: bool
     # The process that wants the results.
     main: int
@@ -67,7 +68,7 @@ def train_first(problem: Problem, store: RunStore, settings: Settings) -> Any:
 
 def run_strategy(
     problem: Problem,
-    strategy: Callable[..., Any],
+    strategy: Function,
     name: str,
     model: Any,
     records: list[Round],
@@ -114,9 +115,7 @@ def run_strategy(
                     return
 
 
-def retrain_one(
-    job: Retraining, store: RunStore | None, settings: Settings
-) -> dict[str, Any]:
+def retrain_one(job: Retraining, store: RunStore | None, settings: Settings) -> Options:
     with in_worker(settings):
         return job.run(store)
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from al_sklearn._core.types import Options
 from al_sklearn.datasets import dataset_names, find_source, options_of
 from al_sklearn.exceptions import ExperimentFileError
 from al_sklearn.experiments.comparison import StrategyComparison, name_strategies
@@ -64,11 +65,11 @@ class Run:
     """
 
     name: str
-    settings: dict[str, Any]
-    spec: dict[str, Any]
+    settings: Options
+    spec: Options
     lines: Places = field(default_factory=dict, repr=False, compare=False)
 
-    def data(self) -> dict[str, Any]:
+    def data(self) -> Options:
         """Return the section ``data``, complete."""
         # Not validated: a plugin may be gone when a finished run is read again.
         data = Data.model_construct(**{"name": "", **self.spec["data"]})

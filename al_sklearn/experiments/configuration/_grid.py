@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from al_sklearn._core.types import Options
 from al_sklearn.experiments.configuration._models import Experiment, fields_of
 from al_sklearn.experiments.configuration._problems import (
     Key,
@@ -42,8 +43,8 @@ class Point(NamedTuple):
     """One combination: its folder's name, its settings, content and lines."""
 
     name: str
-    settings: dict[str, Any]
-    spec: dict[str, Any]
+    settings: Options
+    spec: Options
     lines: Places
 
 
@@ -79,12 +80,12 @@ def expand(spec: Mapping[str, Any], lines: Lines, problems: Problems) -> list[Po
 
 
 def _point(
-    base: dict[str, Any],
+    base: Options,
     settings: tuple[Setting, ...],
     lines: Lines,
     problems: Problems,
 ) -> Point:
-    changed: dict[str, Any] = {}
+    changed: Options = {}
     where: Places = {}
     # Runs must not share what one of them changes.
     content: Any = copy.deepcopy(base)

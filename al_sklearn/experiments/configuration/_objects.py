@@ -18,6 +18,7 @@ from typing import Any, Final
 from sklearn.base import BaseEstimator, is_regressor
 
 from al_sklearn import strategies
+from al_sklearn._core.types import Options
 from al_sklearn.experiments.configuration._models import Net, check
 from al_sklearn.experiments.configuration._names import (
     Kind,
@@ -166,7 +167,7 @@ def build_initial(spec: Any, key: Key) -> Any:
     return build_strategy(spec, key)
 
 
-def build_strategies(spec: Any, key: Key) -> list[Any] | dict[str, Any]:
+def build_strategies(spec: Any, key: Key) -> list[Any] | Options:
     """Make the strategies of a list, or of a mapping from names of one's own.
 
     Raises
@@ -325,9 +326,7 @@ def _build(spec: Any, key: Key, kind: Kind | None = None) -> Any:
     return thing
 
 
-def _as_mapping(
-    options: Any, parameters: Mapping[str, Any], key: Key
-) -> dict[str, Any]:
+def _as_mapping(options: Any, parameters: Mapping[str, Any], key: Key) -> Options:
     """Return options by name; one value that is no mapping is the first option."""
     if options is None:
         return {}

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 from sklearn.utils._param_validation import StrOptions, make_constraint
 
+from al_sklearn._core.types import Options
 from al_sklearn.experiments.configuration._models import words_of_type
 from al_sklearn.experiments.configuration._problems import (
     Key,
@@ -60,7 +61,7 @@ def check_value(function: Any, option: str, value: Any, key: Key) -> None:
 
 
 @cache
-def _hints(function: Any) -> dict[str, Any]:
+def _hints(function: Any) -> Options:
     """Return the types of a function's parameters, or of those that a class takes."""
     try:
         made = vars(function).get("__init__") if inspect.isclass(function) else function

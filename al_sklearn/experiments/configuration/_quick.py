@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Final
 
+from al_sklearn._core.types import Options
 from al_sklearn.experiments.comparison import StrategyComparison
 
 # What --quick leaves of each size; see docs/experiment-files.md.
@@ -37,7 +38,7 @@ _LARGE: Final = {
 }
 
 
-def shrunk(spec: Mapping[str, Any]) -> dict[str, Any]:
+def shrunk(spec: Mapping[str, Any]) -> Options:
     """Return the content of an experiment file, cut down."""
     data = {**spec["data"]}
     for name, most in QUICK_DATA.items():

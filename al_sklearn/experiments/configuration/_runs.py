@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn._core.files import replacing
+from al_sklearn._core.types import Array, Options
 from al_sklearn.datasets import ImageData, has_standin, load_dataset, make_standin
 from al_sklearn.exceptions import ParameterError, StoreExistsError
 from al_sklearn.experiments.comparison import ProgressLines, StrategyComparison
@@ -123,7 +124,7 @@ def run_experiment(
         facts.write(folder)
         of = f"[{number}/{len(small.runs)}] {run.name}: " if run.name else ""
         say(f"{of}{data!r}; {_sizes(comparison, len(run.strategies()))}")
-        bars = contextlib.nullcontext()
+        bars: Any = contextlib.nullcontext()
         if lines and verbose:
             bars = ProgressLines(comparison, folder, say)
         with _said_where(small, run), warnings.catch_warnings(), bars:
@@ -251,7 +252,7 @@ def _begin(
     return command
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Options:
     try:
         record = json.loads(path.read_text())
         if not {"experiment", "name", "quick", "report"} <= record.keys():
@@ -339,7 +340,7 @@ def _limited(data: ImageData, run: Run, quick: bool) -> ImageData:
     pool_size, test_size = section["pool_size"], section["test_size"]
     seed = run.spec.get("comparison", {}).get("random_state", 0) or 0
 
-    def drawn(y: np.ndarray, size: int, key: str, kind: str) -> np.ndarray:
+    def drawn(y: Array, size: int, key: str, kind: str) -> Array:
         if size > len(y) and not quick:
             raise ParameterError(
                 f"{key} {size} is more than the {len(y)} {kind} images.", f"data.{key}"
@@ -382,7 +383,7 @@ def _flat(data: ImageData) -> ImageData:
     return replace(data, X_train=rows(data.X_train), X_test=rows(data.X_test))
 
 
-def _subset(y: np.ndarray, size: int, seed: int) -> np.ndarray:
+def _subset(y: Array, size: int, seed: int) -> Array:
     """Return the positions of so many images, increasing."""
     from sklearn.model_selection import train_test_split
 
@@ -414,7 +415,7 @@ def _check_images(estimator: Any, data: ImageData) -> None:
         )
 
 
-def _names(data: ImageData, classes: np.ndarray) -> list[str] | None:
+def _names(data: ImageData, classes: Array) -> list[str] | None:
     """Readable names; the labels of folders are names already."""
     if data.y_train.dtype.kind not in "iu":
         return None

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from al_sklearn._core.types import Options
 from al_sklearn.experiments.configuration._problems import ExperimentFileError, Key
 
 # A few lines of aliases of aliases say billions of values.
@@ -27,7 +28,7 @@ class _Loader(yaml.SafeLoader):
     ``1:30`` is 90 and a date is no text.
     """
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  PyYAML's attribute
+    yaml_implicit_resolvers: Options = {}  # noqa: RUF012  PyYAML's attribute
 
 
 for _tag, _pattern, _first in (

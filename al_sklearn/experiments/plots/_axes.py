@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.optional import require
+from al_sklearn._core.types import Array
 from al_sklearn.tasks import get_metric
 
 
@@ -58,7 +59,7 @@ def undress(ax: Any) -> Any:
 
 def several_axes(
     ax: Any, n: int, n_columns: int, cell: tuple[float, float], **options: Any
-) -> np.ndarray:
+) -> Array:
     """Return ``n`` axes: those given, or a new figure's, ``n_columns`` in a row.
 
     A new figure gives each axes a size in inches.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments.plots._axes import (
     legend_columns,
     one_axes,
@@ -106,7 +107,7 @@ def bought_histogram(
         for name in (class_names if class_names is not None else classes)
     ]
     # Digits fit side by side, words do not.
-    slanted: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    slanted: Options = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
     ax.set_xticks(
         range(len(columns)), labels, **(slanted if max(map(len, labels)) > 3 else {})
     )
@@ -129,12 +130,12 @@ def bought_histogram(
 
 
 def bought_images(
-    thumbnails: Mapping[str, np.ndarray],
+    thumbnails: Mapping[str, Array],
     *,
     class_names: Sequence[Any] | None = None,
     n_images: int = 10,
     ax: Any = None,
-) -> np.ndarray:
+) -> Array:
     """Draw the images that were bought, an axes a strategy, a row a round.
 
     The images chosen first come first.

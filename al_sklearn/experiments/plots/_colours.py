@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+
+from al_sklearn._core.types import Options
 
 # Okabe and Ito's colours and two dark ones, which people with any colour vision can
 # tell apart.
@@ -46,7 +48,7 @@ _OWN: Final = {
 
 def strategy_styles(
     names: Iterable[str], baseline: str = "random_sampling"
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Options]:
     """Return a colour and a dash for each strategy, the same in every picture.
 
     Parameters
@@ -82,7 +84,7 @@ def strategy_styles(
             row * len(COLOURS) + slot % len(COLOURS) for row in rows for slot in around
         )
         taken[next(slot for slot in slots if slot not in taken)] = name
-    styles: dict[str, dict[str, Any]] = {}
+    styles: dict[str, Options] = {}
     if baseline in given:
         styles[baseline] = {"color": GREY, "linestyle": "--"}
     slots_of = {name: slot for slot, name in taken.items()}

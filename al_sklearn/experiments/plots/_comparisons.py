@@ -236,9 +236,7 @@ def performance_profile(
     return ax
 
 
-def _smallest_p(
-    table: pd.DataFrame, metric: str, baseline: str
-) -> dict[tuple[str, str], float]:
+def _smallest_p(table: pd.DataFrame, metric: str, baseline: str) -> dict[Any, float]:
     """Smallest adjusted p-value with which the first of a pair beats the second."""
     tests = statistics.penalty_tests(table, metric, baseline=baseline)
     won = get_metric(metric).sign * tests["difference"] > 0

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import stats
 from sklearn.isotonic import isotonic_regression
 
+from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments import statistics
 from al_sklearn.experiments.plots._axes import (
     count_labels,
@@ -195,7 +196,7 @@ def class_curves(
     baseline: str = "random_sampling",
     confidence: float = 0.95,
     n_columns: int = 5,
-) -> np.ndarray:
+) -> Array:
     """Draw the accuracy of each class over the labels used, an axes a class.
 
     Parameters
@@ -288,9 +289,7 @@ def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _band(
-    curves: np.ndarray, confidence: float
-) -> tuple[np.ndarray, np.ndarray | None]:
+def _band(curves: Array, confidence: float) -> tuple[Array, Array | None]:
     n = len(curves)
     # One seed has no spread to draw.
     if n < 2:
@@ -301,9 +300,9 @@ def _band(
 
 def _draw(
     ax: Any,
-    x: np.ndarray,
-    band: tuple[np.ndarray, np.ndarray | None],
-    style: dict[str, Any],
+    x: Array,
+    band: tuple[Array, Array | None],
+    style: Options,
     label: str,
     n_lines: int,
     size: float = 1.8,

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
+from al_sklearn._core.types import Array
 from al_sklearn.rows import take_rows
 
 _N_ROUNDS: Final = 3
@@ -20,8 +21,8 @@ _SIZE: Final = 64
 
 
 def bought_thumbnails(
-    X: Any, codes: np.ndarray, queries: Mapping[tuple[str, int], list[np.ndarray]]
-) -> dict[str, np.ndarray]:
+    X: Any, codes: Array, queries: Mapping[tuple[str, int], list[Array]]
+) -> dict[str, Array]:
     """Take the first images of each strategy's first rounds in the first seed.
 
     Returns
@@ -30,7 +31,7 @@ def bought_thumbnails(
         ``strategy/round/images`` (k, h, w[, 3]) uint8 and ``strategy/round/classes``
         (k,); empty where the rows of X are no images.
     """
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, Array] = {}
     for (name, seed), batches in queries.items():
         for number, batch in enumerate(
             batches[1 : _N_ROUNDS + 1] if seed == 0 else [], start=1
@@ -45,7 +46,7 @@ def bought_thumbnails(
     return found
 
 
-def thumbnails(rows: Any) -> np.ndarray | None:
+def thumbnails(rows: Any) -> Array | None:
     """Turn a few rows into (k, h, w[, 3]) uint8 of one size, at most 64 pixels.
 
     None where they are no images.
@@ -69,7 +70,7 @@ def thumbnails(rows: Any) -> np.ndarray | None:
     return np.stack([np.asarray(_pad(image, width, height)) for image in small])
 
 
-def png_data_uri(image: np.ndarray) -> str:
+def png_data_uri(image: Array) -> str:
     """Return an image as the text of an ``<img src=…>`` that needs no file.
 
     Parameters
@@ -113,7 +114,7 @@ def _as_image(row: Any) -> Image.Image | None:
     return Image.fromarray(np.ascontiguousarray(_to_bytes(array)))
 
 
-def _to_bytes(array: np.ndarray) -> np.ndarray:
+def _to_bytes(array: Array) -> Array:
     if array.dtype == np.uint8:
         return array
     values = array.astype(np.float64)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
+from al_sklearn._core.types import Array
 from al_sklearn.experiments import statistics
 from al_sklearn.experiments.plots._axes import heading, legend_beside, one_axes
 from al_sklearn.experiments.plots._colours import (
@@ -116,7 +117,7 @@ def pr_curves(
     worst_first = sorted(there, key=lambda c: precision_of[c])
     coloured = list(there) if len(there) <= 10 else worst_first[:5]
 
-    def draw(truth: np.ndarray, scores: np.ndarray, **look: Any) -> None:
+    def draw(truth: Array, scores: Array, **look: Any) -> None:
         precision, recall, _ = precision_recall_curve(truth, scores)
         ax.plot(recall, precision, **look)
 
@@ -148,7 +149,7 @@ def pr_curves(
     return ax
 
 
-def _checked(y_true: Any, proba: Any) -> tuple[np.ndarray, np.ndarray]:
+def _checked(y_true: Any, proba: Any) -> tuple[Array, Array]:
     y, values = np.asarray(y_true), np.asarray(proba)
     if values.ndim != 2 or y.shape != values.shape[:1]:
         raise ValueError(

@@ -11,6 +11,7 @@ from sklearn.manifold import TSNE
 
 from al_sklearn._core.optional import require
 from al_sklearn._core.random import RandomState, as_seed
+from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments.plots._axes import several_axes, undress
 from al_sklearn.experiments.plots._colours import COLOURS, GREY, INK, strategy_styles
 from al_sklearn.experiments.plots._names import short_names, shorten
@@ -25,7 +26,7 @@ def pool_coordinates(
     method: str = "tsne",
     random_state: RandomState = 0,
     **options: Any,
-) -> np.ndarray:
+) -> Array:
     """Bring images or embeddings to two dimensions.
 
     Once, so that every strategy's picture has the same map.
@@ -83,7 +84,7 @@ def pool_map(
     class_names: Sequence[Any] | None = None,
     ax: Any = None,
     n_columns: int = 3,
-) -> np.ndarray:
+) -> Array:
     """Draw the pool with known, new and unknown images, an axes a strategy.
 
     Parameters
@@ -138,7 +139,7 @@ def pool_map(
             rows, np.concatenate([np.empty(0, dtype=np.int64), *own[:last]])
         )
         undress(one)
-        looks: list[tuple[str, np.ndarray, dict[str, Any], str]] = [
+        looks: list[tuple[str, Array, Options, str]] = [
             (
                 "unknown",
                 ~(new | known),
@@ -173,7 +174,7 @@ def pool_map(
 
 def _class_colours(
     y: Any, n: int, class_names: Sequence[Any] | None
-) -> tuple[np.ndarray | None, list[tuple[str, Any]]]:
+) -> tuple[Array | None, list[tuple[str, Any]]]:
     """Return a colour for each image, and the classes' names with theirs.
 
     None without classes.
@@ -205,7 +206,7 @@ def _legend(figure: Any, coloured: bool, names: list[tuple[str, Any]]) -> None:
     from matplotlib.lines import Line2D
 
     fills = [GREY] * 3 if coloured else ["#9aa0a6", COLOURS[5], COLOURS[1]]
-    looks: list[tuple[str, dict[str, Any]]] = [
+    looks: list[tuple[str, Options]] = [
         (
             "unknown",
             {"marker": "o", "markersize": 4, "markeredgewidth": 0, "alpha": 0.6},

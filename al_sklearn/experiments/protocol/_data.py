@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils import check_array, get_tags
 
+from al_sklearn._core.types import Array
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.rows import RowView, n_rows, take_rows, view_rows
 from al_sklearn.tasks import Classification
@@ -63,8 +64,8 @@ def check_rows(X: Any, estimator: Any, name: str = "X") -> Any:
 
 
 def check_test_set(
-    X_test: Any, y_test: Any, classes: np.ndarray, estimator: Any
-) -> tuple[Any, np.ndarray]:
+    X_test: Any, y_test: Any, classes: Array, estimator: Any
+) -> tuple[Any, Array]:
     """Check a test set: both parts there, same length, no class that ``y`` lacks."""
     if X_test is None or y_test is None:
         missing = "X_test" if X_test is None else "y_test"
@@ -107,7 +108,7 @@ def check_n_instances(value: float | LabellingRate, n: int) -> int | LabellingRa
     return value if isinstance(value, LabellingRate) else check_share(value, n)
 
 
-def select(X: Any, positions: np.ndarray) -> Any:
+def select(X: Any, positions: Array) -> Any:
     """Take rows that are used again and again.
 
     Read now where X is in memory, looked at where it is not.
@@ -115,7 +116,7 @@ def select(X: Any, positions: np.ndarray) -> Any:
     return view_rows(X, positions) if reads_lazily(X) else take_rows(X, positions)
 
 
-def _holds_paths(X: np.ndarray) -> bool:
+def _holds_paths(X: Array) -> bool:
     return X.dtype.kind in "US" or (
         X.dtype == object and X.size > 0 and isinstance(X[0], (str, os.PathLike))
     )

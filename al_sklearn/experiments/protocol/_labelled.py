@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from al_sklearn._core.random import preserve_global_rng, seeded_clone
+from al_sklearn._core.types import Array, Function
 from al_sklearn.exceptions import CapabilityError, ParameterError
 from al_sklearn.experiments.hard_pools import HardPool
 from al_sklearn.experiments.protocol import _data
@@ -30,9 +31,9 @@ def draw_labelled(
     settings: Any,
     pool: HardPool,
     task: Task,
-    given: dict[str, np.ndarray] | None,
+    given: dict[str, Array] | None,
     streams: Streams,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """Return the positions for validation and those labelled from the start."""
     # Shares are of what has a class: nobody wants strange images among the first
     # labels.
@@ -84,9 +85,7 @@ def draw_labelled(
     )
 
 
-def _draw_validation(
-    size: float, n_pool: int, free: np.ndarray, streams: Streams
-) -> np.ndarray:
+def _draw_validation(size: float, n_pool: int, free: Array, streams: Streams) -> Array:
     """Draw at random: nobody knows the classes of a pool before they pay for them."""
     n = _data.check_share(size, n_pool)
     # One image at least must be left to learn from.
@@ -100,13 +99,13 @@ def _draw_validation(
 
 
 def _cold_start(
-    how: str | Callable[..., Any],
+    how: str | Function,
     estimator: Any,
     X: Any,
-    free: np.ndarray,
+    free: Array,
     n_initial: int,
     streams: Streams,
-) -> np.ndarray:
+) -> Array:
     """Let a strategy that needs no labels choose the initial set.
 
     It sees what a pipeline's transformers make of the images (fitted without labels),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.stratified import hold_out
+from al_sklearn._core.types import Array
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.experiments.hard_pools import HardPool, as_transforms, outside_classes
 from al_sklearn.experiments.protocol import _data
@@ -18,7 +19,7 @@ from al_sklearn.rows import read_splits
 from al_sklearn.tasks import Classification, scorers_of
 
 
-def known_classes(y: np.ndarray, pool: Any) -> np.ndarray:
+def known_classes(y: Array, pool: Any) -> Array:
     """Return the sorted classes of the task.
 
     Those of ``y`` but for what is out of distribution.
@@ -42,8 +43,8 @@ def known_classes(y: np.ndarray, pool: Any) -> np.ndarray:
 def make_problem(
     settings: Any,
     X: Any,
-    y: np.ndarray,
-    classes: np.ndarray,
+    y: Array,
+    classes: Array,
     X_test: Any,
     y_test: Any,
     streams: Streams,
@@ -166,7 +167,7 @@ def make_problem(
 
 
 def harden(
-    pool: HardPool, transforms: Any, classes: np.ndarray, streams: Streams
+    pool: HardPool, transforms: Any, classes: Array, streams: Streams
 ) -> HardPool:
     """Apply the transforms in order, each with its own stream, and check them."""
     for number, transform in enumerate(as_transforms(transforms)):
@@ -194,7 +195,7 @@ def harden(
 
 def given_splits(
     path: str | os.PathLike[str], seed: int, n: int, has_test: bool
-) -> dict[str, np.ndarray]:
+) -> dict[str, Array]:
     """Read the sets that another run's seed began with."""
     path = Path(path)
     file = path / "splits.npz" if path.is_dir() else path

@@ -8,18 +8,19 @@ from typing import Final
 import numpy as np
 
 from al_sklearn._core.stratified import allocate, draw
+from al_sklearn._core.types import Array
 from al_sklearn.exceptions import ParameterError
 
 INITIAL: Final = ("stratified", "random", "per_class")
 
 
 def initial_set(
-    codes: np.ndarray,
-    train: np.ndarray,
+    codes: Array,
+    train: Array,
     n_initial: float,
     how: str,
     generator: np.random.Generator,
-) -> np.ndarray:
+) -> Array:
     """Choose the images labelled from the start, among the positions ``train``.
 
     ``"stratified"`` follows the classes' shares, with at least one image a class where

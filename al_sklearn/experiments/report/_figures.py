@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn._core.optional import require
+from al_sklearn._core.types import Array
 from al_sklearn.experiments import plots, statistics
 from al_sklearn.experiments.report._tables import last_rounds
 
@@ -79,7 +80,7 @@ class _Picture:
 
 def figures(
     table: pd.DataFrame,
-    classes: np.ndarray,
+    classes: Array,
     names: Sequence[str],
     metric: str,
     word: str,
@@ -239,7 +240,7 @@ def _pairs(
 
 
 def _classes(
-    table: pd.DataFrame, classes: np.ndarray, names: list[str], data: ReportData
+    table: pd.DataFrame, classes: Array, names: list[str], data: ReportData
 ) -> list[_Picture]:
     found = []
     n = len(classes)
@@ -297,7 +298,7 @@ def _classes(
 
 
 def _class_curves(
-    table: pd.DataFrame, classes: np.ndarray, names: list[str], ax: Any
+    table: pd.DataFrame, classes: Array, names: list[str], ax: Any
 ) -> None:
     axes = np.atleast_1d(
         plots.class_curves(table, list(classes), class_names=names, ax=ax)

@@ -111,7 +111,7 @@ def write_report(
         },
         pairs=results.pairwise(metric).to_dict("records"),
         others=others,
-        words={name: get_metric(name).word for name in others},
+        words={str(name): get_metric(str(name)).word for name in others},
         figures=figures(
             results.table, results.classes, names, metric, known.word, summary, data
         ),

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from al_sklearn._core.types import Options
+
 
 def run_ends(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row a run: labels ``first`` and ``last``, ``batches``, ``stopped``."""
@@ -39,7 +41,7 @@ def estimator_name(estimator: Any) -> str:
     return f"{kind} ({module.rpartition('.')[2]})" if isinstance(module, str) else kind
 
 
-def call_text(configuration: dict[str, Any]) -> str:
+def call_text(configuration: Options) -> str:
     """Return the comparison as somebody would write it.
 
     What is not plain is in the whole configuration.

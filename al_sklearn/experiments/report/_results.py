@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
 import pandas as pd
+
+from al_sklearn._core.types import Array, Options
 
 
 class Results(Protocol):
     """What the report is made from; ``ComparisonResults`` is."""
 
     table: pd.DataFrame
-    classes: np.ndarray
-    thumbnails: dict[str, np.ndarray]
-    config: dict[str, Any]
+    classes: Array
+    thumbnails: dict[str, Array]
+    config: Options
 
     @property
     def notes(self) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from al_sklearn._core.types import Array
 from al_sklearn.tasks import get_metric
 
 # Sums of the same numbers in another order differ by less than this share of them: that
@@ -105,11 +106,11 @@ class Curve(NamedTuple):
         Why it ended before its time; empty where it did not.
     """
 
-    n_labelled: np.ndarray
-    values: np.ndarray
+    n_labelled: Array
+    values: Array
     stopped: str
 
-    def at(self, n_labelled: Any) -> np.ndarray:
+    def at(self, n_labelled: Any) -> Array:
         """Return the metric at any budgets, on straight lines between rounds.
 
         Beyond the ends it stays as it is.
@@ -156,7 +157,7 @@ class Curves:
                 f"{list(self.by_strategy)}."
             )
 
-    def areas(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    def areas(self, names: Iterable[str] | None = None) -> dict[str, Array]:
         """Return each seed's AUBC over the budgets that these strategies share.
 
         The budgets are those that they share in that seed.
@@ -179,7 +180,7 @@ class Curves:
                 found[name].append(aubc(grid, curve.at(grid)))
         return {name: rounded(areas) for name, areas in found.items()}
 
-    def differences(self, first: str, second: str) -> np.ndarray:
+    def differences(self, first: str, second: str) -> Array:
         """Return the first's AUBC minus the second's, of each seed.
 
         Both are taken over the budgets that the two share in that seed.
@@ -187,7 +188,7 @@ class Curves:
         areas = self.areas([first, second])
         return differences(areas[first], areas[second])
 
-    def whole(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def whole(self, name: str) -> tuple[Array, Array]:
         """Return a strategy's budgets (R,) and curves (n_seeds, R).
 
         They go to the end of the longest.
@@ -199,17 +200,17 @@ class Curves:
         grid = _budgets_from_latest_beginning(self.by_strategy[name])
         return grid, self.at(name, grid)
 
-    def at(self, name: str, n_labelled: np.ndarray) -> np.ndarray:
+    def at(self, name: str, n_labelled: Array) -> Array:
         """Return a strategy's curves at any budgets, shape (n_seeds, R)."""
         curves = self.by_strategy[name]
         return np.stack([curve.at(n_labelled) for curve in curves])
 
-    def last(self, name: str) -> np.ndarray:
+    def last(self, name: str) -> Array:
         """Return the metric after each seed's own last round."""
         curves = self.by_strategy[name]
         return np.array([curve.values[-1] for curve in curves])
 
-    def labels(self, name: str) -> np.ndarray:
+    def labels(self, name: str) -> Array:
         """Return the labels that each seed has used in the end."""
         curves = self.by_strategy[name]
         return np.array([curve.n_labelled[-1] for curve in curves])
@@ -219,7 +220,7 @@ class Curves:
         return sum(bool(curve.stopped) for curve in self.by_strategy[name])
 
 
-def rounded(values: Any) -> np.ndarray:
+def rounded(values: Any) -> Array:
     """Return values to twelve digits, so that those equal but for rounding match."""
     x = np.asarray(values, dtype=np.float64)
     # Twelve significant digits: a double has almost sixteen, sums of a few hundred
@@ -231,7 +232,7 @@ def rounded(values: Any) -> np.ndarray:
     return np.round(x * scale) / scale
 
 
-def differences(first: Any, second: Any) -> np.ndarray:
+def differences(first: Any, second: Any) -> Array:
     """Return the first minus the second, 0 where rounding alone could part them."""
     a = np.asarray(first, dtype=np.float64)
     b = np.asarray(second, dtype=np.float64)
@@ -305,7 +306,8 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
     # budget.
     used["_last"] = used.groupby("strategy")["_number"].transform("max")
     read: dict[str, dict[Any, Curve]] = {name: {} for name in results["strategy"]}
-    for (name, seed), part in used.groupby(["strategy", "seed"], sort=False):
+    by_run: Any = used.groupby(["strategy", "seed"], sort=False)
+    for (name, seed), part in by_run:
         curve = _curve(part, metric, f"{name}, seed {seed}")
         last = part["_number"].max()
         # A round that a worker has not written yet, or whose file was removed.
@@ -337,7 +339,7 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
 
 def paired_curves(
     results: pd.DataFrame, metric: str = "accuracy"
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+) -> tuple[Array, dict[str, Array]]:
     """Turn a tidy table into arrays that are paired by seed.
 
     Parameters
@@ -381,7 +383,7 @@ def by_dataset(results: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     ]
 
 
-def _checked(n_labelled: Any, metric: Any) -> tuple[np.ndarray, np.ndarray]:
+def _checked(n_labelled: Any, metric: Any) -> tuple[Array, Array]:
     """Return budgets that increase, and a curve or curves with a value at each."""
     x = np.asarray(n_labelled, dtype=np.float64)
     y = np.asarray(metric, dtype=np.float64)
@@ -434,7 +436,7 @@ def _round_numbers(used: pd.DataFrame, key: str) -> pd.Series:
     return used.groupby("strategy")["n_labelled"].rank(method="dense").astype(int) - 1
 
 
-def shared_budgets(curves: list[Curve]) -> np.ndarray:
+def shared_budgets(curves: list[Curve]) -> Array:
     """All budgets of any curve, from the latest beginning to the earliest end.
 
     Parameters
@@ -451,7 +453,7 @@ def shared_budgets(curves: list[Curve]) -> np.ndarray:
     return grid[grid <= high]
 
 
-def _budgets_from_latest_beginning(curves: list[Curve]) -> np.ndarray:
+def _budgets_from_latest_beginning(curves: list[Curve]) -> Array:
     grid = np.unique(np.concatenate([curve.n_labelled for curve in curves]))
     low = max(curve.n_labelled[0] for curve in curves)
     return grid[grid >= low]

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special, stats
 
+from al_sklearn._core.types import Array
+
 
 def check_confidence(confidence: float) -> None:
     """Raise a ``ValueError`` where a confidence is no share."""
@@ -45,7 +47,7 @@ def mean_interval(values: Any, confidence: float = 0.95) -> Interval:
 
 def bootstrap_interval(
     values: Any,
-    statistic: Callable[[np.ndarray], Any] | None = None,
+    statistic: Callable[[Array], Any] | None = None,
     *,
     confidence: float = 0.95,
     n_resamples: int = 2000,
@@ -92,7 +94,7 @@ def bootstrap_interval(
     return Interval(estimate, *percentiles(drawn, confidence))
 
 
-def resampling_weights(n: int, n_resamples: int, random_state: int) -> np.ndarray:
+def resampling_weights(n: int, n_resamples: int, random_state: int) -> Array:
     """Return bootstrap samples as weights of shape (n_resamples, n).
 
     Weights times rows are the samples' means.
@@ -104,7 +106,7 @@ def resampling_weights(n: int, n_resamples: int, random_state: int) -> np.ndarra
     return np.stack(counts) / n
 
 
-def percentiles(drawn: np.ndarray, confidence: float) -> tuple[float, float]:
+def percentiles(drawn: Array, confidence: float) -> tuple[float, float]:
     """Percentiles that stand on drawn values, because ``-inf`` cannot be interpolated.
 
     NaN where one is NaN.

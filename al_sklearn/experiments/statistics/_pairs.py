@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
+from al_sklearn._core.types import Array
 from al_sklearn.experiments.statistics._curves import by_dataset, read_curves
 from al_sklearn.experiments.statistics._intervals import (
     Interval,
@@ -17,7 +18,7 @@ from al_sklearn.experiments.statistics._intervals import (
 )
 
 
-def holm(p_values: Any) -> np.ndarray:
+def holm(p_values: Any) -> Array:
     """Holm's adjustment of p-values for how many there are.
 
     NaN stays NaN and counts for nothing.
@@ -49,7 +50,7 @@ def holm(p_values: Any) -> np.ndarray:
     return adjusted
 
 
-def t_test(differences: np.ndarray) -> float:
+def t_test(differences: Array) -> float:
     """Two-sided p-value of the one-sample t-test against 0.
 
     1 where all differences are 0, 0 where all are the same other number, NaN with fewer
@@ -222,7 +223,7 @@ def win_rates(
         Indexed by ``strategy``: ``wins``, ``ties``, ``losses``, ``n``, ``win_rate`` (a
         tie counts half), ``low``, ``high``.
     """
-    counts: dict[str, np.ndarray] = {}
+    counts: dict[str, Array] = {}
     for _, part in by_dataset(results):
         curves = read_curves(part, metric)
         curves.check_baseline(baseline)

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from al_sklearn._core.types import Array
 from al_sklearn.experiments.statistics._curves import Curves, differences, read_curves
 from al_sklearn.experiments.statistics._pairs import holm, t_test
 from al_sklearn.experiments.statistics._saving import target_of
@@ -176,9 +177,7 @@ def _checkpoints(curves: Curves, baseline: str) -> list[float]:
     return budgets[:n_checkpoints]
 
 
-def _differences(
-    curves: Curves, first: str, second: str, n_labelled: float
-) -> np.ndarray:
+def _differences(curves: Curves, first: str, second: str, n_labelled: float) -> Array:
     """The first's metric minus the second's at a budget, by seed.
 
     Only the seeds in which both have reached it are used.

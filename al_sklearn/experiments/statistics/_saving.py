@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from al_sklearn._core.types import Array
 from al_sklearn.experiments.statistics._curves import Curves, labels_needed, read_curves
 from al_sklearn.experiments.statistics._intervals import (
     Interval,
@@ -86,7 +87,7 @@ def label_saving(
         ours, theirs = -ours, -theirs
     random_budgets = n_labelled if same_budgets else random_n_labelled
 
-    def saving(mean_ours: np.ndarray, mean_theirs: np.ndarray) -> np.ndarray:
+    def saving(mean_ours: Array, mean_theirs: Array) -> Array:
         target = target_of(mean_theirs[..., -1], level)
         needed = np.asarray(labels_needed(n_labelled, mean_ours, target))
         random_needed = np.asarray(labels_needed(random_budgets, mean_theirs, target))

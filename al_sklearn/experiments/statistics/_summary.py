@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments.statistics._curves import read_curves
 from al_sklearn.experiments.statistics._intervals import (
     Interval,
@@ -69,7 +70,7 @@ def summarize(
     # ones.
     scores = sign * np.stack(list(areas.values()))
     ranks = stats.rankdata(-scores, axis=0).mean(axis=1)
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, Options] = {}
     for name, rank in zip(areas, ranks, strict=True):
         difference = curves.differences(name, baseline)
         area = bootstrap_interval(areas[name], confidence=confidence)
@@ -211,7 +212,7 @@ def _spread(name: str, interval: Interval) -> dict[str, float]:
     return {name: estimate, f"{name}_low": low, f"{name}_high": high}
 
 
-def _ratio(gain: Any, gap: Any) -> np.ndarray:
+def _ratio(gain: Any, gap: Any) -> Array:
     gain, gap = np.asarray(gain), np.asarray(gap)
     # No gap, no share of it: a quotient would be noise over noise.
     ratio = np.full(gap.shape, np.nan)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from al_sklearn._core.types import Options
 from al_sklearn.experiments.statistics._curves import by_dataset, read_curves, rounded
 
 
@@ -62,7 +63,7 @@ def task_scores(
     return scores.rename_axis(columns="strategy")
 
 
-def friedman_nemenyi(scores: pd.DataFrame, alpha: float = 0.05) -> dict[str, Any]:
+def friedman_nemenyi(scores: pd.DataFrame, alpha: float = 0.05) -> Options:
     """Friedman's test over data sets, and the critical difference of mean ranks.
 
     The critical difference is Nemenyi's.

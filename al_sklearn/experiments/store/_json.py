@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from al_sklearn._core.types import Options
 from al_sklearn.exceptions import StoreError
 
 # What begins the last key of a round's file.
@@ -33,7 +34,7 @@ def to_json(value: Any, indent: int | None = None) -> str:
     return json.dumps(plain(value), indent=indent) if "NaN" in text else text
 
 
-def from_json(text: str) -> dict[str, Any]:
+def from_json(text: str) -> Options:
     """Read an object; ``null`` is NaN."""
     content = json.loads(text)
     if not isinstance(content, dict):
@@ -41,7 +42,7 @@ def from_json(text: str) -> dict[str, Any]:
     return with_nan(content) if "null" in text else content
 
 
-def with_nan(metrics: dict[str, Any]) -> dict[str, Any]:
+def with_nan(metrics: Options) -> Options:
     """Return metrics with NaN for null, which is how NaN is written."""
 
     def numbers(item: Any) -> Any:
@@ -58,7 +59,7 @@ def sealed(content: Mapping[str, Any]) -> str:
     return f'{text[:-1]}{_SEAL}{_checksum(text)}"}}'
 
 
-def unsealed(text: str) -> dict[str, Any]:
+def unsealed(text: str) -> Options:
     """Read what :func:`sealed` wrote.
 
     Raises

@@ -40,6 +40,7 @@ from typing import Any, Final
 import numpy as np
 
 from al_sklearn._core.files import locked, replacing
+from al_sklearn._core.types import Array, Options
 from al_sklearn.exceptions import StoreError, StoreExistsError, StoreLockedError
 from al_sklearn.experiments.store._checkpoints import write_checkpoint
 from al_sklearn.experiments.store._json import (
@@ -78,7 +79,7 @@ class RunStore:
     def open(
         self,
         config: Mapping[str, Any],
-        splits: Mapping[str, np.ndarray],
+        splits: Mapping[str, Array],
         resume: bool = True,
     ) -> None:
         """Begin a run in this folder, or go on with the same one.
@@ -132,7 +133,7 @@ class RunStore:
         """Whether the folder holds a run."""
         return (self.folder / "config.json").exists()
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Options:
         """Read the configuration.
 
         Raises
@@ -177,7 +178,7 @@ class RunStore:
             )
         return config
 
-    def splits(self) -> dict[str, np.ndarray]:
+    def splits(self) -> dict[str, Array]:
         """Read the index sets.
 
         Raises
@@ -284,7 +285,7 @@ class RunStore:
         ]
         self._write(path, "".join(f"{line}\n" for line in lines))
 
-    def metrics(self, strategy: str, seed: int) -> list[dict[str, Any]]:
+    def metrics(self, strategy: str, seed: int) -> list[Options]:
         """Read the metrics of the finished rounds alone.
 
         Where the run is over, they come from one file.
@@ -294,8 +295,8 @@ class RunStore:
         return [record.metrics for record in self.read(strategy, seed)]
 
     @cached_property
-    def _joined(self) -> dict[tuple[str, int], list[dict[str, Any]]]:
-        found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    def _joined(self) -> dict[tuple[str, int], list[Options]]:
+        found: dict[tuple[str, int], list[Options]] = {}
         path = self.folder / "metrics.jsonl"
         try:
             lines = path.read_text().splitlines()
@@ -312,7 +313,7 @@ class RunStore:
             found.setdefault((item["strategy"], item["seed"]), []).append(metrics)
         return found
 
-    def last(self, strategy: str, seed: int) -> dict[str, Any] | None:
+    def last(self, strategy: str, seed: int) -> Options | None:
         """Read the metrics of the last round that is there.
 
         None where there is none.
@@ -326,14 +327,14 @@ class RunStore:
         """Count the finished rounds of several runs."""
         return sum(1 for run in runs for _ in self._round_files(*run))
 
-    def write_thumbnails(self, thumbnails: Mapping[str, np.ndarray]) -> None:
+    def write_thumbnails(self, thumbnails: Mapping[str, Array]) -> None:
         """Keep small images for the report."""
         path = self.folder / "thumbnails.npz"
         if not path.exists():
             with self._writing(path) as file:
                 np.savez(file, **dict[str, Any](thumbnails))
 
-    def thumbnails(self) -> dict[str, np.ndarray]:
+    def thumbnails(self) -> dict[str, Array]:
         """Read the small images; empty where there are none."""
         path = self.folder / "thumbnails.npz"
         if not path.exists():
@@ -341,7 +342,7 @@ class RunStore:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
 
-    def read_json(self, *parts: str) -> dict[str, Any] | None:
+    def read_json(self, *parts: str) -> Options | None:
         """Read a file of metrics beside the rounds; None where it is not there."""
         path = self.folder.joinpath(*parts)
         return from_json(path.read_text()) if path.exists() else None
@@ -394,7 +395,7 @@ class RunStore:
                 f"{self.folder} is not empty and holds no run; name another folder."
             )
 
-    def _check_same(self, stored: dict[str, Any], now: dict[str, Any]) -> None:
+    def _check_same(self, stored: Options, now: Options) -> None:
         for part, what in (
             ("configuration", "with another configuration"),
             ("data", "on other data"),
@@ -431,7 +432,7 @@ class RunStore:
         """Yield the finished rounds' files, in any order; none without a folder."""
         return self._run_folder(strategy, seed).glob("round_*.json")
 
-    def _rounds(self, strategy: str, seed: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _rounds(self, strategy: str, seed: int) -> Iterator[tuple[int, Options]]:
         """Yield number and content of each finished round.
 
         It ends before the first that is missing.

@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from al_sklearn._core.types import Array, Options
+
 _FIRST: Final = ("round", "n_labelled")
 # Columns that a round has where there is something to say.
 _SOMETIMES: Final = (
@@ -20,9 +22,7 @@ _COSTS: Final = ("query_seconds", "training_seconds", "peak_memory_mb")
 _OTHERS: Final = {"strategy", "seed", *_FIRST, *_SOMETIMES, *_COSTS, "stopped"}
 
 
-def tidy_columns(
-    rounds: Sequence[Mapping[str, Any]], classes: np.ndarray
-) -> dict[str, Any]:
+def tidy_columns(rounds: Sequence[Mapping[str, Any]], classes: Array) -> Options:
     """Return the metrics of rounds as columns of a table.
 
     Lists over classes become a column a class.
@@ -51,7 +51,7 @@ def tidy_columns(
     def column(name: str) -> list[Any]:
         return [metrics.get(name, float("nan")) for metrics in rounds]
 
-    columns: dict[str, Any] = {name: column(name) for name in _FIRST}
+    columns: Options = {name: column(name) for name in _FIRST}
     columns |= {
         name: column(name) for name in (*measured, *_SOMETIMES) if name in there
     }
@@ -68,7 +68,7 @@ def tidy_columns(
 
 
 def tidy_table(
-    curves: Mapping[tuple[str, int], Sequence[Mapping[str, Any]]], classes: np.ndarray
+    curves: Mapping[tuple[str, int], Sequence[Mapping[str, Any]]], classes: Array
 ) -> pd.DataFrame:
     """Return one row for each round of each strategy and seed.
 
@@ -80,7 +80,7 @@ def tidy_table(
     classes : array of shape (C,)
         All labels.
     """
-    columns: dict[str, Any] = {
+    columns: Options = {
         "strategy": [name for (name, _), rounds in curves.items() for _ in rounds],
         "seed": [seed for (_, seed), rounds in curves.items() for _ in rounds],
     }

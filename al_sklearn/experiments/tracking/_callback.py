@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from al_sklearn._core.random import preserve_global_rng
+from al_sklearn._core.types import Array
 from al_sklearn.experiments.protocol import is_done
 from al_sklearn.inference import classes_of, embed, predict_proba
 from al_sklearn.loop import Loop, Round
@@ -53,7 +54,7 @@ class ExperimentState:
     records: list[Round] = field(default_factory=list)
 
     @property
-    def classes(self) -> np.ndarray:
+    def classes(self) -> Array:
         """The sorted labels, shape (C,)."""
         return self.loop.problem.classes
 
@@ -68,15 +69,15 @@ class ExperimentState:
         return is_done(self.loop.problem, self.records)
 
     @property
-    def test_codes(self) -> np.ndarray:
+    def test_codes(self) -> Array:
         """Positions in ``classes`` of the test images' labels, shape (n_test,)."""
         return self.loop.problem.test_codes
 
-    def bought_codes(self, record: Round) -> np.ndarray:
+    def bought_codes(self, record: Round) -> Array:
         """Positions in ``classes`` of the labels that a round bought, shape (b,)."""
         return np.searchsorted(self.classes, self.loop.problem.y[record.indices])
 
-    def test_proba(self) -> np.ndarray | None:
+    def test_proba(self) -> Array | None:
         """Probabilities of the test images by the last model, shape (n_test, C).
 
         None where there are none.
@@ -92,7 +93,7 @@ class ExperimentState:
                 problem.classes,
             )
 
-    def watched(self, n: int) -> np.ndarray:
+    def watched(self, n: int) -> Array:
         """Positions in X of at most ``n`` images, the same in every round.
 
         They are the same for every strategy of the seed, too.
@@ -100,12 +101,12 @@ class ExperimentState:
         return self._shuffled[:n]
 
     @cached_property
-    def _shuffled(self) -> np.ndarray:
+    def _shuffled(self) -> Array:
         stop_set = self.loop.problem.stop_set
         # A fixed seed of its own: the same images in every round, strategy and process.
         return stop_set[np.random.default_rng(0).permutation(len(stop_set))]
 
-    def embeddings(self, positions: np.ndarray) -> np.ndarray | None:
+    def embeddings(self, positions: Array) -> Array | None:
         """What the last model makes of images of X, shape (n, d).
 
         None where there is no model.
@@ -117,7 +118,7 @@ class ExperimentState:
         with preserve_global_rng():
             return np.asarray(embed(self.model, images))
 
-    def labels_of(self, positions: np.ndarray) -> np.ndarray:
+    def labels_of(self, positions: Array) -> Array:
         """Return the labels of images of X."""
         return self.loop.problem.y[positions]
 

@@ -130,7 +130,9 @@ class TensorBoard(Tracker):
                     f"{key}_of_epochs/round_{record.round:03d}", value, epoch
                 )
         # A class without test images has no precision.
-        for code in [] if proba is None else np.unique(experiment.test_codes):
+        codes: Any = [] if proba is None else np.unique(experiment.test_codes)
+        for code in codes:
+            assert proba is not None
             key = f"precision_recall/{slug(str(experiment.classes[code]))}"
             right = experiment.test_codes == code
             writer.add_pr_curve(key, right, proba[:, code], step)

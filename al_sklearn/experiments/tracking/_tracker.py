@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 from sklearn.pipeline import Pipeline
 
+from al_sklearn._core.types import Array
 from al_sklearn.experiments.store import slug
 from al_sklearn.experiments.tracking._callback import Callback, ExperimentState
 from al_sklearn.loop import Round
@@ -66,7 +67,7 @@ def scalars(
     experiment: ExperimentState,
     record: Round,
     fresh: bool,
-    proba: np.ndarray | None = None,
+    proba: Array | None = None,
 ) -> dict[str, float]:
     """Return the numbers of a round, by names that every tracker takes.
 
@@ -102,7 +103,7 @@ def scalars(
     return numbers | {f"loss/{name}": series[-1] for name, series in losses.items()}
 
 
-def average_precisions(codes: np.ndarray, proba: np.ndarray) -> dict[int, float]:
+def average_precisions(codes: Array, proba: Array) -> dict[int, float]:
     """Return the average precision of each class in the test set, by position."""
     return {
         int(code): float(average_precision_score(codes == code, proba[:, code]))

@@ -13,6 +13,7 @@ import numpy as np
 
 from al_sklearn._core.files import replacing
 from al_sklearn._core.optional import require
+from al_sklearn._core.types import Options
 from al_sklearn.experiments.store import slug
 from al_sklearn.experiments.tracking._callback import ExperimentState
 from al_sklearn.experiments.tracking._tracker import Tracker, scalars
@@ -102,7 +103,7 @@ class WandB(Tracker):
             self._run = self._begin(experiment)
         step = record.metrics["n_labelled"]
         proba = experiment.test_proba() if fresh else None
-        row: dict[str, Any] = dict(scalars(experiment, record, fresh, proba))
+        row: Options = dict(scalars(experiment, record, fresh, proba))
         bought = np.asarray(record.metrics["bought"])
         # Longer histograms are an error there.
         if len(bought) <= wandb.Histogram.MAX_LENGTH:

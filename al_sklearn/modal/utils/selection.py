@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.types import Array
 from al_sklearn.modal._sampling import Chosen, best
 
 __all__ = [
@@ -97,7 +98,7 @@ def shuffled_argmin(
 
 def weighted_random(
     weights: ArrayLike, n_instances: int = 1, random_state: RandomState = None
-) -> np.ndarray:
+) -> Array:
     """Draw positions without replacement, with probabilities proportional to weights.
 
     Parameters

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from al_sklearn._core.types import Bools
 from al_sklearn.strategies._engine.distances import tiles
-from al_sklearn.strategies._engine.kinds import Bools
 
 # Values of a block for each of torch's threads: with a temporary beside it, 512 KiB of
 # float32, which a core's second-level cache holds; each step then starts all threads.

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from al_sklearn._core.checks import renamed
+from al_sklearn._core.types import Floats, Ints
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import as_rows
-from al_sklearn.strategies._engine.kinds import Floats, Ints
 
 # rows from which on processes of hdbscan's own gain more than they take to start
 _MANY = 20_000

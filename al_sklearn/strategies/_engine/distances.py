@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from al_sklearn.strategies._engine.kinds import Bools, Floats, Ints
+from al_sklearn._core.types import Bools, Floats, Ints
 from al_sklearn.strategies._engine.products import inner_products, matmul64
 
 Array: TypeAlias = NDArray[Any] | torch.Tensor

@@ -10,9 +10,9 @@ import torch
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import tie_generator
+from al_sklearn._core.types import Chosen, Floats, Ints
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import SPACES, Array, Space, as_rows
-from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 
 
 def labelled_like(X: Array, labelled: Any, name: str = "labelled") -> Array | None:
@@ -75,7 +75,7 @@ def filled(
     scores: Sequence[float] | Floats,
     rank: Ints,
     n_instances: int,
-) -> Selected:
+) -> Chosen:
     """Fill a batch up with what is left, by `rank`, each with a score of 0."""
     # An empty list would be of floats, which are no positions.
     indices = np.asarray(chosen, dtype=np.int64)

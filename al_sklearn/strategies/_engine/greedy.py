@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from al_sklearn._core.types import Bools, Chosen, Floats, Ints
 from al_sklearn.strategies._engine.distances import (
     Array,
     Rows,
@@ -20,7 +21,6 @@ from al_sklearn.strategies._engine.distances import (
     tile_rows,
     tiles,
 )
-from al_sklearn.strategies._engine.kinds import Bools, Floats, Ints, Selected
 from al_sklearn.strategies._engine.labelled_bounds import LabelledBounds
 from al_sklearn.strategies._engine.top_k import highest
 
@@ -99,7 +99,7 @@ class Greedy:
         """Which rows may be chosen first where nothing is labelled; None for all."""
         return None
 
-    def choose(self, n_instances: int) -> Selected:
+    def choose(self, n_instances: int) -> Chosen:
         """Positions in the order chosen, and the key of each at the time."""
         if not self.chosen:
             if self.labelled is not None:

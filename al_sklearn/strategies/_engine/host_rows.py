@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.types import Floats32, Ints
 from al_sklearn.strategies._engine.distances import (
     Array,
     Space,
     tile_rows,
     tiles,
 )
-from al_sklearn.strategies._engine.kinds import Floats32, Ints
 
 
 def host_rows(X: Array, labelled: Array | None = None, *, normalize: bool) -> Floats32:

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from al_sklearn._core.types import Floats, Ints
 from al_sklearn.strategies._engine.distances import Array, Space, tile_rows, tiles
-from al_sklearn.strategies._engine.kinds import Floats, Ints
 
 _FIRST = 128  # labelled rows that every candidate meets
 # at most so many are met before it is looked at again which candidates are still high

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from al_sklearn._core.types import Floats, Ints
 from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine.distances import exact_float32, tiles
-from al_sklearn.strategies._engine.kinds import Floats, Ints
 
 _TILE_COLUMNS = 2048  # pairs of row and class that meet the particles at a time
 # Products whose logarithms are taken at a time: 512 KiB of float32, and as much again,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import torch
 
-from al_sklearn.strategies._engine.kinds import Floats
+from al_sklearn._core.types import Floats
 
 _IMAGES = 16  # by one thread torch leaves smaller batches to MKL
 # A convolution's preparations take as long as a smaller product, and few others leave

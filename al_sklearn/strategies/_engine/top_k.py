@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import tie_generator
-from al_sklearn.strategies._engine.kinds import Ints
+from al_sklearn._core.types import Ints
 
 # scores looked at to guess a threshold; below this many the guess costs more than it
 # saves

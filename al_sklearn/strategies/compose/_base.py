@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.types import Function
 from al_sklearn.strategies._registry import Chosen, run_strategy, strategy_name
 
 
-def written(part: str | Callable[..., Any]) -> str:
+def written(part: str | Function) -> str:
     """Return a measure or selector as it would be written."""
     return part if isinstance(part, str) else strategy_name(part)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.types import Array
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import view_rows
 from al_sklearn.strategies._pairs import embed_labelled, labelled_rows
@@ -54,8 +55,8 @@ class WithoutNearDuplicates(Composition):
 
     def _choose(self, classifier: Any, X: Any, n_instances: int, **ties: Any) -> Chosen:
         is_near = self._find(classifier, X)
-        indices: list[np.ndarray] = []
-        scores: list[np.ndarray] = []
+        indices: list[Array] = []
+        scores: list[Array] = []
         for candidates in (np.flatnonzero(~is_near), np.flatnonzero(is_near)):
             # Near-duplicates come last, where the others are not enough.
             budget = min(n_instances - sum(map(len, indices)), len(candidates))
@@ -70,7 +71,7 @@ class WithoutNearDuplicates(Composition):
             scores.append(utilities)
         return np.concatenate(indices), np.concatenate(scores)
 
-    def _find(self, classifier: Any, X: Any) -> np.ndarray:
+    def _find(self, classifier: Any, X: Any) -> Array:
         labelled = labelled_rows(classifier)
         if self.by == "hash":
             known = None if labelled is None else perceptual_hash(labelled)

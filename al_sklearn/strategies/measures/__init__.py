@@ -28,6 +28,7 @@ import numpy as np
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.registry import Registry, share_table
+from al_sklearn._core.types import Function
 from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine.density_clusters import glosh
 from al_sklearn.strategies.measures._activation_ranks import outliers_max, outliers_mean
@@ -273,9 +274,7 @@ def register_measure(of: str = "proba") -> Callable[[_F], _F]:
     return register
 
 
-def get_measure(
-    measure: str | Callable[..., Any], of: str | None = "proba"
-) -> Callable[..., Any]:
+def get_measure(measure: str | Function, of: str | None = "proba") -> Function:
     """Find a measure by its name; a function is returned as it is.
 
     Parameters
@@ -303,7 +302,7 @@ def get_measure(
     return known.find(measure)
 
 
-def kind_of(measure: str | Callable[..., Any]) -> str:
+def kind_of(measure: str | Function) -> str:
     """What a measure takes: ``"proba"`` or ``"samples"``.
 
     Parameters

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import as_generator
+from al_sklearn._core.types import Floats, Ints
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     Array,
@@ -20,7 +21,6 @@ from al_sklearn.strategies._engine.distances import (
     tile_rows,
     tiles,
 )
-from al_sklearn.strategies._engine.kinds import Floats, Ints
 from al_sklearn.strategies._engine.products import inner_products, matmul64
 
 _METRICS = ("cosine", "dot", "euclidean")

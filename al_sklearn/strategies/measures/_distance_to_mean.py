@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from al_sklearn._core.checks import renamed, unknown_name
+from al_sklearn._core.types import Floats
 from al_sklearn.strategies._engine.distances import SPACES, as_rows, tile_rows, tiles
 from al_sklearn.strategies._engine.host_rows import host_rows
-from al_sklearn.strategies._engine.kinds import Floats
 
 _TILE = 512  # rows and columns of a tile: 2 MiB of float64
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import renamed
+from al_sklearn._core.types import Bools, Floats
 from al_sklearn.strategies._engine.distances import as_rows, tile_rows, tiles
-from al_sklearn.strategies._engine.kinds import Bools, Floats
 
 _SAME = (
     2.0**-20

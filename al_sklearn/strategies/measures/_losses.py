@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from al_sklearn._core.types import Floats
 from al_sklearn.strategies._engine.arrays import check
-from al_sklearn.strategies._engine.kinds import Floats
 
 
 def true_loss(proba: Any, labels: ArrayLike) -> Floats:

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.types import Floats, Ints
 from al_sklearn.strategies._engine import arrays as blocks
-from al_sklearn.strategies._engine.kinds import Floats, Ints
 from al_sklearn.strategies._engine.particles import Particles
 
 __all__ = [

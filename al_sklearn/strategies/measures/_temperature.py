@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
+from al_sklearn._core.types import Floats
 from al_sklearn.exceptions import ParameterError
-from al_sklearn.strategies._engine.kinds import Floats
 
 # Below what float32 softmax can tell from 0; a forest's exact zeros must not make one
 # mistake infinitely bad.

@@ -20,6 +20,7 @@ from al_sklearn._core.random import (
     seed_all,
     seeded_clone,
 )
+from al_sklearn._core.types import Options
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import concat_rows, n_rows, take_rows, view_rows, with_labels
 from al_sklearn.strategies import selectors
@@ -84,7 +85,7 @@ def typicality_then_margin(
     --------
     typiclust, margin : the two.
     """
-    ties: dict[str, Any] = {
+    ties: Options = {
         "random_tie_break": random_tie_break,
         "random_state": random_state,
     }
@@ -142,7 +143,7 @@ def auto(
     """
     if quality not in ("fast", "best"):
         raise unknown_name("quality", quality, ("fast", "best"))
-    ties: dict[str, Any] = {
+    ties: Options = {
         "random_tie_break": random_tie_break,
         "random_state": random_state,
     }
@@ -160,7 +161,7 @@ def auto(
             y_labelled=y_labelled,
             **ties,
         )
-    data: dict[str, Any] = {"X_labelled": X_labelled, "y_labelled": y_labelled}
+    data: Options = {"X_labelled": X_labelled, "y_labelled": y_labelled}
     return u_herding(classifier, X, n_instances, layer=layer, **data, **ties)
 
 

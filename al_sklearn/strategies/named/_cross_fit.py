@@ -9,10 +9,11 @@ import numpy as np
 
 from al_sklearn import inference
 from al_sklearn._core.random import seed_all, seeded_clone
+from al_sklearn._core.types import Array
 from al_sklearn.rows import take_rows, with_labels
 
 
-def spread(labels: np.ndarray, order: np.ndarray, n_parts: int) -> np.ndarray:
+def spread(labels: Array, order: Array, n_parts: int) -> Array:
     """Return the part of each row, (n,): of equal size, each class over all parts.
 
     The sizes are as equal as they can be.
@@ -31,8 +32,8 @@ def spread(labels: np.ndarray, order: np.ndarray, n_parts: int) -> np.ndarray:
 
 
 def cross_fit(
-    estimator: Any, X: Any, labels: np.ndarray, part_of: np.ndarray, seed: int
-) -> Iterator[tuple[np.ndarray, Any, np.ndarray]]:
+    estimator: Any, X: Any, labels: Array, part_of: Array, seed: int
+) -> Iterator[tuple[Array, Any, Array]]:
     """Yield each part's positions, the clone trained on the others, and what it says.
 
     A part is passed over where the others hold one class alone: there is no classifier

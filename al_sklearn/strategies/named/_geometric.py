@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from al_sklearn._core.random import (
     as_generator,
     as_seed,
 )
+from al_sklearn._core.types import Function
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._pairs import (
@@ -43,7 +43,7 @@ def coreset(
     n_instances: int = 1,
     *,
     metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
-    measure: str | Callable[..., Any] | None = None,
+    measure: str | Function | None = None,
     layer: str | None = None,
     X_labelled: Any = None,
     random_tie_break: bool = False,
@@ -100,7 +100,7 @@ def k_nearest(
     n_instances: int = 1,
     *,
     n_neighbors: int = 5,
-    measure: str | Callable[..., Any] = "margin",
+    measure: str | Function = "margin",
     metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
     layer: str | None = None,
     X_labelled: Any = None,

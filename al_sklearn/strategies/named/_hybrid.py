@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy.special import softmax
 
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.types import Function
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._pairs import pair, utilities_of
@@ -228,7 +228,7 @@ def density_weighted(
     X: Any,
     n_instances: int = 1,
     *,
-    measure: str | Callable[..., Any] = "entropy",
+    measure: str | Function = "entropy",
     beta: float = 1.0,
     metric: Literal["cosine", "dot", "euclidean"] = "cosine",
     n_reference: int | None = None,

@@ -5,7 +5,7 @@ The method is that of Monarch (2021).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.types import Function, Options
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows, view_rows
 from al_sklearn.strategies import measures
@@ -21,7 +22,7 @@ from al_sklearn.strategies._registry import Chosen, query_strategy, variant
 from al_sklearn.strategies.selectors import top_k
 
 # One pass of activations, reduced in two ways.
-_RANKS: dict[str, Callable[..., Any]] = {
+_RANKS: dict[str, Function] = {
     "mean": measures.outliers_mean,
     "max": measures.outliers_max,
 }
@@ -39,7 +40,7 @@ def outliers_mean(
     n_instances: int = 1,
     *,
     reduce: Literal["mean", "max"] = "mean",
-    measure: str | Callable[..., Any] | None = None,
+    measure: str | Function | None = None,
     factor: float = 4,
     layer: str | Sequence[str] | None = None,
     X_labelled: Any = None,
@@ -78,7 +79,7 @@ def outliers_mean(
             f"factor must be a number of at least 1, got {factor!r}.", "factor"
         )
     rng = as_generator(random_state)
-    ties: dict[str, Any] = {"random_tie_break": random_tie_break, "random_state": rng}
+    ties: Options = {"random_tie_break": random_tie_break, "random_state": rng}
     # Positions in the caller's X, also where only some candidates are looked at.
     kept = np.arange(n_rows(X))
     if measure is not None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.registry import Registry, share_table
+from al_sklearn._core.types import Function
 from al_sklearn.strategies._engine.density_clusters import density_clusters
 from al_sklearn.strategies._engine.top_k import top_k
 from al_sklearn.strategies.selectors._bait import fisher_trace
@@ -129,9 +130,7 @@ def register_selector(function: _F) -> _F:
     return function
 
 
-def get_selector(
-    selector: str | Callable[..., Any], *, takes: tuple[str, ...] = ()
-) -> Callable[..., Any]:
+def get_selector(selector: str | Function, *, takes: tuple[str, ...] = ()) -> Function:
     """Find a selector by its name; a function is returned as it is.
 
     Parameters
@@ -157,7 +156,7 @@ def get_selector(
     raise unknown_name(f"selector that takes {wanted}", selector, able)
 
 
-def _has(function: Callable[..., Any], names: tuple[str, ...]) -> bool:
+def _has(function: Function, names: tuple[str, ...]) -> bool:
     # By its signature: nothing is called to find out.
     return set(names) <= set(inspect.signature(function).parameters)
 

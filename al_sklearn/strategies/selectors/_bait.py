@@ -12,6 +12,7 @@ import torch
 from scipy.linalg import solve_triangular
 
 from al_sklearn._core.checks import check_n_instances, renamed, unknown_name
+from al_sklearn._core.types import Chosen, Floats, Ints
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     Array,
@@ -23,7 +24,6 @@ from al_sklearn.strategies._engine.distances import (
     tiles,
 )
 from al_sklearn.strategies._engine.given import tie_rank
-from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 from al_sklearn.strategies._engine.products import inner_products, matmul64
 
 # Whether the predicted class is right, or which class it is.
@@ -52,7 +52,7 @@ def fisher_trace(
     oversample: float = 2.0,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> Selected:
+) -> Chosen:
     """Choose the batch S that minimises tr((λI + Σ_{L∪S} I(x))⁻¹ · mean_{L∪U} I(x)).
 
     BAIT [1]_.
@@ -349,7 +349,7 @@ def _best(gains: Floats, rank: Ints) -> int:
     return int(tied[rank[tied].argmin()])
 
 
-def _forward(pool: _Points, matrices: _Matrices, n_chosen: int, rank: Ints) -> Selected:
+def _forward(pool: _Points, matrices: _Matrices, n_chosen: int, rank: Ints) -> Chosen:
     """Greedy choice in float64, everything looked at for each."""
     n, n_classes = len(pool), pool.P.shape[1]
     G, Q = np.empty((2, n, n_classes, n_classes))
@@ -375,7 +375,7 @@ def _forward(pool: _Points, matrices: _Matrices, n_chosen: int, rank: Ints) -> S
 
 def _forward_binary(
     pool: _Points, matrices: _Matrices, n_chosen: int, rank: Ints
-) -> Selected:
+) -> Chosen:
     """The same for the binary likelihood.
 
     Two float32 products with the pool a pick, float64 where they leave doubt.

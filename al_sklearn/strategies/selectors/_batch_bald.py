@@ -9,10 +9,10 @@ import torch
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import RandomState, as_generator, tie_generator
+from al_sklearn._core.types import Chosen, Floats, Ints
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine.distances import tiles
-from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 from al_sklearn.strategies._engine.particles import Particles
 from al_sklearn.strategies.measures import bald
 
@@ -36,7 +36,7 @@ def batch_bald(
     n_configurations: int = 10_000,
     random_tie_break: bool = False,
     random_state: RandomState = None,
-) -> Selected:
+) -> Chosen:
     """Choose greedily the batch with the largest joint mutual information.
 
     The information is that of the batch's labels about the parameters.

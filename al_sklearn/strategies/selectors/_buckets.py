@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
+from al_sklearn._core.types import Chosen, Floats, Ints
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.given import on_host, tie_rank
-from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 from al_sklearn.strategies._engine.top_k import top_k
 
 
@@ -70,7 +70,7 @@ def bucketed(
     percentiles: Sequence[float] = (30, 70),
     shares: Sequence[float] = (0.6, 0.3, 0.1),
     random_state: Any = None,
-) -> Selected:
+) -> Chosen:
     """Cut the ranking at percentiles and draw a share from each bucket.
 
     The draw inside each bucket is random.
@@ -150,7 +150,7 @@ def both_ends(
     *,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> Selected:
+) -> Chosen:
     """Half the batch from the highest utilities, half from the lowest.
 
     The odd one from the highest.
@@ -215,7 +215,7 @@ def binned(
     n_bins: int = 10,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> Selected:
+) -> Chosen:
     """Sort into bins of equal count and draw the same number at random from each.
 
     Parameters

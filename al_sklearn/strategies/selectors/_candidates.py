@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
+from al_sklearn._core.types import Chosen
 from al_sklearn.strategies._engine.distances import as_rows, take_rows
 from al_sklearn.strategies._engine.given import tie_rank
 from al_sklearn.strategies._engine.host_rows import host_rows
-from al_sklearn.strategies._engine.kinds import Selected
 from al_sklearn.strategies._engine.top_k import top_k
 from al_sklearn.strategies.selectors._kmeans import kmeans, most_central
 
@@ -34,7 +34,7 @@ def candidates_kmeans(
     normalize: bool = False,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> Selected:
+) -> Chosen:
     """Cluster the candidates by k-means and take the one nearest each centre.
 
     Fill up with the best of the others.

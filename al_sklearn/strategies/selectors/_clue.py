@@ -13,10 +13,10 @@ from sklearn.cluster import kmeans_plusplus as library_kmeans_plusplus
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator, as_seed
+from al_sklearn._core.types import Chosen, Floats, Floats32, Ints
 from al_sklearn.strategies._engine.distances import as_rows
 from al_sklearn.strategies._engine.given import as_weights, filled, tie_rank
 from al_sklearn.strategies._engine.host_rows import host_rows
-from al_sklearn.strategies._engine.kinds import Floats, Floats32, Ints, Selected
 from al_sklearn.strategies.selectors._kmeans import lloyd, nearest_to_centres
 
 _SEED_ROWS = 2**14  # rows at least, and
@@ -31,7 +31,7 @@ def weighted_kmeans(
     utilities: ArrayLike,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> Selected:
+) -> Chosen:
     """Choose the point nearest each centre of weighted k-means: CLUE [1]_.
 
     There are `n_instances` clusters.

@@ -13,6 +13,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
+from al_sklearn._core.types import Chosen, Ints
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     Space,
@@ -21,7 +22,6 @@ from al_sklearn.strategies._engine.distances import (
     tile_rows,
     tiles,
 )
-from al_sklearn.strategies._engine.kinds import Ints, Selected
 from al_sklearn.strategies._engine.top_k import top_k
 
 
@@ -103,7 +103,7 @@ def cluster_round_robin(
     n_instances: int,
     *,
     random_state: Any = None,
-) -> Selected:
+) -> Chosen:
     """Take a random point from every cluster in turn, until enough [1]_.
 
     The smallest cluster comes first.
@@ -174,7 +174,7 @@ def cluster_margin(
     max_points: int = 4096,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> Selected:
+) -> Chosen:
     """Choose among the points of smallest margin by a round-robin over their clusters.
 
     Cluster-Margin [1]_.

@@ -8,8 +8,8 @@ import numpy as np
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.types import Chosen, Floats, Ints
 from al_sklearn.exceptions import ParameterError
-from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 
 _DECILE = 0.1  # the share of a cluster that counts as its outliers
 
@@ -22,7 +22,7 @@ def cluster_quotas(
     outlier_scores: Any = None,
     outlier_share: float = 0.2,
     random_state: RandomState = None,
-) -> Selected:
+) -> Chosen:
     """Take the same number from every cluster, at random or partly among its outliers.
 
     Parameters

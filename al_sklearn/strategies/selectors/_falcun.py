@@ -13,11 +13,11 @@ from scipy.spatial.distance import cdist
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import as_generator, tie_generator
+from al_sklearn._core.types import Chosen, Floats, Ints
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies import measures
 from al_sklearn.strategies._engine.distances import as_rows, tiles
 from al_sklearn.strategies._engine.given import drawn_by_weight
-from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 
 # Their distances to as many picks as lie between two looks: 4 MiB of float64.
 _TILE_ROWS = 4096
@@ -34,7 +34,7 @@ def falcun(
     gamma: float = 10.0,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> Selected:
+) -> Chosen:
     """Draw points with probability proportional to distᵞ [1]_.
 
     Here dist is what is left of the uncertainty.

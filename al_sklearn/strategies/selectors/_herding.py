@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
+from al_sklearn._core.types import Chosen, Floats, Floats32, Ints
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     as_rows,
@@ -28,7 +29,6 @@ from al_sklearn.strategies._engine.given import (
     tie_rank,
 )
 from al_sklearn.strategies._engine.host_rows import host_rows
-from al_sklearn.strategies._engine.kinds import Floats, Floats32, Ints, Selected
 from al_sklearn.strategies._engine.products import inner_products
 from al_sklearn.strategies._engine.top_k import highest
 
@@ -56,7 +56,7 @@ def max_herding(
     random_tie_break: bool = False,
     random_state: Any = None,
     chunk_rows: int | None = None,
-) -> Selected:
+) -> Chosen:
     """Choose points one by one, each adding most to the kernel coverage of the pool.
 
     The coverage of a point x' is its largest kernel value ``exp(-|x - x'|² /
@@ -246,7 +246,7 @@ class _Coverage:
         products = torch.mm(self.rows[rows].double(), reference.T)
         return products.mul_(self.inverse_norms[rows]).sub_(self.scale).exp_()
 
-    def choose(self, n_instances: int, rank: Ints) -> Selected:
+    def choose(self, n_instances: int, rank: Ints) -> Chosen:
         """Greedy choices, then by `rank` what adds nothing."""
         gains = np.full(self.n, np.inf)
         state = np.full(self.n, _STALE, dtype=np.int8)

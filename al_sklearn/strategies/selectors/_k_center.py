@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import check_n_instances, renamed
+from al_sklearn._core.types import Bools, Chosen, Floats, Ints
 from al_sklearn.strategies._engine.distances import (
     Array,
     Space,
@@ -26,7 +27,6 @@ from al_sklearn.strategies._engine.given import (
     tie_rank,
 )
 from al_sklearn.strategies._engine.greedy import Greedy
-from al_sklearn.strategies._engine.kinds import Bools, Floats, Ints, Selected
 
 
 @renamed(weights="utilities")
@@ -40,7 +40,7 @@ def k_center(
     random_tie_break: bool = False,
     random_state: Any = None,
     chunk_rows: int | None = None,
-) -> Selected:
+) -> Chosen:
     """Choose points one by one, each the farthest from all labelled and chosen ones.
 
     Parameters
@@ -152,7 +152,7 @@ class _Farthest(Greedy):
             return None
         return self.factor > 0
 
-    def choose(self, n_instances: int) -> Selected:
+    def choose(self, n_instances: int) -> Chosen:
         indices, keys = super().choose(n_instances)
         if self.L is None and len(self.X) > 1:
             # As far as the one that comes next, whether that is wanted or not.

@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import as_generator, as_seed
+from al_sklearn._core.types import Chosen, Floats32, Ints
 from al_sklearn.strategies._engine.distances import (
     as_rows,
     tile_rows,
@@ -23,7 +24,6 @@ from al_sklearn.strategies._engine.distances import (
 )
 from al_sklearn.strategies._engine.given import filled, tie_rank
 from al_sklearn.strategies._engine.host_rows import host_rows
-from al_sklearn.strategies._engine.kinds import Floats32, Ints, Selected
 from al_sklearn.strategies.selectors._kmeans_plusplus import kmeans_plusplus
 
 # From seeds as good as k-means++'s, ten iterations end within 1 % of the inertia of
@@ -106,7 +106,7 @@ def kmeans_sampling(
     *,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> Selected:
+) -> Chosen:
     """Choose the point nearest the centre of each of `n_instances` k-means clusters.
 
     Parameters
@@ -161,7 +161,7 @@ def kmeans_sampling(
 
 def nearest_to_centres(
     rows: Floats32, labels: Ints, centres: Floats32, n_instances: int, rank: Ints
-) -> Selected:
+) -> Chosen:
     """From each cluster the member nearest its centre, largest cluster first.
 
     Then the rest by `rank`.

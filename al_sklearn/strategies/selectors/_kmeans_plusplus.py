@@ -11,6 +11,7 @@ import numpy as np
 
 from al_sklearn._core.checks import check_n_instances, renamed
 from al_sklearn._core.random import as_generator
+from al_sklearn._core.types import Chosen
 from al_sklearn.strategies._engine.distances import (
     Array,
     OuterProductSpace,
@@ -22,7 +23,6 @@ from al_sklearn.strategies._engine.distances import (
     tiles,
 )
 from al_sklearn.strategies._engine.given import drawn_by_weight, filled
-from al_sklearn.strategies._engine.kinds import Selected
 
 _REFRESH = 128  # at most so many centres are added between two passes over the pool
 _PROPOSAL_VALUES = 2**21  # values of the rows proposed together: 16 MiB of float64
@@ -30,7 +30,7 @@ _PROPOSAL_VALUES = 2**21  # values of the rows proposed together: 16 MiB of floa
 
 def kmeans_plusplus(
     features: Any, n_instances: int, *, random_state: Any = None
-) -> Selected:
+) -> Chosen:
     """Draw points as k-means++ draws its centres.
 
     The first uniformly at random, each other with probability proportional to its
@@ -95,7 +95,7 @@ def kmeans_plusplus(
 @renamed(embeddings="features")
 def gradient_kmeans_plusplus(
     features: Any, residuals: Any, n_instances: int, *, random_state: Any = None
-) -> Selected:
+) -> Chosen:
     """Draw gradients as k-means++ draws its centres, from their factors.
 
     BADGE's selection.
@@ -196,7 +196,7 @@ class _Seeding:
         first = int(near[norms[near].argmax()])
         self._take(first, float(norms[first]))
 
-    def draw(self, n_instances: int) -> Selected:
+    def draw(self, n_instances: int) -> Chosen:
         """All other centres."""
         n_between = 1
         while len(self.chosen) < n_instances:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.types import Chosen, Floats, Ints
 from al_sklearn.strategies._engine.distances import (
     Array,
     Space,
@@ -27,7 +28,6 @@ from al_sklearn.strategies._engine.given import (
     labelled_like,
     tie_rank,
 )
-from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 from al_sklearn.strategies._engine.top_k import highest
 
 
@@ -39,7 +39,7 @@ def lcmd(
     random_tie_break: bool = False,
     random_state: Any = None,
     chunk_rows: int | None = None,
-) -> Selected:
+) -> Chosen:
     """Choose one by one the point farthest from its centre in the largest cluster.
 
     A cluster is the points nearest to one labelled or chosen point, its centre; its
@@ -124,7 +124,7 @@ class _Clusters:
         self.centre_of = np.zeros(len(X), dtype=np.int64)
         self.n_centres = 0
 
-    def choose(self, n_instances: int, L: Array | None) -> Selected:
+    def choose(self, n_instances: int, L: Array | None) -> Chosen:
         """The greedy selection."""
         chosen: list[int] = []
         scores: list[float] = []

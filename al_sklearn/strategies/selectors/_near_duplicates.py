@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.optional import require
+from al_sklearn._core.types import Bools, Ints
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import are_files, by_chunks, decode_all
 from al_sklearn.strategies._engine.distances import (
@@ -25,7 +26,6 @@ from al_sklearn.strategies._engine.distances import (
     tiles,
 )
 from al_sklearn.strategies._engine.given import labelled_like
-from al_sklearn.strategies._engine.kinds import Bools, Ints
 from al_sklearn.strategies._engine.products import inner_products
 
 _BLOCK: Final = 2048  # candidates that meet the rows kept together

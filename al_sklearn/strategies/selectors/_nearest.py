@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import as_generator
+from al_sklearn._core.types import Chosen, Floats, Ints
 from al_sklearn.strategies._engine.distances import (
     Array,
     Rows,
@@ -26,7 +27,6 @@ from al_sklearn.strategies._engine.given import (
     on_host,
     space_of,
 )
-from al_sklearn.strategies._engine.kinds import Floats, Ints, Selected
 
 _SEEDS = 64  # seeds that meet the pool together
 
@@ -42,7 +42,7 @@ def k_nearest(
     random_tie_break: bool = False,
     random_state: Any = None,
     chunk_rows: int | None = None,
-) -> Selected:
+) -> Chosen:
     """Choose the nearest candidates of the most uncertain labelled points.
 
     The labelled points take turns, most uncertain first; each gives its `n_neighbors`

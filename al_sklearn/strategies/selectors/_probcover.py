@@ -11,6 +11,7 @@ from scipy.sparse import coo_array
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import as_generator
+from al_sklearn._core.types import Bools, Chosen, Floats32, Ints
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import (
     as_rows,
@@ -20,7 +21,6 @@ from al_sklearn.strategies._engine.distances import (
 )
 from al_sklearn.strategies._engine.given import check_positive, labelled_like, tie_rank
 from al_sklearn.strategies._engine.host_rows import host_rows
-from al_sklearn.strategies._engine.kinds import Bools, Floats32, Ints, Selected
 from al_sklearn.strategies._engine.products import inner_products
 from al_sklearn.strategies._engine.top_k import highest
 from al_sklearn.strategies.selectors._k_center import k_center
@@ -45,7 +45,7 @@ def probcover(
     random_tie_break: bool = False,
     random_state: Any = None,
     chunk_rows: int | None = None,
-) -> Selected:
+) -> Chosen:
     """Choose points one by one, each with the most uncovered points in its ball.
 
     A point is uncovered while it is in no ball yet.
@@ -244,7 +244,7 @@ class _Balls:
         n_instances: int,
         reference: Ints,
         rank: Ints,
-    ) -> Selected:
+    ) -> Chosen:
         """Greedy covering by the first `n` rows; the others are labelled."""
         is_covered = self.count(reference, np.arange(n, len(self.rows))) > 0
         left = reference[~is_covered]

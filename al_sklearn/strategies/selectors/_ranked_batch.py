@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import check_n_instances
+from al_sklearn._core.types import Bools, Chosen, Floats, Ints
 from al_sklearn.strategies._engine.distances import (
     Array,
     Space,
@@ -24,7 +25,6 @@ from al_sklearn.strategies._engine.given import (
     tie_rank,
 )
 from al_sklearn.strategies._engine.greedy import Greedy
-from al_sklearn.strategies._engine.kinds import Bools, Floats, Ints, Selected
 
 
 def ranked_batch(
@@ -36,7 +36,7 @@ def ranked_batch(
     metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> Selected:
+) -> Chosen:
     """Choose points one by one by α (1 - similarity) + (1 - α) utility [1]_.
 
     Similarity is 1 / (1 + distance to the nearest labelled or chosen point), α = |U| /

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from al_sklearn._core.checks import renamed, unknown_name
 from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.types import Ints
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.given import on_host
-from al_sklearn.strategies._engine.kinds import Ints
 from al_sklearn.strategies._engine.top_k import highest, top_k
 
 KINDS = ("power", "softmax", "softrank")

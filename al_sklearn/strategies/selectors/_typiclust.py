@@ -9,10 +9,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import as_generator
+from al_sklearn._core.types import Chosen, Floats, Floats32, Ints
 from al_sklearn.strategies._engine.distances import as_rows
 from al_sklearn.strategies._engine.given import check_positive, labelled_like, tie_rank
 from al_sklearn.strategies._engine.host_rows import host_rows
-from al_sklearn.strategies._engine.kinds import Floats, Floats32, Ints, Selected
 from al_sklearn.strategies.selectors._kmeans import kmeans
 
 # Mean distances below this are rounding: duplicates are all equally, and finitely,
@@ -30,7 +30,7 @@ def typiclust(
     n_neighbors: int = 20,
     random_tie_break: bool = False,
     random_state: Any = None,
-) -> Selected:
+) -> Chosen:
     """Choose the most typical point of each cluster, least labelled first.
 
     The clusters in which least is labelled come first.
@@ -115,7 +115,7 @@ def most_typical(
     n_instances: int,
     min_cluster_size: int = 5,
     n_neighbors: int = 20,
-) -> Selected:
+) -> Chosen:
     """TypiClust's choice once there are clusters.
 
     The first ``len(rank)`` rows are the candidates.

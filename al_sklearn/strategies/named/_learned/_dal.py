@@ -10,6 +10,7 @@ import torch
 
 from al_sklearn import inference
 from al_sklearn._core.random import RandomState, as_generator, as_seed
+from al_sklearn._core.types import Array
 from al_sklearn.strategies._registry import Chosen, query_strategy
 from al_sklearn.strategies.named._learned import _training as training
 from al_sklearn.strategies.selectors import top_k
@@ -93,8 +94,8 @@ def dal(
     target = torch.zeros(len(features), device=features.device)
     # 1 is unlabelled: what is chosen becomes 0 and counts as labelled.
     target[:n] = 1
-    chosen: list[np.ndarray] = []
-    scores: list[np.ndarray] = []
+    chosen: list[Array] = []
+    scores: list[Array] = []
     # None draws new weights.
     network = None
     for size in training.part_sizes(n_instances, n_batches):

@@ -19,6 +19,7 @@ from al_sklearn._core.random import (
     as_generator,
     as_seed,
 )
+from al_sklearn._core.types import Array, Options
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows, take_rows
 from al_sklearn.strategies import measures
@@ -116,7 +117,7 @@ def active_transfer_learning(
             classifier, rows, labels, layer, embeddings, cv, rng
         )
     candidates = _seen(classifier, X, layer, embeddings)
-    ties: dict[str, Any] = {"random_tie_break": random_tie_break, "random_state": rng}
+    ties: Options = {"random_tie_break": random_tie_break, "random_state": rng}
     # One class of outcomes: the head would learn a constant.
     if wrong.all() or not wrong.any():
         warnings.warn(
@@ -148,13 +149,13 @@ def active_transfer_learning(
 
 
 def _choose(
-    candidates: np.ndarray,
-    known: np.ndarray,
-    wrong: np.ndarray,
+    candidates: Array,
+    known: Array,
+    wrong: Array,
     n_instances: int,
     n_batches: int,
     device: torch.device,
-    ties: dict[str, Any],
+    ties: Options,
     **options: Any,
 ) -> Chosen:
     # By one scale: the head reads both.
@@ -163,8 +164,8 @@ def _choose(
     )
     target = torch.from_numpy(wrong.astype(np.float32)).to(device)
     left = np.arange(len(pool))
-    chosen: list[np.ndarray] = []
-    scores: list[np.ndarray] = []
+    chosen: list[Array] = []
+    scores: list[Array] = []
     for size in training.part_sizes(n_instances, n_batches):
         head, _ = training.train_binary(held_out, target, **options)
         picked, values = top_k(training.score_rows(head, pool)[left], size, **ties)
@@ -177,7 +178,7 @@ def _choose(
     return np.concatenate(chosen), np.concatenate(scores)
 
 
-def _seen(classifier: Any, X: Any, layer: str | None, embeds: bool) -> np.ndarray:
+def _seen(classifier: Any, X: Any, layer: str | None, embeds: bool) -> Array:
     """What the head is told of rows.
 
     Log-probabilities in descending order, and maybe embeddings, (n, k).
@@ -188,7 +189,7 @@ def _seen(classifier: Any, X: Any, layer: str | None, embeds: bool) -> np.ndarra
     return _joined(inference.predict_proba(classifier, X))
 
 
-def _joined(proba: np.ndarray, *embeddings: np.ndarray) -> np.ndarray:
+def _joined(proba: Array, *embeddings: Array) -> Array:
     logs = np.log(np.maximum(proba, _LEAST_PROBA))
     # Descending, by a sort that puts equal values in one order.
     return np.concatenate([-np.sort(-logs, axis=1), *embeddings], axis=1)
@@ -196,7 +197,7 @@ def _joined(proba: np.ndarray, *embeddings: np.ndarray) -> np.ndarray:
 
 def _on_validation(
     classifier: Any, X: Any, y: Any, layer: str | None, embeds: bool
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """What the head is told of validation rows, and where the classifier is wrong."""
     labels = _as_labels(y, n_rows(X))
     proba = inference.predict_proba(classifier, X)
@@ -212,7 +213,7 @@ def _cross_fitted(
     embeds: bool,
     cv: int,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """What clones tell the head of labelled rows, and where they are wrong.
 
     The clones were not trained on the rows they tell of.
@@ -231,8 +232,8 @@ def _cross_fitted(
     classes = inference.columns_of(classifier, n_columns)
     labels = _as_labels(y, n_rows(X))
     part_of = spread(labels, rng.permutation(len(labels)), min(cv, len(labels)))
-    seen: list[np.ndarray] = []
-    order: list[np.ndarray] = []
+    seen: list[Array] = []
+    order: list[Array] = []
     wrong = np.empty(len(labels), dtype=bool)
     for held_out, member, own in cross_fit(estimator, X, labels, part_of, as_seed(rng)):
         # A clone that never saw a class has no column for it: probability 0.
@@ -254,7 +255,7 @@ def _cross_fitted(
     return np.concatenate(seen)[np.argsort(np.concatenate(order))], wrong
 
 
-def _as_labels(y: Any, n: int) -> np.ndarray:
+def _as_labels(y: Any, n: int) -> Array:
     labels = y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else np.asarray(y)
     check_same_length(n, len(labels))
     if labels.ndim != 1:

@@ -12,6 +12,7 @@ from torch import nn
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import RandomState, as_generator, as_seed
+from al_sklearn._core.types import Array, Options
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows, view_rows
 from al_sklearn.strategies._registry import Chosen, query_strategy
@@ -110,8 +111,8 @@ class GraphResult:
         Loss of each epoch.
     """
 
-    features: np.ndarray
-    proba: np.ndarray
+    features: Array
+    proba: Array
     history: list[float]
 
 
@@ -292,7 +293,7 @@ def core_gcn(
         unlabelled_weight=unlabelled_weight,
         generator=torch.Generator().manual_seed(seed),
     )
-    ties: dict[str, Any] = {"random_tie_break": random_tie_break, "random_state": rng}
+    ties: Options = {"random_tie_break": random_tie_break, "random_state": rng}
     if select == "uncertain":
         chosen, scores = top_k(
             -np.abs(result.proba[:n_drawn] - margin), n_instances, **ties

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from al_sklearn import inference
+from al_sklearn._core.types import Array
 from al_sklearn.rows import by_chunks, n_rows
 
 
@@ -38,7 +39,7 @@ def read_inputs(strategy: str, classifier: Any, X: Any, max_side: int) -> torch.
     """
     if inference.gives(classifier, "network_inputs"):
 
-        def read(rows: Any) -> np.ndarray:
+        def read(rows: Any) -> Array:
             parts = []
             for batch in inference.network_inputs(classifier, rows):
                 if not isinstance(batch, torch.Tensor):
@@ -51,7 +52,7 @@ def read_inputs(strategy: str, classifier: Any, X: Any, max_side: int) -> torch.
 
     else:
 
-        def read(rows: Any) -> np.ndarray:
+        def read(rows: Any) -> Array:
             shape = getattr(rows, "shape", ())
             if len(shape) in (3, 4) and 0 not in shape:
                 values = torch.as_tensor(

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from al_sklearn import inference
+from al_sklearn._core.types import Array
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows
 
@@ -71,7 +72,7 @@ def get_device(device: Any) -> torch.device:
     return torch.device(device)
 
 
-def standardized(*parts: np.ndarray) -> list[torch.Tensor]:
+def standardized(*parts: Array) -> list[torch.Tensor]:
     """Return arrays (n_i, d) as standardised float32 tensors.
 
     The mean and standard deviation are those of all rows together.
@@ -237,7 +238,7 @@ def train_binary(
     return network, history
 
 
-def score_rows(network: nn.Module, features: torch.Tensor) -> np.ndarray:
+def score_rows(network: nn.Module, features: torch.Tensor) -> Array:
     """Return the logits (n,) of a network that gives (n, 1), chunk by chunk."""
     with torch.inference_mode():
         parts = [network(chunk) for chunk in features.split(_CHUNK_ROWS)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 from al_sklearn import inference
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.random import RandomState, as_generator, as_seed
+from al_sklearn._core.types import Array, Options
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._registry import Chosen, query_strategy, variant
 from al_sklearn.strategies.named._learned import _training as training
@@ -245,12 +247,9 @@ class Adversaries:
         cut = len(labelled)
         # Labelled and unlabelled count the same, whatever the sizes of their batches.
         parts = (rows, reconstruction, mean, log_variance)
-        elbo = torch.stack(
-            [
-                negative_elbo(*(part[kind] for part in parts), self.beta)
-                for kind in (slice(None, cut), slice(cut, None))
-            ]
-        ).sum()
+        elbo_of = partial(negative_elbo, beta=self.beta)
+        elbo = elbo_of(*(part[:cut] for part in parts))
+        elbo = elbo + elbo_of(*(part[cut:] for part in parts))
         logits = self._logits(mean)
         ones = torch.ones_like(logits)
         fooled = training.binary_loss(logits[:cut], ones[:cut])
@@ -285,14 +284,14 @@ class Adversaries:
         self._discriminator_step.step()
         return float(loss.detach())
 
-    def latent(self, batches: Iterator[torch.Tensor]) -> np.ndarray:
+    def latent(self, batches: Iterator[torch.Tensor]) -> Array:
         """Return the latent means (n, latent), float32."""
         with torch.inference_mode():
             return np.concatenate(
                 [self.autoencoder.encode(batch)[0].cpu().numpy() for batch in batches]
             )
 
-    def labelled_logits(self, batches: Iterator[torch.Tensor]) -> np.ndarray:
+    def labelled_logits(self, batches: Iterator[torch.Tensor]) -> Array:
         """Return the logits (n,) of being labelled."""
         with torch.inference_mode():
             return np.concatenate(
@@ -557,7 +556,7 @@ def vaal(
         adversary_weight=adversary_weight,
         lr=lr,
     )
-    ties: dict[str, Any] = {"random_tie_break": random_tie_break, "random_state": rng}
+    ties: Options = {"random_tie_break": random_tie_break, "random_state": rng}
     if by == "discriminator":
         utilities = -adversaries.labelled_logits(candidates.batches())
         return top_k(utilities, n_instances, **ties)
