@@ -495,3 +495,23 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         """
         self._known = self._known.forget(indices)
         return self.refit(**fit_kwargs) if refit else self
+
+    # The steps of modAL's teach, under its names: a subclass written for modAL has a
+    # teach of its own that is made of them. So they call this class's by its name, not
+    # the subclass's, which would call them again.
+
+    def _add_training_data(self, X: Any, y: Any) -> None:
+        """Store labelled rows without training."""
+        ActiveLearner.teach(self, X, y, refit=False)
+
+    def _fit_to_known(self, bootstrap: bool = False, **fit_kwargs: Any) -> Any:
+        """Train on all rows known."""
+        return ActiveLearner.refit(self, bootstrap, **fit_kwargs)
+
+    def _fit_on_new(
+        self, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any
+    ) -> Any:
+        """Train on these rows alone, which are not stored."""
+        return ActiveLearner.teach(
+            self, X, y, bootstrap, only_new=True, store=False, **fit_kwargs
+        )

@@ -118,7 +118,7 @@ class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
         self
         """
         super().teach(X, y, *args, **kwargs)
-        self._raise_max(X, y)
+        self._set_max(X, y)
         return self
 
     def relabel(
@@ -174,10 +174,11 @@ class BayesianOptimizer(ActiveLearner, modAL.models.BayesianOptimizer):
 
     def _find_max(self) -> BayesianOptimizer:
         self.X_max, self.y_max = None, -np.inf
-        self._raise_max(self.X_training, self.y_training)
+        self._set_max(self.X_training, self.y_training)
         return self
 
-    def _raise_max(self, X: Any, y: Any) -> None:
+    # modAL's name for it, which subclasses call.
+    def _set_max(self, X: Any, y: Any) -> None:
         values = np.asarray(y, dtype=np.float64).reshape(-1)
         best = int(np.argmax(values))
         # Of equals the first stays: the row that is known the longest.

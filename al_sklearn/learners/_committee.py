@@ -417,6 +417,24 @@ class CommitteeBase(LearnerBase):
         """
         return self._change(lambda known: known.forget(indices), refit, fit_kwargs)
 
+    # The steps of modAL's teach, under its names; see ActiveLearner's.
+
+    def _add_training_data(self, X: Any, y: Any) -> None:
+        """Let every member store labelled rows without training."""
+        CommitteeBase.teach(self, X, y, refit=False)
+
+    def _fit_to_known(self, bootstrap: bool = False, **fit_kwargs: Any) -> None:
+        """Train every member on all rows that it knows."""
+        CommitteeBase.refit(self, bootstrap, **fit_kwargs)
+
+    def _fit_on_new(
+        self, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any
+    ) -> None:
+        """Train every member on these rows alone, which are not stored."""
+        CommitteeBase.teach(
+            self, X, y, bootstrap, only_new=True, store=False, **fit_kwargs
+        )
+
     def _change(
         self,
         change: Callable[[Labelled], Labelled],
@@ -537,6 +555,9 @@ class Committee(CommitteeBase, modAL.models.Committee):
         """Every class that a member knows, sorted."""
         known = [np.asarray(learner.classes_) for learner in self.learner_list]
         return np.unique(np.concatenate(known))
+
+    def _set_classes(self) -> None:
+        """Do nothing, for subclasses that call modAL's: ``classes_`` is never old."""
 
     @property
     def n_classes_(self) -> int:

@@ -157,6 +157,13 @@ class DeepActiveLearner(SingleLearner, _ModalLearner):
         self._fit_estimator(Labelled(X, y, weights), mode, bootstrap, others)
         return self
 
+    def _fit_on_new(
+        self, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any
+    ) -> Any:
+        """Train from new weights: modAL's step, which subclasses of it call."""
+        # By the class's name: the subclass's own teach may be what calls this.
+        return DeepActiveLearner.teach(self, X, y, False, bootstrap, **fit_kwargs)
+
     @property
     def num_epochs(self) -> int:
         """Number of epochs of one fit."""
