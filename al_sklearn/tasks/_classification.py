@@ -51,9 +51,13 @@ def _macro_f1(y_true: Array, proba: Array) -> float:
 
 
 def _nll(y_true: Array, proba: Array) -> float:
-    p_true = proba[np.arange(len(proba)), y_true].astype(np.float64)
-    # As scikit-learn's log_loss: a sure mistake costs 36 nats, and is not infinite.
-    return float(-np.log(np.clip(p_true, np.finfo(np.float64).eps, 1.0)).mean())
+    p_true = proba[np.arange(len(proba)), y_true]
+    # As scikit-learn's log_loss: a sure mistake is not infinite, but costs the
+    # logarithm of the precision in which the probabilities were made, 15.9 nats of
+    # float32 and 36.0 of float64. What float32 cannot tell from 0 is known no better.
+    eps = np.finfo(p_true.dtype if p_true.dtype.kind == "f" else np.float64).eps
+    p_true = np.clip(p_true.astype(np.float64), eps, 1 - eps)
+    return float(-np.log(p_true).mean())
 
 
 METRICS = own_metrics(

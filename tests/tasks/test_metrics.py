@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import cohen_kappa_score, get_scorer, make_scorer
+from sklearn.metrics import cohen_kappa_score, get_scorer, log_loss, make_scorer
 
 from al_sklearn.experiments import (
     ActiveLearningExperiment,
@@ -39,6 +39,26 @@ def misses(y_true, proba):
 def kappa(estimator, X, y):
     """A scorer as scikit-learn knows them."""
     return cohen_kappa_score(y, estimator.predict(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_nll_is_clipped_as_scikit_learn_clips_it(dtype):
+    """At what the precision tells from 0: a certain wrong answer in float32 is 15.9
+    nats, not 36."""
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 4
+    proba = rng.dirichlet(np.ones(4), 300).astype(dtype)
+    proba[:20] = np.eye(4)[(y[:20] + np.arange(20) % 2) % 4]  # right and wrong
+    nll = get_metric("nll")
+    with np.errstate(all="ignore"):
+        expected = log_loss(y, proba / proba.sum(axis=1, keepdims=True))
+    assert nll(y, proba) == pytest.approx(
+        expected, rel=1e-2 if dtype == np.float16 else 1e-5
+    )
+    alone = nll(np.array([1]), np.array([[1, 0]], dtype=dtype))
+    assert alone == pytest.approx(-np.log(np.finfo(dtype).eps))
+    assert nll(np.array([0]), np.array([[1, 0]], dtype=dtype)) >= 0
+    assert nll(np.array([1]), np.array([[1, 0]])) == pytest.approx(36.04, abs=0.01)
 
 
 @pytest.fixture
