@@ -22,8 +22,13 @@ def bait(
     likelihood="binary",
     regularization=1.0,
     oversample=2,
+    scaling="authors",
 ):
-    """Trace of M⁻¹F before and after, for every candidate, again and again."""
+    """Trace of M⁻¹F before and after, for every candidate, again and again.
+
+    M = λI + l/(l+b) · mean over the labelled + b/(l+b) · sum over the batch, as in the
+    authors' code; or, unscaled, the plain sum over both.
+    """
     H, P = np.asarray(H, dtype=np.float64), np.asarray(P, dtype=np.float64)
     pool = [information(h, p, likelihood) for h, p in zip(H, P, strict=True)]
     labelled = [
@@ -32,8 +37,15 @@ def bait(
         )
         for h, p in zip(H_labelled, P_labelled, strict=True)
     ]
-    M = regularization * np.eye(len(pool[0])) + sum(labelled)
     F = (sum(pool) + sum(labelled)) / (len(pool) + len(labelled))
+    M = regularization * np.eye(len(pool[0]))
+    if scaling == "authors":
+        n_known, b = len(labelled), n_instances
+        if n_known:
+            M = M + n_known / (n_known + b) * np.mean(labelled, axis=0)
+        pool = [b / (n_known + b) * one for one in pool]
+    else:
+        M = M + sum(labelled)
 
     def trace(matrix):
         return np.trace(np.linalg.solve(matrix, F))
@@ -59,8 +71,12 @@ def bait(
     return np.array(chosen)[kept], np.array(scores)[kept]
 
 
-def falcun_distribution(proba, n_instances, gamma):
-    """Probability of every ordered draw: {tuple of positions: probability}."""
+def falcun_distribution(proba, n_instances, gamma, combine="sum"):
+    """Probability of every ordered draw: {tuple of positions: probability}.
+
+    P ∝ (minmax(dist) + u)^γ of what is not drawn yet, the scale made anew for each; or,
+    by distance alone, P ∝ dist^γ.
+    """
     P = np.asarray(proba, dtype=np.float64)
     top = np.sort(P, axis=1)[:, ::-1]
     margin = 1 - (top[:, 0] - top[:, 1])
@@ -71,8 +87,15 @@ def falcun_distribution(proba, n_instances, gamma):
             dist = margin.copy()
             for i in draw:
                 dist = np.minimum(dist, np.abs(P - P[i]).sum(axis=1))
-            weights = dist**gamma
-            weights[list(draw)] = 0
+            left = [i for i in range(len(P)) if i not in draw]
+            weights = np.zeros(len(P))
+            for i in left:
+                base = dist[i]
+                if combine == "sum":
+                    low, high = dist[left].min(), dist[left].max()
+                    scaled = (dist[i] - low) / (high - low) if high > low else 0.0
+                    base = scaled + margin[i]
+                weights[i] = base**gamma
             for i in np.flatnonzero(weights):
                 longer[(*draw, int(i))] = probability * weights[i] / weights.sum()
         draws = longer
@@ -149,3 +172,24 @@ def flip_distance(z, W, b, anchors, steps=4000, largest=1.0):
                 least = min(least, epsilon)
                 break
     return least
+
+
+def alfa_mix_candidates(Z, W, b, anchors, n_instances):
+    """The authors' closed form: ε = 0.2/√d, 0.4/√d … 1/√d until more than the batch
+    flip. Every feature vector is mixed and predicted."""
+    candidates = np.zeros(len(Z), dtype=bool)
+    for step in range(1, 6):
+        epsilon = 0.2 * step / np.sqrt(Z.shape[1])
+        for i, z in enumerate(np.asarray(Z, dtype=np.float64)):
+            candidates[i] |= flip_distance(z, W, b, anchors, 1, epsilon) <= epsilon
+        if candidates.sum() > n_instances:
+            break
+    return candidates
+
+
+def drop_query_candidates(mismatches, n_samples, n_instances):
+    """More than half of the passes disagree, or fewer, while less than 25 b do."""
+    threshold = n_samples // 2
+    while sum(m > threshold for m in mismatches) < 25 * n_instances and threshold > 0:
+        threshold -= 1
+    return np.array([m > threshold for m in mismatches])

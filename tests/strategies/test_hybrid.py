@@ -81,9 +81,12 @@ KINDS = ["generic", "duplicates", "certain", "constant", "half constant", "large
 
 @pytest.mark.parametrize("likelihood", ["binary", "categorical"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("d, n_classes, n_labelled", [(1, 2, 0), (3, 4, 6), (6, 3, 2)])
+@pytest.mark.parametrize(
+    "d, n_classes, n_labelled, scaling",
+    [(1, 2, 0, "none"), (3, 4, 6, "authors"), (6, 3, 2, "none"), (6, 3, 2, "authors")],
+)
 def test_bait_picks_what_the_naive_loop_picks(
-    likelihood, kind, d, n_classes, n_labelled
+    likelihood, kind, d, n_classes, n_labelled, scaling
 ):
     rng = np.random.default_rng(d)
     H, P = random_points(rng, 36, d, n_classes, kind)
@@ -98,14 +101,43 @@ def test_bait_picks_what_the_naive_loop_picks(
             likelihood=likelihood,
             regularization=0.5,
             oversample=oversample,
+            scaling=scaling,
         )
         expected, gains = reference.bait(
-            H, P, n_instances, L, Q, likelihood, 0.5, oversample
+            H, P, n_instances, L, Q, likelihood, 0.5, oversample, scaling
         )
         if kind != "large":  # there the naive trace has too few digits to say which
             np.testing.assert_array_equal(got, expected)
             np.testing.assert_allclose(scores, gains, rtol=1e-6, atol=1e-10)
         assert len(set(got.tolist())) == n_instances
+
+
+def test_the_scaling_of_bait_is_what_one_regularization_means():
+    """Unscaled, twice the labelled points know twice as much; by the authors' scaling,
+    hardly more."""
+    rng = np.random.default_rng(5)
+    H, P = random_points(rng, 60, 4, 3)
+    L, Q = random_points(rng, 20, 4, 3)
+    picks = {
+        (scaling, times): selectors.fisher_trace(
+            H,
+            P,
+            5,
+            labelled=np.repeat(L, times, axis=0),
+            labelled_proba=np.repeat(Q, times, axis=0),
+            scaling=scaling,
+        )
+        for scaling in ("authors", "none")
+        for times in (1, 50)
+    }
+    gained = {key: scores.sum() for key, (_, scores) in picks.items()}
+    assert gained["none", 50] < gained["none", 1] / 50
+    assert picks["authors", 1][0].tolist() != picks["none", 1][0].tolist()
+    # Nothing labelled, nothing to scale.
+    alone = [
+        selectors.fisher_trace(H, P, 5, scaling=one)[1] for one in ("authors", "none")
+    ]
+    np.testing.assert_array_equal(*alone)
 
 
 def test_bait_decides_in_float64_where_float32_cannot(monkeypatch):
@@ -165,6 +197,7 @@ def test_bait_says_what_is_wrong():
         ({"likelihood": "multinomial"}, "Unknown likelihood"),
         ({"regularization": 0}, "regularization must be positive"),
         ({"oversample": 0.5}, "oversample must be"),
+        ({"scaling": "bmdal"}, "Unknown scaling"),
         (
             {"labelled": np.ones((2, 2)), "labelled_proba": P[:2]},
             "do not fit",
@@ -278,8 +311,10 @@ def test_clue_is_its_selector(taught):
 
 
 @pytest.mark.parametrize("gamma", [0, 1, 10])
-@pytest.mark.parametrize("rate", [0.0, 1.1])
-def test_falcun_draws_from_its_distribution(gamma, rate, monkeypatch):
+@pytest.mark.parametrize(
+    "combine, rate", [("sum", 0.0), ("distance", 0.0), ("distance", 1.1)]
+)
+def test_falcun_draws_from_its_distribution(gamma, combine, rate, monkeypatch):
     monkeypatch.setattr(
         _falcun, "_LEAST_RATE", rate
     )  # 1.1: everything is brought up to date before every draw
@@ -292,14 +327,14 @@ def test_falcun_draws_from_its_distribution(gamma, rate, monkeypatch):
             [0.2, 0.4, 0.4],
         ]
     )
-    expected = reference.falcun_distribution(P, 3, gamma)
+    expected = reference.falcun_distribution(P, 3, gamma, combine)
     rng = np.random.default_rng(0)
-    n = 4000
+    n = 2500
     counts = dict.fromkeys(expected, 0)
+    options = {"gamma": gamma, "combine": combine}
     for _ in range(n):
-        counts[
-            tuple(selectors.falcun(P, 3, gamma=gamma, random_state=rng)[0].tolist())
-        ] += 1
+        drawn = selectors.falcun(P, 3, **options, random_state=rng)[0]
+        counts[tuple(drawn.tolist())] += 1
     observed, probabilities = (
         np.array(list(counts.values())),
         np.array(list(expected.values())),
@@ -321,20 +356,32 @@ def test_falcun_draws_from_its_distribution(gamma, rate, monkeypatch):
     st.integers(1, 40),
     st.sampled_from([2, 3, 1000]),
     st.sampled_from([0, 1, 10, 500]),
+    st.sampled_from(["sum", "distance"]),
     st.data(),
 )
-def test_falcun_gives_unique_positions_and_true_distances(n, n_classes, gamma, data):
+def test_falcun_gives_unique_positions_and_true_scores(
+    n, n_classes, gamma, combine, data
+):
     rng = np.random.default_rng(n)
     P = rng.dirichlet(np.full(n_classes, 0.2), n).astype(np.float32)
     P[: n // 3] = np.eye(n_classes)[0]  # exact zeros and ones, duplicates
     n_instances = data.draw(st.integers(1, n))
     before = P.copy()
-    indices, scores = selectors.falcun(P, n_instances, gamma=gamma, random_state=0)
+    indices, scores = selectors.falcun(
+        P, n_instances, gamma=gamma, combine=combine, random_state=0
+    )
     assert len(set(indices.tolist())) == n_instances
     np.testing.assert_array_equal(P, before)
-    dist = measures.margin(P).astype(np.float64)
+    uncertainty = measures.margin(P).astype(np.float64)
+    dist, left = uncertainty.copy(), np.ones(n, dtype=bool)
     for index, score in zip(indices, scores, strict=True):
-        np.testing.assert_allclose(score, dist[index], atol=1e-9)
+        expected = dist[index]
+        # Once all distances are 0 the rest follows, with scores of 0.
+        if combine == "sum" and (dist[left].any() or gamma == 0):
+            low, high = dist[left].min(), dist[left].max()
+            expected = uncertainty[index] + (expected - low) / ((high - low) or 1)
+        np.testing.assert_allclose(score, expected, atol=1e-9)
+        left[index] = False
         dist = np.minimum(
             dist, np.abs(P.astype(np.float64) - P[index].astype(np.float64)).sum(axis=1)
         )
@@ -343,20 +390,34 @@ def test_falcun_gives_unique_positions_and_true_distances(n, n_classes, gamma, d
 def test_falcun_of_a_large_gamma_is_greedy_and_of_many_picks_stays_exact(taught):
     learner, X, _ = taught
     P = inference.predict_proba(learner, X)
-    indices, _ = selectors.falcun(P, 15, gamma=5000, random_state=0)
-    dist, expected = measures.margin(P).astype(float), []
-    for _ in range(15):
-        expected.append(int(dist.argmax()))
-        dist = np.minimum(dist, np.abs(P - P[expected[-1]]).sum(axis=1))
-    np.testing.assert_array_equal(indices, expected)
+    uncertainty = measures.margin(P).astype(float)
+    for combine in ("sum", "distance"):
+        indices, _ = selectors.falcun(P, 15, gamma=1e5, combine=combine, random_state=0)
+        dist, expected, left = uncertainty.copy(), [], np.ones(len(P), dtype=bool)
+        for _ in range(15):
+            value = dist
+            if combine == "sum":
+                low, high = dist[left].min(), dist[left].max()
+                value = (dist - low) / (high - low) + uncertainty
+            expected.append(int(np.where(left, value, -1).argmax()))
+            left[expected[-1]] = False
+            dist = np.minimum(dist, np.abs(P - P[expected[-1]]).sum(axis=1))
+        np.testing.assert_array_equal(indices, expected)
     np.testing.assert_array_equal(
         falcun(learner, X, 9, random_state=1)[0],
         selectors.falcun(P, 9, random_state=1)[0],
     )
     tensor = selectors.falcun(torch.from_numpy(P), 9, random_state=1)
     np.testing.assert_array_equal(tensor[0], selectors.falcun(P, 9, random_state=1)[0])
+    ablation = falcun(learner, X, 9, combine="distance", random_state=1)
+    np.testing.assert_array_equal(
+        ablation[0],
+        selectors.falcun(P, 9, combine="distance", random_state=1)[0],
+    )
     with pytest.raises(ValueError, match="gamma"):
         selectors.falcun(P, 2, gamma=-1)
+    with pytest.raises(ValueError, match="Unknown combine 'product'"):
+        selectors.falcun(P, 2, combine="product")
 
 
 # Cluster-Margin
@@ -477,19 +538,53 @@ def test_candidates_come_before_all_others():
 
 def test_drop_query_takes_those_on_which_most_passes_disagree(taught):
     learner, X, _ = taught
-    indices, scores = drop_query(learner, X, 10, random_state=4)
-    rng = np.random.default_rng(4)
     share = measures.disagreement(
-        inference.feature_dropout(learner, X, random_state=rng),
+        inference.feature_dropout(learner, X, random_state=np.random.default_rng(4)),
         inference.predict_proba(learner, X),
     )
-    assert np.count_nonzero(share > 0.5) > 10
-    assert (share[indices] > 0.5).all()
-    np.testing.assert_allclose(np.floor(scores * 3 + 1e-9) / 3, share[indices])
+    # More than half of the passes where there are 25 such points a pick, else any.
+    assert 100 <= np.count_nonzero(share > 0.5) < 125 <= np.count_nonzero(share)
+    for n_instances in (1, 4, 5, 10):
+        indices, scores = drop_query(learner, X, n_instances, random_state=4)
+        expected = reference.drop_query_candidates(np.rint(3 * share), 3, n_instances)
+        assert expected.sum() == np.count_nonzero(share > 0.5 * (n_instances < 5))
+        assert expected[indices].all()
+        np.testing.assert_allclose(np.floor(scores * 3 + 1e-9) / 3, share[indices])
+        # Clusters of directions, not of sizes.
+        again, _ = selectors.candidates_kmeans(
+            1e3 ** (np.arange(len(X)) % 3)[:, None] * inference.embed(learner, X),
+            expected,
+            share,
+            n_instances,
+            normalize=True,
+            random_state=_after_dropout(learner, X, 4),
+        )
+        np.testing.assert_array_equal(indices, again)
     # Nothing disagrees when nothing is dropped: the smallest margins follow.
     clean, _ = drop_query(learner, X, 10, p=0.0)
     margins = measures.margin(inference.predict_proba(learner, X))
     np.testing.assert_array_equal(clean, selectors.top_k(margins, 10)[0])
+
+
+def _after_dropout(learner, X, seed):
+    """The generator where DropQuery's passes left it."""
+    rng = np.random.default_rng(seed)
+    inference.feature_dropout(learner, X, random_state=rng)
+    return rng
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(0, 7), min_size=1, max_size=120),
+    st.sampled_from([1, 2, 3, 7]),
+    st.integers(1, 4),
+)
+def test_disagreeing_is_the_authors_threshold(mismatches, n_samples, n_instances):
+    counts = np.minimum(mismatches, n_samples)
+    np.testing.assert_array_equal(
+        measures.disagreeing(counts / n_samples, n_instances, n_samples=n_samples),
+        reference.drop_query_candidates(counts, n_samples, n_instances),
+    )
 
 
 # ALFA-Mix
@@ -554,15 +649,21 @@ def test_alfa_mix(taught):
     )
     distances = measures.flip_distance(inference.embed(learner, X), W, b, means)
     np.testing.assert_allclose(-scores, distances[indices], rtol=1e-6)
-    bound = next(
-        i / 32 for i in range(1, 33) if np.count_nonzero(distances < i / 32) >= 10
+    # The authors' rule, every feature vector mixed and predicted.
+    candidates = reference.alfa_mix_candidates(
+        inference.embed(learner, X), W, b, means, 10
     )
-    assert (distances[indices] < bound).all()
+    assert 10 < candidates.sum() < len(X) / 2
+    assert candidates[indices].all()
+    assert (distances[candidates].max() < distances[~candidates]).all()
+    # No bound on the number of features.
+    capped, _ = alfa_mix(learner, X, 10, alpha_cap=1 / 32, random_state=0)
+    assert (distances[capped] < 1 / 32).all()
     # A bound that nothing meets: the least mixing first.
     strict, _ = alfa_mix(learner, X, 10, alpha_cap=1e-12)
     np.testing.assert_array_equal(strict, selectors.top_k(-distances, 10)[0])
-    # A class absent from the labelled data has no mean, and is still a class to flip
-    # to.
+    # A class absent from the labelled data has the mean of all in its place, and is
+    # still a class to flip to.
     rows = learner.y_training != 3
     few = alfa_mix(
         learner,
@@ -572,8 +673,32 @@ def test_alfa_mix(taught):
         y_labelled=learner.y_training[rows],
     )
     assert len(set(few[0].tolist())) == 10
+    without = np.concatenate([np.delete(means, 3, axis=0), L[rows].mean(axis=0)[None]])
+    distances = measures.flip_distance(inference.embed(learner, X), W, b, without)
+    np.testing.assert_allclose(-few[1], distances[few[0]], rtol=1e-6)
     with pytest.raises(ValueError, match="needs a learner that was taught"):
         alfa_mix(learner.estimator, X, 3)
+
+
+def test_the_bound_on_the_mixing_shrinks_with_the_features():
+    distances = np.linspace(0, 0.5, 101)
+    for n_features in (1, 4, 100, 512):
+        for n_instances in (1, 5, 40, 100):
+            expected = distances < 1 / np.sqrt(n_features)
+            for step in range(1, 6):
+                some = distances < 0.2 * step / np.sqrt(n_features)
+                if some.sum() > n_instances:
+                    expected = some
+                    break
+            got = measures.flipped(distances, n_instances, n_features=n_features)
+            np.testing.assert_array_equal(got, expected)
+    # More than the batch, not as many.
+    exactly = np.array([0.01, 0.01, 0.03, 0.9])
+    assert measures.flipped(exactly, 2, n_features=100).tolist() == [1, 1, 1, 0]
+    assert measures.flipped(exactly, 1, n_features=100).tolist() == [1, 1, 0, 0]
+    assert measures.flipped(exactly, 1, 0.9).tolist() == [1, 1, 1, 0]
+    with pytest.raises(ValueError, match="needs n_features="):
+        measures.flipped(distances, 3)
 
 
 class Tempered(nn.Module):

@@ -454,7 +454,7 @@ def test_alfa_mix_from_arrays_alone(digits):
     distances = measures.flip_distance(
         X[50:], model.coef_, model.intercept_, measures.class_means(X[:50], y[:50])
     )
-    candidates = measures.flipped(distances, 6)
+    candidates = measures.flipped(distances, 6, n_features=X.shape[1])
     got = selectors.candidates_kmeans(
         X[50:], candidates, -distances, 6, normalize=True, random_state=0
     )

@@ -36,7 +36,7 @@ from al_sklearn.strategies.measures._density import (
     density_weighted,
     information_density,
 )
-from al_sklearn.strategies.measures._disagreement import disagreement
+from al_sklearn.strategies.measures._disagreement import disagreeing, disagreement
 from al_sklearn.strategies.measures._distance_to_mean import (
     distance_to_mean,
     least_distance,
@@ -68,6 +68,7 @@ __all__ = [
     "class_means",
     "consensus_entropy",
     "density_weighted",
+    "disagreeing",
     "disagreement",
     "distance_to_mean",
     "entropy",

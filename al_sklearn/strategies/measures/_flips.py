@@ -9,14 +9,16 @@ from numpy.typing import ArrayLike
 
 from al_sklearn._core.checks import renamed
 from al_sklearn._core.types import Bools, Floats
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.strategies._engine.distances import as_rows, tile_rows, tiles
 
 _SAME = (
     2.0**-20
 )  # features that differ by a smaller share are equal: embeddings are float32
-_STEP = (
-    1 / 32
-)  # by how much the bound on the mixing grows until there are candidates enough
+# The authors' bound is 0.2 in the norm of d features of the same size each, and grows
+# by as much until there are candidates enough, five times at most.
+_STEP = 0.2
+_MOST_STEPS = 5
 
 
 @renamed(embeddings="features")
@@ -184,7 +186,13 @@ def _flips(
 
 
 @renamed(n_wanted="n_instances")
-def flipped(distances: Floats, n_instances: int, cap: float | None = None) -> Bools:
+def flipped(
+    distances: Floats,
+    n_instances: int,
+    cap: float | None = None,
+    *,
+    n_features: int | None = None,
+) -> Bools:
     """Which predictions flip below a bound on the mixing.
 
     Parameters
@@ -192,18 +200,39 @@ def flipped(distances: Floats, n_instances: int, cap: float | None = None) -> Bo
     distances : ndarray of shape (n,)
         Those of :func:`flip_distance`.
     n_instances : int
-        How many are enough.
+        The batch: there are to be more candidates than that.
     cap : float, optional
-        The bound; the least of 1/32, 2/32 … 1 that gives enough by default.
+        The bound; by default the least of 0.2/√d, 0.4/√d … 1/√d that gives more
+        candidates than the batch, or the last of them, as the authors have it.
+    n_features : int, optional
+        d, which the default bound needs.
 
     Returns
     -------
     candidates : bool array of shape (n,)
         For :func:`~al_sklearn.strategies.selectors.candidates_kmeans`.
+
+    Raises
+    ------
+    ValueError
+        When neither `cap` nor `n_features` is given.
+
+    Examples
+    --------
+    >>> flipped(np.array([0.02, 0.09, 0.3]), 1, n_features=100)
+    array([ True,  True, False])
     """
     if cap is not None:
         return distances < cap
-    bound = _STEP
-    while bound < 1 and np.count_nonzero(distances < bound) < n_instances:
-        bound += _STEP
-    return distances < bound
+    if n_features is None or n_features < 1:
+        raise ParameterError(
+            "The bound on the mixing is 0.2/√d: flipped needs n_features=, the number "
+            f"of features d, or a bound of your own as cap=; got {n_features!r}.",
+            "n_features",
+        )
+    for step in range(1, _MOST_STEPS + 1):
+        candidates = distances < step * _STEP / np.sqrt(n_features)
+        # More, not as many: k-means then has something to choose from.
+        if np.count_nonzero(candidates) > n_instances:
+            break
+    return candidates

@@ -39,7 +39,7 @@ bait = pair(
     "BAIT, forward and backward greedy.",
     name="bait",
     select=selectors.fisher_trace,
-    options=("likelihood", "regularization", "oversample"),
+    options=("likelihood", "regularization", "oversample", "scaling"),
     family="hybrid",
     reference="Ash et al., NeurIPS 2021; Huseljic et al., ECML PKDD 2024",
     cost="O((n + l) d² + n d b); categorical O((n + l) d² C² + n b (d C² + C³))",
@@ -58,10 +58,10 @@ falcun = pair(
     "Uncertain candidates drawn at random, away from those drawn: FALCUN.",
     "The distance to what is drawn already is one of probabilities.",
     select=selectors.falcun,
-    options=("gamma",),
+    options=("gamma", "combine"),
     family="hybrid",
     reference="Gilhuber et al., ECML PKDD 2024",
-    cost="O(n C b) at most; lazily less",
+    cost="O(n C b); combine='distance' lazily less",
 )
 ranked_batch = pair(
     "Candidates far from the labelled at first, and uncertain ones later.",
@@ -106,11 +106,13 @@ def drop_query(
 ) -> Chosen:
     """Candidates that change class without some features, and k-means among them.
 
-    They are those of which most passes with dropped features change the prediction.
+    They are those of which most passes with dropped features change the prediction; any
+    pass is enough where fewer than 25 a pick do. Their features are brought to length 1
+    before they are clustered.
 
-    Where there are too few of them, those follow on which most passes disagree, and of
-    those the smallest margins. The scores are the share of passes that disagree, plus
-    so little of 1 - margin that it only breaks ties.
+    Where there are fewer of them than are asked for, the smallest margins of the others
+    follow. The scores are the share of passes that disagree, plus so little of 1 -
+    margin that it only breaks ties.
 
     Parameters
     ----------
@@ -122,6 +124,7 @@ def drop_query(
     See Also
     --------
     al_sklearn.strategies.measures.disagreement : the scores.
+    al_sklearn.strategies.measures.disagreeing : who is a candidate.
     al_sklearn.strategies.selectors.candidates_kmeans : the selector.
     """
     rng = as_generator(random_state)
@@ -132,9 +135,10 @@ def drop_query(
     scores = share + measures.margin(proba) / (4 * n_samples)
     return selectors.candidates_kmeans(
         embeddings,
-        share > 0.5,
+        measures.disagreeing(share, n_instances, n_samples=n_samples),
         scores,
         n_instances,
+        normalize=True,
         random_tie_break=random_tie_break,
         random_state=rng,
     )
@@ -159,7 +163,9 @@ def alfa_mix(
 ) -> Chosen:
     """Candidates whose prediction a little mixing flips, and k-means among them.
 
-    What is mixed in is a little of a class's mean features.
+    What is mixed in is a little of a class's mean features; of the mean of all where a
+    class of the model has no label yet. How little shrinks with the number of features:
+    a bound of the same size on each of d features is √d times that on their norm.
 
     Where there are too few of them, those follow that flip at the least mixing. The
     scores are the mixing at which the prediction flips, negative; minus infinity where
@@ -168,8 +174,8 @@ def alfa_mix(
     Parameters
     ----------
     alpha_cap : float, optional
-        Bound on the mixing; the least of 1/32, 2/32 … 1 that gives enough candidates by
-        default.
+        Bound on the norm of the mixing; by default the least of 0.2/√d, 0.4/√d … 1/√d
+        that gives more candidates than are asked for, or the last of them.
     X_labelled, y_labelled : rows and labels, optional
         Whose means are mixed in; ``classifier.X_training`` and ``y_training`` by
         default.
@@ -177,6 +183,7 @@ def alfa_mix(
     See Also
     --------
     al_sklearn.strategies.measures.flip_distance : the scores, positive.
+    al_sklearn.strategies.measures.flipped : who is a candidate.
     al_sklearn.strategies.selectors.candidates_kmeans : the selector.
     """
     rows, labels = inference.labelled_data(classifier, X_labelled, y_labelled)
@@ -191,13 +198,17 @@ def alfa_mix(
     if not _is_last_layer(proba, embeddings, weights, bias):
         reason = "its probabilities are not the softmax of its last linear layer."
         raise inference.adapter_of(classifier).cannot("last_layer", reason)
-    anchors = measures.class_means(
-        inference.embed(classifier, rows), np.asarray(labels)
-    )
+    known = inference.embed(classifier, rows)
+    anchors = measures.class_means(known, np.asarray(labels))
+    if len(anchors) < len(weights):
+        everything = measures.class_means(known, np.zeros(len(known)))
+        anchors = np.concatenate([anchors, everything])
     distances = measures.flip_distance(embeddings, weights, bias, anchors)
     return selectors.candidates_kmeans(
         embeddings,
-        measures.flipped(distances, n_instances, alpha_cap),
+        measures.flipped(
+            distances, n_instances, alpha_cap, n_features=embeddings.shape[1]
+        ),
         -distances,
         n_instances,
         normalize=True,

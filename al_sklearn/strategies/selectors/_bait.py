@@ -28,6 +28,8 @@ from al_sklearn.strategies._engine.products import inner_products, matmul64
 
 # Whether the predicted class is right, or which class it is.
 _LIKELIHOODS = ("binary", "categorical")
+# Weights of what is labelled and of the batch: shares of l + b, or 1 for each point.
+_SCALINGS = ("authors", "none")
 # C·d above which the categorical form is refused: its matrices have the square of it
 _MOST_PARAMETERS = 4096
 _REFRESH = 64  # updates of rank one or C after which the inverse is made anew
@@ -50,15 +52,16 @@ def fisher_trace(
     likelihood: Literal["binary", "categorical"] = "binary",
     regularization: float = 1.0,
     oversample: float = 2.0,
+    scaling: Literal["authors", "none"] = "authors",
     random_tie_break: bool = False,
     random_state: Any = None,
 ) -> Chosen:
-    """Choose the batch S that minimises tr((λI + Σ_{L∪S} I(x))⁻¹ · mean_{L∪U} I(x)).
+    """Choose the batch that minimises tr(M⁻¹ · mean_{L∪U} I(x)), BAIT [1]_.
 
-    BAIT [1]_.
-
-    I(x) is the Fisher information of the last layer at x. Twice the batch is chosen
-    greedily, forward, and then half of it dropped greedily, backward.
+    I(x) is the Fisher information of the last layer at x, and M = λI + l/(l+b) · mean_L
+    I(x) + b/(l+b) · Σ_S I(x) that of what is labelled and of the batch S of b. Twice
+    the batch is chosen greedily, forward, and then half of it dropped greedily,
+    backward.
 
     Parameters
     ----------
@@ -79,6 +82,11 @@ def fisher_trace(
         λ > 0.
     oversample : float, default=2.0
         How many times the batch is chosen before the backward pass, at least 1.
+    scaling : {"authors", "none"}, default="authors"
+        "authors" is M as above, as in the code of both papers. "none" is λI + Σ_{L∪S}
+        I(x), as in bmdal_reg: with l labelled, what is known weighs l times and what is
+        new (l + b) / b times more against the same λ, so that λ = 1 means another
+        thing; without a labelled point both are the same.
     random_tie_break : bool, default=False
         Ties by position, or with True at random.
     random_state : int, Generator, RandomState or None
@@ -140,6 +148,8 @@ def fisher_trace(
             f"oversample must be a number of at least 1, got {oversample!r}.",
             "oversample",
         )
+    if scaling not in _SCALINGS:
+        raise unknown_name("scaling", scaling, _SCALINGS)
     n_parameters = H.shape[1] * (1 if likelihood == "binary" else P.shape[1])
     if likelihood == "categorical" and n_parameters > _MOST_PARAMETERS:
         raise ValueError(
@@ -148,10 +158,10 @@ def fisher_trace(
             "likelihood='binary'."
         )
     with exact_float32():
-        pool = _Points(H, P, likelihood)
-        F = pool.information()
+        F = _Points(H, P, likelihood).information()
         M = regularization * np.eye(n_parameters)
         n_labelled = 0
+        weight = 1.0
         if labelled is not None and len(labelled):
             L = as_rows(labelled, "labelled")
             Q = (
@@ -165,9 +175,14 @@ def fisher_trace(
                     f"{tuple(Q.shape)} do not fit features "
                     f"{tuple(H.shape)} and proba {tuple(P.shape)}"
                 )
-            labelled, n_labelled = _Points(L, Q, likelihood).information(), len(L)
-            M += labelled
-            F += labelled
+            known, n_labelled = _Points(L, Q, likelihood).information(), len(L)
+            F += known
+            if scaling == "authors":
+                # l/(l+b) of a mean over l.
+                known /= n_labelled + n_instances
+                weight = n_instances / (n_labelled + n_instances)
+            M += known
+        pool = _Points(H, P, likelihood, weight)
         matrices = _Matrices(M, F / (len(H) + n_labelled))
         rank = tie_rank(len(H), random_tie_break, random_state)
         n_forward = min(int(np.ceil(oversample * n_instances)), len(H))
@@ -194,13 +209,15 @@ def _as_proba(proba: Any, name: str) -> Floats:
 
 
 class _Points:
-    """Points of which I(x) = (A ⊗ hᵀ)ᵀ(A ⊗ hᵀ).
+    """Points of which `weight` · I(x) = (A ⊗ hᵀ)ᵀ(A ⊗ hᵀ).
 
     A is (C, C), or one number for the binary likelihood.
     """
 
-    def __init__(self, H: Array, P: Floats, likelihood: str) -> None:
-        self.H, self.likelihood = H, likelihood
+    def __init__(
+        self, H: Array, P: Floats, likelihood: str, weight: float = 1.0
+    ) -> None:
+        self.H, self.likelihood, self.weight = H, likelihood, weight
         self.P = np.minimum(P, 1)
         self.step = tile_rows(H.shape[1])
 
@@ -212,9 +229,9 @@ class _Points:
         p = self.P[key]
         if self.likelihood == "binary":
             largest = p.max(axis=1)
-            return np.sqrt(largest * (1 - largest))[:, None, None]
+            return np.sqrt(self.weight * largest * (1 - largest))[:, None, None]
         centred = np.eye(p.shape[1]) - p[:, None, :]
-        return np.sqrt(p)[:, :, None] * centred
+        return np.sqrt(self.weight * p)[:, :, None] * centred
 
     def rows(self, key: slice | Ints) -> Floats:
         """H of some points in float64, (m, d)."""
@@ -226,7 +243,7 @@ class _Points:
         return matrices.change(self.roots(one)[0], self.rows(one)[0], 1)
 
     def information(self) -> Floats:
-        """Σ I(x), (C·d, C·d)."""
+        """The sum over the points, (C·d, C·d)."""
         d = self.H.shape[1]
         blocks: Any = 0.0
         for tile in tiles(len(self), self.step):
