@@ -105,7 +105,9 @@ def values_of(model: type[Section], section: str, given: Options) -> Options:
             value = int(value)
         # A shell has no lists; nothing that takes one has a comma in its name.
         if isinstance(value, str) and "," in value and list in kinds:
-            value = [word.strip() for word in value.split(",")]
+            # Words and numbers alike: 5,10,20 are three numbers.
+            words = [word.strip() for word in value.split(",")]
+            value = [option_from_text(word, str(flag_of(field))) for word in words]
         values[key] = value
     return values
 

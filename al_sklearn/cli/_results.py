@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -154,10 +155,10 @@ def plot(
             ),
             Kind.pairwise: lambda: plots.pairwise_matrix(first, metric),
             Kind.critical_difference: lambda: plots.critical_difference(
-                _scores(kept, metric)
+                _scores(kept, runs, metric)
             ),
             Kind.profile: lambda: plots.performance_profile(
-                _scores(kept, metric), metric=metric
+                _scores(kept, runs, metric), metric=metric
             ),
         }
         axes = draw[kind]()
@@ -268,8 +269,13 @@ def _thumbnails(results: Any, strategies: set[str]) -> Any:
     return kept
 
 
-def _scores(tables: dict[str, pd.DataFrame], metric: str) -> pd.DataFrame:
-    """Areas under the curves: a row a run, or of a single run a row a seed."""
+def _scores(
+    tables: dict[str, pd.DataFrame], runs: Options, metric: str
+) -> pd.DataFrame:
+    """Areas under the curves: a row a run, or of a single run a row a seed.
+
+    Each with its data set, which is known by the data and not by the run's name.
+    """
     import pandas as pd
 
     from al_sklearn.experiments.statistics import task_scores
@@ -279,7 +285,15 @@ def _scores(tables: dict[str, pd.DataFrame], metric: str) -> pd.DataFrame:
         [table] = tables.values()
         return task_scores(table, metric, by="seed")
     named = [table.assign(dataset=run) for run, table in tables.items()]
-    return task_scores(pd.concat(named), metric)
+    scores = task_scores(pd.concat(named), metric).rename_axis("run")
+    first: dict[str, str] = {}
+    datasets = []
+    for run in tables:
+        data = runs[run].config["data"]
+        # Fingerprints: two runs on the same images are of one data set.
+        known_by = json.dumps([data.get("X"), data.get("y")], sort_keys=True)
+        datasets.append(first.setdefault(known_by, run))
+    return scores.set_index(pd.Index(datasets, name="dataset"), append=True)
 
 
 def _print(frame: pd.DataFrame, title: str) -> None:

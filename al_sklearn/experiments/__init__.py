@@ -18,24 +18,29 @@ if TYPE_CHECKING:
         load_results,
         load_runs,
     )
+    from al_sklearn.experiments.statistics import ComparisonPlan, plan_comparison
     from al_sklearn.experiments.store import load_checkpoint
 
 _HOMES = {
     "ActiveLearningExperiment": "_experiment",
+    "ComparisonPlan": "statistics",
     "ComparisonResults": "comparison",
     "StrategyComparison": "comparison",
     "load_checkpoint": "store",
     "load_results": "comparison",
     "load_runs": "comparison",
+    "plan_comparison": "statistics",
 }
 
 __all__ = [
     "ActiveLearningExperiment",
+    "ComparisonPlan",
     "ComparisonResults",
     "StrategyComparison",
     "load_checkpoint",
     "load_results",
     "load_runs",
+    "plan_comparison",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

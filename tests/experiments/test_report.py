@@ -289,6 +289,12 @@ def results(gains, n_seeds=5, noise=0.004):
     )
 
 
+def seen(summary):
+    """The difference that the unclear strategies would have shown, in points."""
+    unclear = summary["p_holm"] > 0.05
+    return f"{np.ceil(summary['detectable'][unclear].max() * 1000) / 10:.1f}"
+
+
 def test_the_headline_says_what_was_saved_and_what_does_not_help():
     summary = summarize(
         results(
@@ -311,7 +317,9 @@ def test_the_headline_says_what_was_saved_and_what_does_not_help():
     assert rest == [
         "badge beats random sampling too.",
         "bad is worse than random sampling.",
-        "entropy does not beat random sampling by more than luck can explain.",
+        "entropy does not beat random sampling by more than luck can explain (5 "
+        f"seeds): they would have found a difference of {seen(summary)} points of "
+        "accuracy four times in five, a smaller one less often.",
     ]
 
 
@@ -319,20 +327,35 @@ def test_the_headline_claims_nothing_where_nothing_is_better():
     summary = summarize(
         results({"random_sampling": 0, "margin": 0.001, "entropy": 0}, noise=0.02)
     )
-    sentences = headline(summary)
-    assert (
-        sentences[0]
-        == "None of the 2 strategies beats random sampling by more than luck can "
-        "explain (5 seeds)."
+    # A difference of a point would not have been found: nothing is said of luck.
+    assert summary["detectable"].max() > 0.01
+    told = f"a difference of {seen(summary)} points of accuracy four times in five"
+    assert headline(summary)[0] == (
+        "Whether any of the 2 strategies beats random sampling, 5 seeds do not show: "
+        f"they would have found {told}, a smaller one less often."
     )
-    alone = headline(
-        summarize(results({"random_sampling": 0, "margin": -0.001}, noise=0.02))
+    summary = summarize(results({"random_sampling": 0, "margin": -0.001}, noise=0.02))
+    told = f"a difference of {seen(summary)} points of accuracy four times in five"
+    assert headline(summary)[0] == (
+        "Whether margin beats random sampling, 5 seeds do not show: they would have "
+        f"found {told}, a smaller one less often."
     )
-    assert (
-        alone[0]
-        == "margin does not beat random sampling by more than luck can explain (5 "
-        "seeds)."
+    # Ten times as quiet, it would have been found.
+    summary = summarize(results({"random_sampling": 0, "margin": 0}, noise=0.002))
+    assert summary["detectable"].max() < 0.01
+    assert headline(summary)[0].startswith(
+        "margin does not beat random sampling by more than luck can explain (5 seeds): "
+        "they would have found a difference of 0."
     )
+    same = results({"random_sampling": 0, "margin": 0}, noise=0)
+    assert headline(summarize(same))[0] == (
+        "margin does not beat random sampling by more than luck can explain (5 seeds): "
+        "in no seed is there any difference."
+    )
+    # Nobody has said which difference of a loss matters.
+    losses = results({"random_sampling": 0, "margin": 0}, noise=0.002)
+    losses = losses.rename(columns={"accuracy": "nll"})
+    assert "luck" not in headline(summarize(losses, "nll"), "nll")[0]
     assert headline(summarize(results({"random_sampling": 0})))[0].startswith(
         "Only random sampling was run"
     )
@@ -390,8 +413,7 @@ def test_the_headline_where_a_better_strategy_saves_no_label():
 def test_the_headline_where_all_are_worse_and_without_random_sampling(tmp_path):
     table = results({"random_sampling": 0, "a": -0.1, "b": -0.2})
     assert headline(summarize(table)) == [
-        "None of the 2 strategies beats random sampling by more than luck can explain "
-        "(5 seeds).",
+        "None of the 2 strategies beats random sampling (5 seeds).",
         "a and b are worse than random sampling.",
     ]
     with pytest.raises(

@@ -136,12 +136,22 @@ def test_mean_interval_by_hand_and_against_scipy():
 def test_bootstrap_interval_against_scipy():
     values = np.random.default_rng(3).normal(size=40)
     got = s.bootstrap_interval(values, n_resamples=5000)
+    # Expanded: percentiles further out, by the formula.
+    tail = stats.norm.cdf(-np.sqrt(40 / 39) * stats.t.ppf(0.975, 39))
     theirs = stats.bootstrap(
-        (values,), np.mean, n_resamples=5000, method="percentile", rng=1
+        (values,),
+        np.mean,
+        n_resamples=5000,
+        method="percentile",
+        confidence_level=1 - 2 * tail,
+        rng=1,
     ).confidence_interval
-    assert (got.low, got.high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
+    assert (got.low, got.high) == pytest.approx((theirs.low, theirs.high), abs=0.03)
+    # Of a mean they are those of t.
+    assert got[1:] == pytest.approx(s.mean_interval(values)[1:], abs=0.03)
     assert got.estimate == values.mean()
-    assert np.isnan(s.bootstrap_interval([1.0]).low)
+    assert np.isnan(s.bootstrap_interval([1.0, 2.0, 3.0, 4.0]).low)
+    assert np.isfinite(s.bootstrap_interval([1.0, 2.0, 3.0, 4.0, 5.0]).low)
     rows = np.arange(12.0).reshape(4, 3)
     assert s.bootstrap_interval(rows, lambda r: r[:, 0].max()).estimate == 9
 

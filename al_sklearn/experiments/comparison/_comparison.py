@@ -25,6 +25,7 @@ from al_sklearn._core.registry import users_entries
 from al_sklearn._core.threads import limit_threads, threads_per_job
 from al_sklearn._core.types import Array, Function, Options
 from al_sklearn.config import current
+from al_sklearn.experiments.comparison._growth import is_decided, seeds_at_looks
 from al_sklearn.experiments.comparison._names import name_strategies
 from al_sklearn.experiments.comparison._order import longest_first
 from al_sklearn.experiments.comparison._progress_bar import ProgressBar
@@ -58,7 +59,7 @@ from al_sklearn.experiments.tracking import (
     Callback,
     check_callbacks,
 )
-from al_sklearn.loop import Loop, Problem, Streams, entropy_of
+from al_sklearn.loop import Loop, Problem, Round, Streams, entropy_of
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
 from al_sklearn.rows import describe, differences, fingerprint, n_rows, versions
@@ -91,7 +92,13 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         stopping criterion.
     n_seeds : int, default=5
         Repetitions. Fewer than five give a warning: they cannot tell a strategy from
-        luck.
+        luck. :func:`al_sklearn.experiments.plan_comparison` says how many it takes.
+    looks : sequence of int, optional
+        Seeds at which the results are looked at, named beforehand, as ``(5, 10, 20)``,
+        in the place of ``n_seeds``. The comparison ends at the first look at which
+        every strategy is told from random sampling by accuracy, at the last otherwise.
+        The looks share one error of 5 % (O'Brien and Fleming's spending, by Lan and
+        DeMets), for every metric: adjusted p-values have that in them.
     n_jobs : int, default=None
         Workers of joblib, of whatever backend is chosen by ``joblib.parallel_config``.
     threads_per_job : int, default=None
@@ -184,6 +191,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         **PROTOCOL_CONSTRAINTS,
         "strategies": [list, tuple, dict],
         "n_seeds": [Interval(Integral, 1, None, closed="left")],
+        "looks": [list, tuple, None],
         "n_jobs": [Integral, None],
         "threads_per_job": [Interval(Integral, 1, None, closed="left"), None],
         "store": [str, os.PathLike, None],
@@ -200,6 +208,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         n_instances: float | LabellingRate = 20,
         n_rounds: int | None = 10,
         n_seeds: int = 5,
+        looks: Sequence[int] | None = None,
         n_jobs: int | None = None,
         threads_per_job: int | None = None,
         store: str | os.PathLike[str] | None = None,
@@ -226,6 +235,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         self.n_instances = n_instances
         self.n_rounds = n_rounds
         self.n_seeds = n_seeds
+        self.looks = looks
         self.n_jobs = n_jobs
         self.threads_per_job = threads_per_job
         self.store = store
@@ -270,7 +280,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         ------
         ValueError
             For data that do not fit together, an unknown strategy, two strategies of
-            one name, or more images asked for than there are.
+            one name, looks that do not increase, or more images asked for than there
+            are.
         StoreError
             For a store that holds another run (the message names what differs).
         StoreExistsError
@@ -282,12 +293,13 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         # written.
         self.strategies_ = name_strategies(self.strategies)
         check_protocol(self)
+        looks = seeds_at_looks(self)
         if self.checkpoints:
             check_checkpoints(self.estimator, self.store)
         X, y, X_test, y_test, self.classes_ = self._check_data(X, y, X_test, y_test)
-        if self.n_seeds < 5:
+        if looks[-1] < 5:
             # The caller's line is beyond scikit-learn's wrapper of fit.
-            warnings.warn(few_seeds(self.n_seeds), stacklevel=3)
+            warnings.warn(few_seeds(looks[-1]), stacklevel=3)
         with ExitStack() as stack:
             if self.store is None:
                 folder = stack.enter_context(
@@ -313,8 +325,16 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             # Behind the problems: another run's folder is refused by its index sets
             # too.
             store.open(config, _splits(problems), resume=self.resume)
-            self._run(problems, store, threads)
-            self._collect(store)
+            n_told = 0
+            for n_seeds in looks:
+                # Seeds of earlier looks are there already, and are not run again.
+                self._run(problems[:n_seeds], store, threads, n_told)
+                n_told = n_seeds
+                found = self._collect(store, n_seeds)
+                # The last look ends it, whatever it shows.
+                if n_seeds == looks[-1] or is_decided(self.results_):
+                    break
+            store.finish(found)
             self.thumbnails_ = store.thumbnails()
             if not self.thumbnails_:
                 first = problems[0]
@@ -390,7 +410,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         store = None if self.store is None else RunStore(self.store)
         jobs = []
         problems = self._problems(entropy, threads, X, y, X_test, y_test)
-        for seed, name in product(range(self.n_seeds), self.strategies_):
+        # By what was run: looks may have ended it before the last seed.
+        for name, seed in sorted(self.queries_, key=lambda run: run[1]):
             problem, batches = problems[seed], self.queries_[name, seed]
             last = len(batches) - 1
             for number in range(0 if rounds == "all" else last, last + 1):
@@ -444,7 +465,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                 make_problem(
                     self, X, y, self.classes_, X_test, y_test, Streams(entropy, seed)
                 )
-                for seed in range(self.n_seeds)
+                for seed in range(seeds_at_looks(self)[-1])
             ]
 
     def _fingerprints(self, X: Any, y: Any, X_test: Any, y_test: Any) -> Options:
@@ -461,12 +482,13 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             "n_initial",
             "n_instances",
             "n_rounds",
-            "n_seeds",
             "initial",
             "training",
         )
         configuration = {name: describe(getattr(self, name)) for name in protocol}
+        # Seeds up to the last look are the configuration, however many are run.
         configuration |= {
+            "n_seeds": seeds_at_looks(self)[-1],
             "test_size": describe(self.test_size) if "X_test" not in data else None,
             "scoring": describe(self.scoring),
             "random_state": entropy,
@@ -476,7 +498,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                 name: describe(strategy) for name, strategy in self.strategies_.items()
             },
         }
-        for name in LATER_OPTIONS:
+        for name in (*LATER_OPTIONS, "looks"):
             if getattr(self, name) is not None:
                 configuration[name] = describe(getattr(self, name))
         # Whoever reads the run has not registered them: which way is better, for one.
@@ -492,8 +514,13 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             "metrics": facts,
         }
 
-    def _run(self, problems: list[Problem], store: RunStore, threads: int) -> None:
-        """Train the first models, then run every strategy of every seed from there."""
+    def _run(
+        self, problems: list[Problem], store: RunStore, threads: int, n_told: int
+    ) -> None:
+        """Train the first models, then run every strategy of every seed from there.
+
+        Callbacks have been told of the first ``n_told`` seeds already.
+        """
         runs = [
             (name, seed) for seed in range(len(problems)) for name in self.strategies_
         ]
@@ -552,8 +579,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                 )
                 for name, seed in (left if n_jobs == 1 else longest_first(left, store))
             )
-        finished = [run for run in runs if run not in left] if told.listeners else []
-        for name, seed in finished:
+        finished = [run for run in runs if run not in left and run[1] >= n_told]
+        for name, seed in finished if told.listeners else []:
             # What was finished before may have been killed before it was told.
             with told.about(
                 Loop(problems[seed], self.strategies_[name], name),
@@ -561,10 +588,12 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             ):
                 pass
 
-    def _collect(self, store: RunStore) -> None:
-        runs = product((FIRST, *self.strategies_), range(self.n_seeds))
+    def _collect(
+        self, store: RunStore, n_seeds: int
+    ) -> dict[tuple[str, int], list[Round]]:
+        """Make the tables of so many seeds, and return their rounds."""
+        runs = product((FIRST, *self.strategies_), range(n_seeds))
         found = {run: store.read(*run) for run in runs}
-        store.finish(found)
         curves = {
             (name, seed): [*found[FIRST, seed], *records]
             for (name, seed), records in found.items()
@@ -579,6 +608,9 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             for run, records in curves.items()
         }
         self.results_ = tidy_table(metrics, self.classes_)
+        # Statistics read the looks off the table, wherever it is taken.
+        self.results_.attrs["looks"] = None if self.looks is None else [*self.looks]
+        return found
 
 
 def _splits(problems: list[Problem]) -> dict[str, Array]:

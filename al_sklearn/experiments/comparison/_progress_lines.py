@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from al_sklearn.experiments.comparison._comparison import StrategyComparison
+from al_sklearn.experiments.comparison._growth import seeds_at_looks
 from al_sklearn.experiments.comparison._names import name_strategies
 from al_sklearn.experiments.store import FIRST, RunStore
 
@@ -41,17 +42,16 @@ class ProgressLines:
         seconds: float = _SECONDS,
     ):
         names = list(name_strategies(comparison.strategies))
+        n_seeds = seeds_at_looks(comparison)[-1]
         self._runs = [
-            (name, seed)
-            for name in [FIRST, *names]
-            for seed in range(comparison.n_seeds)
+            (name, seed) for name in [FIRST, *names] for seed in range(n_seeds)
         ]
         # Where only a budget or a criterion ends the rounds, nobody knows how many
         # there will be.
         most = (
             None
             if comparison.n_rounds is None
-            else comparison.n_seeds * (1 + len(names) * comparison.n_rounds)
+            else n_seeds * (1 + len(names) * comparison.n_rounds)
         )
         self._of = "" if most is None else f" of at most {most:,}"
         self._store = RunStore(folder)

@@ -188,7 +188,12 @@ class ComparisonResults(Views):
     def notes(self) -> list[str]:
         """What should be said beside every table."""
         n_seeds = self.table["seed"].nunique()
-        return [few_seeds(n_seeds)] if n_seeds < 5 else []
+        found = [few_seeds(n_seeds)] if n_seeds < 5 else []
+        named = self.config.get("configuration", {}).get("n_seeds")
+        # With looks the table's own note says so.
+        if named and n_seeds > named and not self.table.attrs.get("looks"):
+            found.append(statistics.added_note(named, n_seeds))
+        return found
 
     def _finished(self) -> ComparisonResults:
         return self
@@ -217,8 +222,11 @@ def load_results(folder: str | os.PathLike[str]) -> ComparisonResults:
     store = RunStore(folder)
     config = store.config()
     classes = np.asarray(config["data"]["classes"])
+    table = tidy_table(curves_of(store, config), classes)
+    # Statistics read the looks off the table, wherever it is taken.
+    table.attrs["looks"] = config["configuration"].get("looks")
     return ComparisonResults(
-        tidy_table(curves_of(store, config), classes),
+        table,
         classes,
         store.thumbnails(),
         config,

@@ -236,6 +236,14 @@ class Comparison(Section):
         ),
     ] = _key(10, "Rounds of buying.", "--rounds")
     n_seeds: Count = _key(5, "Repetitions, paired across strategies.", "--seeds")
+    looks: Annotated[
+        list[Annotated[int, Ge(2)]] | None,
+        Said("a list of whole numbers from 2 that increase, or null"),
+    ] = _key(
+        None,
+        "Seeds at which results are looked at, as 5,10,20: ends where all is decided.",
+        "--looks",
+    )
     n_jobs: Annotated[
         Count | Annotated[int, Le(-1)] | None,
         Said("a whole number from 1, -1 for one a core, or null"),

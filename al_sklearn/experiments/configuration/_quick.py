@@ -44,6 +44,8 @@ def shrunk(spec: Mapping[str, Any]) -> Options:
     for name, most in QUICK_DATA.items():
         data[name] = min(data.get(name) or most, most)
     comparison = {**(spec.get("comparison") or {})}
+    # So few seeds are looked at once.
+    comparison.pop("looks", None)
     defaults = inspect.signature(StrategyComparison).parameters
     for name, most in QUICK_COMPARISON.items():
         value = comparison.get(name, defaults[name].default)

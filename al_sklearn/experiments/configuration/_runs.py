@@ -299,6 +299,8 @@ def _said_where(
 def _sizes(comparison: StrategyComparison, n_strategies: int) -> str:
     strategies = "1 strategy" if n_strategies == 1 else f"{n_strategies} strategies"
     seeds = "1 seed" if comparison.n_seeds == 1 else f"{comparison.n_seeds} seeds"
+    if comparison.looks is not None:
+        seeds = f"looks at {', '.join(map(str, comparison.looks))} seeds"
     first, batch = comparison.n_initial, comparison.n_instances
     labels = f"{first} + {comparison.n_rounds} × {batch} labels"
     if comparison.n_rounds is None:

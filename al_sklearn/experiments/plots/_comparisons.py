@@ -109,12 +109,15 @@ def critical_difference(
 ) -> Any:
     """Draw mean ranks over data sets.
 
-    A bar joins strategies that Nemenyi's test does not tell apart.
+    A bar joins strategies that Nemenyi's test does not tell apart. Of one data set,
+    whose seeds or runs say nothing about the next one, there are mean ranks alone: no
+    test, and no critical difference.
 
     Parameters
     ----------
-    scores : DataFrame of shape (n_datasets, n_strategies)
+    scores : DataFrame of shape (n_tasks, n_strategies)
         Higher is better; from :func:`al_sklearn.experiments.statistics.task_scores`.
+        Rows of one data set, by the index, count as one: their mean.
     alpha : float, default=0.05
         Level of the critical difference.
     ax : matplotlib Axes, optional
@@ -129,14 +132,22 @@ def critical_difference(
     Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7,
     2006.
     """
-    found = statistics.friedman_nemenyi(scores, alpha)
-    ranks = found["ranks"]
+    n_datasets = statistics.n_datasets(scores)
+    found = None
+    if n_datasets > 1:
+        if n_datasets < len(scores):
+            # A row that is named twice is of one data set as well.
+            level = "dataset" if "dataset" in scores.index.names else 0
+            # Rounded as the areas are: means of the same numbers must tie.
+            scores = scores.groupby(level=level, sort=False).mean().round(12)
+        found = statistics.friedman_nemenyi(scores, alpha)
+    ranks = statistics.mean_ranks(scores)
     # The colours of all other pictures.
     styles, shown = strategy_styles(scores.columns), short_names(scores.columns)
     k = len(ranks)
     # The better half hangs left, as in Demšar's diagrams.
     n_left = (k + 1) // 2
-    bars = found["groups"]
+    bars = found["groups"] if found else []
     # Below the bars, however many there are.
     first_name = 0.55 + 0.32 * len(bars)
     depth = first_name + 0.42 * (n_left - 1)
@@ -167,26 +178,16 @@ def critical_difference(
         ax.plot(
             ends, [0.3 + 0.32 * i] * 2, color=INK, linewidth=3.6, solid_capstyle="round"
         )
-    difference = found["critical_difference"]
-    ax.plot(
-        [1, 1 + difference],
-        [-0.72, -0.72],
-        color=GREY,
-        linewidth=1.6,
-        marker="|",
-        markersize=7,
-    )
-    ax.text(
-        1 + difference + 0.08,
-        -0.72,
-        f"critical difference {difference:.2f}",
-        va="center",
-        fontsize=9,
-        color=GREY,
-    )
+    if found is None:
+        heading(ax, f"Mean rank over {_tasks_of(scores)}, 1 is best", pad=10)
+        return ax
+    _draw_ruler(ax, found["critical_difference"])
     p = "p < .001" if found["p_value"] < 0.001 else f"p = {found['p_value']:.3f}"
-    n = found["n_datasets"]
-    heading(ax, f"Mean rank over {n} data sets, 1 is best (Friedman {p})", pad=10)
+    heading(
+        ax,
+        f"Mean rank over {n_datasets} data sets, 1 is best (Friedman {p})",
+        pad=10,
+    )
     return ax
 
 
@@ -234,6 +235,35 @@ def performance_profile(
     legend_beside(ax)
     heading(ax, f"Performance profile over {len(scores)} tasks: higher is better")
     return ax
+
+
+def _draw_ruler(ax: Any, difference: float) -> None:
+    """Draw the critical difference over the axis of ranks."""
+    ax.plot(
+        [1, 1 + difference],
+        [-0.72, -0.72],
+        color=GREY,
+        linewidth=1.6,
+        marker="|",
+        markersize=7,
+    )
+    ax.text(
+        1 + difference + 0.08,
+        -0.72,
+        f"critical difference {difference:.2f}",
+        va="center",
+        fontsize=9,
+        color=GREY,
+    )
+
+
+def _tasks_of(scores: pd.DataFrame) -> str:
+    """Say what the rows of one data set are."""
+    n = len(scores)
+    if n == 1:
+        return "1 data set"
+    what = "seeds" if "seed" in scores.index.names else "runs"
+    return f"{n} {what} of one data set"
 
 
 def _smallest_p(table: pd.DataFrame, metric: str, baseline: str) -> dict[Any, float]:

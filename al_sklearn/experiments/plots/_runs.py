@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from al_sklearn.experiments import statistics
+
 
 def tables(results: Any) -> dict[str, pd.DataFrame]:
     """Return the tidy tables of one run, named "", or of several by their names.
@@ -25,5 +27,6 @@ def tables(results: Any) -> dict[str, pd.DataFrame]:
                 "A run is a tidy table, what load_results gives, or a fitted "
                 f"comparison; got {type(run).__name__}."
             )
-        found[str(name)] = table
+        # Joined tables number their rows anew in each part.
+        found[str(name)] = statistics.flat_table(table)
     return found

@@ -46,11 +46,14 @@ def call_text(configuration: Options) -> str:
 
     What is not plain is in the whole configuration.
     """
+    # Looks end with the number of seeds.
+    without = {"estimator", "n_seeds"} if "looks" in configuration else {"estimator"}
     options = "".join(
         f"    {name}={value!r},\n"
         for name, value in configuration.items()
         # What else there is stands in the whole configuration.
-        if name != "estimator" and isinstance(value, (bool, int, float, str))
+        if name not in without
+        and (name == "looks" or isinstance(value, (bool, int, float, str)))
     )
     strategies = [str(name) for name in configuration.get("strategies", ())]
     parts = [

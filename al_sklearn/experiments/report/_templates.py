@@ -33,6 +33,7 @@ def _environment() -> Environment:
             _words.percent_range,
             _words.range_text,
             _words.saving_text,
+            _words.seen_text,
             _words.seconds_text,
             _words.signed_text,
             _words.value_text,

@@ -13,6 +13,9 @@ from al_sklearn.tasks import get_metric
 
 # Level of a verdict. Holm's adjustment is done where the p-values are made.
 ALPHA: Final = 0.05
+# A point: what strategies honestly differ by at middle and high budgets, so that who
+# could not have seen it cannot say that there is nothing.
+_HONEST_EFFECT: Final = 0.01
 
 
 def plain_name(name: Any) -> str:
@@ -32,6 +35,28 @@ def verdicts(summary: pd.DataFrame, metric: str) -> pd.Series:
     found[sure & (gain < 0)] = "worse"
     found[BASELINE] = "baseline"
     return found
+
+
+def could_tell(detectable: float, metric: str) -> bool:
+    """Whether an honest effect would have been found.
+
+    Never of a metric that is no share: nobody has said which difference matters.
+    """
+    return get_metric(metric).is_share and detectable <= _HONEST_EFFECT
+
+
+def seen_text(detectable: float, metric: str) -> str:
+    """Write the difference that a comparison would have found."""
+    known = get_metric(metric)
+    if math.isnan(detectable):
+        return "–"
+    if not known.is_share:
+        return f"{detectable:.2g}" if math.isfinite(detectable) else "none"
+    # A share differs by 1 at most: not even that would have been found.
+    if detectable >= 1:
+        return "none"
+    # A tenth too large rather than too small.
+    return f"{math.ceil(detectable * 1000) / 10:.1f}"
 
 
 def gain_text(row: Mapping[str, Any], metric: str) -> str:

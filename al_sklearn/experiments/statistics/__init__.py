@@ -6,7 +6,8 @@ Strategies are compared seed by seed, because those of one seed share the split,
 initial set and the first model. Three columns are read where they are there: ``round``
 (needed where seeds have budgets of their own, as with an adaptive labelling rate),
 ``stopped`` (why a run ended before its time, in its last row) and ``dataset`` (in the
-functions over several data sets).
+functions over several data sets). Tables joined by ``pd.concat`` are read as one,
+whatever their index. ``attrs["looks"]`` are looks that were named beforehand.
 
 A curve that ends early, because a criterion stopped it or because it had a smaller
 budget, is compared over the budgets that the compared strategies share, between rounds
@@ -19,6 +20,7 @@ from al_sklearn.experiments.statistics._curves import (
     Curve,
     Curves,
     aubc,
+    flat_table,
     labels_needed,
     paired_curves,
     read_curves,
@@ -30,6 +32,12 @@ from al_sklearn.experiments.statistics._intervals import (
     mean_interval,
     wilson_interval,
 )
+from al_sklearn.experiments.statistics._looks import (
+    added_note,
+    check_looks,
+    sequential_levels,
+    sequential_p_values,
+)
 from al_sklearn.experiments.statistics._pairs import (
     compare_pairs,
     holm,
@@ -38,6 +46,13 @@ from al_sklearn.experiments.statistics._pairs import (
     win_rates,
 )
 from al_sklearn.experiments.statistics._penalty import pairwise_penalty, penalty_tests
+from al_sklearn.experiments.statistics._power import (
+    POWER,
+    ComparisonPlan,
+    detectable_effect,
+    paired_power,
+    plan_comparison,
+)
 from al_sklearn.experiments.statistics._saving import (
     SAVING_LEVELS,
     label_saving,
@@ -46,6 +61,8 @@ from al_sklearn.experiments.statistics._saving import (
 from al_sklearn.experiments.statistics._summary import gap_closed, summarize
 from al_sklearn.experiments.statistics._tasks import (
     friedman_nemenyi,
+    mean_ranks,
+    n_datasets,
     performance_profile,
     task_scores,
 )
@@ -61,28 +78,40 @@ LOWER_IS_BETTER = frozenset(
 __all__ = [
     "BASELINE",
     "LOWER_IS_BETTER",
+    "POWER",
     "SAVING_LEVELS",
+    "ComparisonPlan",
     "Curve",
     "Curves",
     "Interval",
+    "added_note",
     "aubc",
     "bootstrap_interval",
+    "check_looks",
     "compare_pairs",
+    "detectable_effect",
     "expected_calibration_error",
+    "flat_table",
     "friedman_nemenyi",
     "gap_closed",
     "holm",
     "label_saving",
     "labels_needed",
     "mean_interval",
+    "mean_ranks",
+    "n_datasets",
     "paired_curves",
     "paired_p_values",
+    "paired_power",
     "pairwise_penalty",
     "penalty_tests",
     "performance_profile",
+    "plan_comparison",
     "read_curves",
     "reliability_curve",
     "saving_table",
+    "sequential_levels",
+    "sequential_p_values",
     "shared_budgets",
     "summarize",
     "task_scores",

@@ -13,6 +13,13 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn._core.types import Array
+from al_sklearn.experiments.statistics._looks import (
+    check_looks,
+    look_note,
+    look_of,
+    sequential_levels,
+    sequential_p_values,
+)
 from al_sklearn.tasks import get_metric
 
 # Sums of the same numbers in another order differ by less than this share of them: that
@@ -137,17 +144,45 @@ class Curves:
         For each strategy, in order of appearance, one curve a seed.
     notes : list of str
         What was left out and what was cut.
+    looks : tuple of int
+        Seeds at the looks that were named beforehand; empty where none were.
     """
 
     metric: str
     seeds: list[Any]
     by_strategy: dict[str, list[Curve]]
     notes: list[str]
+    looks: tuple[int, ...] = ()
 
     @property
     def sign(self) -> int:
         """-1 where lower is better."""
         return get_metric(self.metric).sign
+
+    def counted(self, p_values: Any) -> Array:
+        """Return p-values as they count among the looks named beforehand.
+
+        As they are where none were; NaN before the first.
+        """
+        p = np.asarray(p_values, dtype=np.float64)
+        if not self.looks:
+            return p
+        look = look_of(self.looks, len(self.seeds))
+        if not look:
+            return np.full(p.shape, np.nan)
+        return sequential_p_values(p, self.looks, look)
+
+    def level(self, alpha: float) -> float:
+        """Return the level of one p-value here, where all looks have ``alpha``.
+
+        NaN before the first look.
+        """
+        if not self.looks:
+            return alpha
+        look = look_of(self.looks, len(self.seeds))
+        if not look:
+            return np.nan
+        return float(sequential_levels(self.looks, alpha)[self.looks.index(look)])
 
     def check_baseline(self, baseline: str) -> None:
         """Raise a ``ValueError`` where the strategy is not in the table."""
@@ -255,7 +290,9 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
     metric : str, default="accuracy"
         A column. Rounds in which it is NaN for everybody are left out (as
         ``batch_accuracy`` in round 0); a seed that has it NaN or infinite elsewhere is
-        left out.
+        left out. ``attrs["looks"]`` are the looks named beforehand, as
+        ``StrategyComparison(looks=(5, 10, 20))`` writes them: between two of them the
+        seeds of the one before are read.
 
     Returns
     -------
@@ -272,11 +309,7 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
         budgets are no numbers, the metric is NaN throughout, a budget comes twice, or
         no seed is finished by every strategy.
     """
-    if not isinstance(results, pd.DataFrame):
-        raise TypeError(
-            "results must be a tidy table, a pandas DataFrame; got "
-            f"{type(results).__name__}."
-        )
+    results = flat_table(results)
     missing = {"strategy", "seed", "n_labelled", metric} - set(results.columns)
     if missing:
         raise ValueError(
@@ -324,7 +357,8 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
         raise ValueError(
             "No seed is finished by every strategy: there is nothing to compare yet."
         )
-    notes = []
+    looks = check_looks(results.attrs["looks"]) if results.attrs.get("looks") else ()
+    notes = [look_note(looks, len(seeds))] if looks else []
     n_left_out = len(every) - len(seeds)
     if n_left_out:
         notes.append(
@@ -332,9 +366,13 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
             "strategy has finished them"
             f" with a value of {metric} in each round."
         )
+    # Seeds beyond a look are looked at when the next is complete, and not before.
+    look = look_of(looks, len(seeds))
+    if look and look < looks[-1]:
+        seeds = seeds[:look]
     paired = {name: [curves[seed] for seed in seeds] for name, curves in read.items()}
     notes += _notes_on_ends(paired)
-    return Curves(metric, seeds, paired, notes)
+    return Curves(metric, seeds, paired, notes, looks)
 
 
 def paired_curves(
@@ -370,16 +408,39 @@ def paired_curves(
     return grid, {name: curves.at(name, grid) for name in by_strategy}
 
 
+def flat_table(results: Any) -> pd.DataFrame:
+    """Return a tidy table with an index of its own.
+
+    Tables joined by ``pd.concat`` have each row's number several times, or the names of
+    the tables beside it: those become columns where there are none of that name.
+
+    Raises
+    ------
+    TypeError
+        When it is no table.
+    """
+    if not isinstance(results, pd.DataFrame):
+        raise TypeError(
+            "results must be a tidy table, a pandas DataFrame; got "
+            f"{type(results).__name__}."
+        )
+    names = [name for name in results.index.names if name is not None]
+    told = [name for name in names if name not in results.columns]
+    # Levels without a name number the rows, and those of a column repeat it.
+    return results.reset_index(level=told).reset_index(drop=True)
+
+
 def by_dataset(results: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Return each data set's part of a table.
 
     One part where it has no column ``dataset``.
     """
-    if "dataset" not in results.columns:
-        return [("", results)]
+    table = flat_table(results)
+    if "dataset" not in table.columns:
+        return [("", table)]
     return [
-        (name, results[results["dataset"] == name])
-        for name in dict.fromkeys(results["dataset"])
+        (name, table[table["dataset"] == name])
+        for name in dict.fromkeys(table["dataset"])
     ]
 
 

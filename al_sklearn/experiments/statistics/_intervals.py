@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from scipy import special, stats
 
 from al_sklearn._core.types import Array
+
+# Fewer rows have too few different samples: of four there are 35, and the rarest have
+# 1 chance in 256 each, more than a tail of an expanded interval.
+LEAST_ROWS: Final = 5
+# Hesterberg's advice: with 2,000 the outer percentiles of five rows, one in a thousand,
+# would stand on two samples.
+N_RESAMPLES: Final = 10_000
 
 
 def check_confidence(confidence: float) -> None:
@@ -50,10 +58,14 @@ def bootstrap_interval(
     statistic: Callable[[Array], Any] | None = None,
     *,
     confidence: float = 0.95,
-    n_resamples: int = 2000,
+    n_resamples: int = N_RESAMPLES,
     random_state: int = 0,
 ) -> Interval:
-    """Percentile bootstrap over the rows (seeds) of ``values``.
+    """Expanded percentile bootstrap over the rows (seeds) of ``values``.
+
+    A sample of few rows varies less than what it was drawn from, and its spread is
+    itself unsure: the plain percentiles of a "95 %" interval cover 77 to 85 % at three
+    to five rows. The expanded ones stand at ``Φ(-√(n / (n - 1)) · t)``.
 
     Parameters
     ----------
@@ -67,15 +79,21 @@ def bootstrap_interval(
     Returns
     -------
     Interval
-        The statistic of the values themselves, and the percentiles; NaN bounds with one
-        seed.
+        The statistic of the values themselves, and the percentiles; NaN bounds below
+        five rows, of which no bootstrap can say enough.
+
+    References
+    ----------
+    Hesterberg, "What Teachers Should Know About the Bootstrap: Resampling in the
+    Undergraduate Statistics Curriculum", The American Statistician 69, 2015, section
+    3.3.
     """
     check_confidence(confidence)
     rows = np.asarray(values)
     if len(rows) == 0:
         raise ValueError("There is no row to draw from.")
     estimate = float(rows.mean() if statistic is None else statistic(rows))
-    if len(rows) < 2:
+    if len(rows) < LEAST_ROWS:
         return Interval(estimate, np.nan, np.nan)
     if statistic is None:
         # The mean is one product with the samples' weights, instead of thousands of
@@ -91,30 +109,40 @@ def bootstrap_interval(
         for i in range(n_resamples):
             pick = generator.integers(len(rows), size=len(rows))
             drawn[i] = statistic(rows[pick])
-    return Interval(estimate, *percentiles(drawn, confidence))
+    return Interval(estimate, *percentiles(drawn, len(rows), confidence))
 
 
+@lru_cache(maxsize=8)
 def resampling_weights(n: int, n_resamples: int, random_state: int) -> Array:
     """Return bootstrap samples as weights of shape (n_resamples, n).
 
-    Weights times rows are the samples' means.
+    Weights times rows are the samples' means. Kept for the next strategy, and not to be
+    written to.
     """
     # One drawing for all strategies: their intervals move together, as their seeds do.
     generator = np.random.default_rng(random_state)
     drawn = generator.integers(n, size=(n_resamples, n))
-    counts = [np.bincount(row, minlength=n) for row in drawn]
-    return np.stack(counts) / n
+    # Counted in one go: every sample has numbers of its own.
+    own = drawn + n * np.arange(n_resamples)[:, None]
+    counts = np.bincount(own.ravel(), minlength=n * n_resamples)
+    weights = counts.reshape(n_resamples, n) / n
+    weights.flags.writeable = False
+    return weights
 
 
-def percentiles(drawn: Array, confidence: float) -> tuple[float, float]:
-    """Percentiles that stand on drawn values, because ``-inf`` cannot be interpolated.
+def percentiles(drawn: Array, n: int, confidence: float) -> tuple[float, float]:
+    """Expanded percentiles of a statistic of samples of ``n`` rows.
 
-    NaN where one is NaN.
+    They stand on drawn values, because ``-inf`` cannot be interpolated; NaN where one
+    is NaN.
     """
     # A sample in which the statistic is not defined could lie anywhere.
     if np.isnan(drawn).any():
         return np.nan, np.nan
-    tail = (1 - confidence) / 2
+    # Of a mean these are mean ± t · s / √n, as a t interval: the root makes up for the
+    # samples' variance, which divides by n, and t for what is not known of it.
+    reach = np.sqrt(n / (n - 1)) * special.stdtrit(n - 1, (1 + confidence) / 2)
+    tail = special.ndtr(-reach)
     # Outwards to the next drawn value: the interval is rather too wide than too narrow.
     low = np.quantile(drawn, tail, method="lower")
     high = np.quantile(drawn, 1 - tail, method="higher")

@@ -123,7 +123,8 @@ def compare_pairs(
         One row a pair, the better one first: ``strategy``, ``other``, ``difference``
         (AUBC of the first minus the second's, over the budgets that the two share),
         ``low``, ``high`` (t interval), ``wins`` (seeds in which the first is better),
-        ``n_seeds``, ``p_value``, ``p_holm`` (paired t-test, adjusted over all pairs),
+        ``n_seeds``, ``p_value``, ``p_holm`` (paired t-test, adjusted over all pairs,
+        and over the looks where ``results.attrs["looks"]`` names some),
         ``p_wilcoxon``, ``p_wilcoxon_holm``.
     """
     curves = read_curves(results, metric)
@@ -161,8 +162,8 @@ def compare_pairs(
         "p_wilcoxon",
     ]
     table = pd.DataFrame(rows, columns=columns)
-    table.insert(8, "p_holm", holm(table["p_value"]))
-    table["p_wilcoxon_holm"] = holm(table["p_wilcoxon"])
+    table.insert(8, "p_holm", holm(curves.counted(table["p_value"])))
+    table["p_wilcoxon_holm"] = holm(curves.counted(table["p_wilcoxon"]))
     table.attrs["notes"] = curves.notes
     return table
 

@@ -38,7 +38,8 @@ def penalty_tests(
         One row for each pair and checkpoint: ``strategy``, ``other``, ``n_labelled``,
         ``difference`` (mean over seeds, in the unit of the metric), ``n_seeds`` (those
         in which both are still running there), ``p_value`` (two-sided one-sample t-test
-        on the differences paired by seed), ``p_holm`` (adjusted over all rows).
+        on the differences paired by seed), ``p_holm`` (adjusted over all rows, and over
+        the looks where ``results.attrs["looks"]`` names some).
     """
     curves = read_curves(results, metric)
     curves.check_baseline(baseline)
@@ -71,7 +72,7 @@ def penalty_tests(
             "p_value",
         ],
     )
-    table["p_holm"] = holm(table["p_value"])
+    table["p_holm"] = holm(curves.counted(table["p_value"]))
     table.attrs["notes"] = list(curves.notes)
     if not checkpoints:
         table.attrs["notes"].append(

@@ -11,6 +11,8 @@ import pandas as pd
 from al_sklearn._core.types import Array
 from al_sklearn.experiments.statistics._curves import Curves, labels_needed, read_curves
 from al_sklearn.experiments.statistics._intervals import (
+    LEAST_ROWS,
+    N_RESAMPLES,
     Interval,
     check_confidence,
     percentiles,
@@ -29,7 +31,7 @@ def label_saving(
     random_n_labelled: Any = None,
     higher_is_better: bool = True,
     confidence: float = 0.95,
-    n_resamples: int = 2000,
+    n_resamples: int = N_RESAMPLES,
     random_state: int = 0,
 ) -> Interval:
     """Share of labels saved where a strategy reaches random sampling's final metric.
@@ -37,8 +39,8 @@ def label_saving(
     The metric to be reached is ``level`` times random sampling's.
 
     ``1 - N_S(a) / N_random(a)`` on the mean curves over seeds, made monotone; the
-    interval is a bootstrap over seeds that draws the two strategies' curves of a seed
-    together.
+    interval is an expanded percentile bootstrap over seeds that draws the two
+    strategies' curves of a seed together.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ def label_saving(
         False for a loss, where the target is random's final value divided by ``level``.
     confidence : float, default=0.95
         Of the interval.
-    n_resamples : int, default=2000
+    n_resamples : int, default=10000
         Bootstrap samples.
     random_state : int, default=0
         Seed of the bootstrap.
@@ -64,7 +66,18 @@ def label_saving(
     -------
     Interval
         Positive where labels are saved. ``-inf`` says that the target was not reached
-        within the budget; the bounds are NaN with one seed.
+        within the budget; the bounds are NaN below five seeds, which no bootstrap can
+        speak for.
+
+    Notes
+    -----
+    The estimate flatters: the noise of a curve that is made monotone reaches a target
+    early, and where random sampling's end was unlucky it is easy to reach.
+    ``docs/verification.md`` has by how much.
+
+    See Also
+    --------
+    bootstrap_interval : How the interval is made, and why.
     """
     if not 0 < level <= 1:
         raise ValueError(
@@ -102,13 +115,13 @@ def label_saving(
 
     estimate = float(saving(ours.mean(axis=0), theirs.mean(axis=0)))
     n_seeds = len(ours)
-    if n_seeds < 2:
+    if n_seeds < LEAST_ROWS:
         return Interval(estimate, np.nan, np.nan)
     # One set of weights for both: a seed's two curves share their split and first
     # model.
     weights = resampling_weights(n_seeds, n_resamples, random_state)
     drawn = saving(weights @ ours, weights @ theirs)
-    return Interval(estimate, *percentiles(drawn, confidence))
+    return Interval(estimate, *percentiles(drawn, n_seeds, confidence))
 
 
 def target_of(final: Any, level: float) -> Any:
@@ -161,7 +174,7 @@ def saving_table(
     levels : sequence of float, default=(0.9, 0.95, 0.99, 1.0)
         Shares of it.
     confidence : float, default=0.95
-        Of the intervals (bootstrap over seeds).
+        Of the intervals (expanded percentiles over seeds; none below five).
 
     Returns
     -------

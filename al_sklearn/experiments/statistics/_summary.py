@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from al_sklearn._core.types import Array, Options
-from al_sklearn.experiments.statistics._curves import read_curves
+from al_sklearn.experiments.statistics._curves import flat_table, read_curves
 from al_sklearn.experiments.statistics._intervals import (
+    LEAST_ROWS,
+    N_RESAMPLES,
     Interval,
-    bootstrap_interval,
     mean_interval,
     percentiles,
     resampling_weights,
 )
 from al_sklearn.experiments.statistics._pairs import holm, paired_p_values
+from al_sklearn.experiments.statistics._power import detectable_effect
 from al_sklearn.experiments.statistics._saving import saving_of
+
+# Level of what is found, as everywhere here.
+_ALPHA: Final = 0.05
 
 
 def summarize(
@@ -34,7 +39,7 @@ def summarize(
     Parameters
     ----------
     results : DataFrame
-        A tidy table.
+        A tidy table; ``attrs["looks"]`` are looks named beforehand.
     metric : str, default="accuracy"
         The column that is compared.
     baseline : str, default="random_sampling"
@@ -51,17 +56,23 @@ def summarize(
         Indexed by ``strategy``, best AUBC first, with the columns ``final``,
         ``final_low``, ``final_high`` (the metric after the last round, t interval),
         ``aubc``, ``aubc_low``, ``aubc_high`` (over the budgets that all strategies
-        share, bootstrap over seeds), ``rank`` (mean rank by AUBC over seeds, 1 is
+        share, t interval), ``rank`` (mean rank by AUBC over seeds, 1 is
         best), ``difference``, ``difference_low``, ``difference_high`` (AUBC minus the
         baseline's, seed by seed, t interval), ``wins`` (seeds with an AUBC better than
         the baseline's), ``n_seeds``, ``label_saving``, ``label_saving_low``,
-        ``label_saving_high`` (bootstrap), ``labels`` (used in the end, mean over
-        seeds), ``n_stopped`` (seeds that a criterion ended), ``p_value``, ``p_holm``
-        (paired t-test on the AUBC, and Holm-adjusted), ``p_wilcoxon``,
-        ``p_wilcoxon_holm``, and, where the table has them, ``query_seconds`` (mean of a
-        query: a run's first row, where it says 0, was none) and ``training_seconds``
-        (mean of a training). ``attrs["notes"]`` says what was cut or left out.
+        ``label_saving_high`` (expanded percentiles, NaN below five seeds), ``labels``
+        (used in the end, mean over seeds), ``n_stopped`` (seeds that a criterion
+        ended), ``p_value``, ``p_holm`` (paired t-test on the AUBC, and Holm-adjusted;
+        with looks the adjusted value is that of all looks, so that it too is held
+        against 0.05), ``p_wilcoxon``, ``p_wilcoxon_holm``, ``detectable`` (the
+        difference that the t-test would have found four times in five with these seeds,
+        this deviation and Holm's strictest step at 0.05: what is smaller may be there
+        unseen), and, where the table has them, ``query_seconds`` (mean of a query: a
+        run's first row, where it says 0, was none) and ``training_seconds`` (mean of a
+        training). ``attrs["notes"]`` says what was cut or left out,
+        ``attrs["alpha"]`` the level of a single p-value: 0.05, or less at a look.
     """
+    results = flat_table(results)
     curves = read_curves(results, metric)
     curves.check_baseline(baseline)
     sign = curves.sign
@@ -70,10 +81,11 @@ def summarize(
     # ones.
     scores = sign * np.stack(list(areas.values()))
     ranks = stats.rankdata(-scores, axis=0).mean(axis=1)
+    # Holm's first step: every strategy but the baseline is tested.
+    strictest = curves.level(_ALPHA / max(1, len(areas) - 1))
     rows: dict[str, Options] = {}
     for name, rank in zip(areas, ranks, strict=True):
         difference = curves.differences(name, baseline)
-        area = bootstrap_interval(areas[name], confidence=confidence)
         saving = saving_of(curves, name, baseline, level, confidence)
         # The baseline is not tested against itself, and must not count in Holm's
         # adjustment.
@@ -83,7 +95,7 @@ def summarize(
         )
         rows[name] = {
             **_spread("final", mean_interval(curves.last(name), confidence)),
-            **_spread("aubc", area),
+            **_spread("aubc", mean_interval(areas[name], confidence)),
             "rank": float(rank),
             **_spread("difference", mean_interval(difference, confidence)),
             "wins": int((sign * difference > 0).sum()),
@@ -95,15 +107,22 @@ def summarize(
             "p_holm": np.nan,
             "p_wilcoxon": p_wilcoxon,
             "p_wilcoxon_holm": np.nan,
+            "detectable": _detectable(difference, strictest),
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("strategy")
     # Differences of 0 to itself have no interval to speak of.
     table.loc[
         baseline,
-        ["difference_low", "difference_high", "label_saving_low", "label_saving_high"],
+        [
+            "difference_low",
+            "difference_high",
+            "label_saving_low",
+            "label_saving_high",
+            "detectable",
+        ],
     ] = np.nan
-    table["p_holm"] = holm(table["p_value"])
-    table["p_wilcoxon_holm"] = holm(table["p_wilcoxon"])
+    table["p_holm"] = holm(curves.counted(table["p_value"]))
+    table["p_wilcoxon_holm"] = holm(curves.counted(table["p_wilcoxon"]))
     for seconds in ("query_seconds", "training_seconds"):
         if seconds in results.columns:
             spent = _spent(results, seconds)
@@ -112,6 +131,7 @@ def summarize(
     table = table.astype({"wins": int, "n_seeds": int, "n_stopped": int})
     table = table.sort_values("aubc", ascending=sign < 0, kind="stable")
     table.attrs["notes"] = curves.notes
+    table.attrs["alpha"] = curves.level(_ALPHA)
     return table
 
 
@@ -122,7 +142,7 @@ def gap_closed(
     baseline: str = "random_sampling",
     oracle: str = "oracle_batch",
     confidence: float = 0.95,
-    n_resamples: int = 2000,
+    n_resamples: int = N_RESAMPLES,
     random_state: int = 0,
 ) -> pd.DataFrame:
     """How much of the way from random sampling to an oracle a strategy goes.
@@ -141,7 +161,8 @@ def gap_closed(
     baseline, oracle : str
         Where the way begins and where it ends.
     confidence, n_resamples, random_state
-        Of the bootstrap, which draws all strategies' seeds together.
+        Of the bootstrap (expanded percentiles), which draws all strategies' seeds
+        together.
 
     Returns
     -------
@@ -149,7 +170,7 @@ def gap_closed(
         Indexed by ``strategy``: ``gap_closed``, ``low``, ``high``, ``difference`` (of
         the AUBC to the baseline's). NaN where the oracle is not better than the
         baseline: there is no gap to close then. The bounds are NaN where that happens
-        in a bootstrap sample, and with one seed.
+        in a bootstrap sample, and below five seeds.
     """
     curves = read_curves(results, metric)
     for name in (baseline, oracle):
@@ -164,11 +185,10 @@ def gap_closed(
         if name == baseline:
             continue
         gain = area - areas[baseline]
-        # One seed has no spread.
         low = high = np.nan
-        if n_seeds > 1:
+        if n_seeds >= LEAST_ROWS:
             drawn = _ratio(weights @ gain, weights @ gap)
-            low, high = percentiles(drawn, confidence)
+            low, high = percentiles(drawn, n_seeds, confidence)
         ratio = float(_ratio(gain.mean(), gap.mean()))
         difference = float(curves.sign * gain.mean())
         rows.append(
@@ -204,6 +224,15 @@ def _spent(results: pd.DataFrame, column: str) -> pd.Series:
     runs = results.groupby(["strategy", "seed"])
     first = results["n_labelled"] == runs["n_labelled"].transform("min")
     return seconds.mask(first & (seconds == 0))
+
+
+def _detectable(difference: Array, alpha: float) -> float:
+    """The mean difference that these seeds would have found four times in five."""
+    # One seed, or no look yet: nothing is tested.
+    if len(difference) < 2 or np.isnan(alpha):
+        return np.nan
+    spread = float(difference.std(ddof=1))
+    return float(detectable_effect(spread, len(difference), alpha))
 
 
 def _spread(name: str, interval: Interval) -> dict[str, float]:

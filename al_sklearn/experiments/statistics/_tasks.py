@@ -1,14 +1,19 @@
-"""Several data sets: mean ranks, critical difference, performance profile."""
+"""Several data sets: mean ranks, critical difference, performance profile.
+
+Data sets are what a critical difference ranks over: the seeds of one data set, or two
+runs on it, share its images, and more of them say nothing about the next data set.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from al_sklearn._core.types import Options
+from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments.statistics._curves import by_dataset, read_curves, rounded
 
 
@@ -25,7 +30,7 @@ def task_scores(
         The column that is compared.
     by : {"dataset", "seed"}, default="dataset"
         Mean over the seeds of each data set, as Friedman's test wants it, or a row for
-        each seed.
+        each seed, which a profile or mean ranks may show and no test may count.
 
     Returns
     -------
@@ -63,6 +68,60 @@ def task_scores(
     return scores.rename_axis(columns="strategy")
 
 
+def mean_ranks(scores: pd.DataFrame) -> pd.Series:
+    """Mean rank of each strategy over the rows; ties share theirs.
+
+    Parameters
+    ----------
+    scores : DataFrame of shape (n_tasks, n_strategies)
+        Higher is better.
+
+    Returns
+    -------
+    Series
+        By strategy, best first; 1 is best.
+
+    Raises
+    ------
+    ValueError
+        When a score is NaN.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from al_sklearn.experiments.statistics import mean_ranks
+    >>> mean_ranks(pd.DataFrame({"a": [0.7, 0.8], "b": [0.9, 0.8]})).to_dict()
+    {'b': 1.25, 'a': 1.75}
+    """
+    values = _scores(scores, "Ranks need")
+    each = stats.rankdata(-values, axis=1)
+    ranks = pd.Series(each.mean(axis=0), index=scores.columns)
+    return ranks.sort_values(kind="stable")
+
+
+def n_datasets(scores: pd.DataFrame) -> int:
+    """Count the data sets in a table of scores.
+
+    Its rows, unless the index says otherwise: rows of one data set are one, and seeds
+    are none.
+
+    Parameters
+    ----------
+    scores : DataFrame of shape (n_tasks, n_strategies)
+        As :func:`task_scores` makes it, or of your own.
+
+    Returns
+    -------
+    int
+    """
+    if "dataset" in scores.index.names:
+        return int(scores.index.get_level_values("dataset").nunique())
+    # Seeds without a word of their data set are of one.
+    if "seed" in scores.index.names:
+        return 1
+    return int(scores.index.nunique())
+
+
 def friedman_nemenyi(scores: pd.DataFrame, alpha: float = 0.05) -> Options:
     """Friedman's test over data sets, and the critical difference of mean ranks.
 
@@ -71,8 +130,8 @@ def friedman_nemenyi(scores: pd.DataFrame, alpha: float = 0.05) -> Options:
     Parameters
     ----------
     scores : DataFrame of shape (n_datasets, n_strategies)
-        Higher is better, for example from :func:`task_scores`. Ties share their mean
-        rank.
+        Higher is better, for example from :func:`task_scores`: one row a data set. Ties
+        share their mean rank.
     alpha : float, default=0.05
         Level of the critical difference.
 
@@ -84,13 +143,26 @@ def friedman_nemenyi(scores: pd.DataFrame, alpha: float = 0.05) -> Options:
         further apart than that), ``groups`` (lists of strategies that do not differ, as
         a critical-difference diagram joins them), ``n_datasets``, ``alpha``.
 
+    Raises
+    ------
+    ValueError
+        When rows are seeds, or several of one data set; with fewer than two data sets
+        or three strategies; when a score is NaN.
+
     References
     ----------
     Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7,
     2006.
     """
-    values = scores.to_numpy(dtype=np.float64)
-    n, k = values.shape
+    n, k = scores.shape
+    n_different = n_datasets(scores)
+    if n_different < n:
+        raise ValueError(
+            f"The {n} rows are of {n_different} data "
+            f"{'set' if n_different == 1 else 'sets'}: seeds of one data set, or runs "
+            "on it, are one row, as task_scores(by='dataset') makes it. mean_ranks has "
+            "their ranks without a test."
+        )
     # With two strategies Friedman's test is a sign test, and Nemenyi's difference has
     # no table.
     if n < 2 or k < 3:
@@ -98,25 +170,16 @@ def friedman_nemenyi(scores: pd.DataFrame, alpha: float = 0.05) -> Options:
             f"Friedman's test needs at least 2 data sets and 3 strategies, got {n} "
             f"and {k}."
         )
-    if np.isnan(values).any():
-        raise ValueError(
-            "Friedman's test needs a score of every strategy on every data set; some "
-            "are NaN."
-        )
-    each = stats.rankdata(-values, axis=1)
+    values = _scores(scores, "Friedman's test needs")
+    ranks = mean_ranks(scores)
     # Where every data set ties everybody, there is no variance to test with, and no
     # difference either.
     statistic, p_value = 0.0, 1.0
-    if np.ptp(each) > 0:
+    if np.ptp(values, axis=1).any():
         test = stats.friedmanchisquare(*values.T)
         statistic, p_value = float(test.statistic), float(test.pvalue)
-    ranks = pd.Series(each.mean(axis=0), index=scores.columns)
-    ranks = ranks.sort_values(kind="stable")
-    # The infinite degrees of freedom and the square root of 2 are Nemenyi's, after
-    # Demšar, section 3.2.2.
-    q = stats.studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2)
     error = np.sqrt(k * (k + 1) / (6 * n))
-    difference = float(q * error)
+    difference = float(_nemenyi(alpha, k) * error)
     return {
         "ranks": ranks,
         "statistic": statistic,
@@ -149,12 +212,7 @@ def performance_profile(scores: pd.DataFrame, gaps: Any = None) -> pd.DataFrame:
     Dolan and Moré, "Benchmarking optimization software with performance profiles",
     Math. Program. 91, 2002.
     """
-    values = scores.to_numpy(dtype=np.float64)
-    if np.isnan(values).any():
-        raise ValueError(
-            "A performance profile needs a score of every strategy on every task; "
-            "some are NaN."
-        )
+    values = _scores(scores, "A performance profile needs")
     # A distance and not a ratio: metrics may be 0 or negative.
     behind = values.max(axis=1)[:, None] - values
     given = np.unique(behind) if gaps is None else gaps
@@ -162,6 +220,24 @@ def performance_profile(scores: pd.DataFrame, gaps: Any = None) -> pd.DataFrame:
     within = behind[None, :, :] <= at[:, None, None]
     shares = within.mean(axis=1)
     return pd.DataFrame(shares, index=pd.Index(at, name="gap"), columns=scores.columns)
+
+
+@lru_cache(maxsize=64)
+def _nemenyi(alpha: float, k: int) -> float:
+    """Critical value of ``k`` strategies, which scipy integrates for a while."""
+    # The infinite degrees of freedom and the square root of 2 are Nemenyi's, after
+    # Demšar, section 3.2.2.
+    return float(stats.studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2))
+
+
+def _scores(scores: pd.DataFrame, who: str) -> Array:
+    """Return the numbers, all of which have to be there."""
+    values = scores.to_numpy(dtype=np.float64)
+    if np.isnan(values).any():
+        raise ValueError(
+            f"{who} a score of every strategy on every data set; some are NaN."
+        )
+    return values
 
 
 def _groups(ranks: pd.Series, difference: float) -> list[list[str]]:
