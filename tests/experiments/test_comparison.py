@@ -210,7 +210,7 @@ def test_summary_has_its_documented_columns(fitted):
     ]
     differences = [f"difference{end}" for end in ("", "_low", "_high")]
     savings = [f"label_saving{end}" for end in ("", "_low", "_high")]
-    tests = ["p_value", "p_holm", "p_wilcoxon", "p_wilcoxon_holm"]
+    tests = ["p_value", "p_holm", "p_wilcoxon", "p_wilcoxon_holm", "detectable"]
     seconds = ["query_seconds", "training_seconds"]
     expected = [*intervals, "rank", *differences, "wins", "n_seeds", *savings]
     expected += ["labels", "n_stopped", *tests, *seconds]
