@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -18,25 +19,29 @@ from al_sklearn.estimators.networks._registry import register_network
 
 
 class _PreActivationBlock(nn.Module):
-    """BatchNorm and ReLU before each of two 3x3 convolutions.
+    """BatchNorm and ReLU before each of two 3x3 convolutions, dropout between them.
 
     Where the shape changes, a 1x1 convolution beside.
     """
 
-    def __init__(self, n_in: int, n_out: int, stride: int):
+    def __init__(self, n_in: int, n_out: int, stride: int, dropout: float):
         super().__init__()
         self.bn1 = nn.BatchNorm2d(n_in)
         self.conv1 = conv3x3(n_in, n_out, stride)
         self.bn2 = nn.BatchNorm2d(n_out)
         self.conv2 = conv3x3(n_out, n_out)
         self.relu = nn.ReLU()
+        self.dropout = nn.Dropout(dropout) if dropout > 0 else None
         self.shortcut = conv1x1(n_in, n_out, stride) if n_in != n_out else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, not yet activated."""
         active = self.relu(self.bn1(x))
         kept = x if self.shortcut is None else self.shortcut(active)
-        return kept + self.conv2(self.relu(self.bn2(self.conv1(active))))
+        active = self.relu(self.bn2(self.conv1(active)))
+        if self.dropout is not None:
+            active = self.dropout(active)
+        return kept + self.conv2(active)
 
 
 def _wide_resnet(
@@ -47,9 +52,11 @@ def _wide_resnet(
     # change shape.
     n_blocks = (depth - 4) // 6
     width = 16 * widen
-    parts.update(three_stages(_PreActivationBlock, 16, width, n_blocks))
+    block = partial(_PreActivationBlock, dropout=dropout)
+    parts.update(three_stages(block, 16, width, n_blocks))
     parts.update(bn=nn.BatchNorm2d(4 * width), relu=nn.ReLU())
-    parts.update(pooled_head(4 * width, n_classes, dropout))
+    # The dropout is the blocks' own.
+    parts.update(pooled_head(4 * width, n_classes, dropout=0))
     net = nn.Sequential(parts)
     he_init(net)
     return net
@@ -73,8 +80,8 @@ def wide_resnet28_10(
     n_classes : int, default=10
         Number of logits.
     dropout : float, default=0.0
-        Probability of dropout before the linear layer; MC dropout and BALD need more
-        than 0.
+        Probability of dropout between the two convolutions of each block, as in the
+        paper (0.3 for CIFAR); MC dropout and BALD need more than 0.
 
     Returns
     -------
