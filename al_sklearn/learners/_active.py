@@ -16,9 +16,15 @@ from sklearn.utils.metaestimators import available_if
 from al_sklearn._core.random import RandomState
 from al_sklearn._core.types import Array, Options
 from al_sklearn.learners._base import LearnerBase
-from al_sklearn.learners._checks import check_labelled
+from al_sklearn.learners._checks import check_labelled, check_words
 from al_sklearn.learners._labelled import Labelled, split_weights
-from al_sklearn.learners.training import NEW_LABELS, mode_to_refit, mode_to_teach, train
+from al_sklearn.learners.training import (
+    NEW_LABELS,
+    check_forgets,
+    mode_to_refit,
+    mode_to_teach,
+    train,
+)
 from al_sklearn.rows import concat_columns, n_rows
 from al_sklearn.strategies import get_strategy, least_confidence
 
@@ -201,7 +207,8 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         or the name of one in :func:`al_sklearn.strategies.catalogue`.
     X_training, y_training : any kind of rows, optional
         Labelled rows to start from; the estimator is fitted on them at once, as in
-        modAL.
+        modAL. An estimator that is fitted already needs them, too: :meth:`teach` trains
+        it again, on the rows that the learner knows.
     bootstrap_init : bool, default=False
         Whether that first fit is on a bootstrap sample of them.
     on_transformed : bool, default=False
@@ -225,7 +232,8 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
     Raises
     ------
     TypeError
-        When ``estimator`` has no ``fit``, or fit arguments come without data to fit.
+        When ``estimator`` has no ``fit``, fit arguments come without data to fit, or
+        one of them is a parameter of this class misspelt.
     ValueError
         When only one of ``X_training`` and ``y_training`` is given, or they do not fit
         together.
@@ -266,6 +274,7 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         )
         self.bootstrap_init = bootstrap_init
         self._forget_all()
+        check_words(self, fit_kwargs, estimator)
         if X_training is not None:
             self.fit(X_training, y_training, bootstrap=bootstrap_init, **fit_kwargs)
         elif y_training is not None:
@@ -377,6 +386,12 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         ValueError
             When the rows do not fit together or those known so far, or the options
             contradict each other. Nothing is stored then, nor when the estimator fails.
+
+        Warns
+        -----
+        UserWarning
+            When the estimator is fitted and the learner knows no row: what it has
+            learnt would be lost.
         """
         mode = mode_to_teach(training, only_new, refit, bootstrap, store)
         check_labelled(X, y, self.force_all_finite)
@@ -392,6 +407,8 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
             known = Labelled(known.X, known.y, {**known.weights, **older})
             of_new |= {name: values[n:] for name, values in of_all.items()}
         new = Labelled(X, y, of_new)
+        if self.X_training is None:
+            check_forgets(self, self.estimator, mode)
         # Joined before training, so that rows that do not fit together are found first.
         everything = known.extend(new)
         if refit:

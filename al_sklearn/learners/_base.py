@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn._core.types import Array, Options
 from al_sklearn.learners import _query
+from al_sklearn.learners._checks import check_words
 
 # modAL's constructors take data and **fit_kwargs; neither is a parameter that a clone
 # should carry.
@@ -134,6 +135,8 @@ class LearnerBase(BaseEstimator):
 
         All of them for all when routing is off, as in modAL.
         """
+        if method == "fit":
+            check_words(self, kwargs, next(iter(self._members().values())))
         # Routing would refuse what nobody requested, as modAL never did.
         if not kwargs or not get_config()["enable_metadata_routing"]:
             return dict.fromkeys(self._members(), kwargs)

@@ -5,10 +5,12 @@ One clear sentence each.
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Number
 from typing import Any
 
@@ -19,6 +21,9 @@ import scipy.sparse as sp
 from al_sklearn._core.checks import check_same_length
 from al_sklearn.rows import iter_chunks, n_rows
 
+# From where on a word passes for another one misspelt: X_trainig (.95) for X_training,
+# not sample_weight, classes, X_val or epochs for anything here.
+_MEANT = 0.8
 # The check for NaN looks at about this many bytes at a time, whatever the size of X.
 _CHUNK_BYTES = 2**24
 
@@ -64,6 +69,43 @@ def check_labelled(X: Any, y: Any, force_all_finite: bool = True) -> None:
                     "force_all_finite=False to an "
                     "estimator that copes with them."
                 )
+
+
+def check_words(owner: Any, words: Iterable[str], estimator: Any) -> None:
+    """Raise a ``TypeError`` for a parameter of a learner's that is misspelt.
+
+    What a learner does not know goes to the estimator's ``fit``, which may take
+    anything; only what nearly is one of the learner's own words is refused.
+
+    Parameters
+    ----------
+    owner : learner
+    words : iterable of str
+        Arguments for ``fit``.
+    estimator : estimator
+        Whose ``fit`` may have such a parameter.
+    """
+    words = list(words)
+    if not words:
+        return
+    methods = (type(owner).__init__, type(owner).fit, type(owner).teach)
+    own = {name for method in methods for name in _parameters(method)} - {"self"}
+    theirs = _parameters(getattr(estimator, "fit", None))
+    for word in words:
+        meant = difflib.get_close_matches(word, own, n=1, cutoff=_MEANT)
+        if meant and word not in theirs:
+            raise TypeError(
+                f"{type(owner).__name__} has no parameter {word!r}: did you mean "
+                f"{meant[0]!r}?"
+            )
+
+
+def _parameters(function: Any) -> set[str]:
+    try:
+        return {*inspect.signature(function).parameters}
+    except (TypeError, ValueError):
+        # No function, or one that is not written in Python.
+        return set()
 
 
 def check_follows(name: str, known: Any, new: Any) -> None:

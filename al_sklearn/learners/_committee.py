@@ -6,6 +6,7 @@ Several learners that vote, fitted in parallel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import modAL.models
@@ -15,13 +16,20 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn._core.types import Array, Options
+from al_sklearn.datasets import hdf5_by_name
 from al_sklearn.inference import columns_of
 from al_sklearn.learners._active import ActiveLearner
 from al_sklearn.learners._base import LearnerBase
 from al_sklearn.learners._checks import check_labelled
 from al_sklearn.learners._labelled import Labelled, extend_each, split_weights
 from al_sklearn.learners.disagreement import max_std_sampling, vote_entropy_sampling
-from al_sklearn.learners.training import NEW_LABELS, mode_to_refit, mode_to_teach, train
+from al_sklearn.learners.training import (
+    NEW_LABELS,
+    check_forgets,
+    mode_to_refit,
+    mode_to_teach,
+    train,
+)
 from al_sklearn.rows import concat_columns, concat_rows, n_rows
 from al_sklearn.strategies import get_strategy
 
@@ -208,6 +216,9 @@ class CommitteeBase(LearnerBase):
                 else as_generator(None)
             )
             seeds = [int(seed) for seed in stream.integers(2**31 - 1, size=n_members)]
+        if n_jobs != 1:
+            # An open HDF5 file can go to no other process.
+            data = [replace(part, X=hdf5_by_name(part.X)) for part in data]
         if bootstrap:
             # A member that has a seed of its own draws its own sample.
             rows = [
@@ -310,6 +321,9 @@ class CommitteeBase(LearnerBase):
         self._check(X, y)
         weights, others = self._split(fit_kwargs, n_rows(X))
         new = [Labelled(X, y, part) for part in weights]
+        for learner in self.learner_list:
+            if learner.X_training is None:
+                check_forgets(learner, learner.estimator, mode)
         everything = extend_each([learner._known for learner in self.learner_list], new)
         if refit:
             # Stored after it: a member that fails leaves all of them as they were.

@@ -13,6 +13,7 @@ A word means one thing everywhere:
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -28,6 +29,7 @@ from skorch.helper import predefined_split
 
 from al_sklearn._core.random import preserve_global_rng, seeds_for, take_turn
 from al_sklearn._core.types import Array, Options
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.inference import classes_of
 from al_sklearn.learners._labelled import Labelled
 from al_sklearn.rows import take_rows, with_labels
@@ -36,9 +38,12 @@ __all__ = [
     "NEW_LABELS",
     "TRAINING",
     "Labelled",
+    "check_forgets",
     "check_training",
     "fit",
     "goes_on",
+    "has_warm_start",
+    "is_fitted",
     "learns_in_parts",
     "mode_to_refit",
     "mode_to_teach",
@@ -101,7 +106,8 @@ def train(
     Raises
     ------
     ValueError
-        When the estimator cannot be trained that way.
+        When the estimator cannot be trained that way, or a net's iterator gives no
+        batch.
     """
     if bootstrap is not None:
         data = data.take(bootstrap)
@@ -126,7 +132,25 @@ def train(
             partial_fit(estimator, data.X, data.y, classes, *validation, **options)
         else:
             fit(estimator, data.X, data.y, *validation, **options)
+    _check_trained(estimator, len(data))
     return estimator
+
+
+def _check_trained(estimator: Any, n: int) -> None:
+    """Raise a ``ParameterError`` for a net whose iterator gave no batch.
+
+    With ``drop_last`` and fewer rows than a batch it would keep its first weights.
+    """
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    history = getattr(last, "history_", None) if isinstance(last, NeuralNet) else None
+    if history and history[-1].get("train_batch_count") == 0:
+        raise ParameterError(
+            f"{type(last).__name__} was trained on no batch: its iterator_train gives "
+            f"none of {n} rows at batch_size={last.batch_size} (drop_last leaves out a "
+            "batch that is not full).",
+            "iterator_train__drop_last",
+            "batch_size",
+        )
 
 
 def warm_start_parameter(estimator: Any) -> str:
@@ -203,6 +227,38 @@ def _check_word(training: str | None) -> None:
         raise ValueError(
             f"training must be one of {', '.join(TRAINING)} or None, got {training!r}."
         )
+
+
+def check_forgets(learner: Any, estimator: Any, mode: str | None) -> None:
+    """Warn before a fitted estimator is trained on new rows alone, from new weights.
+
+    Parameters
+    ----------
+    learner : learner
+        That knows no row yet.
+    estimator : estimator
+        About to be trained for the first time by the learner.
+    mode : str or None
+        One of ``TRAINING``, or None.
+
+    Warns
+    -----
+    UserWarning
+        When what the estimator has learnt would be lost.
+    """
+    if mode in ("incremental", "fine_tune") or not is_fitted(estimator):
+        return
+    if mode != "from_scratch" and has_warm_start(estimator):
+        return
+    warnings.warn(
+        f"This {type(estimator).__name__} is fitted already, and the "
+        f"{type(learner).__name__} was not given what it was fitted on: it is trained "
+        "again on the rows taught alone, and knows nothing else then. Give the learner "
+        "all labelled rows, X_training=, y_training=; or go on from the weights there "
+        "are by teach(…, training='incremental').",
+        # Whoever called teach.
+        stacklevel=3,
+    )
 
 
 def learns_in_parts(estimator: Any) -> bool:
@@ -293,7 +349,7 @@ def partial_fit(
         name, last = model.steps[-1]
         if len(model.steps) > 1:
             before = model[:-1]
-            first = not _is_fitted(last)
+            first = not is_fitted(last)
             X = before.fit_transform(X, y) if first else before.transform(X)
             # With memory=, the steps that were fitted are copies.
             model.steps[:-1] = before.steps
@@ -302,7 +358,7 @@ def partial_fit(
         partial_fit(last, X, y, classes, X_val, y_val, **own)
         return
     takes_classes = "classes" in inspect.signature(model.partial_fit).parameters
-    if classes is None and not (isinstance(model, NeuralNet) or _is_fitted(model)):
+    if classes is None and not (isinstance(model, NeuralNet) or is_fitted(model)):
         classes = np.unique(y)
     if classes is not None and takes_classes:
         options = {"classes": classes, **options}
@@ -359,6 +415,20 @@ def _validation(
         model.set_params(train_split=before)
 
 
+def has_warm_start(estimator: Any) -> bool:
+    """Whether ``fit`` goes on from the weights there are, as the estimator is set.
+
+    Parameters
+    ----------
+    estimator : object
+    """
+    try:
+        name = warm_start_parameter(estimator)
+    except ValueError:
+        return False
+    return bool(_parameters(estimator)[name])
+
+
 def _parameters(estimator: Any, deep: bool = True) -> Options:
     return estimator.get_params(deep=deep) if hasattr(estimator, "get_params") else {}
 
@@ -383,7 +453,13 @@ def _temporarily(estimator: Any, parameters: Mapping[str, Any]) -> Iterator[None
         estimator.set_params(**before)
 
 
-def _is_fitted(estimator: Any) -> bool:
+def is_fitted(estimator: Any) -> bool:
+    """Whether an estimator has been fitted, or a net initialised.
+
+    Parameters
+    ----------
+    estimator : object
+    """
     if isinstance(estimator, NeuralNet):
         # It has attributes with an underscore at their end from its construction on.
         return bool(estimator.initialized_)

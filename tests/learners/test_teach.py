@@ -12,7 +12,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from al_sklearn.learners import ActiveLearner
+from al_sklearn import ImageClassifier
+from al_sklearn.learners import ActiveLearner, Committee
 
 
 class Recorder(ClassifierMixin, BaseEstimator):
@@ -306,3 +307,93 @@ def test_the_constructor_says_what_is_wrong(arguments, error, says):
 def test_contradictory_training(learner, arguments):
     with pytest.raises(ValueError, match="training"):
         learner.teach(X, Y, **arguments)
+
+
+# ---- a fitted estimator whose data the learner was not given -------------------------
+
+FORGETS = (
+    "fitted already, and the ActiveLearner was not given.*X_training=, y_training="
+)
+
+
+def pairs(n):
+    X = np.random.default_rng(0).normal(size=(n, 3))
+    y = np.arange(n) % 2
+    X[y == 1] += 3
+    return X, y
+
+
+@pytest.mark.parametrize("training", [None, "from_scratch", "only_new"])
+@pytest.mark.parametrize("kind", ["learner", "committee"])
+def test_what_a_fitted_estimator_would_forget_is_said(training, kind):
+    X, y = pairs(40)
+    learner = ActiveLearner(LogisticRegression().fit(X, y), "margin")
+    if kind == "committee":
+        learner = Committee([learner, ActiveLearner(LogisticRegression())])
+    with pytest.warns(UserWarning, match=FORGETS) as caught:
+        learner.teach(X[:2], y[:2], training=training)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    # From then on it knows what it was taught.
+    learner.teach(X[2:4], y[2:4])
+
+
+def test_a_fitted_estimator_that_keeps_what_it_knows_is_taught_without_a_word():
+    X, y = pairs(40)
+    whole = LogisticRegression().fit(X, y)
+    ActiveLearner(whole, X_training=X, y_training=y).teach(X[:2], y[:2])
+    warm = LogisticRegression(warm_start=True).fit(X, y)
+    ActiveLearner(warm).teach(X[:2], y[:2])
+    ActiveLearner(LogisticRegression(warm_start=True).fit(X, y)).teach(
+        X[:2], y[:2], training="fine_tune"
+    )
+    parts = SGDClassifier(random_state=0).fit(X, y)
+    ActiveLearner(parts).teach(X[:2], y[:2], training="incremental")
+    ActiveLearner(LogisticRegression()).teach(X[:2], y[:2])
+    ActiveLearner(whole).fit(X[:2], y[:2])
+
+
+def test_a_fitted_net_too(digits):
+    X, y = digits
+    net = ImageClassifier(max_epochs=1).fit(X[:40], y[:40])
+    with pytest.warns(UserWarning, match=f"This ImageClassifier is {FORGETS}"):
+        ActiveLearner(net, "margin").teach(X[:20], y[:20])
+
+
+# ---- misspelt words ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ({"X_trainig": 1, "y_training": 1}, "X_training"),
+        ({"X_training": 1, "y_trainng": 1}, "y_training"),
+        ({"query_strateg": "margin"}, "query_strategy"),
+        ({"bootstrap_int": True}, "bootstrap_init"),
+    ],
+)
+def test_misspelt_words_of_the_constructor_are_answered(words, meant):
+    X, y = pairs(6)
+    rows = {"X": X, "y": y}
+    words = {
+        name: rows[name[0]] if value == 1 and value is not True else value
+        for name, value in words.items()
+    }
+    with pytest.raises(TypeError, match=f"did you mean '{meant}'"):
+        ActiveLearner(LogisticRegression(), **words)
+
+
+def test_misspelt_words_of_teaching_are_answered():
+    X, y = pairs(6)
+    learner = ActiveLearner(LogisticRegression(), X_training=X, y_training=y)
+    committee = Committee([learner])
+    for one in (learner, committee):
+        for word, meant in (("only_nwe", "only_new"), ("trainng", "training")):
+            with pytest.raises(TypeError, match=f"'{word}': did you mean '{meant}'"):
+                one.teach(X, y, **{word: True})
+
+    # What the estimator's own fit takes is its own.
+    class Odd(LogisticRegression):
+        def fit(self, X, y, y_trainin=None):
+            return super().fit(X, y)
+
+    ActiveLearner(Odd(), X_training=X, y_training=y, y_trainin=1)
