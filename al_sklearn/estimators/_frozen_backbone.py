@@ -9,7 +9,8 @@ import copy
 import json
 import os
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
@@ -37,7 +38,7 @@ from al_sklearn._core.files import replacing
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn._core.types import Array
 from al_sklearn.estimators._data import ImageDataset
-from al_sklearn.estimators._device import AMP, best_device, precision
+from al_sklearn.estimators._device import AMP, find_device, precision
 from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.estimators.networks import (
     efficientnet_lite0,
@@ -45,7 +46,13 @@ from al_sklearn.estimators.networks import (
     resolve_weights,
     statistics_of,
 )
-from al_sklearn.inference.modules import linears, tapping
+from al_sklearn.inference.modules import (
+    OUTPUT,
+    first_tensor,
+    last_linear,
+    layer_names,
+    tapping,
+)
 from al_sklearn.rows import (
     KeyedRows,
     RowView,
@@ -102,9 +109,12 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         torchvision's best ImageNet weights, or others by their name there. A network of
         your own brings its own.
     layer : str, optional
-        The layer whose output is taken, by its name in ``named_modules()``. By default
-        what the last linear layer is given; for EfficientNet-Lite0 and images up to 80
-        pixels its middle, whose features are better for them.
+        The layer whose output is taken, by its name in ``named_modules()``, or
+        ``"output"``, what the network gives. By default what the linear layer is given
+        that makes the output; for EfficientNet-Lite0 and images up to 80 pixels its
+        middle, whose features are better for them. Of a network of your own whose
+        output no linear layer makes (without a head, as DINO's, CLIP's and timm's with
+        ``num_classes=0``; with a head of cosines or convolutions) the output.
     pooling : int or "flat", optional
         Feature maps are averaged over a grid of so many cells a side (1: over the whole
         image), or kept whole. By default 1, and what suits ``layer``'s default.
@@ -131,7 +141,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     Attributes
     ----------
     layer_ : str or None
-        The layer in use; None is what the last linear layer is given.
+        The layer in use; None is what the linear layer is given that makes the output.
     pooling_ : int or "flat"
         The pooling in use.
     image_shape_ : tuple of int
@@ -293,9 +303,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return ImageDataset(X, image_size=size)
 
     def _extractor(self, image_shape: ImageShape) -> _Extractor:
-        device = str(self.device)
-        if device == "auto":
-            device = best_device()
+        device = str(find_device(self.device))
         normalize = self.normalize
         if normalize is not None and not isinstance(normalize, str):
             # What a cache's key is made of.
@@ -391,6 +399,8 @@ class _Network:
     statistics: Any
     name: str
     digest: str
+    # Somebody's own, which may end anywhere; the others end with class scores.
+    is_own: bool
 
     @classmethod
     def of(
@@ -400,7 +410,8 @@ class _Network:
         digest = cache_key(**describe(net))
         net = net.eval().requires_grad_(False).to(device)
         net = net.to(memory_format=memory_format(net))
-        return cls(net, device, statistics, name or type(net).__qualname__, digest)
+        called = name or type(net).__qualname__
+        return cls(net, device, statistics, called, digest, is_own=name is None)
 
     @property
     def channels(self) -> int | None:
@@ -464,12 +475,7 @@ class _Extractor:
         )
         side = max(self.size or image_shape[1:])
         self.layer, self.pooling = _defaults(network.name, side, layer, pooling)
-        layers = {name for name, _ in network.net.named_modules() if name}
-        if self.layer is None and not linears(network.net):
-            raise ValueError(
-                f"{network.name} has no linear layer whose input could be taken; name "
-                "a layer: layer=…."
-            )
+        layers = layer_names(network.net)
         if self.layer is not None and self.layer not in layers:
             raise unknown_name("layer", self.layer, layers)
         self.statistics = (
@@ -482,11 +488,19 @@ class _Extractor:
                 f"{network.name} takes {taken} channels, the images have {given}."
             )
         self.batch_size = batch_size or _batch_size(network.device, side)
-        # One image of the right shape shows how often the layer runs, and how many
-        # features it gives.
+        # Two images of the right shape show where the output comes from, how often the
+        # layer runs, and how many features it gives. Of noise: what stands behind a
+        # layer may change nothing of zeros.
+        noise = torch.rand(
+            (2, *image_shape), generator=torch.Generator().manual_seed(0)
+        )
         self._stops = False
-        blank = torch.zeros((1, *image_shape))
-        features, calls = self._run(blank)
+        self._head: str | None = None
+        if self.layer is None:
+            self._head = self._find_head(noise)
+            if self._head is None:
+                self.layer = OUTPUT
+        features, calls = self._run(noise)
         self._stops = self.layer is not None and calls == 1
         self.n_features = features.shape[1]
         self.about = {
@@ -500,6 +514,25 @@ class _Extractor:
             "features": self.n_features,
         }
         self.key = cache_key(**self.about)
+
+    def _find_head(self, images: Tensor) -> str | None:
+        """The linear layer whose input is to be taken; None where the output is."""
+        net = self.network.net
+        given: list[Tensor] = []
+        with self._alone():
+            name = last_linear(net, lambda: net(self._prepare(images)))
+            if name is not None and self.network.is_own:
+                with tapping(net, given.append, name):
+                    output = first_tensor(net(self._prepare(images)))
+                if not _is_answer(given[-1], output):
+                    # A hidden layer that the network ends with.
+                    return None
+        if name is None and not self.network.is_own:
+            raise ValueError(
+                f"{self.network.name} has no linear layer whose input could be taken; "
+                f"name a layer: layer=…, or layer={OUTPUT!r} for its logits."
+            )
+        return name
 
     def embed(self, images: Tensor) -> Array:
         """Return the features (n, d) of images (n, C, H, W), uint8 or float32."""
@@ -530,32 +563,39 @@ class _Extractor:
 
     def _run(self, images: Tensor) -> tuple[Tensor, int]:
         """Return one batch's features on the CPU, and how often the layer ran."""
-        device = torch.device(self.network.device)
         seen: list[Tensor] = []
         calls = 0
 
         def keep(value: Any) -> None:
             nonlocal calls
             calls += 1
-            value = value[0] if isinstance(value, tuple) else value
             # Taken at once: an activation that works in place may follow.
-            seen[:] = [_pool(value, self.pooling)]
+            seen[:] = [_pool(first_tensor(value), self.pooling)]
             if self._stops:
                 raise _Stop
 
         net = self.network.net
-        # Of linear layers each overwrites the one before: the last one's input remains.
-        taps = tapping(net, keep, self.layer)
-        exactly = precision(device, self.amp)
-        with _ONE_AT_A_TIME, torch.inference_mode(), exactly, taps, suppress(_Stop):
-            net(self._prepare(images.to(device, non_blocking=True)))
+        if self.layer is None:
+            taps = tapping(net, keep, self._head, before=True)
+        else:
+            taps = tapping(net, keep, self.layer)
+        with self._alone(), taps, suppress(_Stop):
+            net(self._prepare(images))
         if not seen:
             raise ValueError(
                 f"The layer {self.layer!r} of {self.network.name} does not run."
             )
         return seen[0].float().cpu(), calls
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One pass at a time, without gradients, in the precision asked for."""
+        exactly = precision(self.network.device, self.amp)
+        with _ONE_AT_A_TIME, torch.inference_mode(), exactly:
+            yield
+
     def _prepare(self, x: Tensor) -> Tensor:
+        x = x.to(self.network.device, non_blocking=True)
         x = x.to(torch.float32).div_(255) if x.dtype == torch.uint8 else x
         if self.size is not None and self.size != tuple(x.shape[2:]):
             x = F.interpolate(
@@ -582,6 +622,24 @@ def _defaults(
     return layer, cells if pooling is None else pooling
 
 
+def _is_answer(given: Tensor, output: Tensor) -> bool:
+    """Whether a network's output is a layer's, at some temperature, or probabilities.
+
+    Where something else follows (an activation, a norm), the layer is a hidden one, and
+    the network has no head.
+    """
+    if given.numel() != output.numel():
+        return False
+    given = given.float().flatten(1)
+    output = output.float().reshape(given.shape)
+    # Weights that begin as 0 give 0, at any temperature.
+    scale = ((output * given).sum() / given.square().sum()).nan_to_num()
+    answers = given * scale, given.softmax(1), given.log_softmax(1), given.sigmoid()
+    # As far as half precision may round.
+    near = 1e-2 * output.abs().max()
+    return any(bool(((output - one).abs() <= near).all()) for one in answers)
+
+
 def _pool(features: Tensor, pooling: int | str) -> Tensor:
     if pooling != "flat" and features.ndim == 4:
         # A grid finer than the map would repeat its values.
@@ -592,7 +650,7 @@ def _pool(features: Tensor, pooling: int | str) -> Tensor:
     elif pooling != "flat" and features.ndim == 3:
         features = features.mean(dim=1)  # tokens of a transformer
     # A copy of one's own also where nothing was pooled.
-    return features.flatten(1).clone()
+    return features.reshape(len(features), -1).clone()
 
 
 def _batch_size(device: str, side: int) -> int:

@@ -15,13 +15,19 @@ import numpy as np
 import torch
 from skorch.dataset import unpack_data
 from torch import nn
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    SequentialSampler,
+)
 
 from al_sklearn._core.prefetch import read_ahead
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn._core.types import Array
 from al_sklearn.config import current
 from al_sklearn.inference.modules import evaluating
-from al_sklearn.rows import are_files
+from al_sklearn.rows import are_files, n_rows
 
 
 def for_scoring(net: Any, n: int) -> Any:
@@ -48,9 +54,17 @@ def quiet(net: Any, gradients: bool = False) -> Iterator[nn.Module]:
 
 
 def batches(net: Any, X: Any) -> Iterator[tuple[int, Any]]:
-    """Yield (start, rows) for each batch that the net's own iterator makes."""
+    """Yield (start, rows) for each batch that the net's own iterator makes.
+
+    Raises
+    ------
+    ValueError
+        For NaN, and for an iterator that does not give every row once, in order.
+    """
+    n = n_rows(X)
     start = 0
     parts = net.get_iterator(net.get_dataset(X), training=False)
+    _check_order(parts, n, net)
     if current().prefetch and are_files(X):
         # Files are decoded beside the network's work; arrays are in memory by now.
         parts = read_ahead(parts)
@@ -59,8 +73,46 @@ def batches(net: Any, X: Any) -> Iterator[tuple[int, Any]]:
         is_tensor = isinstance(rows, torch.Tensor)
         if is_tensor and rows.is_floating_point() and bool(torch.isnan(rows).any()):
             raise ValueError(f"X contains NaN (in the rows from {start} on).")
+        stop = start + len(rows if is_tensor else next(iter(rows.values())))
+        if stop > n:
+            raise _not_each_row(net, f"more than {n} rows")
         yield start, rows
-        start += len(rows if is_tensor else next(iter(rows.values())))
+        start = stop
+    if start < n:
+        raise _not_each_row(net, f"{start} of {n} rows")
+
+
+def _check_order(parts: Any, n: int, net: Any) -> None:
+    """Raise a ``ValueError`` for a loader that skips rows, or gives another order.
+
+    What cannot be seen of iterators of one's own shows in the number of their rows.
+    """
+    if not isinstance(parts, DataLoader) or isinstance(parts.dataset, IterableDataset):
+        return
+    by_batch = parts.batch_sampler
+    order = parts.sampler if by_batch is None else by_batch
+    if type(by_batch) is BatchSampler:
+        if by_batch.drop_last and n % by_batch.batch_size:
+            n_left = n - n % by_batch.batch_size
+            raise _not_each_row(net, f"{n_left} of {n} rows (drop_last=True)")
+        by_batch, order = None, by_batch.sampler
+    if type(order) is SequentialSampler and len(order) == n:
+        return
+    # Asked once for the order; what it draws is put back with the generators.
+    positions = [*order] if by_batch is None else [i for rows in order for i in rows]
+    if len(positions) < n:
+        raise _not_each_row(net, f"{len(positions)} of {n} rows")
+    if positions != [*range(n)]:
+        name = type(order).__name__
+        raise _not_each_row(net, f"rows in the order of a {name} (shuffle, sampler)")
+
+
+def _not_each_row(net: Any, gave: str) -> ValueError:
+    return ValueError(
+        f"The iterator_valid of {type(net).__name__} gave {gave}: scoring needs every "
+        "row of X once, in its order. Take away drop_last, shuffle or the sampler from "
+        "iterator_valid__…; those of training are iterator_train__…."
+    )
 
 
 def proba_of(net: Any, rows: Any, exact: bool = False) -> torch.Tensor:
@@ -106,12 +158,13 @@ def outputs(net: Any, X: Any) -> Iterator[tuple[int, Callable[..., Array]]]:
         def forward(most: int | None = None, rows: Any = rows) -> Array:
             # A copy: a network that works in place on its input would begin again from
             # what it left.
-            return as_array(proba_of(net, copied(_first(rows, most))))
+            return as_array(proba_of(net, copied(first_rows(rows, most))))
 
         yield start, forward
 
 
-def _first(rows: Any, most: int | None) -> Any:
+def first_rows(rows: Any, most: int | None) -> Any:
+    """The first rows of a batch; all of them for None."""
     if most is None:
         return rows
     if isinstance(rows, torch.Tensor):
@@ -120,7 +173,10 @@ def _first(rows: Any, most: int | None) -> Any:
 
 
 class Rows:
-    """Grows an array of known length batch by batch, so that it is never held twice."""
+    """Grows an array of known length batch by batch, so that it is never held twice.
+
+    :func:`batches` sees to it that every row is put.
+    """
 
     def __init__(self, n: int, axis: int = 0):
         self.n = n

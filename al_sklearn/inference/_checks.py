@@ -69,3 +69,15 @@ def check_embeddings(embeddings: Any, n: int, estimator: Any) -> Array:
         )
     # A view, so that making it read-only does not reach the caller's X.
     return embeddings[:]
+
+
+def check_each(values: Any, n: int, estimator: Any) -> Array:
+    """Return one value a row, (n,)."""
+    values = np.asarray(values)
+    if values.size != n:
+        raise ValueError(
+            f"{type(estimator).__name__} gave values of shape {values.shape} for {n} "
+            f"rows; ({n},) is needed."
+        )
+    # A column is as good.
+    return values.reshape(n)

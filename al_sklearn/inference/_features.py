@@ -9,13 +9,13 @@ import numpy as np
 
 from al_sklearn._core.types import Array
 from al_sklearn.inference._adapter import TwoArrays, fitted_adapter
-from al_sklearn.inference._checks import check_embeddings, check_proba
+from al_sklearn.inference._checks import check_each, check_embeddings, check_proba
 from al_sklearn.inference._predictions import predict_proba
 from al_sklearn.inference._sharing import of_rows, once
 from al_sklearn.rows import by_chunks, n_rows, stays_mapped, take_rows
 
-# Rows run through a net to find the linear layer that runs last: more than one, which
-# some networks squeeze away.
+# Rows run through a net to find the linear layer that makes its output: more than one,
+# which some networks squeeze away.
 _FEW_ROWS = 8
 
 
@@ -27,13 +27,14 @@ def embed(classifier: Any, X: Any, layer: str | None = None) -> Array:
     Parameters
     ----------
     classifier : estimator, Pipeline, ActiveLearner, Committee or None
-        A net gives the input of the last linear layer that runs, or the flattened
-        output of ``layer``. A pipeline gives its transform (and then its net's
-        embedding); a Committee of embedding members theirs, joined; anything with an
-        ``embed`` method what that returns; everything else X, flattened.
+        A net gives the input of the linear layer that makes its output, or the
+        flattened output of ``layer``. A pipeline gives its transform (and then its
+        net's embedding); a Committee of embedding members theirs, joined; anything with
+        an ``embed`` method what that returns; everything else X, flattened.
     X : any kind of rows, n of them
     layer : str, optional
-        Name of a layer, as ``module_.named_modules()`` says it; nets only.
+        Name of a layer, as ``module_.named_modules()`` says it, or ``"output"``, what
+        the network gives; nets only.
 
     Returns
     -------
@@ -42,9 +43,12 @@ def embed(classifier: Any, X: Any, layer: str | None = None) -> Array:
     Raises
     ------
     CapabilityError
-        When the network has no linear layer, or ``layer`` is asked of no network.
+        When no linear layer makes the network's output (behind it stands a residual
+        connection, a convolution, or a product with weights that are no
+        ``nn.Linear``'s), or ``layer`` is asked of no network.
     ValueError
-        When there is no layer of that name, or NaN in the embeddings.
+        When there is no layer of that name, it does not run, the net's iterator does
+        not give every row once, or there is NaN in the embeddings.
     """
     adapter = fitted_adapter(classifier)
     if adapter.gives("embed"):
@@ -136,7 +140,7 @@ def last_layer(classifier: Any, X: Any) -> TwoArrays:
         A net, logistic regression, a Pipeline that ends in one, or anything with
         ``last_layer``.
     X : any kind of rows
-        A few are run to find the linear layer of a net that runs last.
+        A few are run to find the linear layer that makes a net's output.
 
     Returns
     -------
@@ -179,7 +183,8 @@ def input_gradient(classifier: Any, X: Any) -> Array:
     CapabilityError
         When the classifier has no gradients.
     """
-    return of_rows("input_gradient", fitted_adapter(classifier), X)
+    adapter = fitted_adapter(classifier)
+    return of_rows("input_gradient", adapter, X, check=check_each)
 
 
 def network_inputs(classifier: Any, X: Any) -> Iterator[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from al_sklearn.inference._batches import (
     as_array,
     batches,
     copied,
+    first_rows,
     for_scoring,
     outputs,
     proba_of,
@@ -32,7 +33,13 @@ from al_sklearn.inference._dropout import (
     every_module_called,
 )
 from al_sklearn.inference._trunk import FEW_ROWS, Trunk
-from al_sklearn.inference.modules import last_linear, linears, tapping
+from al_sklearn.inference.modules import (
+    OUTPUT,
+    first_tensor,
+    last_linear,
+    layer_names,
+    tapping,
+)
 from al_sklearn.rows import n_rows
 
 # MC dropout samples when the caller does not say: where BALD's ranking has settled in
@@ -100,20 +107,31 @@ class Net(Adapter):
         embeddings = Rows(n)
         # A layer asked for by name gives what it gives in the network as it is.
         net = self.estimator if layer is not None else for_scoring(self.estimator, n)
-        self._check_layer(net.module_, layer)
         seen: list[torch.Tensor] = []
 
         def keep(value: Any) -> None:
-            value = value[0] if isinstance(value, tuple) else value
+            value = first_tensor(value)
             # A copy of an output: an in-place ReLU after the layer would change it.
             value = value if layer is None else copied(value)
-            # Every linear layer overwrites the one before: what remains belongs to the
-            # one that runs last.
-            seen[:] = [value.flatten(1)]
+            # Of a layer that runs several times the last one remains.
+            seen[:] = [value.reshape(len(value), -1)]
 
-        with quiet(net) as module, tapping(module, keep, layer):
-            for start, forward in outputs(net, X):
-                out.put(start, forward())
+        with quiet(net) as module, ExitStack() as tap:
+            if layer is not None:
+                self._check_layer(module, layer)
+                tap.enter_context(tapping(module, keep, layer))
+            for start, rows in batches(net, X):
+                if layer is None and start == 0:
+                    head = self._head(net, module, rows)
+                    tap.enter_context(tapping(module, keep, head, before=True))
+                # A copy: a network that works in place on its input would leave the
+                # caller's changed.
+                out.put(start, as_array(proba_of(net, copied(rows))))
+                if not seen:
+                    raise ValueError(
+                        f"The layer {layer!r} does not run in the network's forward "
+                        "pass."
+                    )
                 embeddings.put(start, as_array(seen[0]))
         return out.array, embeddings.array
 
@@ -187,38 +205,39 @@ class Net(Adapter):
                     out.put(start, _gradient_sizes(net, rows, leaf))
         return out.array
 
-    def _last_linear(self, net: Any, module: nn.Module, X: Any) -> nn.Linear:
-        """The linear layer that runs last in one batch."""
-        self._check_layer(module, None)
+    def _last_linear(self, net: Any, module: nn.Module, X: Any) -> Any:
+        """The linear layer that makes the network's output, as the first batch says."""
+        _, rows = next(batches(net, X))
+        return module.get_submodule(self._head(net, module, rows))
 
-        def run() -> None:
-            proba_of(net, next(batches(net, X))[1])
-
-        name = last_linear(module, run)
+    def _head(self, net: Any, module: nn.Module, rows: Any) -> str:
+        """The name of the linear layer that makes the output of a batch."""
+        few = first_rows(rows, FEW_ROWS)
+        name = last_linear(module, lambda: net.infer(copied(few)))
         if name is None:
             raise self.cannot(
                 "embed",
-                "no nn.Linear of its network is called in its forward pass; name a "
-                "layer with layer=….",
+                "no nn.Linear of its network makes the output, so that there is no "
+                f"input of one to take; name a layer with layer=…: {_listed(module)}; "
+                f"or layer={OUTPUT!r}, what the network gives.",
                 "embeddings",
             )
-        return linears(module)[name]
+        return name
 
-    def _check_layer(self, module: nn.Module, layer: str | None) -> None:
-        names = [name for name, _ in module.named_modules() if name]
-        if layer in names or (layer is None and linears(module)):
-            return
-        listed = ", ".join(names[:_MOST_NAMES])
-        if len(names) > _MOST_NAMES:
-            listed += f", … ({len(names) - _MOST_NAMES} more)"
-        if layer is not None:
-            raise ValueError(f"Unknown layer {layer!r}. Available: {listed}.")
-        raise self.cannot(
-            "embed",
-            "its network has no nn.Linear whose input could serve as the embedding; "
-            f"name a layer with layer=…: {listed}.",
-            "embeddings",
-        )
+    def _check_layer(self, module: nn.Module, layer: str) -> None:
+        if layer not in layer_names(module):
+            raise ValueError(
+                f"Unknown layer {layer!r}. Available: {_listed(module)}; "
+                f"{OUTPUT}, what the network gives."
+            )
+
+
+def _listed(module: nn.Module) -> str:
+    names = [name for name, _ in module.named_modules() if name]
+    listed = ", ".join(names[:_MOST_NAMES])
+    if len(names) > _MOST_NAMES:
+        listed += f", … ({len(names) - _MOST_NAMES} more)"
+    return listed
 
 
 def _gradient_sizes(net: Any, rows: Any, leaf: list[torch.Tensor]) -> Array:

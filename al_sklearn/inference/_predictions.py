@@ -7,7 +7,7 @@ from typing import Any
 from al_sklearn._core.random import RandomState, as_seed
 from al_sklearn._core.types import Array
 from al_sklearn.inference._adapter import adapter_of, fitted_adapter
-from al_sklearn.inference._checks import check_proba
+from al_sklearn.inference._checks import check_each, check_proba
 from al_sklearn.inference._masks import FeatureMasks
 from al_sklearn.inference._sharing import of_rows, once, one_seed
 from al_sklearn.rows import by_chunks, n_rows
@@ -177,9 +177,11 @@ def predict_loss(classifier: Any, X: Any) -> Array:
     ------
     CapabilityError
         When the estimator has no ``predict_loss`` method.
+    ValueError
+        When it does not give one number a row.
     """
     adapter = adapter_of(classifier)
     if adapter.gives("predict_loss"):
         # What it can never give is said before what it lacks today.
         adapter.check_fitted()
-    return of_rows("predict_loss", adapter, X)
+    return of_rows("predict_loss", adapter, X, check=check_each)

@@ -21,23 +21,24 @@ OPTIONS = ("dropout", "freeze", "resize")
 
 
 def find_head(net: nn.Module, image_shape: ImageShape) -> str:
-    """Return the name of the linear layer that runs last.
+    """Return the name of the linear layer that makes the output.
 
-    It is found by running one blank image.
+    It is found by running two blank images.
 
     Raises
     ------
     ValueError
-        When no linear layer runs.
+        When no linear layer makes it.
     """
     device = next((weight.device for weight in net.parameters()), None)
-    blank = torch.zeros(1, *image_shape, device=device)
+    # Two: one alone is an axis that networks may squeeze away.
+    blank = torch.zeros(2, *image_shape, device=device)
     with evaluating(net):
         head = last_linear(net, lambda: net(blank))
     if head is None:
         raise ValueError(
-            "module__dropout and module__freeze work on the nn.Linear that runs last, "
-            "and this network runs none; build them into the network itself."
+            "module__dropout and module__freeze work on the nn.Linear that makes the "
+            "output, and in this network none does; build them into the network itself."
         )
     return head
 
