@@ -29,7 +29,7 @@ from al_sklearn.datasets._base import (
 )
 from al_sklearn.datasets._check import check_images
 from al_sklearn.datasets._export import export_image_folder
-from al_sklearn.datasets._lazy import Hdf5Rows
+from al_sklearn.datasets._lazy import Hdf5Rows, hdf5_by_name
 from al_sklearn.datasets._load import load_dataset
 from al_sklearn.datasets._standins import has_standin, make_standin
 from al_sklearn.datasets._tables import write_table
@@ -54,6 +54,7 @@ __all__ = [
     "export_image_folder",
     "find_source",
     "has_standin",
+    "hdf5_by_name",
     "load_dataset",
     "make_standin",
     "options_from_text",

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from al_sklearn._core.optional import require
+from al_sklearn._core.optional import is_a, require
 from al_sklearn._core.types import Array, Options
+from al_sklearn.rows import RowView
 
 
 def not_whole(path: Path, error: Exception) -> ValueError:
@@ -125,3 +126,38 @@ class Hdf5Rows:
 
     def __repr__(self) -> str:
         return f"Hdf5Rows({str(self.path)!r}, {self.key!r}: {self.shape} {self.dtype})"
+
+
+def hdf5_by_name(X: Any) -> Any:
+    """Return rows that other processes can read: HDF5 by its file's name.
+
+    Parameters
+    ----------
+    X : any kind of rows
+        An open h5py dataset, or a view of one, is replaced by :class:`Hdf5Rows`; all
+        else comes back as it is.
+
+    Raises
+    ------
+    ValueError
+        When the file cannot be opened a second time: it is open for writing, or lies in
+        memory.
+
+    Examples
+    --------
+    >>> hdf5_by_name([1, 2])
+    [1, 2]
+    """
+    if isinstance(X, RowView):
+        base = hdf5_by_name(X.base)
+        return X if base is X.base else RowView(base, X.indices)
+    if not is_a(X, "h5py.Dataset"):
+        return X
+    try:
+        return Hdf5Rows(X.file.filename, X.name)
+    except (OSError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"Other processes cannot read the HDF5 dataset {X.name!r} by its file's "
+            f"name, {X.file.filename!r} ({error}): close it and open it with mode 'r', "
+            "or work in one process (n_jobs=1, num_workers=0)."
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 
 from al_sklearn._core.checks import check_same_length
 from al_sklearn._core.types import Array, Options
+from al_sklearn.datasets import hdf5_by_name
 from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.rows import (
     RowView,
@@ -150,11 +152,18 @@ class ImageDataset(SkorchDataset):
     image_size : int or (height, width), optional
         What image files are resized to.
 
+    Attributes
+    ----------
+    weights : array of shape (n,), float32, or None
+        What each image counts in the loss, if not the same.
+
     Raises
     ------
     ValueError
         When X is empty, not images, or not as long as ``y``.
     """
+
+    weights: Array | None = None
 
     def __init__(self, X: Any, y: Any = None, image_size: Size = None):
         # skorch's own constructor would look into X; its callbacks need no more than X
@@ -224,8 +233,9 @@ class ImageDataset(SkorchDataset):
 
     def __getstate__(self) -> Options:
         # The reader is made of functions, which worker processes that are not forked
-        # could not receive.
-        return {key: value for key, value in vars(self).items() if key != "_read"}
+        # could not receive; nor could they an open HDF5 file.
+        state = {key: value for key, value in vars(self).items() if key != "_read"}
+        return {**state, "images": hdf5_by_name(self.images)}
 
     def __setstate__(self, state: Options) -> None:
         self.__dict__.update(state, _read=_reader(state["images"], state["image_size"]))
@@ -259,10 +269,16 @@ def without_subsets(dataset: Any, indices: Any = ()) -> tuple[Any, Any]:
     return dataset, indices
 
 
-def read_batch(dataset: Any, indices: Array | slice) -> tuple[Tensor, Array]:
-    """Read one batch of an :class:`ImageDataset` or of ``Subset`` s of one."""
+def read_batch(
+    dataset: Any, indices: Array | slice
+) -> tuple[Tensor, Array, Array | None]:
+    """Read one batch of an :class:`ImageDataset` or of ``Subset`` s of one.
+
+    Its images, their labels, and their weights where the data set has some.
+    """
     whole, positions = without_subsets(dataset, indices)
-    return whole.batch(positions)
+    weights = None if whole.weights is None else whole.weights[positions]
+    return *whole.batch(positions), weights
 
 
 def labels_of(dataset: Any) -> Array:
@@ -293,7 +309,17 @@ def _reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
             "size already."
         )
     _check_layout(tuple(X.shape), raw=str(X.dtype).rpartition(".")[2] == "uint8")
-    return lambda indices: take_rows(X, indices)
+    by_process = {os.getpid(): X}
+
+    def read(indices: Any) -> Any:
+        # A worker that was forked opens an HDF5 file anew: read through the handle of
+        # its parent, it would give wrong bytes.
+        process = os.getpid()
+        if process not in by_process:
+            by_process[process] = hdf5_by_name(X)
+        return take_rows(by_process[process], indices)
+
+    return read
 
 
 def _dataset_reader(X: Any, image_size: Size) -> Callable[[Any], Any]:

@@ -16,6 +16,7 @@ from al_sklearn._core.checks import check_count
 from al_sklearn._core.random import as_generator
 from al_sklearn._core.threads import threads_per_job
 from al_sklearn._core.types import Array
+from al_sklearn.datasets import hdf5_by_name
 from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import Wrapper, unshared
 
@@ -215,6 +216,9 @@ class DeepEnsemble(Members):
         # No more than there are members: idle ones' share of the cores would be lost.
         n_jobs = min(effective_n_jobs(self.n_jobs), int(self.n_members))
         threads = threads_per_job(n_jobs) if n_jobs > 1 else None
+        if n_jobs > 1:
+            # An open HDF5 file can go to no other process.
+            X = hdf5_by_name(X)
         fitted = Parallel(n_jobs=n_jobs, return_as="generator")(
             delayed(fit_seeded)(
                 clone(self.estimator),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, ClassVar
 
 import cloudpickle
@@ -14,6 +16,7 @@ from skorch.dataset import unpack_data
 from skorch.utils import to_device
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader, Subset
 
 from al_sklearn._core.random import as_seed, preserve_global_rng
 from al_sklearn._core.types import Array, Options
@@ -32,11 +35,19 @@ from al_sklearn.estimators._data import (
     labels_of,
     without_subsets,
 )
-from al_sklearn.estimators._device import AMP, best_device, precision
+from al_sklearn.estimators._device import AMP, best_device, find_device, precision
 from al_sklearn.estimators._folding import folded
 from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader
 from al_sklearn.estimators._normalisation import check_normalize, image_statistics
+from al_sklearn.estimators._outputs import check_outputs
+from al_sklearn.estimators._parameters import (
+    check_part,
+    check_words,
+    find_criterion,
+    find_optimizer,
+)
 from al_sklearn.estimators._reach import with_module
+from al_sklearn.estimators._sample_weight import check_sample_weight, weighted_loss
 from al_sklearn.estimators._workers import apart, in_worker
 from al_sklearn.estimators.networks import (
     NETWORKS,
@@ -45,6 +56,7 @@ from al_sklearn.estimators.networks import (
     memory_format,
     register_network,
 )
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import Size
 
 # Pixels in a scoring batch on the CPU: 32 images of 28x28.
@@ -61,11 +73,36 @@ _FUSABLE = (
 # Parameters that callbacks are made from.
 _CALLBACK_PARAMS = {"schedule", "warmup_epochs", "patience", "monitor", "swa"}
 
+# Options of a scoring iterator that leave rows out, or give them in another order.
+_NO_SCORING = ("shuffle", "sampler", "batch_sampler", "drop_last")
+# Whose options are compared with what they take.
+_PARTS = (
+    "module",
+    "criterion",
+    "optimizer",
+    "iterator_train",
+    "iterator_valid",
+    "dataset",
+)
+
 # Where a pickle holds the network that a user registered under the name in use.
 _REGISTERED = "_registered_network"
 
 
-class ImageClassifier(NeuralNetClassifier):
+class _AnyRequest:
+    """Keeps skorch's way to say what ``fit`` may be given when metadata are routed.
+
+    scikit-learn gives each class one that knows the names of the signature alone, and
+    here the network's ``forward`` may take others.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        kind: Any = cls
+        kind.set_fit_request = NeuralNetClassifier.set_fit_request
+
+
+class ImageClassifier(_AnyRequest, NeuralNetClassifier):
     """A convolutional network as a scikit-learn classifier of images.
 
     A skorch ``NeuralNetClassifier`` whose network, input and training are made for
@@ -88,11 +125,14 @@ class ImageClassifier(NeuralNetClassifier):
         for images up to 64 pixels it keeps their resolution (3x3 kernel, stride 1, no
         max pooling), and images too small for a model are enlarged before it.
         ``module__weights="DEFAULT"`` loads pretrained weights.
-    criterion : nn.Module class, default=nn.CrossEntropyLoss
-        The loss, of logits and class numbers.
-    optimizer : torch optimizer class, default=torch.optim.Adam
-        Its parameters are ``optimizer__…``. Torch's fused kernels are used where the
-        optimizer has them and ``optimizer__fused`` does not say otherwise.
+    criterion : nn.Module class or str, default=nn.CrossEntropyLoss
+        The loss, of logits and class numbers, or its name in ``torch.nn``. With
+        ``NLLLoss`` the network gives probabilities, as in skorch. The first batch of
+        each training shows whether the network gives what the two take.
+    optimizer : torch optimizer class or str, default=torch.optim.Adam
+        Or its name in ``torch.optim``. Its parameters are ``optimizer__…``. Torch's
+        fused kernels are used where the optimizer has them and ``optimizer__fused``
+        does not say otherwise.
     lr : float, default=1e-3
         Learning rate.
     max_epochs : int, default=30
@@ -108,6 +148,9 @@ class ImageClassifier(NeuralNetClassifier):
         CPU less for larger images (32 for 28x28 and more, 128 with ``amp``), so that
         activations stay in the cache. ``iterator_train__num_workers`` and
         ``iterator_valid__num_workers`` read image files in parallel.
+        ``iterator_train__sampler`` says which images an epoch goes over, see
+        :class:`ImageLoader`. Scoring goes over every image once, in order: a
+        ``sampler``, ``shuffle`` or ``drop_last`` of ``iterator_valid`` is refused.
     dataset : class, default=ImageDataset
         What holds images and labels.
     train_split : callable, optional
@@ -123,7 +166,7 @@ class ImageClassifier(NeuralNetClassifier):
         1 prints a line each epoch.
     device : str or torch.device, default="auto"
         ``"auto"`` is the first CUDA device where there is one, else the CPU, decided
-        anew wherever the classifier is unpickled.
+        anew wherever the classifier is unpickled. One that is not there is refused.
     compile : bool, default=False
         Whether the network goes through ``torch.compile`` (``compile__…`` are its
         parameters): minutes of work before the first batch, worth it for long training
@@ -222,6 +265,10 @@ class ImageClassifier(NeuralNetClassifier):
     True
     """
 
+    # Of the training at hand: what the images of the batch count, and whether the
+    # network's outputs were compared with what the loss takes.
+    _batch_weights_: Array | None = None
+    _outputs_seen_ = False
     prefixes_: ClassVar[list[str]] = [*NeuralNetClassifier.prefixes_, "augment"]
     _streams: ClassVar[dict[str, int]] = {
         "weights": 0,
@@ -265,6 +312,7 @@ class ImageClassifier(NeuralNetClassifier):
         torch_load_kwargs: Options | None = None,
         **kwargs: Any,
     ):
+        self._check_names(kwargs)
         super().__init__(
             module,
             criterion=criterion,
@@ -327,6 +375,11 @@ class ImageClassifier(NeuralNetClassifier):
         Parameters of the network build it anew; the others hold from the next ``fit``
         or ``predict`` on.
         """
+        self._check_names(set(kwargs) - set(self.get_params(deep=False)))
+        if self.initialized_:
+            self._check_scoring(kwargs)
+        if "device" in kwargs:
+            find_device(kwargs["device"])
         rest = {}
         for key, value in kwargs.items():
             prefix, _, name = key.partition("__")
@@ -372,7 +425,56 @@ class ImageClassifier(NeuralNetClassifier):
         if given == "auto":
             self.device = given
 
+    def _check_names(self, names: Iterable[str]) -> None:
+        """Raise a ``ParameterError`` for a misspelt parameter."""
+        # skorch's own state travels with clones under names of one underscore; what has
+        # a prefix is compared with the part's parameters, once the parts are known.
+        # "iterator_train_shuffle" is answered by skorch.
+        prefixes = tuple(f"{prefix}_" for prefix in self.prefixes_)
+        plain = [
+            name
+            for name in names
+            if not (name.startswith(("_", *prefixes)) or name.endswith("_"))
+            and "__" not in name
+        ]
+        if plain:
+            bases = [base for base in type(self).__mro__ if "__init__" in vars(base)]
+            known = {
+                one.name
+                for base in bases
+                for one in inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
+                if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)
+            }
+            check_words(type(self).__name__, plain, {*known, "history"} - {"self"})
+
+    def _check_parts(self) -> None:
+        """Raise a ``ParameterError`` for a misspelt ``optimizer__…`` and its like."""
+        parts = {name: getattr(self, name) for name in _PARTS}
+        parts["criterion"] = find_criterion(self.criterion)
+        parts["optimizer"] = find_optimizer(self.optimizer)
+        for name, part in parts.items():
+            check_part(name, part, self.get_params_for(name))
+        check_part("compile", torch.compile, self.get_params_for("compile"))
+
+    def _check_scoring(self, params: Mapping[str, Any]) -> None:
+        """Raise a ``ParameterError`` for a scoring iterator that is not in order."""
+        for option in _NO_SCORING:
+            name = f"iterator_valid__{option}"
+            given = params.get(name)
+            # A sampler may have no truth, or be empty.
+            is_sampler = option.endswith("sampler")
+            if given is not None if is_sampler else given:
+                raise ParameterError(
+                    f"{name}={given!r}: scoring goes over every image once, in the "
+                    "order of X, or its answers would belong to others. Training has "
+                    f"iterator_train__{option}.",
+                    name,
+                )
+
     def _check_settings(self) -> None:
+        self._check_parts()
+        self._check_scoring(vars(self))
+        find_device(vars(self)["device"])
         if self.amp is not None and self.amp not in AMP:
             raise ValueError(
                 f"amp must be None, {' or '.join(map(repr, AMP))}, got {self.amp!r}."
@@ -401,7 +503,9 @@ class ImageClassifier(NeuralNetClassifier):
     # ---- training
     # ----------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> ImageClassifier:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, **fit_params: Any
+    ) -> ImageClassifier:
         """Train from new weights, or with ``warm_start=True`` from those there are.
 
         Parameters
@@ -410,6 +514,10 @@ class ImageClassifier(NeuralNetClassifier):
             See the class.
         y : array-like of shape (n,), optional
             Labels of any type; None when X is a torch Dataset that holds them.
+        sample_weight : array-like of shape (n,), optional
+            What each image counts in the loss of training; only their ratios matter.
+            An image of weight 0 teaches nothing. What ``train_split`` holds out is
+            measured without weights.
         **fit_params
             As in skorch: handed to the network's ``forward``.
 
@@ -424,10 +532,23 @@ class ImageClassifier(NeuralNetClassifier):
             has one class only.
         """
         fresh = not (self.warm_start and self.initialized_)
-        return self._train(X, y, None, fresh=fresh, _routing_method="fit", **fit_params)
+        return self._train(
+            X,
+            y,
+            None,
+            sample_weight,
+            fresh=fresh,
+            _routing_method="fit",
+            **fit_params,
+        )
 
     def partial_fit(
-        self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
+        self,
+        X: Any,
+        y: Any = None,
+        classes: Any = None,
+        sample_weight: Any = None,
+        **fit_params: Any,
     ) -> ImageClassifier:
         """Go on training.
 
@@ -439,6 +560,8 @@ class ImageClassifier(NeuralNetClassifier):
             As in :meth:`fit`.
         classes : array-like, optional
             All classes; ``y`` may miss some.
+        sample_weight : array-like of shape (n,), optional
+            As in :meth:`fit`.
         **fit_params
             As in skorch.
 
@@ -450,6 +573,7 @@ class ImageClassifier(NeuralNetClassifier):
             X,
             y,
             classes,
+            sample_weight,
             fresh=not self.initialized_,
             _routing_method="partial_fit",
             **fit_params,
@@ -482,12 +606,28 @@ class ImageClassifier(NeuralNetClassifier):
         return super().initialize()
 
     def _train(
-        self, X: Any, y: Any, classes: Any, *, fresh: bool, **fit_params: Any
+        self,
+        X: Any,
+        y: Any,
+        classes: Any,
+        sample_weight: Any,
+        *,
+        fresh: bool,
+        **fit_params: Any,
     ) -> ImageClassifier:
         self._check_settings()
         self.check_training_readiness()
         dataset = self._make_dataset(X, y)
-        labels = dataset.labels()
+        labels = labels_of(dataset)
+        weights = check_sample_weight(sample_weight, len(labels))
+        if isinstance(dataset, Subset) or (weights is not None and dataset is X):
+            # One of our own: subsets of an ImageDataset are none, and the caller's must
+            # not be changed.
+            dataset = ImageDataset(dataset, labels)
+        if weights is not None:
+            dataset.weights = weights
+        self._batch_weights_ = None
+        self._outputs_seen_ = False
         if fresh:
             self._learn(dataset, labels, classes)
             self.initialize()
@@ -509,6 +649,7 @@ class ImageClassifier(NeuralNetClassifier):
                 self.notify("on_train_end", X=dataset, y=labels)
             finally:
                 self._set_training(False)
+                self._batch_weights_ = None
                 self.n_trainings_ += 1
                 # Whatever a callback says that found nothing to end: Ctrl-C it was.
                 if interrupted is not None:
@@ -589,23 +730,33 @@ class ImageClassifier(NeuralNetClassifier):
             names = ("image_mean", "image_std")
             for name, part in zip(names, self.image_statistics_, strict=True):
                 module.register_buffer(name, torch.tensor(part).view(1, -1, 1, 1))
+        # That of the batches. The weights stay as they are: optimizers that join them
+        # to one vector (LBFGS), and whoever else does, need them in their plain order.
         self.memory_format_ = memory_format(module)
-        self.module_ = module.to(memory_format=self.memory_format_)
+        self.module_ = module.to(memory_format=torch.contiguous_format)
+        return self
+
+    def initialize_criterion(self) -> ImageClassifier:
+        """Make the loss, also of a name in ``torch.nn``."""
+        criterion = find_criterion(self.criterion)
+        self.criterion_ = self.initialized_instance(
+            criterion, self.get_params_for("criterion")
+        )
         return self
 
     def initialize_optimizer(self) -> ImageClassifier:
         """Make the optimizer, with torch's fused kernel where it has one."""
-        device = torch.device(self.device).type
-        if self.optimizer not in _FUSABLE or device not in ("cpu", "cuda"):
-            return super().initialize_optimizer()
+        optimizer = find_optimizer(self.optimizer)
         args, kwargs = self.get_params_for_optimizer(
             "optimizer", self.get_all_learnable_params()
         )
+        device = torch.device(self.device).type
+        fusable = optimizer in _FUSABLE and device in ("cpu", "cuda")
         # One call for all weights instead of several for each: a tenth of a step of a
         # small network.
-        if not ({"fused", "foreach", "differentiable"} & set(kwargs)):
+        if fusable and not ({"fused", "foreach", "differentiable"} & set(kwargs)):
             kwargs["fused"] = True
-        self.optimizer_ = self.optimizer(*args, **kwargs)
+        self.optimizer_ = optimizer(*args, **kwargs)
         return self
 
     def _stream(self, purpose: str) -> int:
@@ -648,6 +799,9 @@ class ImageClassifier(NeuralNetClassifier):
                 if isinstance(part, _BatchNorm):
                     part.eval()
         y_pred = self.infer(Xi, **fit_params)
+        if not self._outputs_seen_:
+            check_outputs(y_pred, uncompiled(self.criterion_))
+            self._outputs_seen_ = True
         loss = self.get_loss(y_pred, yi, X=Xi, training=True)
         if self.scaler_ is None:
             loss.backward()
@@ -678,7 +832,14 @@ class ImageClassifier(NeuralNetClassifier):
                 "classes."
             )
         codes = torch.from_numpy(_encode(y_true, self.classes_))
-        return super().get_loss(y_pred, codes, *args, **kwargs)
+        weights = self._batch_weights_ if kwargs.get("training") else None
+        if weights is None:
+            return super().get_loss(y_pred, codes, *args, **kwargs)
+        of_batch = partial(super().get_loss, y_pred, codes, *args, **kwargs)
+        return weighted_loss(of_batch, uncompiled(self.criterion_), codes, weights)
+
+    def _weigh_batch(self, weights: Array | None) -> None:
+        self._batch_weights_ = weights
 
     # ---- data
     # ----------------------------------------------------------------------------------
@@ -751,16 +912,41 @@ class ImageClassifier(NeuralNetClassifier):
         prefix = "iterator_train" if training else "iterator_valid"
         params = self.get_params_for(prefix)
         iterator = getattr(self, prefix)
+        ours = isinstance(iterator, type) and issubclass(iterator, ImageLoader)
         size = params.pop("batch_size", None)
         if size is None:
             size = self.batch_size if training else self._scoring_batch_size()
-        params["batch_size"] = len(dataset) if size == -1 else size
+        by_batch = params.get("batch_sampler") is not None
+        if ours or not by_batch:
+            # DataLoader takes no other size beside a sampler of batches.
+            params["batch_size"] = len(dataset) if size == -1 else size
         if training:
-            params.setdefault("shuffle", True)
-            if isinstance(iterator, type) and issubclass(iterator, ImageLoader):
+            if not by_batch and params.get("sampler") is None:
+                params.setdefault("shuffle", True)
+            if ours:
                 params.setdefault("min_batches", 8)
             params.setdefault("generator", self._generator("order"))
+        else:
+            self._check_scoring(vars(self))
+        whole = without_subsets(dataset)[0]
+        if training and getattr(whole, "weights", None) is not None:
+            if not ours:
+                raise ParameterError(
+                    "sample_weight needs iterator_train=ImageLoader, which says which "
+                    f"images are in a batch; got {iterator!r}.",
+                    "sample_weight",
+                    "iterator_train",
+                )
+            params["on_weights"] = self._weigh_batch
         loader = iterator(dataset, **params)
+        drops = training and isinstance(loader, DataLoader) and loader.drop_last
+        if drops and isinstance(loader.sampler, Sized) and len(loader) == 0:
+            raise ParameterError(
+                f"There is no batch to train on: {len(dataset)} images at "
+                f"batch_size={loader.batch_size}, drop_last=True.",
+                "iterator_train__drop_last",
+                "batch_size",
+            )
         if training and self.augment is not None:
             augment, generator = self._get_augment(), self._generator("augment")
             loader = AugmentedLoader(loader, augment, generator)
@@ -840,11 +1026,23 @@ class ImageClassifier(NeuralNetClassifier):
         """
         dataset = self.get_dataset(X)
         net = self if training else self.scoring_net(len(dataset))
-        iterator = net.get_iterator(dataset, training=False)
         net._set_training(training)
-        for batch in iterator:
+        for batch in net._scoring_batches(dataset):
             out = net.evaluation_step(batch, training=training)
             yield to_device(out, device=device)
+
+    def _scoring_batches(self, dataset: Any) -> Iterator[Any]:
+        """Yield the batches of a data set, and see that they hold every image."""
+        n = 0
+        for batch in self.get_iterator(dataset, training=False):
+            yield batch
+            n += len(unpack_data(batch)[0])
+        if n != len(dataset):
+            raise ParameterError(
+                f"iterator_valid={self.iterator_valid!r} gave {n} of {len(dataset)} "
+                "images: scoring needs every one once, in the order of X.",
+                "iterator_valid",
+            )
 
     def scoring_net(self, n_images: int) -> ImageClassifier:
         """Return a classifier that scores ``n_images`` fastest.
@@ -895,6 +1093,23 @@ class ImageClassifier(NeuralNetClassifier):
         """Return the most probable label of each image, (n,)."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the accuracy of :meth:`predict`.
+
+        Parameters
+        ----------
+        X : images
+        y : array-like of shape (n,), optional
+            Labels; None when X is a torch Dataset that holds them.
+        sample_weight : array-like of shape (n,), optional
+
+        Returns
+        -------
+        float
+        """
+        y = labels_of(self._make_dataset(X, None)) if y is None else y
+        return super().score(X, y, sample_weight)
 
 
 def _is_ours(X: Any) -> bool:

@@ -441,7 +441,7 @@ class LossPredictionClassifier(ImageClassifier):
         with self._tapped():
             # Not forward_iter, which may score with a copy of the network, changed to
             # be faster.
-            for batch in self.get_iterator(self.get_dataset(X), training=False):
+            for batch in self._scoring_batches(self.get_dataset(X)):
                 self.evaluation_step(batch)
                 with torch.no_grad():
                     parts.append(self._head.predict(self._features()).cpu().numpy())

@@ -18,6 +18,7 @@ from skorch import NeuralNet
 
 from al_sklearn import inference
 from al_sklearn._core.types import Array, Function
+from al_sklearn.estimators._data import ImageDataset, labels_of
 
 
 def unshared(function: Function, *args: Any) -> Any:
@@ -90,6 +91,23 @@ class Wrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """Return the class of the largest probability, (n,)."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the accuracy of ``predict``.
+
+        Parameters
+        ----------
+        X : any kind of rows
+        y : array-like of shape (n,), optional
+            Labels; None when X is a torch Dataset that holds them.
+        sample_weight : array-like of shape (n,), optional
+
+        Returns
+        -------
+        float
+        """
+        y = labels_of(ImageDataset(X)) if y is None else y
+        return super().score(X, y, sample_weight)
 
 
 def _fitted_or_not(wrapper: Any) -> Any:

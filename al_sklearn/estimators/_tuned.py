@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from al_sklearn._core.checks import check_count, unknown_name
 from al_sklearn._core.random import take_turn
 from al_sklearn._core.threads import threads_per_job
 from al_sklearn._core.types import Array, Options
+from al_sklearn.datasets import hdf5_by_name
 from al_sklearn.estimators import _tuning_search as tuning
 from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import Wrapper
@@ -343,6 +345,12 @@ class TunedClassifier(Wrapper):
 
     def _search(self, parts: list[Part], suggest: Any, seeds: list[int]) -> Options:
         n_jobs = effective_n_jobs(self.n_jobs)
+        if n_jobs > 1:
+            # An open HDF5 file can go to no other process.
+            parts = [
+                replace(part, X=hdf5_by_name(part.X), X_val=hdf5_by_name(part.X_val))
+                for part in parts
+            ]
         objective = tuning.Objective(
             estimator=self.estimator,
             parts=parts,

@@ -108,7 +108,7 @@ def test_networks_as_they_come_keep_channels_last(name):
 
 @pytest.mark.parametrize(("width", "layout"), [(4, PLAIN), (16, LAST)])
 @pytest.mark.parametrize("kind", [ImageClassifier, LossPredictionClassifier])
-def test_weights_and_batches_have_the_layout(kind, width, layout):
+def test_batches_have_the_layout(kind, width, layout):
     X, y = np.zeros((4, 16, 16, 3), np.uint8), np.arange(4) % 2
     net = kind("resnet20", module__width=width, max_epochs=1).fit(X, y)
     seen = []
@@ -118,5 +118,6 @@ def test_weights_and_batches_have_the_layout(kind, width, layout):
     frozen = FrozenBackbone(net.module_, verbose=False, cache=False)
     frozen.transform(X)
     assert len(seen) > 1
-    assert first.weight.is_contiguous(memory_format=layout)
+    # Weights lie plainly: optimizers may join them to one vector.
+    assert first.weight.is_contiguous()
     assert all(batch.is_contiguous(memory_format=layout) for batch in seen)

@@ -12,7 +12,7 @@ from torch import nn
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.types import Options
 from al_sklearn.estimators._shape import ImageShape
-from al_sklearn.estimators.networks._fit import resize_to
+from al_sklearn.estimators.networks._fit import make_lazy_parts, resize_to
 from al_sklearn.estimators.networks._options import (
     OPTIONS,
     check_side,
@@ -63,7 +63,7 @@ def build_network(
     -------
     nn.Module
         Images (n, C, H, W) float in, logits (n, n_classes) out, where the network is
-        not the caller's own.
+        not the caller's own. Torch's lazy layers have found out their sizes.
 
     Raises
     ------
@@ -87,6 +87,8 @@ def build_network(
         side = check_side(options["resize"])
         image_shape = (image_shape[0], side, side)
     net = _build(module, params, image_shape, n_classes)
+    # Before the others, which look for its weights.
+    make_lazy_parts(net, image_shape)
     # Dropout before freezing, which keeps the head's in training; resizing last, since
     # the others run images of the size that the network sees.
     if options.get("dropout") is not None:

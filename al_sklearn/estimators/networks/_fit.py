@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.parameter import is_lazy
 
 from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.estimators.networks._parts import he_init
@@ -147,3 +148,22 @@ def _resized(_module: nn.Module, args: tuple[Any, ...], side: int) -> tuple[Any,
         ),
         *rest,
     )
+
+
+def make_lazy_parts(net: nn.Module, image_shape: ImageShape) -> None:
+    """Let torch's lazy layers find out their sizes, by running blank images.
+
+    Without one nothing runs. Optimizers, copies and memory layouts need weights that
+    are there.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Changed in place.
+    image_shape : tuple of int
+        (channels, height, width).
+    """
+    if any(is_lazy(part) for part in (*net.parameters(), *net.buffers())):
+        # Two images, as BatchNorm needs; their values move no statistics in evaluation.
+        with evaluating(net):
+            net(torch.zeros(2, *image_shape))

@@ -25,6 +25,7 @@ from al_sklearn._core.registry import users_entries
 from al_sklearn._core.threads import limit_threads, threads_per_job
 from al_sklearn._core.types import Array, Function, Options
 from al_sklearn.config import current
+from al_sklearn.datasets import hdf5_by_name
 from al_sklearn.experiments.comparison._growth import is_decided, seeds_at_looks
 from al_sklearn.experiments.comparison._names import name_strategies
 from al_sklearn.experiments.comparison._order import longest_first
@@ -459,6 +460,9 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         self, entropy: int, threads: int, X: Any, y: Any, X_test: Any, y_test: Any
     ) -> list[Problem]:
         """Draw what the strategies of each seed share."""
+        if effective_n_jobs(self.n_jobs) != 1:
+            # An open HDF5 file can go to no other process.
+            X, X_test = hdf5_by_name(X), hdf5_by_name(X_test)
         # A cold start's last bits depend on the threads too.
         with limit_threads(threads):
             return [
