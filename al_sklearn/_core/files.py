@@ -10,11 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 # Seconds between two looks at a lock that somebody else holds: rows are written under
 # it in milliseconds.
 _LOOK_AGAIN: Final = 0.01
+# What file systems without locks answer: NFS without its daemon, FUSE, some of
+# clusters'. It says nothing of another process.
+_NO_LOCKS: Final = frozenset(
+    {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+)
 
 
 @contextmanager
@@ -56,8 +61,10 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Any]:
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a lock that other processes wait for, and that dies with this process.
 
-    Other threads of this process wait for it too. It works on every system, and where
-    a file system has no locks by the file's being there.
+    Other threads of this process wait for it too. It works on every system; where a
+    file system has no locks, a file beside it, ``NAME.held``, says by its being there
+    that somebody holds it. One that a killed process of this machine left is taken
+    over.
 
     Parameters
     ----------
@@ -72,10 +79,8 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         When somebody else holds the lock and ``wait`` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Whoever holds it may let go in another thread than the one that took it.
-    lock = FileLock(path, thread_local=False)
     try:
-        lock.acquire(blocking=wait, poll_interval=_LOOK_AGAIN)
+        lock = _acquired(path, wait)
     except Timeout as error:
         raise BlockingIOError(
             errno.EWOULDBLOCK, "Held by another", str(path)
@@ -84,3 +89,19 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _acquired(path: Path, wait: bool) -> BaseFileLock:
+    # Whoever holds it may let go in another thread than the one that took it.
+    lock: BaseFileLock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(blocking=wait, poll_interval=_LOOK_AGAIN)
+    except Timeout:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        # Another name: the file of the lock itself is there already.
+        lock = SoftFileLock(path.with_name(f"{path.name}.held"), thread_local=False)
+        lock.acquire(blocking=wait, poll_interval=_LOOK_AGAIN)
+    return lock

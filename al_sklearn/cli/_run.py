@@ -109,6 +109,13 @@ def run(
 def resume(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder of a run that was stopped.")],
+    on_change: Annotated[
+        str | None,
+        typer.Option(
+            help="raise or record: whether changed data or code of one's own are "
+            "refused, or gone on with and said in the report."
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a run that was stopped, however it was stopped.
@@ -127,6 +134,7 @@ def resume(
         report=record.report,
         quiet=quiet,
         command=typed_command(context),
+        on_change=on_change,
     )
 
 
@@ -139,6 +147,7 @@ def execute(
     report: bool,
     quiet: bool,
     command: str | None,
+    on_change: str | None = None,
 ) -> None:
     """Run an experiment, and print what it found."""
     with errors_in_one_line(resume=folder):
@@ -154,6 +163,7 @@ def execute(
             lines=not shows_bars(),
             say=say,
             command=command,
+            on_change=on_change,
         )
         for outcome in outcomes:
             show_summary(outcome.comparison.summary(), name=outcome.run.name)
@@ -162,3 +172,6 @@ def execute(
             for outcome in outcomes:
                 page = outcome.folder / "report.html"
                 say(f"Report:  {page.resolve()}")
+    if any(outcome.comparison.failures_ for outcome in outcomes):
+        # The table is there; what it says is missing from it is no success.
+        raise typer.Exit(1)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.interrupts import end_with_main, not_swallowed
 from al_sklearn._core.random import (
     RandomState,
     as_seed,
@@ -60,8 +61,14 @@ def fit_seeded(
     -------
     estimator
         Fitted.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, also where the estimator swallows it: half a training is none.
     """
+    end_with_main()
     estimator.set_params(**seeds_for(estimator, seed, only_open))
     # The turn first: the number of threads is one for the whole process, too.
-    with preserve_global_rng(seed), limit_threads(threads):
+    with not_swallowed(), preserve_global_rng(seed), limit_threads(threads):
         return estimator.fit(X, y, **fit_params)

@@ -27,6 +27,7 @@ from skorch import NeuralNet, NeuralNetClassifier
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
+from al_sklearn._core.interrupts import end_with_main, not_swallowed
 from al_sklearn._core.random import preserve_global_rng, seeds_for, take_turn
 from al_sklearn._core.types import Array, Options
 from al_sklearn.exceptions import ParameterError
@@ -109,6 +110,7 @@ def train(
         When the estimator cannot be trained that way, or a net's iterator gives no
         batch.
     """
+    end_with_main()
     if bootstrap is not None:
         data = data.take(bootstrap)
     if training is not None:
@@ -314,18 +316,30 @@ def fit(
 
     A net gets it as its validation data (``train_split``), what has a ``fit(X, y,
     X_val=, y_val=)`` as that, a pipeline hands it on to its last step, transformed.
-    Others are fitted without.
+    Others are fitted without. A Ctrl-C that the model swallows is raised behind it.
     """
+    with not_swallowed():
+        _fit(model, X, y, X_val, y_val, **options)
+
+
+def _fit(
+    model: Any,
+    X: Any,
+    y: Array,
+    X_val: Any = None,
+    y_val: Array | None = None,
+    **options: Any,
+) -> None:
     if X_val is None or y_val is None or not takes_validation(model):
         model.fit(*with_labels(model, X, y), **options)
     elif isinstance(model, Pipeline) and len(model.steps) == 1:
-        fit(model.steps[-1][1], X, y, X_val, y_val)
+        _fit(model.steps[-1][1], X, y, X_val, y_val)
     elif isinstance(model, Pipeline):
         before = model[:-1]
         X = before.fit_transform(X, y)
         # With memory=, the steps that were fitted are copies.
         model.steps[:-1] = before.steps
-        fit(model.steps[-1][1], X, y, before.transform(X_val), y_val)
+        _fit(model.steps[-1][1], X, y, before.transform(X_val), y_val)
     else:
         with _validation(model, X_val, y_val, np.unique(y)) as options:
             model.fit(*with_labels(model, X, y), **options)
@@ -345,6 +359,19 @@ def partial_fit(
     The steps of a pipeline but the last are fitted the first time only: fitted on each
     batch, they would move the space that the last one's weights live in.
     """
+    with not_swallowed():
+        _partial_fit(model, X, y, classes, X_val, y_val, **options)
+
+
+def _partial_fit(
+    model: Any,
+    X: Any,
+    y: Array,
+    classes: Array | None = None,
+    X_val: Any = None,
+    y_val: Array | None = None,
+    **options: Any,
+) -> None:
     if isinstance(model, Pipeline):
         name, last = model.steps[-1]
         if len(model.steps) > 1:
@@ -355,7 +382,7 @@ def partial_fit(
             model.steps[:-1] = before.steps
             X_val = None if X_val is None else before.transform(X_val)
         own = {key.removeprefix(f"{name}__"): value for key, value in options.items()}
-        partial_fit(last, X, y, classes, X_val, y_val, **own)
+        _partial_fit(last, X, y, classes, X_val, y_val, **own)
         return
     takes_classes = "classes" in inspect.signature(model.partial_fit).parameters
     if classes is None and not (isinstance(model, NeuralNet) or is_fitted(model)):

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from sklearn.base import clone
 
+from al_sklearn._core.interrupts import not_swallowed
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn._core.types import Array, Options
 from al_sklearn.learners import ActiveLearner
@@ -141,7 +142,8 @@ class Loop:
         if self._turning:
             yield
             return
-        with self._where_it_was(), preserve_global_rng():
+        # What a model or a strategy swallows of Ctrl-C makes no round.
+        with self._where_it_was(), not_swallowed(), preserve_global_rng():
             self._turning = True
             try:
                 yield
@@ -189,14 +191,15 @@ class Loop:
         with self.turn():
             started = time.perf_counter()
             self._show_labels()
-            positions, scores = choose(
-                self.learner,
-                self.problem,
-                unlabelled,
-                self.labelled,
-                n_instances,
-                self.problem.streams.integer("acquisition", *keys),
-            )
+            with not_swallowed():
+                positions, scores = choose(
+                    self.learner,
+                    self.problem,
+                    unlabelled,
+                    self.labelled,
+                    n_instances,
+                    self.problem.streams.integer("acquisition", *keys),
+                )
             check_choice(self.name, positions, n_instances)
             seconds = time.perf_counter() - started
         self._labels.ask(positions)

@@ -12,10 +12,12 @@ from al_sklearn.rows._cache import (
     open_or_compute,
 )
 from al_sklearn.rows._chunks import by_chunks, kept, stays_mapped
+from al_sklearn.rows._code import code_of
 from al_sklearn.rows._decode import DAMAGED, Size, check_mode, decode_all, to_pixels
 from al_sklearn.rows._fingerprint import (
     WHOLE_BYTES,
     ObjectHasher,
+    data_differences,
     describe,
     differences,
     fingerprint,
@@ -58,8 +60,10 @@ __all__ = [
     "cache_key",
     "check_index_sets",
     "check_mode",
+    "code_of",
     "concat_columns",
     "concat_rows",
+    "data_differences",
     "decode_all",
     "describe",
     "differences",

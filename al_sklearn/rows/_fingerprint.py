@@ -49,6 +49,10 @@ _OURS: Final = "al_sklearn."
 # GB to resume a run is absurd.
 WHOLE_BYTES: Final = 2**30
 _SAMPLE_ROWS: Final = 256
+# Files that are read when a run begins, and again where times have changed: seconds for
+# photos on a disk, where a round reads as many.
+_MORE_FILES: Final = 4096
+_TIMES: Final = "times"
 _CHUNK_ROWS: Final = 4096
 
 
@@ -114,16 +118,36 @@ def public_name(value: Any) -> str:
     return f"{module}.{name}"
 
 
-def fingerprint(X: Any) -> Options:
+def fingerprint(X: Any, known: Any = None) -> Options:
     """Know data again: kind, shape, type and a hash.
 
     Everything in memory is hashed whole, and so are files mapped into memory up to 1
-    GiB; larger ones, and torch data sets, by up to 256 rows spread evenly.
+    GiB; larger ones, and torch data sets, by up to 256 rows spread evenly. Names of
+    files stand for what is in them: all names below the folder they share, all sizes,
+    and the bytes of up to 256 files; when they were written does not matter.
+
+    Parameters
+    ----------
+    X : rows
+    known : dict, optional
+        The fingerprint of what may be the same data. Where files have other times than
+        those had, up to 4,096 of them are read, not 256: a folder that was copied is
+        the same data, one that was edited is not.
+
+    Returns
+    -------
+    dict
+        Compare two of them by :func:`data_differences`.
     """
     if isinstance(X, Mapping):
-        return {str(key): fingerprint(part) for key, part in X.items()}
+        before = known if isinstance(known, dict) else {}
+        return {str(key): fingerprint(X[key], before.get(str(key))) for key in X}
     n = n_rows(X)
-    known: Options = {"rows": n}
+    files = _file_names(X)
+    if files is not None:
+        before = known if isinstance(known, dict) else {}
+        return {"rows": n, **_of_files(files, before)}
+    known = {"rows": n}
     if hasattr(X, "shape"):
         known["shape"] = list(map(int, X.shape))
     if hasattr(X, "dtype"):
@@ -132,6 +156,80 @@ def fingerprint(X: Any) -> Options:
     for part in _contents(X, n):
         digest.update(part)
     return known | {"hash": digest.hexdigest()}
+
+
+def data_differences(stored: Any, now: Any) -> list[str]:
+    """Name what differs between fingerprints of data, one short sentence each."""
+    return differences(_without_times(stored), _without_times(now))
+
+
+def _without_times(known: Any) -> Any:
+    if not isinstance(known, dict):
+        return known
+    return {key: _without_times(known[key]) for key in known if key != _TIMES}
+
+
+def _file_names(X: Any) -> list[str] | None:
+    """Names of files, where rows are that; None of anything else."""
+    is_list = isinstance(X, (list, tuple)) or (
+        len(getattr(X, "shape", ())) == 1 and not is_tensor(X)
+    )
+    if not is_list or len(X) == 0:
+        return None
+    names = list(X)
+    # One that is there, not all: a file that has gone is for whoever reads it to say.
+    first = names[0]
+    if not isinstance(first, (str, os.PathLike)) or not _is_file(first):
+        return None
+    return [os.fspath(name) for name in names]
+
+
+def _is_file(name: Any) -> bool:
+    try:
+        return os.path.isfile(name)
+    except ValueError:
+        # A text with a zero in it is no name.
+        return False
+
+
+def _of_files(names: list[str], known: Mapping[str, Any]) -> Options:
+    paths = [os.path.abspath(name) for name in names]
+    try:
+        shared = len(os.path.commonpath({os.path.dirname(path) for path in paths}))
+    except ValueError:
+        # Two drives of Windows.
+        shared = 0
+    digest, times = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=8)
+    for path in paths:
+        # Below what they share: a folder that was moved holds the same images.
+        below = path[shared:]
+        try:
+            stat = os.stat(path)
+        except OSError:
+            size, time = -1, 0
+        else:
+            size, time = stat.st_size, stat.st_mtime_ns
+        digest.update(f"{below}\0{size}\0".encode(errors="surrogateescape"))
+        times.update(f"{time}\0".encode())
+    _read_files(paths, _spread(len(paths)), digest)
+    found = {"hash": digest.hexdigest(), _TIMES: times.hexdigest()}
+    same_times = known.get(_TIMES) == found[_TIMES] and "more" in known
+    if same_times:
+        return found | {"more": known["more"]}
+    more = hashlib.blake2b(digest_size=16)
+    _read_files(paths, _spread(len(paths), _MORE_FILES), more)
+    return found | {"more": more.hexdigest()}
+
+
+def _read_files(names: list[str], positions: Array, digest: Any) -> None:
+    for i in positions.tolist():
+        try:
+            with open(names[i], "rb") as file:
+                content = hashlib.file_digest(file, "blake2b").digest()
+        except OSError:
+            # Whoever reads it as an image says what is wrong with it.
+            content = b"-"
+        digest.update(content)
 
 
 def _contents(X: Any, n: int) -> Iterator[bytes | memoryview]:
@@ -209,7 +307,7 @@ def _describe_function(function: Any, outer: tuple[Any, ...] = ()) -> Any:
     # No importable name: a lambda, a function inside another, a script's own. Its code
     # says what it does.
     code = function.__code__
-    described = {"function": function.__qualname__, "code": _code_hash(code)}
+    described = {"function": function.__qualname__, "code": code_hash(code)}
     # What it was made with decides what it does as well.
     defaults = [function.__defaults__, function.__kwdefaults__]
     if any(defaults):
@@ -230,9 +328,16 @@ def _describe_function(function: Any, outer: tuple[Any, ...] = ()) -> Any:
     return described
 
 
-def _code_hash(code: types.CodeType) -> str:
+def code_hash(code: types.CodeType) -> str:
+    """Return a hash of what code does, wherever it stands and whatever comments say."""
     constants = [
-        _code_hash(c) if isinstance(c, types.CodeType) else c for c in code.co_consts
+        code_hash(c)
+        if isinstance(c, types.CodeType)
+        # The order of a set is another one in every process.
+        else sorted(map(repr, c))
+        if isinstance(c, frozenset)
+        else c
+        for c in code.co_consts
     ]
     text = repr((code.co_code, constants, code.co_names))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
@@ -268,9 +373,9 @@ def _bytes_of(rows: Any) -> memoryview:
     return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
 
 
-def _spread(n: int) -> Array:
+def _spread(n: int, most: int = _SAMPLE_ROWS) -> Array:
     """Positions from the first to the last, so many of them."""
-    places = np.linspace(0, n - 1, min(n, _SAMPLE_ROWS))
+    places = np.linspace(0, n - 1, min(n, most))
     return np.unique(places.astype(np.int64))
 
 

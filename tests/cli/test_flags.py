@@ -67,6 +67,8 @@ TAKEN = {
     "--jobs": "2",
     "--threads": "1",
     "--random-state": "3",
+    "--on-error": "raise",
+    "--on-change": "record",
     "--output": "runs/mine",
     "--resume": None,
     "--report": None,

@@ -766,7 +766,10 @@ def run_of(tmp_path, content, **options):
 
 
 FLAT = "data: {name: digits, flat: true, pool_size: 100, test_size: 50}"
-SMALL = "comparison: {n_seeds: 1, n_rounds: 1, n_initial: 20, n_instances: 10}"
+SMALL = (
+    "comparison: {n_seeds: 1, n_rounds: 1, n_initial: 20, n_instances: 10, "
+    "on_error: raise}"
+)
 
 
 @pytest.mark.parametrize(

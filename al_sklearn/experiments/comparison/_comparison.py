@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import cache, partial
 from itertools import product
 from numbers import Integral
 from typing import Any, ClassVar
@@ -16,7 +18,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
@@ -26,7 +28,13 @@ from al_sklearn._core.threads import limit_threads, threads_per_job
 from al_sklearn._core.types import Array, Function, Options
 from al_sklearn.config import current
 from al_sklearn.datasets import hdf5_by_name
+from al_sklearn.experiments.comparison._failures import (
+    failures_of,
+    raise_if_hopeless,
+    warn_of,
+)
 from al_sklearn.experiments.comparison._growth import is_decided, seeds_at_looks
+from al_sklearn.experiments.comparison._mending import whole_rounds
 from al_sklearn.experiments.comparison._names import name_strategies
 from al_sklearn.experiments.comparison._order import longest_first
 from al_sklearn.experiments.comparison._progress_bar import ProgressBar
@@ -39,6 +47,7 @@ from al_sklearn.experiments.comparison._retraining import Retraining
 from al_sklearn.experiments.comparison._workers import (
     Settings,
     Told,
+    interruptible,
     retrain_one,
     run_strategy,
     train_first,
@@ -63,7 +72,14 @@ from al_sklearn.experiments.tracking import (
 from al_sklearn.loop import Loop, Problem, Round, Streams, entropy_of
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
-from al_sklearn.rows import describe, differences, fingerprint, n_rows, versions
+from al_sklearn.rows import (
+    code_of,
+    data_differences,
+    describe,
+    fingerprint,
+    n_rows,
+    versions,
+)
 from al_sklearn.tasks import Classification, Metric, scorers_of
 
 
@@ -110,6 +126,17 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         and ends with the same numbers.
     resume : bool, default=True
         False refuses a folder that holds a run already.
+    on_error : {"record", "raise"}, default="record"
+        What an error of one strategy does: ``"record"`` ends that strategy's rounds of
+        that seed, warns, keeps the error in the store and in ``failures_``, and goes on
+        with the others; tables leave the strategy out and say so. The same call again
+        tries it again: mended, or left out of ``strategies``. Where random sampling
+        fails, or every other strategy on every seed, the error is raised all the same.
+    on_change : {"raise", "record"}, default="raise"
+        What a resumed run does where the contents of data, or code of one's own
+        (strategies, estimators, metrics that no installed package holds), are others
+        than when it began: it names what differs and refuses, or goes on with a
+        warning, and says so in its notes and its report.
     initial : {"stratified", "random", "per_class"}, or a strategy, default="stratified"
         As in :class:`ActiveLearningExperiment`.
     test_size : float or int, default=0.25
@@ -168,6 +195,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         What was compared, by name, random sampling among them.
     classes_ : array of shape (C,)
         All labels.
+    failures_ : dict of (strategy, seed) to dict
+        The strategies that failed: ``round``, ``error``, ``message``, ``traceback``.
     thumbnails_ : dict of str to uint8 array
         Images bought in the first rounds, for the report.
 
@@ -197,6 +226,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         "threads_per_job": [Interval(Integral, 1, None, closed="left"), None],
         "store": [str, os.PathLike, None],
         "resume": ["boolean"],
+        "on_error": [StrOptions({"record", "raise"})],
+        "on_change": [StrOptions({"raise", "record"})],
         "checkpoints": ["boolean"],
     }
 
@@ -214,6 +245,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         threads_per_job: int | None = None,
         store: str | os.PathLike[str] | None = None,
         resume: bool = True,
+        on_error: str = "record",
+        on_change: str = "raise",
         initial: str | Function = "stratified",
         test_size: float = 0.25,
         training: str = "from_scratch",
@@ -241,6 +274,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         self.threads_per_job = threads_per_job
         self.store = store
         self.resume = resume
+        self.on_error = on_error
+        self.on_change = on_change
         self.initial = initial
         self.test_size = test_size
         self.training = training
@@ -284,11 +319,15 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             one name, looks that do not increase, or more images asked for than there
             are.
         StoreError
-            For a store that holds another run (the message names what differs).
+            For a store that holds another run, or the same on other data or code (the
+            message names what differs).
         StoreExistsError
             For one that holds a run where ``resume`` is False, or something else.
         StoreLockedError
             When another process is writing to the store; the message says which.
+        KeyboardInterrupt
+            After Ctrl-C, also where an estimator swallows it: finished rounds are in
+            the store, and the same call goes on from them.
         """
         # All that can be wrong is found before the first model is trained or a file
         # written.
@@ -311,7 +350,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                 store = RunStore(self.store)
             # Before the store is looked at: who began it last may still be writing.
             stack.enter_context(store.lock())
-            begun = store.config()["configuration"] if store.exists() else {}
+            stored = store.config() if store.exists() else {}
+            begun = stored.get("configuration", {})
             # Somebody who asked for any seed goes on with the one that was drawn.
             entropy = begun.get("random_state") if self.random_state is None else None
             entropy = entropy_of(self.random_state) if entropy is None else entropy
@@ -319,23 +359,35 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             threads = self.threads_per_job or begun.get("threads_per_job")
             threads = threads or threads_per_job(effective_n_jobs(self.n_jobs))
             problems = self._problems(entropy, threads, X, y, X_test, y_test)
-            data = self._fingerprints(X, y, X_test, y_test)
+            known = stored.get("data", {})
+            data = self._fingerprints(X, y, X_test, y_test, known)
             config = self._config(data, entropy, threads)
             counts = [problem.pool_counts for problem in problems]
             config["pool"] = {"class_counts": counts}
             # Behind the problems: another run's folder is refused by its index sets
             # too.
-            store.open(config, _splits(problems), resume=self.resume)
+            changed = store.open(
+                config,
+                _splits(problems),
+                resume=self.resume,
+                on_change=self.on_change,
+            )
+            # Once, however many looks there are.
+            note_start = cache(partial(store.add_start, config, changed))
             n_told = 0
             for n_seeds in looks:
                 # Seeds of earlier looks are there already, and are not run again.
-                self._run(problems[:n_seeds], store, threads, n_told)
+                self._run(problems[:n_seeds], store, threads, n_told, note_start)
                 n_told = n_seeds
                 found = self._collect(store, n_seeds)
+                failed = {name for name, _ in self.failures_}
+                compared = self.results_[~self.results_["strategy"].isin(failed)]
                 # The last look ends it, whatever it shows.
-                if n_seeds == looks[-1] or is_decided(self.results_):
+                if n_seeds == looks[-1] or is_decided(compared):
                     break
-            store.finish(found)
+            if not self.failures_:
+                # Of a run that is not whole, rounds may still come.
+                store.finish(found)
             self.thumbnails_ = store.thumbnails()
             if not self.thumbnails_:
                 first = problems[0]
@@ -345,7 +397,12 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                 self.thumbnails_ = bought_thumbnails(first.X, codes, self.queries_)
                 store.write_thumbnails(self.thumbnails_)
             self._results = ComparisonResults(
-                self.results_, self.classes_, self.thumbnails_, store.config()
+                self.results_,
+                self.classes_,
+                self.thumbnails_,
+                store.config(),
+                self.failures_,
+                store.starts(),
             )
         return self
 
@@ -402,8 +459,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         entropy = configuration["random_state"]
         threads = configuration["threads_per_job"]
         # A set of positions means nothing in other data.
-        given = self._fingerprints(X, y, X_test, y_test)
-        found = differences(stored["data"], given)
+        given = self._fingerprints(X, y, X_test, y_test, stored["data"])
+        found = data_differences(stored["data"], given)
         if found:
             raise ValueError(
                 f"These are not the data that fit was given: {'; '.join(found)}."
@@ -413,6 +470,9 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         problems = self._problems(entropy, threads, X, y, X_test, y_test)
         # By what was run: looks may have ended it before the last seed.
         for name, seed in sorted(self.queries_, key=lambda run: run[1]):
+            if (name, seed) in self.failures_:
+                # What it bought is not all it was to buy.
+                continue
             problem, batches = problems[seed], self.queries_[name, seed]
             last = len(batches) - 1
             for number in range(0 if rounds == "all" else last, last + 1):
@@ -423,13 +483,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                     for label, estimator in trained.items()
                     for repeat in range(n_repeats)
                 ]
-        settings = Settings(
-            threads,
-            asdict(current()),
-            checkpoints=False,
-            main=os.getpid(),
-            registered=users_entries(),
-        )
+        settings = self._settings(threads)
         with limit_threads(threads):
             answers = Parallel(n_jobs=self.n_jobs, return_as="generator")(
                 delayed(retrain_one)(job, store, settings) for job in jobs
@@ -472,14 +526,26 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                 for seed in range(seeds_at_looks(self)[-1])
             ]
 
-    def _fingerprints(self, X: Any, y: Any, X_test: Any, y_test: Any) -> Options:
-        """Return what the data are known by."""
+    def _fingerprints(
+        self, X: Any, y: Any, X_test: Any, y_test: Any, known: Options
+    ) -> Options:
+        """Return what the data are known by, looked at closer where files changed."""
         # Hashes, not the data: a folder of plain files stays small and can be handed
         # on.
-        known = {"X": fingerprint(X), "y": fingerprint(y)}
+        parts = {"X": X, "y": y}
         if X_test is not None:
-            known |= {"X_test": fingerprint(X_test), "y_test": fingerprint(y_test)}
-        return {**known, "classes": describe(self.classes_.tolist())}
+            parts |= {"X_test": X_test, "y_test": y_test}
+        found: Options = {
+            name: fingerprint(part, known.get(name)) for name, part in parts.items()
+        }
+        return {**found, "classes": describe(self.classes_.tolist())}
+
+    def _code(self) -> Options:
+        """Return what the code of one's own is known by, strategy by strategy."""
+        shared = [self.estimator, self.scoring, self.initial, self.stopping, self.pool]
+        shared += [self.n_instances, self.first_params, self.later_params]
+        own = {name: code_of(one) for name, one in self.strategies_.items()}
+        return {"": code_of(*shared), **own}
 
     def _config(self, data: Options, entropy: int, threads: int) -> Options:
         protocol = (
@@ -514,12 +580,29 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         return {
             "configuration": configuration,
             "data": data,
+            "code": self._code(),
             "versions": versions(),
             "metrics": facts,
         }
 
+    def _settings(self, threads: int) -> Settings:
+        return Settings(
+            threads,
+            asdict(current()),
+            self.checkpoints,
+            main=os.getpid(),
+            registered=users_entries(),
+            run=uuid.uuid4().hex,
+            on_error=self.on_error,
+        )
+
     def _run(
-        self, problems: list[Problem], store: RunStore, threads: int, n_told: int
+        self,
+        problems: list[Problem],
+        store: RunStore,
+        threads: int,
+        n_told: int,
+        note_start: Callable[[], None],
     ) -> None:
         """Train the first models, then run every strategy of every seed from there.
 
@@ -531,13 +614,17 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         # joblib's backend decides what -1 means, perhaps on other machines.
         n_jobs = effective_n_jobs(self.n_jobs)
         told = Told(check_callbacks(self.callbacks), store)
-        begun = [store.read(FIRST, seed) for seed in range(len(problems))]
-        done = {run: store.read(*run) for run in runs}
+        done = whole_rounds(store, problems, self.strategies_)
+        begun = [done[FIRST, seed] for seed in range(len(problems))]
         left = [
             run
             for run in runs
             if not is_done(problems[run[1]], [*begun[run[1]], *done[run]])
         ]
+        if left or not all(begun):
+            note_start()
+        for run in left:
+            store.forget_failure(*run)
         # A run of fresh weights that has begun needs no model of the round before.
         needs_model = {
             seed
@@ -552,25 +639,20 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         bar = ProgressBar(store, watched, total, disable=not self.verbose)
         # Each task is a whole run of rounds: in batches, two long ones could wait for
         # each other.
+        settings = self._settings(threads)
         with (
+            interruptible(settings, store),
             bar,
             limit_threads(threads),
             Parallel(n_jobs=self.n_jobs, batch_size=1, pre_dispatch=n_jobs) as parallel,
         ):
-            settings = Settings(
-                threads,
-                asdict(current()),
-                self.checkpoints,
-                main=os.getpid(),
-                registered=users_entries(),
-            )
             trained = parallel(
                 delayed(train_first)(problems[seed], store, settings) for seed in first
             )
             models = dict(zip(first, trained, strict=True))
             # Read back, not returned: a resumed run meets the very same bytes.
             begun = [store.read(FIRST, seed) for seed in range(len(problems))]
-            parallel(
+            failed = parallel(
                 delayed(run_strategy)(
                     problems[seed],
                     self.strategies_[name],
@@ -583,6 +665,9 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                 )
                 for name, seed in (left if n_jobs == 1 else longest_first(left, store))
             )
+        self.failures_ = failures_of(store, runs)
+        raise_if_hopeless(failed, runs)
+        warn_of(self.failures_)
         finished = [run for run in runs if run not in left and run[1] >= n_told]
         for name, seed in finished if told.listeners else []:
             # What was finished before may have been killed before it was told.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,16 @@ from tqdm.auto import tqdm
 
 from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments import plots, statistics
+from al_sklearn.experiments.comparison._failures import Failures, failures_of
 from al_sklearn.experiments.report import ReportData, write_report
 from al_sklearn.experiments.statistics import BASELINE
-from al_sklearn.experiments.store import FIRST, RunStore, tidy_table
+from al_sklearn.experiments.store import (
+    FIRST,
+    RunStore,
+    failure_notes,
+    notes_on_starts,
+    tidy_table,
+)
 from al_sklearn.tasks import know_metrics
 
 
@@ -50,7 +57,7 @@ class Views:
             Indexed by strategy, best AUBC first; ``attrs["notes"]`` holds what should
             be said beside it.
         """
-        found = self._finished()
+        found = self._finished().compared()
         table = statistics.summarize(
             found.table, metric, baseline=BASELINE, level=level, confidence=confidence
         )
@@ -77,7 +84,7 @@ class Views:
         DataFrame
             One row a pair.
         """
-        table = self._finished().table
+        table = self._finished().compared().table
         return statistics.compare_pairs(table, metric, confidence=confidence)
 
     def plot(
@@ -100,7 +107,7 @@ class Views:
         -------
         matplotlib Axes
         """
-        table = self._finished().table
+        table = self._finished().compared().table
         return plots.learning_curves(table, metric, ax=ax, confidence=confidence)
 
     def report(
@@ -136,7 +143,7 @@ class Views:
         pathlib.Path
         """
         return write_report(
-            self._finished(),
+            self._finished().compared(),
             path,
             metric=metric,
             class_names=class_names,
@@ -161,12 +168,18 @@ class ComparisonResults(Views):
         ``strategy/round/classes``.
     config : dict
         ``configuration``, ``data``, ``versions`` and ``pool`` of the run.
+    failures : dict of (str, int) to dict, optional
+        By strategy and seed: the round in which it failed, and its error.
+    starts : list of dict, optional
+        Each start of the run: when, on which versions, and what had changed.
     """
 
     table: pd.DataFrame
     classes: Array
     thumbnails: dict[str, Array]
     config: Options
+    failures: Failures = field(default_factory=dict)
+    starts: list[Options] = field(default_factory=list)
 
     @property
     def pool_counts(self) -> pd.DataFrame | None:
@@ -193,7 +206,29 @@ class ComparisonResults(Views):
         # With looks the table's own note says so.
         if named and n_seeds > named and not self.table.attrs.get("looks"):
             found.append(statistics.added_note(named, n_seeds))
-        return found
+        return [
+            *found,
+            *failure_notes(self.failures),
+            *notes_on_starts(self.starts),
+        ]
+
+    def compared(self) -> ComparisonResults:
+        """Return these results without the strategies that failed on a seed.
+
+        Their curves end where they failed: held against the others they would say of an
+        error that it saves labels or wastes them. Notes name them.
+        """
+        failed = {name for name, _ in self.failures}
+        if not failed:
+            return self
+        thumbnails = {
+            # Keys are strategy/seed/round, and a strategy's name may hold slashes.
+            key: images
+            for key, images in self.thumbnails.items()
+            if key.rsplit("/", 2)[0] not in failed
+        }
+        kept = self.table[~self.table["strategy"].isin(failed)]
+        return replace(self, table=kept, thumbnails=thumbnails)
 
     def _finished(self) -> ComparisonResults:
         return self
@@ -222,7 +257,8 @@ def load_results(folder: str | os.PathLike[str]) -> ComparisonResults:
     store = RunStore(folder)
     config = store.config()
     classes = np.asarray(config["data"]["classes"])
-    table = tidy_table(curves_of(store, config), classes)
+    curves = curves_of(store, config)
+    table = tidy_table(curves, classes)
     # Statistics read the looks off the table, wherever it is taken.
     table.attrs["looks"] = config["configuration"].get("looks")
     return ComparisonResults(
@@ -230,6 +266,8 @@ def load_results(folder: str | os.PathLike[str]) -> ComparisonResults:
         classes,
         store.thumbnails(),
         config,
+        failures_of(store, curves),
+        store.starts(),
     )
 
 

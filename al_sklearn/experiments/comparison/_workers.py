@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from al_sklearn._core.interrupts import end_with_main, is_orphan
 from al_sklearn._core.registry import enter
 from al_sklearn._core.threads import limit_threads
 from al_sklearn._core.types import Function, Options
 from al_sklearn.config import config_context
 from al_sklearn.experiments.comparison._retraining import Retraining
 from al_sklearn.experiments.protocol import first_round, next_round
-from al_sklearn.experiments.store import FIRST, RunStore
+from al_sklearn.experiments.store import FIRST, RunStore, failure_of
 from al_sklearn.experiments.tracking import (
     Callback,
     Callbacks,
@@ -35,6 +38,41 @@ class Settings(NamedTuple):
     main: int
     # What its user has registered.
     registered: list[bytes]
+    # Which call of fit this is, and what it does with a strategy that fails.
+    run: str
+    on_error: str
+
+
+class Failed(NamedTuple):
+    """A strategy that failed on a seed, and its error."""
+
+    strategy: str
+    seed: int
+    error: Exception
+
+
+# Calls of fit in this process that are over, by an error or Ctrl-C, while threads that
+# worked for them may still be in the middle of a training.
+_over: set[str] = set()
+
+
+@contextmanager
+def interruptible(settings: Settings, store: RunStore) -> Iterator[None]:
+    """Let whatever ends a run early end its threads too, and say how to go on.
+
+    Worker processes are ended by joblib; threads cannot be, and write nothing more.
+    """
+    try:
+        yield
+    except BaseException as error:
+        _over.add(settings.run)
+        # Ctrl-C, and a worker that was killed: nothing is wrong with the run itself.
+        if store.durable and isinstance(error, (KeyboardInterrupt, BrokenExecutor)):
+            error.add_note(
+                f"Finished rounds are kept in {store.folder}: the same again goes on "
+                "from them."
+            )
+        raise
 
 
 @contextmanager
@@ -43,6 +81,7 @@ def in_worker(settings: Settings) -> Iterator[None]:
 
     It inherits neither.
     """
+    end_with_main()
     if os.getpid() != settings.main and not gc.get_freeze_count():
         # Between two tasks loky collects garbage, a fifth of a second through all that
         # torch has imported.
@@ -57,12 +96,13 @@ def train_first(problem: Problem, store: RunStore, settings: Settings) -> Any:
     with in_worker(settings):
         loop = Loop(problem, None, FIRST)
         record = first_round(loop)
-        store.write(
-            FIRST,
-            problem.streams.seed,
-            record,
-            loop.model if settings.checkpoints else None,
-        )
+        if settings.run not in _over:
+            store.write(
+                FIRST,
+                problem.streams.seed,
+                record,
+                loop.model if settings.checkpoints else None,
+            )
         return loop.model
 
 
@@ -75,13 +115,23 @@ def run_strategy(
     store: RunStore,
     settings: Settings,
     told: Told,
-) -> None:
+) -> Failed | None:
     """Run one strategy on one seed from where it stands.
 
-    Every finished round goes to the store.
+    Every finished round goes to the store. Return how it failed, where it did and that
+    ends no more than itself.
     """
+    seed = problem.streams.seed
     # Remembered before the first round: a killed parent shows as another one.
     parent = os.getppid()
+    own_error: Exception | None = None
+    number = 0
+
+    def is_over() -> bool:
+        # Whoever wanted this has ended, or was killed: the rest is for whoever resumes.
+        in_worker = os.getpid() != settings.main
+        return settings.run in _over or (in_worker and is_orphan(parent))
+
     with in_worker(settings):
         loop = Loop(problem, strategy, name)
         # The seed's first model is trained once, for all strategies alike.
@@ -89,30 +139,46 @@ def run_strategy(
         loop.replay(records[1:])
         # What is told again after a resume is only what listeners may have missed.
         fresh = len(records) == 1
-        with (
-            told.about(loop, [] if fresh else records) as listeners,
-            store.writer() as write_behind,
-        ):
-            if fresh:
-                listeners.round_end(records[0])
-            while not loop.finished:
-                record = next_round(loop)
-                if told.listeners or settings.checkpoints:
-                    # Nobody hears of a round that a kill could still take, and the next
-                    # one changes the model.
-                    store.write(
-                        name,
-                        problem.streams.seed,
-                        record,
-                        loop.model if settings.checkpoints else None,
-                    )
-                else:
-                    write_behind(name, problem.streams.seed, record)
-                listeners.round_end(record)
-                if os.getpid() != settings.main and os.getppid() != parent:
-                    # The process that wanted this was killed: leave the rest to whoever
-                    # resumes it.
-                    return
+        try:
+            with (
+                told.about(loop, [] if fresh else records) as listeners,
+                store.writer() as write_behind,
+            ):
+                if fresh:
+                    listeners.round_end(records[0])
+                while not loop.finished:
+                    number = loop.round + 1
+                    try:
+                        record = next_round(loop)
+                    except Exception as error:
+                        own_error = error
+                        raise
+                    if is_over():
+                        return None
+                    if told.listeners or settings.checkpoints:
+                        # Nobody hears of a round that a kill could still take, and the
+                        # next one changes the model.
+                        kept = loop.model if settings.checkpoints else None
+                        store.write(name, seed, record, kept)
+                    else:
+                        write_behind(name, seed, record)
+                    listeners.round_end(record)
+        except Exception as error:
+            # What the store or a callback says is no fault of the strategy's.
+            if error is not own_error or settings.on_error == "raise" or is_over():
+                raise
+            store.fail(name, seed, failure_of(error, number))
+            return Failed(name, seed, _portable(error))
+    return None
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that gets through to the main process."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001  what an error holds may be anything
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def retrain_one(job: Retraining, store: RunStore | None, settings: Settings) -> Options:

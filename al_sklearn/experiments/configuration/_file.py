@@ -86,13 +86,11 @@ class Run:
     def comparison(self, **more: Any) -> StrategyComparison:
         """Make the comparison, without the store and its like.
 
-        ``more`` may name these.
+        ``more`` may name these, and goes before what the file says.
         """
         section = self.spec.get("comparison") or {}
         options = {name: _comparison_value(name, section[name]) for name in section}
-        return StrategyComparison(
-            self.estimator(), self.strategies(), **options, **more
-        )
+        return StrategyComparison(self.estimator(), self.strategies(), **options | more)
 
 
 class ExperimentFile:

@@ -122,6 +122,8 @@ PythonFile = Annotated[
     str, AfterValidator(_python_file), Said("a Python file that is there")
 ]
 OnCorrupt = Annotated[str, Names(lambda: ("raise", "skip"))]
+# Of an error, or of a change: gone on with and kept, or raised.
+RecordOrRaise = Annotated[str, Names(lambda: ("record", "raise"))]
 TrainingMode = Annotated[str, Names(_training)]
 # An object's path is imported, and what it is then seen, where objects are made.
 Imported = Annotated[Mapping[str, Any], Said("an import path")]
@@ -301,6 +303,18 @@ class Comparison(Section):
     )
     pool: Any = _key(
         None, "Makes the pool hard: wrong labels, rare classes, near-duplicates …"
+    )
+    on_error: RecordOrRaise = _key(
+        "record",
+        "What an error of one strategy does: record goes on with the others, raise "
+        "ends the run.",
+        "--on-error",
+    )
+    on_change: RecordOrRaise = _key(
+        "raise",
+        "What changed data or code of one's own do on resume: raise refuses, record "
+        "goes on and says so in the report.",
+        "--on-change",
     )
     checkpoints: Switch = _key(
         False, "Keep each round's model beside its record.", "--checkpoints"

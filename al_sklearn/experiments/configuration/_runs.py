@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn._core.files import replacing
+from al_sklearn._core.sealed import sealed, unsealed
 from al_sklearn._core.types import Array, Options
 from al_sklearn.datasets import ImageData, has_standin, load_dataset, make_standin
 from al_sklearn.exceptions import ParameterError, StoreExistsError
@@ -33,6 +33,8 @@ from al_sklearn.rows import read_splits, take_rows
 # Hidden, so that a store may be begun beside it.
 RECORD: Final = ".experiment.json"
 STANDIN: Final = ".standin"
+# What a run has written before its first round.
+_OF_A_START: Final = ("config.json", "starts.jsonl", "splits.npz", FACTS)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def run_experiment(
     lines: bool = False,
     say: Callable[[str], None] = print,
     command: str | None = None,
+    on_change: str | None = None,
 ) -> list[Outcome]:
     """Run every comparison of a file, each in its own folder if there is a grid.
 
@@ -80,6 +83,9 @@ def run_experiment(
     command : str, optional
         What asks for it, for the reports; a run that is resumed keeps the one that
         began it.
+    on_change : {"raise", "record"}, optional
+        What a resumed run does where data or code have changed, in place of what the
+        file says.
 
     Returns
     -------
@@ -106,8 +112,9 @@ def run_experiment(
         data = loaded[section]
         # Without a grid the name is empty, and the folder the experiment's own.
         folder = output / run.name
+        more = {} if on_change is None else {"on_change": on_change}
         comparison = run.comparison(
-            store=folder, verbose=0 if lines else verbose, resume=resume
+            store=folder, verbose=0 if lines else verbose, resume=resume, **more
         )
         if comparison.splits is not None:
             # Read once more by the run itself: here an error has the key.
@@ -121,6 +128,7 @@ def run_experiment(
         title = ": ".join(filter(None, [experiment.title, run.name]))
         # Before the run, so that one that is not finished has a report too.
         facts = ReportFacts(f"{title} (quick)" if quick else title, command, names)
+        _note_begun(output, run.name)
         facts.write(folder)
         of = f"[{number}/{len(small.runs)}] {run.name}: " if run.name else ""
         say(f"{of}{data!r}; {_sizes(comparison, len(run.strategies()))}")
@@ -214,23 +222,25 @@ def _begin(
     Return the command that began it.
     """
     path = output / RECORD
-    if path.is_file() and resume:
-        begun = _read(path)
+    begun = _read(path) if path.is_file() else {}
+    if begun and resume:
         if begun["quick"] != quick:
             raise ValueError(
                 f"{output} holds a run {'without' if quick else 'with'} --quick; name "
                 "another folder."
             )
         return begun.get("command")
-    if path.is_file():
-        if any(output.rglob("round_*.json")):
+    if begun:
+        folders = _begun_folders(output, begun)
+        if any(any(folder.rglob("round_*.json")) for folder in folders):
             raise StoreExistsError(
                 f"{output} holds a run already: al-sklearn resume {output} goes on "
                 "with it; else name another folder."
             )
         # What was wrong with it is put right by now: nobody should have to tidy up
         # first.
-        _clear(output)
+        for folder in folders:
+            _clear(folder, output)
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} is a file; name a folder.")
     output.mkdir(parents=True, exist_ok=True)
@@ -246,40 +256,71 @@ def _begin(
         "quick": quick,
         "report": report,
         "command": command,
+        "begun": [],
     }
-    with replacing(path) as file:
-        file.write(json.dumps(record, indent=1).encode())
+    _write(path, record)
     return command
+
+
+def _write(path: Path, record: Options) -> None:
+    with replacing(path) as file:
+        file.write(sealed(record, indent=1).encode())
 
 
 def _read(path: Path) -> Options:
     try:
-        record = json.loads(path.read_text())
-        if not {"experiment", "name", "quick", "report"} <= record.keys():
+        record = unsealed(path.read_text(encoding="utf-8"), nan=False)
+        if not {"experiment", "name", "quick", "report", "begun"} <= record.keys():
             raise ValueError("keys are missing")
-    except (ValueError, AttributeError) as error:
+    except ValueError as error:
         raise ValueError(
             f"{path} is damaged ({error}); begin the run anew in another folder."
         ) from error
     return record
 
 
-def _clear(output: Path) -> None:
-    """Take away what runs leave that never finished a round.
+def _note_begun(output: Path, name: str) -> None:
+    """Note that the folder of a run is begun, where it holds none yet.
 
-    What is of others stays.
+    What lies there later is this experiment's own; whatever else lies below ``output``
+    is somebody else's.
     """
-    # From below, so that folders are empty once their runs are gone.
-    for here, _, files in os.walk(output, topdown=False):
-        if not {"config.json", FACTS} & set(files):
-            continue
-        folder = Path(here)
-        # Another process may have just begun it.
-        with RunStore(folder).lock():
-            for name in ("config.json", "splits.npz", FACTS, ".lock"):
-                (folder / name).unlink(missing_ok=True)
-        if folder != output and not any(folder.iterdir()):
-            folder.rmdir()
+    folder = output / name
+    record = _read(output / RECORD)
+    is_there = any((folder / part).exists() for part in _OF_A_START)
+    if not is_there and name not in record["begun"]:
+        record["begun"].append(name)
+        _write(output / RECORD, record)
+
+
+def _begun_folders(output: Path, record: Options) -> list[Path]:
+    """Return the folders that an experiment began, all of them below its own."""
+    root = output.resolve()
+    folders = [output / name for name in record["begun"]]
+    return [folder for folder in folders if folder.resolve().is_relative_to(root)]
+
+
+def _clear(folder: Path, output: Path) -> None:
+    """Take away what a run of ours has left that never finished a round.
+
+    Nothing else: a folder in which somebody has put another run stays as it is.
+    """
+    if not folder.is_dir():
+        return
+    store = RunStore(folder)
+    # Another process may have just begun it.
+    with store.lock():
+        if store.exists():
+            try:
+                store.config()
+            except ValueError:
+                # Not written by this version, so not by this experiment.
+                return
+        for name in _OF_A_START:
+            (folder / name).unlink(missing_ok=True)
+    (folder / ".lock").unlink(missing_ok=True)
+    if folder != output and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 @contextlib.contextmanager

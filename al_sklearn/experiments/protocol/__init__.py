@@ -11,6 +11,7 @@ from al_sklearn.experiments.protocol._known_labels import (
     next_round,
 )
 from al_sklearn.experiments.protocol._problem import known_classes, make_problem
+from al_sklearn.experiments.protocol._records import first_wrong
 from al_sklearn.experiments.protocol._settings import (
     LATER_OPTIONS,
     PROTOCOL_CONSTRAINTS,
@@ -26,6 +27,7 @@ __all__ = [
     "check_rows",
     "check_test_set",
     "first_round",
+    "first_wrong",
     "initial_set",
     "is_done",
     "known_classes",

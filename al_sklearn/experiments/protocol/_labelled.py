@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from al_sklearn._core.interrupts import not_swallowed
 from al_sklearn._core.random import preserve_global_rng, seeded_clone
 from al_sklearn._core.types import Array, Function
 from al_sklearn.exceptions import CapabilityError, ParameterError
@@ -117,7 +118,8 @@ def _cold_start(
         if takes_random_state(strategy)
         else {}
     )
-    with preserve_global_rng(streams.integer("initial", "order")):
+    order = streams.integer("initial", "order")
+    with not_swallowed(), preserve_global_rng(order):
         # Distances between raw columns of different units would choose by unit.
         if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
             steps = seeded_clone(estimator[:-1], streams.integer("initial", "weights"))

@@ -5,12 +5,13 @@ It can be written again without the data.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from al_sklearn._core.files import replacing
+from al_sklearn._core.sealed import sealed, unsealed
+from al_sklearn.exceptions import StoreError
 
 # Hidden, so that a store may be begun beside it.
 FACTS: Final = ".report.json"
@@ -38,16 +39,29 @@ class ReportFacts:
         """Keep them in a run's folder."""
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / FACTS) as file:
-            file.write(json.dumps(asdict(self), indent=1).encode())
+            file.write(sealed(asdict(self), indent=1).encode())
 
     @classmethod
     def read(cls, folder: Path) -> ReportFacts:
         """Read those of a run; empty where it has none.
 
         That is so where neither an experiment file nor the command line made it.
+
+        Raises
+        ------
+        StoreError
+            When the file is damaged.
         """
         path = folder / FACTS
-        return cls(**json.loads(path.read_text())) if path.is_file() else cls()
+        if not path.is_file():
+            return cls()
+        try:
+            return cls(**unsealed(path.read_text(encoding="utf-8"), nan=False))
+        except (ValueError, TypeError) as error:
+            raise StoreError(
+                f"{path} is damaged ({error}): it holds the report's title and the "
+                "names of classes. Move it away, and the report is made without them."
+            ) from error
 
     def report(self, results: Any, page: Path, metric: str = "accuracy") -> Path:
         """Write the HTML report."""

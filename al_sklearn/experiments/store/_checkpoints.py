@@ -15,6 +15,9 @@ import torch
 from skorch import NeuralNet
 
 from al_sklearn._core.files import replacing
+from al_sklearn._core.sealed import checksum_of, unsealed
+from al_sklearn.exceptions import StoreError
+from al_sklearn.experiments.store._rounds import MODEL
 
 SUFFIXES = (".safetensors", ".joblib")
 
@@ -95,6 +98,8 @@ def load_checkpoint(path: str | os.PathLike[str], model: Any = None) -> Any:
     ValueError
         When the weights or the classes do not fit, no net was given, or the file is
         neither of the two kinds.
+    StoreError
+        When the file is not the one that its round, beside it, was written with.
     FileNotFoundError
         When there is no such file.
 
@@ -107,6 +112,10 @@ def load_checkpoint(path: str | os.PathLike[str], model: Any = None) -> Any:
         raise ValueError(f"{path}: models are kept as {' or '.join(SUFFIXES)}.")
     if not path.is_file():
         raise FileNotFoundError(f"There is no model {path}.")
+    # Before it is read: a damaged pickle may run anything.
+    wrong = wrong_with_model(path)
+    if wrong:
+        raise StoreError(f"{path} is damaged: {wrong}. No result depends on it.")
     if path.suffix == ".joblib":
         return joblib.load(path)
     if not isinstance(model, NeuralNet) or not hasattr(model, "module_"):
@@ -140,6 +149,23 @@ def load_checkpoint(path: str | os.PathLike[str], model: Any = None) -> Any:
     # Weights come to the CPU; the net may live elsewhere.
     model.module_.to(torch.device(model.device))
     return model
+
+
+def wrong_with_model(path: Path) -> str:
+    """Say why a model is not the one that its round was written with.
+
+    Empty where it is, and where no round beside it knows.
+    """
+    record = path.with_suffix(".json")
+    try:
+        known = unsealed(record.read_text(encoding="utf-8")).get(MODEL)
+    except FileNotFoundError:
+        return ""
+    except ValueError:
+        return f"{record.name}, which says its checksum, is"
+    if known is None or known == checksum_of(path):
+        return ""
+    return f"its checksum is not the one that {record.name} says"
 
 
 def _classes_of(model: Any) -> str:

@@ -1,23 +1,27 @@
 """One folder a run: plain files, each written whole or not at all.
 
-No round is ever overwritten.
+No round is ever overwritten, and nothing is ever deleted.
 
 ::
 
     run/
-      config.json                   configuration, data's fingerprint, versions,
-                                    classes of the pool
+      config.json                   configuration, data's fingerprint, code of one's
+                                    own, versions, classes of the pool
+      starts.jsonl                  each start: when, and data, code and versions then
       splits.npz                    train_0, test_0, initial_0, train_1, …
       first/seed_000/round_000.json a seed's first model, shared by its strategies
       rounds/margin/seed_000/round_001.json
+      rounds/margin/seed_000/failed.json  where a strategy failed, and with which error
       thumbnails.npz                images that were bought, for the report
       metrics.jsonl                 a finished run's metrics, one line a round, so
                                     that it is read at once
       retrained/…                   what models trained again on bought sets reach
+      set-aside/000/…               what could not be believed, with a word why
       .lock, .writer.json           held, and by whom, while somebody writes
 
 A round counts once its file is there; its model, where ``checkpoints=True``, is written
-before. A round's file ends with a checksum of the rest of it.
+before. Files end with a checksum of the rest of them, and say whose they are: the run
+(by the checksum of its configuration), the strategy, the seed and the round.
 
 A folder of another format is refused: no release has written one.
 """
@@ -28,35 +32,62 @@ import errno
 import json
 import os
 import platform
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from al_sklearn._core.files import locked, replacing
-from al_sklearn._core.types import Array, Options
-from al_sklearn.exceptions import StoreError, StoreExistsError, StoreLockedError
-from al_sklearn.experiments.store._checkpoints import write_checkpoint
-from al_sklearn.experiments.store._json import (
-    from_json,
+from al_sklearn._core.sealed import (
+    checksum_of,
+    seal_of,
     sealed,
     to_json,
     unsealed,
     with_nan,
 )
+from al_sklearn._core.types import Array, Options
+from al_sklearn.exceptions import StoreError, StoreExistsError, StoreLockedError
+from al_sklearn.experiments.store._aside import move_aside
+from al_sklearn.experiments.store._checkpoints import SUFFIXES, write_checkpoint
+from al_sklearn.experiments.store._failures import FAILED
+from al_sklearn.experiments.store._rounds import (
+    BELONGS,
+    joined_lines,
+    joined_text,
+    read_owned,
+    read_round,
+    round_text,
+)
 from al_sklearn.experiments.store._slug import slug
+from al_sklearn.experiments.store._starts import (
+    STARTS,
+    code_changes,
+    data_changes,
+    read_starts,
+    say_versions,
+    start_line,
+    without_code,
+)
 from al_sklearn.loop import Round
-from al_sklearn.rows import differences, read_splits
+from al_sklearn.rows import differences, read_numpy, read_splits
 
-# 3: our objects by their public names, and a checksum in each round.
-FORMAT: Final = 3
+# 4: every file says whose it is and ends with a checksum.
+FORMAT: Final = 4
 FIRST: Final = "first"
+# What a kill leaves half-written has such names; anything else is somebody else's.
+_LEFTOVER: Final = re.compile(
+    r"\.(round_\w+\.\w+|(config|failed)\.json|(splits|thumbnails)\.npz"
+    r"|(metrics|starts)\.jsonl|\.(writer|report|experiment)\.json)\.\d+-\d+\.tmp"
+)
 _FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
 
@@ -75,24 +106,34 @@ class RunStore:
     def __init__(self, folder: str | os.PathLike[str], durable: bool = True):
         self.folder = Path(folder)
         self.durable = durable
+        self._run = ""
 
     def open(
         self,
         config: Mapping[str, Any],
         splits: Mapping[str, Array],
         resume: bool = True,
-    ) -> None:
+        on_change: str = "raise",
+    ) -> list[str]:
         """Begin a run in this folder, or go on with the same one.
 
         Parameters
         ----------
         config : dict
-            ``configuration`` and ``data``, which must be what the folder holds,
-            ``versions``, which should, and whatever else is to be kept.
+            ``configuration``, ``data`` and ``code``, which must be what the folder
+            holds, ``versions``, which should, and whatever else is to be kept.
         splits : dict of arrays
             The index sets of each seed.
         resume : bool, default=True
             False refuses a folder that holds a run.
+        on_change : {"raise", "record"}, default="raise"
+            Whether contents of data and code that have changed are refused, or warned
+            of.
+
+        Returns
+        -------
+        list of str
+            What has changed and is gone on with: to be kept with :meth:`add_start`.
 
         Raises
         ------
@@ -101,33 +142,75 @@ class RunStore:
         StoreExistsError
             When it holds a run and ``resume`` is False, or holds something else.
         """
-        path = self.folder / "config.json"
+        # Through JSON and back: tuples and numpy's numbers are what they were stored
+        # as.
+        config = json.loads(to_json(config))
+        changed: list[str] = []
         if self.exists():
             if not resume:
                 raise StoreExistsError(
                     f"{self.folder} holds a run already; resume it, or name another "
                     "folder."
                 )
-            # Through JSON and back: tuples and numpy's numbers are what they were
-            # stored as.
-            self._check_same(self.config(), json.loads(to_json(config)))
+            changed = self._check_same(self.config(), config, on_change)
         else:
             self._check_empty()
-            self._write(path, to_json({"format": FORMAT, **config}, indent=1))
-        # What a kill left half-written.
-        for leftover in self.folder.rglob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+            text = sealed({"format": FORMAT, **config}, indent=1)
+            self._write(self.folder / "config.json", text)
+        self._sweep()
+        self._keep_splits(splits)
+        return changed
+
+    def _sweep(self) -> None:
+        """Take away what a kill left half-written, and nothing of anybody else."""
+        places = [self.folder.glob(".*.tmp")]
+        for name in (FIRST, "rounds", "retrained"):
+            places.append((self.folder / name).rglob(".*.tmp"))
+        for leftover in chain.from_iterable(places):
+            if _LEFTOVER.fullmatch(leftover.name):
+                leftover.unlink(missing_ok=True)
+
+    def _keep_splits(self, splits: Mapping[str, Array]) -> None:
         target = self.folder / "splits.npz"
-        if not target.exists():
+        try:
+            stored = self.splits() if target.exists() else None
+        except StoreError as error:
+            # They are drawn anew from the same seeds.
+            self.set_aside([target], str(error))
+            stored = None
+        if stored is None:
             with self._writing(target) as file:
                 np.savez(file, **dict[str, Any](splits))
-        stored = self.splits()
+            stored = self.splits()
         if stored.keys() != splits.keys() or any(
             not np.array_equal(stored[key], splits[key]) for key in splits
         ):
             raise StoreError(
                 f"{target} holds other index sets than this run would draw."
             )
+
+    def add_start(self, config: Mapping[str, Any], changed: Sequence[str]) -> None:
+        """Keep a start that has something to do: when, versions, code and data then.
+
+        Metrics that were joined are moved aside: there are more to come.
+        """
+        path = self.folder / STARTS
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        self._write(path, f"{before}{start_line(config, changed)}\n")
+        joined = self.folder / "metrics.jsonl"
+        move_aside(self.folder, [joined], "Rounds were made behind these.")
+
+    def starts(self) -> list[Options]:
+        """Read each start of the run: ``at``, ``versions``, ``code``, ``data``.
+
+        ``changed`` says what was another than at the start before, and gone on with.
+
+        Raises
+        ------
+        StoreError
+            When the file is damaged.
+        """
+        return read_starts(self.folder / STARTS)
 
     def exists(self) -> bool:
         """Whether the folder holds a run."""
@@ -149,7 +232,8 @@ class RunStore:
                 f"{self.folder} holds no run: there is no config.json in it."
             )
         try:
-            config = json.loads(path.read_text())
+            text = path.read_text(encoding="utf-8")
+            config = json.loads(text)
         except ValueError as error:
             raise StoreError(
                 f"{path} is damaged ({error}); begin the run anew in another folder."
@@ -176,7 +260,24 @@ class RunStore:
                 f"{path} is damaged (no {missing[0]!r}); begin the run anew in "
                 "another folder."
             )
-        return config
+        try:
+            return unsealed(text, nan=False)
+        except StoreError as error:
+            raise StoreError(
+                f"{path} is damaged ({error}); begin the run anew in another folder."
+            ) from error
+
+    @property
+    def run(self) -> str:
+        """What files say whose they are by: the checksum of the run's configuration.
+
+        Two runs of one configuration, on the same data, code and versions, are one; a
+        copy of a run is. Empty where there is no run.
+        """
+        if not self._run and self.exists():
+            path = self.folder / "config.json"
+            self._run = seal_of(path.read_text(encoding="utf-8"))
+        return self._run
 
     def splits(self) -> dict[str, Array]:
         """Read the index sets.
@@ -204,20 +305,18 @@ class RunStore:
         """
         # No round is made twice: a resumed run that comes to the same round leaves the
         # file.
-        path = self._round_file(strategy, seed, record.round)
+        path = self.round_path(strategy, seed, record.round)
         if path.exists():
             return
-        content = {
-            **record.metrics,
-            "indices": record.indices.tolist(),
-            "scores": record.scores.tolist(),
-        }
         with self._writing(path) as file:
             # Whole before the round's own file gets its name: a round that counts has
             # its model.
+            known = None
             if model is not None:
-                write_checkpoint(path.with_suffix(""), model, self.durable)
-            file.write(sealed(content).encode())
+                kept = write_checkpoint(path.with_suffix(""), model, self.durable)
+                known = checksum_of(kept)
+            whose = self._whose(strategy, seed, record.round)
+            file.write(round_text(record, whose, known).encode())
 
     @contextmanager
     def writer(self) -> Iterator[Callable[[str, int, Round], None]]:
@@ -255,15 +354,85 @@ class RunStore:
 
         See :meth:`metrics`.
         """
-        return [
-            Round(
-                number,
-                np.asarray(metrics.pop("indices"), dtype=np.int64),
-                np.asarray(metrics.pop("scores"), dtype=np.float64),
-                metrics,
-            )
-            for number, metrics in self._rounds(strategy, seed)
+        rounds = []
+        # Round 0 lies with the seed's first model.
+        number = 0 if strategy == FIRST else 1
+        while True:
+            path = self.round_path(strategy, seed, number)
+            try:
+                rounds.append(read_round(path, self._whose(strategy, seed, number)))
+            except FileNotFoundError:
+                return rounds
+            except StoreError as error:
+                raise StoreError(
+                    f"{path} is damaged ({error}); run the same again: it and all that "
+                    "came after it are set aside, and that round is made anew."
+                ) from error
+            number += 1
+
+    def whole(self, strategy: str, seed: int) -> tuple[list[Round], str]:
+        """Read the rounds up to the first that is damaged or missing, and say why.
+
+        Returns
+        -------
+        rounds : list of Round
+        why : str
+            Empty where nothing lies behind them that does not belong there.
+        """
+        rounds: list[Round] = []
+        first = 0 if strategy == FIRST else 1
+        for path in self.round_paths(strategy, seed):
+            number = _round_number(path)
+            if number != first + len(rounds):
+                missing = self.round_path(strategy, seed, first + len(rounds))
+                return rounds, f"{missing} is missing."
+            try:
+                rounds.append(self.read_one(path, strategy, seed))
+            except StoreError as error:
+                return rounds, f"{path} is damaged: {error}."
+        return rounds, ""
+
+    def read_one(self, path: Path, strategy: str, seed: int) -> Round:
+        """Read one round's file.
+
+        Raises
+        ------
+        StoreError
+            When it is damaged, or not of that strategy and seed.
+        """
+        return read_round(path, self._whose(strategy, seed, _round_number(path)))
+
+    def round_paths(self, strategy: str, seed: int) -> list[Path]:
+        """Name the files of the rounds that are there, by number."""
+        # By number: by name round 1000 would stand before round 999.
+        return sorted(self._round_files(strategy, seed), key=_round_number)
+
+    def set_rounds_aside(
+        self, strategy: str, seed: int, from_number: int, why: str
+    ) -> None:
+        """Move rounds from a number on out of the way, with their models.
+
+        The joined metrics, which hold them too, and the record of a failure go as well.
+        """
+        rounds = self._run_folder(strategy, seed)
+        files = [
+            path
+            for path in self._round_files(strategy, seed)
+            if _round_number(path) >= from_number
         ]
+        models = [path.with_suffix(suffix) for path in files for suffix in SUFFIXES]
+        joined = self.folder / "metrics.jsonl"
+        self.set_aside([joined, *files, *models, rounds / FAILED], why)
+
+    def set_aside(self, paths: Iterable[Path], why: str) -> None:
+        """Move files that cannot be believed to ``set-aside``, and warn of it."""
+        place = move_aside(self.folder, paths, why)
+        if place is not None:
+            warnings.warn(
+                f"{why.removesuffix('.')}. What cannot be believed is set aside in "
+                f"{place}, and made anew where it is needed.",
+                stacklevel=3,
+            )
 
     def finish(self, runs: Mapping[tuple[str, int], Sequence[Round]]) -> None:
         """Join the metrics of a run that is over in one file; see :meth:`metrics`.
@@ -275,15 +444,18 @@ class RunStore:
             under ``FIRST``.
         """
         path = self.folder / "metrics.jsonl"
-        if path.exists():
-            return
         # A thousand runs are read from a thousand files so, not from a million.
         lines = [
             to_json({"strategy": name, "seed": seed, "metrics": record.metrics})
             for (name, seed), records in runs.items()
             for record in records
         ]
-        self._write(path, "".join(f"{line}\n" for line in lines))
+        text = joined_text(lines, self.run)
+        if path.exists():
+            if path.read_bytes() == text.encode():
+                return
+            self.set_aside([path], f"{path} does not hold what the rounds do.")
+        self._write(path, text)
 
     def metrics(self, strategy: str, seed: int) -> list[Options]:
         """Read the metrics of the finished rounds alone.
@@ -299,14 +471,15 @@ class RunStore:
         found: dict[tuple[str, int], list[Options]] = {}
         path = self.folder / "metrics.jsonl"
         try:
-            lines = path.read_text().splitlines()
+            lines = joined_lines(path.read_text(encoding="utf-8"), self.run)
             # One call for all lines: a thousand runs have hundreds of thousands.
             items = json.loads(f"[{','.join(lines)}]")
         except FileNotFoundError:
             return found
         except ValueError as error:
             raise StoreError(
-                f"{path} is damaged ({error}); remove it: the rounds are read instead."
+                f"{path} is damaged ({error}); remove it: the rounds are read instead, "
+                "and the same run again makes it anew."
             ) from error
         for line, item in zip(lines, items, strict=True):
             metrics = with_nan(item["metrics"]) if "null" in line else item["metrics"]
@@ -318,34 +491,70 @@ class RunStore:
 
         None where there is none.
         """
-        files = self._round_files(strategy, seed)
-        # By number: by name round 1000 would stand before round 999.
-        newest = max(files, key=_round_number, default=None)
-        return None if newest is None else unsealed(newest.read_text())
+        files = self.round_paths(strategy, seed)
+        return self.read_one(files[-1], strategy, seed).metrics if files else None
 
     def count(self, runs: Iterable[tuple[str, int]]) -> int:
         """Count the finished rounds of several runs."""
         return sum(1 for run in runs for _ in self._round_files(*run))
 
     def write_thumbnails(self, thumbnails: Mapping[str, Array]) -> None:
-        """Keep small images for the report."""
+        """Keep small images for the report; whole ones that are there stay."""
         path = self.folder / "thumbnails.npz"
-        if not path.exists():
-            with self._writing(path) as file:
-                np.savez(file, **dict[str, Any](thumbnails))
+        if path.exists():
+            try:
+                self.read_thumbnails()
+            except StoreError as error:
+                self.set_aside([path], str(error))
+            else:
+                return
+        with self._writing(path) as file:
+            np.savez(file, **{**dict[str, Any](thumbnails), BELONGS: self.run})
 
     def thumbnails(self) -> dict[str, Array]:
-        """Read the small images; empty where there are none."""
+        """Read the small images; empty where there are none.
+
+        Damaged ones are warned of, and none: pictures must not block results.
+        """
+        try:
+            return self.read_thumbnails()
+        except StoreError as error:
+            warnings.warn(f"{error} Results are read without pictures.", stacklevel=3)
+            return {}
+
+    def read_thumbnails(self) -> dict[str, Array]:
+        """Read the small images.
+
+        Raises
+        ------
+        StoreError
+            When they are damaged, or another run's.
+        """
         path = self.folder / "thumbnails.npz"
         if not path.exists():
             return {}
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+        try:
+            content = read_numpy(path)
+            run = str(content.pop(BELONGS))
+        except (ValueError, AttributeError, KeyError) as error:
+            raise StoreError(f"{path} is damaged ({error}).") from error
+        if run != self.run:
+            raise StoreError(f"{path} is damaged (it is another run's).")
+        return content
 
     def read_json(self, *parts: str) -> Options | None:
-        """Read a file of metrics beside the rounds; None where it is not there."""
+        """Read a file of metrics beside the rounds; None where it is not there.
+
+        A damaged one is set aside, and is not there then.
+        """
         path = self.folder.joinpath(*parts)
-        return from_json(path.read_text()) if path.exists() else None
+        try:
+            return read_owned(path, [self.run, *parts])
+        except FileNotFoundError:
+            return None
+        except StoreError as error:
+            self.set_aside([path], f"{path} is damaged: {error}.")
+            return None
 
     def write_json(self, metrics: Mapping[str, Any], *parts: str) -> None:
         """Write a file of metrics beside the rounds.
@@ -354,7 +563,35 @@ class RunStore:
         """
         path = self.folder.joinpath(*parts)
         if not path.exists():
-            self._write(path, to_json(metrics))
+            self._write(path, sealed({BELONGS: [self.run, *parts], **metrics}))
+
+    def fail(self, strategy: str, seed: int, failure: Mapping[str, Any]) -> None:
+        """Keep where a strategy failed on a seed, and with which error."""
+        path = self._run_folder(strategy, seed) / FAILED
+        self._write(path, sealed({BELONGS: self._whose(strategy, seed), **failure}))
+
+    def failure(self, strategy: str, seed: int) -> Options | None:
+        """Read where a strategy failed on a seed; None where it did not.
+
+        Raises
+        ------
+        StoreError
+            When the file is damaged.
+        """
+        path = self._run_folder(strategy, seed) / FAILED
+        try:
+            return read_owned(path, self._whose(strategy, seed))
+        except FileNotFoundError:
+            return None
+        except StoreError as error:
+            raise StoreError(
+                f"{path} is damaged ({error}); run the same again, which tries anew."
+            ) from error
+
+    def forget_failure(self, strategy: str, seed: int) -> None:
+        """Move the record of a failure aside: the strategy is tried again."""
+        path = self._run_folder(strategy, seed) / FAILED
+        move_aside(self.folder, [path], f"{strategy}, seed {seed}, was tried again.")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -395,27 +632,70 @@ class RunStore:
                 f"{self.folder} is not empty and holds no run; name another folder."
             )
 
-    def _check_same(self, stored: Options, now: Options) -> None:
-        for part, what in (
-            ("configuration", "with another configuration"),
-            ("data", "on other data"),
-        ):
-            found = differences(stored[part], now[part])
-            if found:
-                raise StoreError(
-                    f"{self.folder} holds a run {what}: {'; '.join(found)}. Name "
-                    "another folder, or go on as it was "
-                    "begun (by "
-                    f"{_writer(stored) or 'a version that it does not name'})."
-                )
-        found = differences(stored["versions"], now["versions"])
+    def _check_same(self, stored: Options, now: Options, on_change: str) -> list[str]:
+        """Refuse another run, and return what may differ and does."""
+        begun = f"(by {_writer(stored) or 'a version that it does not name'})"
+        was, is_now = (without_code(one["configuration"]) for one in (stored, now))
+        failed = self._failed(was)
+        # One that failed may be left out.
+        for name in failed - is_now["strategies"].keys():
+            del was["strategies"][name]
+        found = differences(was, is_now)
         if found:
+            raise StoreError(
+                f"{self.folder} holds a run with another configuration: "
+                f"{'; '.join(found)}. Name another folder, or go on as it was begun "
+                f"{begun}."
+            )
+        # What was gone on with before is no news.
+        try:
+            before = (self.starts() or [stored])[-1]
+        except StoreError as error:
+            self.set_aside([self.folder / STARTS], str(error))
+            before = stored
+        contents, others = data_changes(before, now)
+        code = code_changes(before, now)
+        # And one that failed may be mended: it begins anew.
+        for name in failed & code.keys():
+            self._begin_anew(name, is_now["n_seeds"], code.pop(name))
+        changed = [*contents, *dict.fromkeys(chain.from_iterable(code.values()))]
+        if others or (changed and on_change == "raise"):
+            what = "on other data" if others or contents else "of other code"
+            further = (
+                ""
+                if others
+                else "; on_change='record' goes on all the same, and says so in the "
+                "report"
+            )
+            raise StoreError(
+                f"{self.folder} holds a run {what}: {'; '.join([*others, *changed])}. "
+                f"Name another folder, or go on as it was begun {begun}{further}."
+            )
+        if changed:
             warnings.warn(
-                f"The run in {self.folder} was begun with other versions: "
-                f"{'; '.join(found)}. What is resumed may "
-                "differ in the last bits from an unbroken run.",
+                f"The run in {self.folder} goes on though this has changed: "
+                f"{'; '.join(changed)}. Its report says so.",
                 stacklevel=5,
             )
+        say_versions(self.folder, before, now)
+        return changed
+
+    def _failed(self, configuration: Options) -> set[str]:
+        """Names of the strategies that failed on a seed."""
+        return {
+            name
+            for name in configuration["strategies"]
+            for seed in range(configuration["n_seeds"])
+            if (self._run_folder(name, seed) / FAILED).exists()
+        }
+
+    def _begin_anew(self, strategy: str, n_seeds: int, changed: list[str]) -> None:
+        why = f"{strategy} failed, and is another now: {'; '.join(changed)}."
+        for seed in range(n_seeds):
+            self.set_rounds_aside(strategy, seed, 0, why)
+
+    def _whose(self, strategy: str, seed: int, *number: int) -> list[Any]:
+        return [self.run, strategy, seed, *number]
 
     def _run_folder(self, strategy: str, seed: int) -> Path:
         parent = (
@@ -425,32 +705,13 @@ class RunStore:
         )
         return parent / f"seed_{seed:03d}"
 
-    def _round_file(self, strategy: str, seed: int, number: int) -> Path:
+    def round_path(self, strategy: str, seed: int, number: int) -> Path:
+        """Name the file of a round."""
         return self._run_folder(strategy, seed) / f"round_{number:03d}.json"
 
     def _round_files(self, strategy: str, seed: int) -> Iterator[Path]:
         """Yield the finished rounds' files, in any order; none without a folder."""
         return self._run_folder(strategy, seed).glob("round_*.json")
-
-    def _rounds(self, strategy: str, seed: int) -> Iterator[tuple[int, Options]]:
-        """Yield number and content of each finished round.
-
-        It ends before the first that is missing.
-        """
-        # Round 0 lies with the seed's first model.
-        number = 0 if strategy == FIRST else 1
-        while True:
-            path = self._round_file(strategy, seed, number)
-            try:
-                yield number, unsealed(path.read_text())
-            except FileNotFoundError:
-                return
-            except ValueError as error:
-                raise StoreError(
-                    f"{path} is damaged ({error}); remove it and run the same again: "
-                    "that round is made anew."
-                ) from error
-            number += 1
 
     def _write(self, path: Path, text: str) -> None:
         with self._writing(path) as file:

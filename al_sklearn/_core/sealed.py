@@ -1,4 +1,4 @@
-"""Plain JSON with room for NaN, and rounds that know when they are damaged."""
+"""Plain JSON with room for NaN, and files that know when they are damaged."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from al_sklearn._core.types import Options
 from al_sklearn.exceptions import StoreError
 
-# What begins the last key of a round's file.
+# What begins the last key of a sealed file.
 _SEAL: Final = ', "checksum": "'
 
 
@@ -34,12 +35,12 @@ def to_json(value: Any, indent: int | None = None) -> str:
     return json.dumps(plain(value), indent=indent) if "NaN" in text else text
 
 
-def from_json(text: str) -> Options:
-    """Read an object; ``null`` is NaN."""
+def from_json(text: str, nan: bool = True) -> Options:
+    """Read an object; ``null`` is NaN, or None where ``nan`` is False."""
     content = json.loads(text)
     if not isinstance(content, dict):
         raise StoreError(f"it holds {type(content).__name__}, not an object")
-    return with_nan(content) if "null" in text else content
+    return with_nan(content) if nan and "null" in text else content
 
 
 def with_nan(metrics: Options) -> Options:
@@ -53,38 +54,44 @@ def with_nan(metrics: Options) -> Options:
     return {key: numbers(item) for key, item in metrics.items()}
 
 
-def sealed(content: Mapping[str, Any]) -> str:
+def sealed(content: Mapping[str, Any], indent: int | None = None) -> str:
     """Return JSON whose last key is a checksum of what stands before it."""
-    text = to_json(content)
-    return f'{text[:-1]}{_SEAL}{_checksum(text)}"}}'
+    text = to_json(content, indent)
+    return f'{text[:-1]}{_SEAL}{checksum(text)}"}}'
 
 
-def unsealed(text: str) -> Options:
-    """Read what :func:`sealed` wrote.
+def unsealed(text: str, nan: bool = True) -> Options:
+    """Read what :func:`sealed` wrote; see :func:`from_json` for ``nan``.
 
     Raises
     ------
     StoreError
         When it is cut or changed.
     """
-    head, seal, checksum = text.rpartition(_SEAL)
+    head, seal, end = text.rpartition(_SEAL)
     whole = head + "}"
     # A disk that loses a sector may leave JSON that can still be read.
-    if not seal or checksum != f'{_checksum(whole)}"}}':
+    if not seal or end != f'{checksum(whole)}"}}':
         raise StoreError("its checksum does not fit")
-    return from_json(whole)
+    return from_json(whole, nan)
 
 
-def _checksum(text: str) -> str:
-    # Against accidents, not against people: eight bytes are enough.
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+def seal_of(text: str) -> str:
+    """Return the checksum that a sealed text ends with, whether it fits or not."""
+    return text.rpartition(_SEAL)[2].removesuffix('"}')
 
 
-def flat(parameters: Any, prefix: str = "") -> dict[str, str]:
-    """Return nested parameters as one level of texts: ``estimator.max_epochs``."""
-    if isinstance(parameters, dict) and parameters:
-        found: dict[str, str] = {}
-        for key, value in parameters.items():
-            found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
-        return found
-    return {prefix: str(parameters)}
+def checksum(content: str | bytes) -> str:
+    """Return 16 hexadecimal digits that another text will hardly have.
+
+    Against accidents, not against people: eight bytes are enough.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def checksum_of(path: Path) -> str:
+    """Return the checksum of a file, which need not fit into memory."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8))
+    return digest.hexdigest()
