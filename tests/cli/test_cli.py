@@ -20,7 +20,7 @@ import al_sklearn
 from al_sklearn.cli import app
 from al_sklearn.cli._console import show_summary
 from al_sklearn.datasets import read_index_sets
-from al_sklearn.experiments import load_results
+from al_sklearn.experiments import load_results, plots, statistics
 from al_sklearn.experiments.store import RunStore
 from al_sklearn.strategies import catalogue
 
@@ -485,6 +485,44 @@ def test_several_runs_in_one_picture(grid, kind, tmp_path):
     result = run("plot", grid, "--kind", kind, "-o", tmp_path / "plot.png")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "plot.png").stat().st_size > 5_000
+
+
+def test_two_runs_on_the_same_data_are_one_data_set(grid, monkeypatch, tmp_path):
+    drawn = []
+    draw = plots.critical_difference
+    monkeypatch.setattr(
+        plots,
+        "critical_difference",
+        lambda scores: drawn.append(scores) or draw(scores),
+    )
+    for folder in (grid, grid / "C=0.1"):
+        output = tmp_path / "plot.png"
+        run("plot", folder, "--kind", "critical-difference", "-o", output)
+    both, one = drawn
+    assert both.index.get_level_values("run").tolist() == ["C=0.1", "C=1.0"]
+    assert statistics.n_datasets(both) == statistics.n_datasets(one) == 1
+    assert (len(both), len(one)) == (2, 5)
+
+
+def test_looks_end_a_comparison(tmp_path):
+    result = run(
+        *[
+            "compare",
+            "--flat",
+            "--estimator",
+            "KNeighborsClassifier",
+            "--strategies",
+            "margin",
+        ],
+        *["--pool-size", "200", "--test-size", "100", "--rounds", "1"],
+        *["--looks", "2,3", "--no-report", "--output", tmp_path / "run"],
+    )
+    assert result.exit_code == 0, result.output
+    assert "looks at 2, 3 seeds" in result.output
+    assert "Look 2 of 2, at 3 of up to 3 seeds" in result.output
+    found = load_results(tmp_path / "run")
+    assert found.config["configuration"]["looks"] == [2, 3]
+    assert found.table["seed"].nunique() == 3
 
 
 @pytest.mark.parametrize("kind", ["gain", "classes", "bought", "pairwise"])

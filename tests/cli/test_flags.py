@@ -178,3 +178,16 @@ def test_both_ways_to_ask_for_the_version():
 def test_short_help_everywhere():
     for name, command in get_command(app).commands.items():
         assert run(name, "-h").output == run(name, "--help").output, command
+
+
+def test_numbers_by_commas_are_numbers(asked):
+    result = run("compare", "--looks", "5,10, 20", "--image-size", "32,64")
+    assert result.exit_code == 0, result.output
+    assert asked[0].spec["comparison"] == {"looks": [5, 10, 20]}
+    assert asked[0].spec["estimator"]["ImageClassifier"]["image_size"] == [32, 64]
+    for wrong, given in (("5,ten", "got [5, 'ten']"), ("5", "got 5")):
+        result = run("compare", "--looks", wrong)
+        assert result.exit_code == 2
+        words = re.sub(r"\s+", " ", result.output)
+        assert "compare, --looks: comparison.looks" in words, words
+        assert given in words or "ten" in words, words

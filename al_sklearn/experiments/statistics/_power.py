@@ -202,7 +202,7 @@ def plan_comparison(
     ... )
     >>> plan = plan_comparison(pilot, effect=0.02)
     >>> plan.n_seeds, round(plan.power, 2)
-    (12, 0.8)
+    (25, 0.8)
     """
     _check_shares(alpha=alpha, power=power)
     if not (np.isfinite(effect) and effect > 0):
