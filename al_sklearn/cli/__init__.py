@@ -1,7 +1,15 @@
 """The command ``al-sklearn``."""
 
 # Each adds its commands to the app.
-from al_sklearn.cli import _compare, _lists, _results, _run, _splits, _verify  # noqa: F401
+from al_sklearn.cli import (  # noqa: F401
+    _compare,
+    _images,
+    _lists,
+    _results,
+    _run,
+    _splits,
+    _verify,
+)
 from al_sklearn.cli._console import app
 
 __all__ = ["app", "main"]

@@ -89,6 +89,7 @@ def make(
         data = load_dataset(
             dataset, data_dir, **options_from_text(dataset, option or [])
         )
+        data.check_labelled("Drawing sets of them")
         # Labels of any kind as class numbers.
         codes = np.unique(data.y_train, return_inverse=True)[1]
         # One for each held-out set and seed: more seeds change none of the others.
@@ -161,9 +162,11 @@ def check(
 
         y = None
         if dataset is not None:
-            y = load_dataset(
+            data = load_dataset(
                 dataset, data_dir, **options_from_text(dataset, option or [])
-            ).y_train
+            )
+            data.check_labelled("Comparing sets with its classes")
+            y = data.y_train
         n = None if y is None else len(y)
         groups: dict[str, dict[str, Any]]
         # A run's file has the sets of all seeds.

@@ -27,7 +27,7 @@ from al_sklearn.datasets._base import (
     options_of,
     register_dataset,
 )
-from al_sklearn.datasets._check import check_images
+from al_sklearn.datasets._check import ImageSurvey, check_images, survey_images
 from al_sklearn.datasets._export import export_image_folder
 from al_sklearn.datasets._lazy import Hdf5Rows, hdf5_by_name
 from al_sklearn.datasets._load import load_dataset
@@ -46,6 +46,7 @@ __all__ = [
     "Hdf5Rows",
     "ImageData",
     "ImageFiles",
+    "ImageSurvey",
     "Skipped",
     "check_images",
     "check_index_sets",
@@ -62,6 +63,7 @@ __all__ = [
     "read_index_sets",
     "read_splits",
     "register_dataset",
+    "survey_images",
     "write_index_sets",
     "write_table",
 ]

@@ -36,7 +36,8 @@ class ImageData:
         uint8 (n, H, W) or (n, H, W, C), float (n, C, H, W), a list of file paths, or a
         lazy array of these (memmap, HDF5, Zarr), whose rows are read when they are
         asked for. Never augmented: classifiers do that, in training.
-    y_train : ndarray of shape (n,)
+        None where nobody has labelled anything yet.
+    y_train : ndarray of shape (n,), or None
         Labels: positions in ``class_names``, or names.
     X_test, y_test : the same, or None
         ``None`` where the data set brings no test set.
@@ -46,6 +47,8 @@ class ImageData:
         Images that the data set has no labels for.
     skipped : tuple of Skipped
         What ``on_corrupt="skip"`` left out, as ``(file, problem)``.
+    X_val, y_val : images and labels, or None
+        For validation, where the data set brings such a set beside its test set.
 
     Raises
     ------
@@ -55,18 +58,24 @@ class ImageData:
 
     name: str
     X_train: Any
-    y_train: Array
+    y_train: Array | None
     X_test: Any = None
     y_test: Array | None = None
     class_names: tuple[str, ...] = ()
     X_unlabelled: Any = None
     skipped: tuple[Skipped, ...] = ()
+    X_val: Any = None
+    y_val: Array | None = None
 
     def __post_init__(self) -> None:
-        for X, y in ((self.X_train, self.y_train), (self.X_test, self.y_test)):
+        for X, y in (
+            (self.X_train, self.y_train),
+            (self.X_test, self.y_test),
+            (self.X_val, self.y_val),
+        ):
             if X is not None:
                 check_same_length(n_rows(X), 0 if y is None else len(y))
-        if not self.class_names:
+        if not self.class_names and self.y_train is not None:
             labels = np.unique(np.asarray(self.y_train))
             # A class that no image is of has a number, and so a name, all the same.
             names = (
@@ -84,13 +93,33 @@ class ImageData:
         """
         return self.X_train
 
+    def check_labelled(self, what: str) -> None:
+        """Raise a ``ValueError`` where there is no label at all.
+
+        Parameters
+        ----------
+        what : str
+            What needs labels; the message begins with it.
+        """
+        if self.y_train is None:
+            n = 0 if self.X_unlabelled is None else n_rows(self.X_unlabelled)
+            raise ValueError(
+                f"{what} needs labels, and {self.name} has none: its {n:,} images are "
+                "X_unlabelled. Put those that are labelled into class folders, or "
+                "their labels into a table."
+            )
+
     def __repr__(self) -> str:
-        parts = [f"{n_rows(self.X_train):,} to train"]
-        if self.X_test is None:
-            parts.append("no test set")
-        else:
-            parts.append(f"{n_rows(self.X_test):,} to test")
-        parts.append(f"{len(self.class_names)} classes")
+        parts = ["no labels"]
+        if self.X_train is not None:
+            parts = [f"{n_rows(self.X_train):,} to train"]
+            if self.X_val is not None:
+                parts.append(f"{n_rows(self.X_val):,} for validation")
+            if self.X_test is None:
+                parts.append("no test set")
+            else:
+                parts.append(f"{n_rows(self.X_test):,} to test")
+            parts.append(f"{len(self.class_names)} classes")
         if self.X_unlabelled is not None:
             parts.append(f"{n_rows(self.X_unlabelled):,} without label")
         if self.skipped:

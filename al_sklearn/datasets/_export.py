@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from al_sklearn._core.checks import check_same_length, unknown_name
 from al_sklearn._core.types import Array
-from al_sklearn.rows import are_files, n_rows, take_rows
+from al_sklearn.rows import are_files, file_names, n_rows, take_rows
 
 # Enough for one read to be worth it, few enough for memory: 154 MB of 448x448 colour.
 _ROWS_AT_ONCE = 256
@@ -137,7 +137,7 @@ def export_image_folder(
 def _write_files(
     root: Path, X: Any, positions: Array, folders: Sequence[str], mode: str
 ) -> Iterator[None]:
-    files = [os.fspath(X[i]) for i in positions.tolist()]
+    files = file_names(take_rows(X, positions))
     places = [
         os.path.join(folder, os.path.basename(file))
         for folder, file in zip(folders, files, strict=True)

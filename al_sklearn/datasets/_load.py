@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 from al_sklearn.datasets._base import ImageData, check_option, find_source
 from al_sklearn.datasets._check import check_files
+from al_sklearn.datasets._walk import look_alikes
 
 
 def load_dataset(
@@ -93,4 +95,16 @@ def load_dataset(
     if "on_corrupt" in inspect.signature(source.load).parameters:
         options["on_corrupt"] = on_corrupt or "raise"
     data = source.load(folder, **options)
+    _say_look_alikes(data)
     return data if on_corrupt is None else check_files(data, folder, on_corrupt, n_jobs)
+
+
+def _say_look_alikes(data: ImageData) -> None:
+    """Warn of classes whose names look the same: they are most likely one class."""
+    pairs = look_alikes(list(data.class_names))
+    if pairs:
+        first = " and ".join(map(ascii, pairs[0]))
+        warnings.warn(
+            f"{data.name}: the classes {first} look the same, and are two classes; "
+            "give both one name if they are one."
+        )

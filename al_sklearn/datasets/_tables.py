@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,18 @@ from al_sklearn.datasets._base import (
     labels_and_names,
     register_dataset,
 )
+from al_sklearn.datasets._parts import (
+    TEST,
+    TRAIN,
+    UNLABELLED,
+    VAL,
+    part_for_testing,
+    part_of,
+)
+from al_sklearn.datasets._walk import readable_name
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_TEST_NAMES = ("test", "val", "valid", "validation")
 
 
 class _Table(DataSource):
@@ -35,7 +43,7 @@ class _Table(DataSource):
         data_dir: Path | None,
         *,
         path_column: str = "path",
-        label_column: str = "label",
+        label_column: str | None = "label",
         split_column: str | None = None,
         root: str | os.PathLike[str] | None = None,
     ) -> ImageData:
@@ -49,17 +57,27 @@ class _Table(DataSource):
             Column of the images' paths.
         label_column : str, default="label"
             Column of the labels; images whose cell is empty become ``X_unlabelled``.
+            None, or empty, where there is none; a table of paths alone needs none.
         split_column : str, optional
-            Column that says ``train`` or ``test`` (or ``val``).
+            Column that says ``train``, ``val`` (``valid``, ``validation``) or ``test``,
+            in any case. Where nothing is for testing, what is for validation is the
+            test set.
         root : path, optional
             What relative paths begin at; the table's folder by default.
         """
         must_be = f"{self.kind}: data_dir must be the file itself"
         data_dir = existing(data_dir, must_be, Path.is_file)
-        columns = [path_column, label_column]
-        if split_column:
-            columns.append(split_column)
-        table = self._read(data_dir, columns)
+
+        def choose(found: list[str]) -> list[str]:
+            wanted = [path_column, label_column, split_column]
+            # Nothing but paths: that they are not labelled yet is plain.
+            if label_column == "label" and {*found} <= {path_column, split_column}:
+                wanted.remove(label_column)
+            names = [name for name in wanted if name]
+            _check_columns(data_dir, names, found)
+            return names
+
+        table = self._read(data_dir, choose)
         # Rows that are too short are missing their ends; people leave spaces.
         table = table.fillna("").astype(str).map(str.strip)
         empty = table == ""
@@ -70,43 +88,75 @@ class _Table(DataSource):
         start = data_dir.parent if root is None else root
         # os.path.join leaves absolute paths as they are.
         files = table[path_column].map(lambda path: os.path.join(start, path))
-        labelled = ~empty[label_column].to_numpy()
-        test = np.zeros(len(table), dtype=bool)
+        labelled = np.zeros(len(table), dtype=bool)
+        names = np.full(len(table), "")
+        if label_column in table:
+            labelled = ~empty[label_column].to_numpy()
+            names = table[label_column].to_numpy(dtype=str)
+        parts = np.full(len(table), TRAIN, dtype=object)
         if split_column:
-            split = table[split_column].str.lower()
-            strange = ~split.isin(("train", *_TEST_NAMES))
-            if strange.any():
-                raise ValueError(
-                    f"{data_dir}: {split_column!r} must say train, "
-                    f"{', '.join(_TEST_NAMES[:-1])} or {_TEST_NAMES[-1]}, row "
-                    f"{_first(strange)} says {table[split_column][strange].iloc[0]!r}."
-                )
-            test = (split != "train").to_numpy()
-            useless = test & ~labelled
-            if useless.any():
-                raise ValueError(
-                    f"{data_dir}: row {_first(useless)} is a test image without label."
-                )
-        # All at once: numbers in training and text in the test set are other classes.
-        labels = _numbers(table[label_column].to_numpy(dtype=str), labelled)
-        train = labelled & ~test
-        if not train.any():
+            parts = _parts(data_dir, table[split_column], split_column)
+            labelled &= parts != UNLABELLED
+        useless = np.isin(parts, (TEST, VAL)) & ~labelled
+        if labelled.any() and useless.any():
+            row = _first(useless)
             raise ValueError(
-                f"{data_dir}: no row has a label for training in {label_column!r}."
+                f"{data_dir}: row {row} is a {parts[row - 1]} image without label."
             )
-        (y_train, y_test), class_names = labels_and_names(labels[train], labels[test])
-        return ImageData(
-            data_dir.stem,
-            files[train].tolist(),
-            y_train,
-            files[test].tolist() or None,
-            y_test if test.any() else None,
-            class_names,
-            files[~labelled].tolist() or None,
-        )
+        # All at once: numbers in training and text in the test set are other classes.
+        labels = _numbers(names, labelled)
+        return _data(data_dir, files, labels, labelled, parts)
 
-    def _read(self, path: Path, columns: list[str]) -> pd.DataFrame:
+    def _read(
+        self, path: Path, choose: Callable[[list[str]], list[str]]
+    ) -> pd.DataFrame:
+        """Read columns as text; ``choose`` says which, of those there are."""
         raise NotImplementedError
+
+
+def _parts(path: Path, column: Any, name: str) -> Array:
+    """Return which part of the data set each row says it is."""
+    parts = column.map(part_of)
+    known = (TRAIN, VAL, TEST, UNLABELLED)
+    strange = ~parts.isin(known)
+    if strange.any():
+        raise ValueError(
+            f"{path}: {name!r} must say {', '.join(known[:-1])} or {known[-1]}, row "
+            f"{_first(strange)} says {column[strange].iloc[0]!r}."
+        )
+    return parts.to_numpy(dtype=object)
+
+
+def _data(
+    path: Path, files: Any, labels: Array, labelled: Array, parts: Array
+) -> ImageData:
+    """Put the rows of a table into the parts of a data set."""
+    if not labelled.any():
+        return ImageData(path.stem, None, None, X_unlabelled=files.tolist())
+    there = {str(part) for part in np.unique(parts[labelled].astype(str))}
+    test = part_for_testing(there, path)
+    validation = VAL if test == TEST and VAL in there else None
+    wanted = (TRAIN, test, validation)
+    masks = [labelled & (parts == part) for part in wanted]
+    if not masks[0].any():
+        raise ValueError(f"{path}: no row has a label for training.")
+    found, class_names = labels_and_names(*[labels[mask] for mask in masks])
+    sets = [
+        (files[mask].tolist(), y) if mask.any() else (None, None)
+        for mask, y in zip(masks, found, strict=True)
+    ]
+    (X_train, y_train), (X_test, y_test), (X_val, y_val) = sets
+    return ImageData(
+        path.stem,
+        X_train,
+        y_train,
+        X_test,
+        y_test,
+        class_names,
+        files[~labelled].tolist() or None,
+        X_val=X_val,
+        y_val=y_val,
+    )
 
 
 @register_dataset("csv")
@@ -115,21 +165,38 @@ class Csv(_Table):
 
     kind = "csv"
 
-    def _read(self, path: Path, columns: list[str]) -> pd.DataFrame:
+    def _read(
+        self, path: Path, choose: Callable[[list[str]], list[str]]
+    ) -> pd.DataFrame:
         import pandas as pd
 
+        # As text, and row by row: pandas would read the class "NA" as missing and "007"
+        # as 7, and take the first column of rows that are too long for their names.
+        rows = []
         try:
-            # As text: pandas would read the class "NA" as missing, and "007" as 7.
-            header = pd.read_csv(path, nrows=0, dtype=str)
-            _check_columns(path, columns, list(header.columns))
-            return pd.read_csv(path, usecols=columns, dtype=str, keep_default_na=False)
-        # pandas' own errors of its reader are ValueErrors, as ours above is: by kind.
-        except (
-            pd.errors.ParserError,
-            pd.errors.EmptyDataError,
-            UnicodeDecodeError,
-        ) as error:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                reader = csv.reader(file, strict=True)
+                header = next(reader, [])
+                for row in reader:
+                    if any(cell.strip() for cell in row[len(header) :]):
+                        raise ValueError(
+                            f"{path}, line {reader.line_num}: {len(row)} cells, but "
+                            f"{len(header)} columns have names."
+                        )
+                    if row:
+                        missing = [""] * (len(header) - len(row))
+                        rows.append([*row, *missing][: len(header)])
+        # By kind: ours, above, is a ValueError as well.
+        except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is no CSV file in UTF-8 ({error}).") from error
+        names = [name.strip() for name in header]
+        if not names:
+            raise ValueError(f"{path} is no CSV file of named columns: it is empty.")
+        chosen = choose(names)
+        twice = [name for name in chosen if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"{path} has more than one column {twice[0]!r}.")
+        return pd.DataFrame(rows, columns=names, dtype=str)[chosen]
 
 
 @register_dataset("parquet")
@@ -138,14 +205,17 @@ class Parquet(_Table):
 
     kind = "parquet"
 
-    def _read(self, path: Path, columns: list[str]) -> pd.DataFrame:
+    def _read(
+        self, path: Path, choose: Callable[[list[str]], list[str]]
+    ) -> pd.DataFrame:
         import pandas as pd
 
         pyarrow = require("pyarrow", "Reading Parquet")
         parquet = require("pyarrow.parquet", "Reading Parquet")
         try:
             with parquet.ParquetFile(path) as file:
-                _check_columns(path, columns, file.schema_arrow.names)
+                columns = choose(file.schema_arrow.names)
+                # Others may hold the images themselves.
                 table = file.read(columns=columns)
         except (pyarrow.ArrowException, OSError) as error:
             raise ValueError(f"{path} is no whole Parquet file ({error}).") from error
@@ -190,6 +260,12 @@ def write_table(
         os.fspath(file) if root is None else os.path.relpath(file, root)
         for file in files
     ]
+    for name in names:
+        if readable_name(name) != name:
+            raise ValueError(
+                f"{readable_name(name)} has a name that is not UTF-8, which a table "
+                "cannot hold: rename the file."
+            )
     columns = {"path": names, "label": [""] * len(names) if labels is None else labels}
     if splits is not None:
         columns["split"] = splits
@@ -222,7 +298,8 @@ def _check_columns(path: Path, wanted: list[str], found: list[str]) -> None:
         if name not in found:
             raise ValueError(
                 f"{path} has no column {name!r}; it has {', '.join(map(str, found))}. "
-                "Name the right ones as path_column, label_column and split_column."
+                "Name the right ones as path_column, label_column (None where there is "
+                "none) and split_column."
             )
 
 

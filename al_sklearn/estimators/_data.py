@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -14,19 +15,31 @@ from sklearn.utils.multiclass import check_classification_targets
 from skorch.dataset import Dataset as SkorchDataset
 from skorch.helper import SliceDataset
 from torch import Tensor
-from torch.utils.data import Dataset, Subset, TensorDataset
+from torch.utils.data import Subset, TensorDataset
 
 from al_sklearn._core.checks import check_same_length
+from al_sklearn._core.optional import loaded
 from al_sklearn._core.types import Array, Options
 from al_sklearn.datasets import hdf5_by_name
 from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.rows import (
+    COLOUR,
+    GREY,
+    PixelRange,
     RowView,
     Size,
     are_files,
     as_positions,
+    channels_come_first,
+    common_mode,
     decode_all,
+    file_names,
+    is_column,
+    is_data_set,
+    mode_of,
+    mode_of_files,
     n_rows,
+    plain_labels,
     take_rows,
     to_pixels,
 )
@@ -34,9 +47,26 @@ from al_sklearn.rows import (
 _KINDS = (
     "X must be images: an array, memmap, HDF5 dataset or tensor of shape (n, H, W), "
     "(n, H, W, C) uint8 or "
-    "(n, C, H, W) float, a list of image files, or a torch Dataset"
+    "(n, C, H, W) float, a list or a column of image files, or a torch Dataset"
 )
 _FEW = (1, 2, 3, 4)
+# Says what files are read as, once that has to be known.
+Mode = Callable[[], str | None]
+# Names that the parts of an item have, where items are dicts, as Hugging Face's are.
+_IMAGES: Final = ("image", "img", "pixel_values")
+_LABELS: Final = ("label", "labels", "target")
+# torchvision's data sets whose items have their labels from one attribute.
+_TORCHVISION_LABELS: Final = {
+    "DatasetFolder": "samples",
+    "MNIST": "targets",
+    "CIFAR10": "targets",
+    "SVHN": "labels",
+    "STL10": "labels",
+}
+# Images that are read to know the range of all, in so many parts; as many as the mean
+# is taken of.
+_RANGE_IMAGES: Final = 1000
+_RANGE_PARTS: Final = 32
 
 
 def image_tensor(rows: Any, batched: bool = True) -> Tensor:
@@ -45,7 +75,8 @@ def image_tensor(rows: Any, batched: bool = True) -> Tensor:
     What is in that layout already is not copied.
 
     The rule: ``uint8`` has its channels last, float has them first, and no channel axis
-    means grey.
+    means grey. A tensor of torch of ``uint8`` whose channels can only come first is
+    taken as it is.
 
     Parameters
     ----------
@@ -60,11 +91,15 @@ def image_tensor(rows: Any, batched: bool = True) -> Tensor:
         For anything else, shapes that look like the other layout, and other types of
         number.
     """
-    if not isinstance(rows, Tensor):
+    is_tensor = isinstance(rows, Tensor)
+    comes_first = is_tensor and channels_come_first(rows if batched else rows[None])
+    if not is_tensor:
         rows = np.asarray(rows)
         if rows.dtype.kind == "f":
             # From any other width or order of bytes.
             rows = rows.astype(np.float32, copy=False)
+        elif rows.dtype.kind in "OSUT":
+            raise ValueError(f"{_KINDS}; got entries of {_kind_of_entry(rows)}.")
         elif rows.dtype != np.uint8:
             raise ValueError(_bad_type(rows.dtype))
         if not rows.flags.writeable:
@@ -76,6 +111,8 @@ def image_tensor(rows: Any, batched: bool = True) -> Tensor:
     raw = rows.dtype == torch.uint8
     if not raw and not rows.is_floating_point():
         raise ValueError(_bad_type(rows.dtype))
+    if comes_first:
+        return rows
     _check_layout(tuple(rows.shape), raw)
     rows = rows if raw else rows.float()
     if rows.ndim == 3:
@@ -116,6 +153,12 @@ def _bad_type(dtype: Any) -> str:
     )
 
 
+def _kind_of_entry(rows: Array) -> str:
+    """Name what an array of no numbers holds."""
+    first = rows.flat[0] if rows.size else None
+    return rows.dtype.name if first is None else type(first).__name__
+
+
 def check_labels(y: Any) -> Array:
     """Return labels of any type as a 1-D array.
 
@@ -130,11 +173,13 @@ def check_labels(y: Any) -> Array:
         y = y.detach().cpu().numpy()
     elif isinstance(y, Sequence) and len(y) and isinstance(y[0], Tensor):
         y = [value.item() for value in y]
-    labels = column_or_1d(np.asarray(y))
+    labels = np.asarray(plain_labels(y))
+    # Before anything compares them: a comparison with pandas' NA has no truth value.
     if pd.isna(labels).any():
         raise ValueError(
             "y contains missing labels (NaN or None); give one class for each image."
         )
+    labels = column_or_1d(labels)
     if labels.size:
         check_classification_targets(labels)
     return labels
@@ -156,6 +201,13 @@ class ImageDataset(SkorchDataset):
     ----------
     weights : array of shape (n,), float32, or None
         What each image counts in the loss, if not the same.
+    mode : {"RGB", "L", "I;16"} or None
+        What image files, and PIL images of a data set, are read as. None looks at them,
+        when the first is read: colour as soon as one of them has colour.
+    known_range : PixelRange or None
+        The range of the pixels that these images follow; other scales are refused.
+    seen_range : PixelRange
+        The range of the pixels read so far.
 
     Raises
     ------
@@ -164,13 +216,16 @@ class ImageDataset(SkorchDataset):
     """
 
     weights: Array | None = None
+    mode: str | None = None
+    known_range: PixelRange | None = None
 
     def __init__(self, X: Any, y: Any = None, image_size: Size = None):
         # skorch's own constructor would look into X; its callbacks need no more than X
         # and y.
-        self.images = X
+        self.images = X = _by_position(X)
         self.image_size = image_size
-        self._read = _reader(X, image_size)
+        self.seen_range = PixelRange()
+        self._read = _reader(X, image_size, self.image_mode)
         self._len = n_rows(X)
         if self._len == 0:
             raise ValueError("X is empty: give at least one image.")
@@ -212,15 +267,29 @@ class ImageDataset(SkorchDataset):
         Raises
         ------
         ValueError
-            When a pixel is NaN or infinite, or the images differ in shape.
+            When a pixel is NaN or infinite, the images differ in shape, or their pixels
+            have another scale than those they follow.
         """
         images = image_tensor(self._read(indices))
-        # One sum is the cheapest pass that no NaN and no infinity survives.
-        if images.dtype != torch.uint8 and not torch.isfinite(images.sum()):
-            self._complain(images, indices)
+        found = PixelRange(has_bytes=images.dtype == torch.uint8)
+        if not found.has_bytes and images.numel() > 0:
+            # The cheapest pass that no NaN and no infinity survives.
+            low, high = map(float, torch.aminmax(images))
+            if not math.isfinite(low) or not math.isfinite(high):
+                self._complain(images, indices)
+            found = PixelRange(low, high)
+        self._note(found)
         if self.y is None:
             return images, np.zeros(len(images), dtype=np.int64)
         return images, self.y[indices]
+
+    def _note(self, found: PixelRange) -> None:
+        joined = self.seen_range | found
+        if joined.has_bytes and joined.is_beyond:
+            self.seen_range.check(found)
+        if self.known_range is not None:
+            self.known_range.check(found)
+        self.seen_range = joined
 
     def image_shape(self) -> ImageShape:
         """Return (C, H, W) of the first image."""
@@ -231,6 +300,34 @@ class ImageDataset(SkorchDataset):
             )
         return channels, height, width
 
+    def image_mode(self) -> str | None:
+        """Return what image files and PIL images are read as; None for arrays."""
+        if self.mode is None:
+            self.mode = _mode_of_images(self.images)
+        return self.mode
+
+    def mode_to_keep(self, channels: int) -> str | None:
+        """Return what later files are read as, after a fit on these images.
+
+        None where neither they nor their channels tell.
+        """
+        return self.image_mode() or {1: GREY, 3: COLOUR}.get(channels)
+
+    def pixel_range(self) -> PixelRange:
+        """Return the range of the pixels seen so far, or of a sample where none was.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`batch`.
+        """
+        if self.seen_range == PixelRange():
+            positions = np.linspace(0, len(self) - 1, min(len(self), _RANGE_IMAGES))
+            for part in np.array_split(positions.astype(np.int64), _RANGE_PARTS):
+                if len(part) > 0 and not self.seen_range.has_bytes:
+                    self.batch(part)
+        return self.seen_range
+
     def __getstate__(self) -> Options:
         # The reader is made of functions, which worker processes that are not forked
         # could not receive; nor could they an open HDF5 file.
@@ -238,7 +335,8 @@ class ImageDataset(SkorchDataset):
         return {**state, "images": hdf5_by_name(self.images)}
 
     def __setstate__(self, state: Options) -> None:
-        self.__dict__.update(state, _read=_reader(state["images"], state["image_size"]))
+        self.__dict__.update(state)
+        self._read = _reader(self.images, self.image_size, self.image_mode)
 
     def labels(self) -> Array:
         """Return the labels given, or else those that a torch Dataset holds.
@@ -290,17 +388,32 @@ def labels_of(dataset: Any) -> Array:
     return whole.labels()[positions]
 
 
-def _reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
-    """Return a function from indices to the images of these rows, in that order."""
+def _by_position(X: Any) -> Any:
+    """A pandas column, or an array of strings or objects, as a list of its entries."""
+    if isinstance(X, (list, tuple, RowView)):
+        return X
+    if are_files(X):
+        return file_names(X)
+    is_objects = isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype == object
+    return list(X) if is_column(X) or is_objects else X
+
+
+def _reader(X: Any, image_size: Size, mode: Mode) -> Callable[[Any], Any]:
+    """Return a function from indices to the images of these rows, in that order.
+
+    ``mode`` says what files and PIL images are read as, once one of them is read.
+    """
     if isinstance(X, RowView) and (are_files(X) or not hasattr(X.base, "dtype")):
         # Names of files, lists and data sets: taking some of them reads no image.
-        X = X.rows()
-    if isinstance(X, (SliceDataset, Dataset)):
-        return _dataset_reader(X, image_size)
+        X = _by_position(X.rows())
+    if is_data_set(X):
+        return _dataset_reader(X, image_size, mode)
     if are_files(X):
-        return lambda indices: _stack(decode_all(_some(X, indices), image_size))
+        return lambda indices: _stack(decode_all(_some(X, indices), image_size, mode()))
     if isinstance(X, (list, tuple)):
-        return lambda indices: _stack(_some(X, indices))
+        return lambda indices: _stack(
+            [_in_list(item, image_size, mode) for item in _some(X, indices)]
+        )
     if getattr(X, "shape", None) is None or getattr(X, "dtype", None) is None:
         raise ValueError(f"{_KINDS}; got {type(X).__name__}.")
     if image_size is not None:
@@ -308,7 +421,8 @@ def _reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
             "image_size= resizes image files; X is an array, whose images have one "
             "size already."
         )
-    _check_layout(tuple(X.shape), raw=str(X.dtype).rpartition(".")[2] == "uint8")
+    if not channels_come_first(X):
+        _check_layout(tuple(X.shape), raw=str(X.dtype).rpartition(".")[2] == "uint8")
     by_process = {os.getpid(): X}
 
     def read(indices: Any) -> Any:
@@ -322,42 +436,95 @@ def _reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
     return read
 
 
-def _dataset_reader(X: Any, image_size: Size) -> Callable[[Any], Any]:
+def _dataset_reader(X: Any, image_size: Size, mode: Mode) -> Callable[[Any], Any]:
     # Where the images lie in an array, a batch is taken from it at once instead of item
     # by item.
     slices = isinstance(X, SliceDataset) and X.idx == 0
     if type(X) is Subset or (slices and type(X).transform is SliceDataset.transform):
-        inner = _dataset_reader(X.dataset, image_size)
+        inner = _dataset_reader(X.dataset, image_size, mode)
         rows = np.asarray(X.indices_ if slices else X.indices)
         return lambda indices: inner(rows[indices])
     if type(X) is TensorDataset:
-        return _reader(X.tensors[0], image_size)
+        return _reader(X.tensors[0], image_size, mode)
     if type(X) is SkorchDataset and not isinstance(X.X, dict):
-        return _reader(X.X, image_size)
+        return _reader(_by_position(X.X), image_size, mode)
     if type(X) is ImageDataset:
         return X._read
     return lambda indices: _stack(
-        [_image_of(item, image_size) for item in _some(X, indices)]
+        [_image_of(item, image_size, mode) for item in _some(X, indices)]
     )
+
+
+def _mode_of_images(X: Any) -> str | None:
+    """What files and PIL images are read as together; None for anything else."""
+    if isinstance(X, RowView):
+        X = _by_position(X.rows()) if not hasattr(X.base, "dtype") else X
+    if type(X) is SkorchDataset and not isinstance(X.X, dict):
+        X = _by_position(X.X)
+    if type(X) is ImageDataset:
+        return X.image_mode()
+    if are_files(X):
+        return mode_of_files(file_names(X))
+    if not isinstance(X, (list, tuple)) and not is_data_set(X):
+        return None
+    if n_rows(X) == 0 or not gives_pil(X[0]):
+        return None
+    # Read one after the other until one has colour, which most often is the first.
+    items = (_picture(X[i]) for i in range(n_rows(X)))
+    return common_mode(mode_of(image) if _is_pil(image) else None for image in items)
 
 
 def _labels_of(X: Any, indices: Sequence[int]) -> Any:
-    """Labels of some items of a torch Dataset, if possible without the images."""
-    if isinstance(X, Subset):
+    """Labels of some items of a torch Dataset, as its items say them.
+
+    Without reading the images where it is known where its items have them from.
+    """
+    if type(X) is Subset:
         return _labels_of(X.dataset, [X.indices[i] for i in indices])
-    if isinstance(X, TensorDataset) and len(X.tensors) > 1:
+    if type(X) is TensorDataset and len(X.tensors) > 1:
         return X.tensors[1][list(indices)]
-    for name in ("targets", "labels", "y"):
-        found = getattr(X, name, None)
-        if found is not None and not callable(found) and len(found) == len(X):
-            return check_labels(found)[list(indices)]
-    if isinstance(X, Dataset) and hasattr(X, "__len__"):
-        first = X[indices[0]]
-        if isinstance(first, (tuple, list)) and len(first) == 2:
-            return [first[1], *(X[i][1] for i in indices[1:])]
+    known = _known_labels(X)
+    if known is not None:
+        return check_labels(known)[list(indices)]
+    # Without labels skorch's own gives a 0 beside each image.
+    says = is_data_set(X) and not isinstance(X, SliceDataset)
+    if says and type(X) is not SkorchDataset and hasattr(X, "__len__"):
+        first = _label_of(X[indices[0]])
+        if first is not None:
+            return [first, *(_label_of(X[i]) for i in indices[1:])]
     raise ValueError(
         "y is missing: give labels, or a torch Dataset whose items are (image, label)."
     )
+
+
+def _known_labels(X: Any) -> Any:
+    """Labels that a data set's items are made from; None where only its items tell.
+
+    ``targets`` and ``labels`` are names that people give to other things too, and a
+    subclass may change what an item says.
+    """
+    if type(X) is SkorchDataset:
+        return X.y
+    if getattr(X, "target_transform", None) is not None:
+        return None
+    for name, attribute in _TORCHVISION_LABELS.items():
+        kind: Any = loaded(f"torchvision.datasets.{name}")
+        if kind is None or not isinstance(X, kind):
+            continue
+        # What its own method reads, nobody else's.
+        if type(X).__getitem__ is not kind.__getitem__:
+            return None
+        found = getattr(X, attribute)
+        return [sample[1] for sample in found] if attribute == "samples" else found
+    return None
+
+
+def _label_of(item: Any) -> Any:
+    """Return the label of a data set's item; None where it has none."""
+    if isinstance(item, Mapping):
+        return next((item[name] for name in _LABELS if name in item), None)
+    is_pair = isinstance(item, (tuple, list)) and len(item) == 2
+    return item[1] if is_pair else None
 
 
 def _some(X: Any, indices: Array | slice) -> list[Any]:
@@ -370,23 +537,64 @@ def _stack(rows: Iterable[Any]) -> Tensor:
     if len(shapes) > 1:
         raise ValueError(
             f"All images must have one shape, got {sorted(shapes)} (C, H, W); "
-            "image_size= resizes image files."
+            "image_size= resizes image files, mode= says whether they are read in "
+            "colour."
         )
     if len({image.dtype for image in images}) > 1:
-        raise ValueError("All images must be of one type, got both uint8 and float.")
+        images = _as_shares(images)
     batch = torch.stack(images)
     # image_tensor reads uint8 as channels last: hand it over in that layout (a view).
     return batch.permute(0, 2, 3, 1) if batch.dtype == torch.uint8 else batch
 
 
-def _image_of(item: Any, image_size: Size) -> Any:
+def _as_shares(images: list[Tensor]) -> list[Tensor]:
+    """Images of bytes and of floats within 0 … 1, all as floats."""
+    floats = [image for image in images if image.dtype != torch.uint8]
+    bytes_seen = PixelRange(has_bytes=True)
+    for image in floats:
+        # Beyond 0 … 1 nobody knows what white is.
+        bytes_seen.check(PixelRange.of(image))
+    return [
+        image.float() / 255 if image.dtype == torch.uint8 else image for image in images
+    ]
+
+
+def _picture(item: Any) -> Any:
     """Return the image of a data set's item, which may have a label beside it."""
-    image = item[0] if isinstance(item, (tuple, list)) else item
-    if hasattr(image, "convert") and hasattr(image, "resize"):
-        return to_pixels(image, image_size)
+    if isinstance(item, Mapping):
+        name = next((name for name in _IMAGES if name in item), None)
+        if name is None:
+            raise ValueError(
+                f"The items of X are dicts of {', '.join(map(repr, item))}; the image "
+                f"must be called {' or '.join(map(repr, _IMAGES))}."
+            )
+        return item[name]
+    return item[0] if isinstance(item, (tuple, list)) else item
+
+
+def gives_pil(item: Any) -> bool:
+    """Whether an item of a data set, or of a list, holds a PIL image."""
+    return _is_pil(_picture(item))
+
+
+def _is_pil(image: Any) -> bool:
+    return hasattr(image, "convert") and hasattr(image, "resize")
+
+
+def _image_of(item: Any, image_size: Size, mode: Mode) -> Any:
+    image = _picture(item)
+    if _is_pil(image):
+        return to_pixels(image, image_size, mode())
     if image_size is not None and getattr(image, "shape", None):
         raise ValueError(
             "image_size= resizes image files; this torch Dataset gives arrays: resize "
             "them in it."
         )
     return image
+
+
+def _in_list(item: Any, image_size: Size, mode: Mode) -> Any:
+    """An entry of a list of images: one that PIL or a dict holds, or an array."""
+    if isinstance(item, Mapping) or _is_pil(item):
+        return _image_of(item, image_size, mode)
+    return item

@@ -27,17 +27,15 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from skorch.helper import SliceDataset
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.files import replacing
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn._core.types import Array
-from al_sklearn.estimators._data import ImageDataset
+from al_sklearn.estimators._data import ImageDataset, gives_pil
 from al_sklearn.estimators._device import AMP, find_device, precision
 from al_sklearn.estimators._shape import ImageShape
 from al_sklearn.estimators.networks import (
@@ -54,14 +52,16 @@ from al_sklearn.inference.modules import (
     tapping,
 )
 from al_sklearn.rows import (
+    MODES,
     KeyedRows,
-    RowView,
     Size,
     are_files,
     cache_key,
     describe,
     file_key,
+    file_names,
     hashes,
+    is_data_set,
     n_rows,
 )
 
@@ -121,6 +121,9 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     image_size : int or (height, width), optional
         What images are resized to before the network. By default they stay as they are;
         files of several sizes need it.
+    mode : {"RGB", "L", "I;16"}, optional
+        What image files are read as: colour, grey, or grey of 16 bits. By default
+        colour as soon as one of the images has colour; what ``fit`` saw, afterwards.
     normalize : "weights", None or (mean, std), default="weights"
         What is subtracted from, and what divides, the channels in [0, 1]: what the
         weights were trained with (nothing for a network of your own). With
@@ -146,6 +149,11 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         The pooling in use.
     image_shape_ : tuple of int
         (C, H, W) of the images seen by ``fit``.
+    image_mode_ : {"RGB", "L", "I;16"} or None
+        What image files are read as; None where the channels say neither.
+    pixel_range_ : PixelRange or None
+        The range of the pixels, where the first image shows it: images of another scale
+        are refused.
 
     See Also
     --------
@@ -183,6 +191,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         "layer": [str, None],
         "pooling": [_COUNT, StrOptions({"flat"}), None],
         "image_size": [_COUNT, tuple, None],
+        "mode": [StrOptions(set(MODES)), None],
         "normalize": [StrOptions({"weights"}), tuple, list, None],
         "cache": [str, os.PathLike, Options(bool, {False}), None],
         "batch_size": [_COUNT, None],
@@ -199,6 +208,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         layer: str | None = None,
         pooling: int | str | None = None,
         image_size: Size = None,
+        mode: str | None = None,
         normalize: Any = "weights",
         cache: Any = None,
         batch_size: int | None = None,
@@ -211,6 +221,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.layer = layer
         self.pooling = pooling
         self.image_size = image_size
+        self.mode = mode
         self.normalize = normalize
         self.cache = cache
         self.batch_size = batch_size
@@ -237,7 +248,13 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             When the weights are not there; says what to do.
         """
         images = self._dataset(X)
+        images.mode = self.mode
         self.image_shape_ = images.image_shape()
+        self.image_mode_ = images.mode_to_keep(self.image_shape_[0])
+        images.batch(np.array([0]))
+        seen = images.seen_range
+        # One float image within 0 … 1 may be a dark one of another scale.
+        self.pixel_range_ = seen if seen.has_bytes or seen.is_beyond else None
         extractor = self._extractor(self.image_shape_)
         self.layer_, self.pooling_ = extractor.layer, extractor.pooling
         self._n_features_out = extractor.n_features
@@ -261,6 +278,8 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             When X is no images, holds NaN, or has another shape than in ``fit``.
         """
         images = self._dataset(X)
+        images.mode = self.mode or getattr(self, "image_mode_", None)
+        images.known_range = getattr(self, "pixel_range_", None)
         shape = images.image_shape()
         if shape != getattr(self, "image_shape_", shape):
             raise ValueError(
@@ -295,8 +314,8 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return tags
 
     def _dataset(self, X: Any) -> ImageDataset:
-        if isinstance(X, RowView) and are_files(X):
-            X = X.rows()
+        if are_files(X):
+            X = file_names(X)
         # What PIL opens is resized as it is read, since it may come in many sizes;
         # arrays are on their way in.
         size = self.image_size if are_files(X) or _gives_pil(X) else None
@@ -358,7 +377,9 @@ def _embed_chunk(
 ) -> Array:
     if store is not None and are_files(images.images):
         # Known without opening them.
-        keys = [file_key(path) for path in images.images[part]]
+        # One file may be read in two modes, of which the network sees two images.
+        how = str(images.image_mode())
+        keys = [file_key(path, how) for path in images.images[part]]
         return store.get(
             keys, lambda missing: extractor.embed(images.batch(part.start + missing)[0])
         )
@@ -375,12 +396,10 @@ def _embed_chunk(
 
 
 def _gives_pil(X: Any) -> bool:
-    """Whether X is a torch data set of PIL images."""
-    if not isinstance(X, (Dataset, SliceDataset)) or n_rows(X) == 0:
+    """Whether X is a data set or a list of PIL images."""
+    if not (is_data_set(X) or isinstance(X, (list, tuple))) or n_rows(X) == 0:
         return False
-    item = X[0]
-    image = item[0] if isinstance(item, (tuple, list)) else item
-    return hasattr(image, "convert") and hasattr(image, "resize")
+    return gives_pil(X[0])
 
 
 class _Stop(Exception):

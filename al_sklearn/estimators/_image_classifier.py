@@ -57,7 +57,7 @@ from al_sklearn.estimators.networks import (
     register_network,
 )
 from al_sklearn.exceptions import ParameterError
-from al_sklearn.rows import Size
+from al_sklearn.rows import MODES, Size, check_known_mode
 
 # Pixels in a scoring batch on the CPU: 32 images of 28x28.
 _SCORING_PIXELS = 32 * 28 * 28
@@ -214,6 +214,10 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
         ones. They are buffers of ``module_``, so that ``save_params`` keeps them.
     image_size : int or (height, width), optional
         What image files are resized to; without it they must all have one size.
+    mode : {"RGB", "L", "I;16"}, optional
+        What image files are read as: colour, grey, or grey of 16 bits as float in
+        [0, 1]. By default colour as soon as one of the images of ``fit`` has colour;
+        what ``fit`` saw, afterwards.
     random_state : int, Generator, RandomState or None, default=None
         Fixes weights, order, augmentation and dropout of training. None draws fresh
         entropy at each ``fit``.
@@ -228,6 +232,10 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
         Class labels, sorted: the order of the columns of ``predict_proba``.
     image_shape_ : tuple of int
         (C, H, W) of the images.
+    image_mode_ : {"RGB", "L", "I;16"} or None
+        What image files are read as; None where the channels say neither.
+    pixel_range_ : PixelRange
+        The range of the pixels trained on: images of another scale are refused.
     n_features_in_ : int
         Values in an image, C·H·W.
     module_ : nn.Module
@@ -307,6 +315,7 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
         class_weight: Any = None,
         normalize: Any = "auto",
         image_size: Size = None,
+        mode: str | None = None,
         random_state: Any = None,
         use_caching: Any = "auto",
         torch_load_kwargs: Options | None = None,
@@ -345,6 +354,7 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
         self.class_weight = class_weight
         self.normalize = normalize
         self.image_size = image_size
+        self.mode = mode
         self.random_state = random_state
 
     # ---- parameters
@@ -484,6 +494,7 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
         check_training(self)
         check_class_weight(self.class_weight)
         check_normalize(self.normalize)
+        check_known_mode(self.mode, (*MODES, None))
 
     @property
     def classes_(self) -> Array:
@@ -595,7 +606,7 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
             When the shape of the images or the classes are not known.
         """
         if X is not None:
-            dataset = self._make_dataset(X, y)
+            dataset = self._make_dataset(X, y, fresh=True)
             self._learn(dataset, dataset.y, None)
         elif "image_shape_" not in vars(self):
             raise ValueError(
@@ -617,13 +628,13 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
     ) -> ImageClassifier:
         self._check_settings()
         self.check_training_readiness()
-        dataset = self._make_dataset(X, y)
+        dataset = self._make_dataset(X, y, fresh=fresh)
         labels = labels_of(dataset)
         weights = check_sample_weight(sample_weight, len(labels))
         if isinstance(dataset, Subset) or (weights is not None and dataset is X):
             # One of our own: subsets of an ImageDataset are none, and the caller's must
             # not be changed.
-            dataset = ImageDataset(dataset, labels)
+            dataset = self._as_fitted(ImageDataset(dataset, labels), fresh)
         if weights is not None:
             dataset.weights = weights
         self._batch_weights_ = None
@@ -633,6 +644,8 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
             self.initialize()
         else:
             self._check_known(labels, classes)
+            # Before the first step: another scale must not spoil the weights.
+            dataset.pixel_range()
         # A network that is new, or whose train() keeps parts frozen, is told before the
         # first step.
         self._set_training(True)
@@ -651,6 +664,7 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
                 self._set_training(False)
                 self._batch_weights_ = None
                 self.n_trainings_ += 1
+                self.pixel_range_ |= dataset.seen_range
                 # Whatever a callback says that found nothing to end: Ctrl-C it was.
                 if interrupted is not None:
                     raise interrupted
@@ -676,6 +690,8 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
         self.n_trainings_ = 0
         self.classes_inferred_ = found
         self.image_shape_ = shape
+        self.image_mode_ = dataset.mode_to_keep(shape[0])
+        self.pixel_range_ = dataset.pixel_range()
         self.n_features_in_ = int(np.prod(shape))
         self.image_statistics_ = statistics
 
@@ -844,15 +860,28 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
     # ---- data
     # ----------------------------------------------------------------------------------
 
-    def _make_dataset(self, X: Any, y: Any) -> Any:
+    def _make_dataset(self, X: Any, y: Any, *, fresh: bool = False) -> Any:
+        """Wrap images and labels, as ``fit`` saw them unless this is a fresh one."""
         if _is_ours(X) and y is None:
             return X
         params = self.get_params_for("dataset")
         if isinstance(X, torch.utils.data.Dataset):
-            return ImageDataset(X, y, image_size=self.image_size)
-        if isinstance(self.dataset, type) and issubclass(self.dataset, ImageDataset):
-            return self.dataset(X, y, **{"image_size": self.image_size, **params})
-        return ImageDataset(super().get_dataset(X, y), y, image_size=self.image_size)
+            dataset = ImageDataset(X, y, image_size=self.image_size)
+        elif isinstance(self.dataset, type) and issubclass(self.dataset, ImageDataset):
+            dataset = self.dataset(X, y, **{"image_size": self.image_size, **params})
+        else:
+            inner = super().get_dataset(X, y)
+            dataset = ImageDataset(inner, y, image_size=self.image_size)
+        return self._as_fitted(dataset, fresh)
+
+    def _as_fitted(self, dataset: ImageDataset, fresh: bool) -> ImageDataset:
+        """Let images be read as ``fit`` saw them, unless this is a fresh one."""
+        dataset.mode = self.mode
+        if not fresh:
+            # A network that was never fitted has neither.
+            dataset.mode = self.mode or vars(self).get("image_mode_")
+            dataset.known_range = vars(self).get("pixel_range_")
+        return dataset
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
         """Wrap images (and labels) for :meth:`get_iterator`.

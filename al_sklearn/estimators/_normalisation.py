@@ -86,18 +86,26 @@ def _of_weights(name: str, weights: Any, channels: int) -> Statistics:
 def _of_images(dataset: ImageDataset, channels: int) -> Statistics:
     n = len(dataset)
     positions = np.linspace(0, n - 1, min(n, _MOST_IMAGES)).astype(np.int64)
+    top = _white(dataset.batch(positions[:1])[0])
     count, total = 0, torch.zeros(channels).double()
     squares = total.clone()
     # Sums in float64: the variance is a small difference of large ones.
     for part in np.array_split(positions, -(-len(positions) // _BATCH)):
-        images = dataset.batch(part)[0].double()
+        batch = dataset.batch(part)[0]
+        images = batch.double()
+        if _white(batch) != top:
+            # Bytes beside shares of white: in the scale of the first.
+            images *= top / _white(batch)
         count += images.numel() // channels
         total += images.sum((0, 2, 3))
         squares += images.square().sum((0, 2, 3))
-    top = 255.0 if dataset.batch(positions[:1])[0].dtype == torch.uint8 else 1.0
     mean = (total / count).numpy()
     # Rounding may leave the variance of a constant channel just below 0.
     std = np.sqrt(np.maximum((squares / count).numpy() - mean**2, 0))
     # A channel that never changes is centred and left at its scale.
     std = np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-6), std, top)
     return (mean / top).astype(np.float32), (std / top).astype(np.float32)
+
+
+def _white(images: torch.Tensor) -> float:
+    return 255.0 if images.dtype == torch.uint8 else 1.0

@@ -16,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from al_sklearn._core.random import RandomState
 from al_sklearn._core.types import Array, Options
 from al_sklearn.learners._base import LearnerBase
-from al_sklearn.learners._checks import check_labelled, check_words
+from al_sklearn.learners._checks import check_labelled, check_scale, check_words
 from al_sklearn.learners._labelled import Labelled, split_weights
 from al_sklearn.learners.training import (
     NEW_LABELS,
@@ -397,6 +397,7 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         check_labelled(X, y, self.force_all_finite)
         kwargs = self._routed("fit", fit_kwargs)["estimator"]
         known = self._known
+        check_scale(self.estimator, known.X, X)
         of_new, of_all, others = split_weights(
             kwargs, n_rows(X), len(known) + n_rows(X)
         )

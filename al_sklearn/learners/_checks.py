@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from sklearn.utils import get_tags
 
 from al_sklearn._core.checks import check_same_length
-from al_sklearn.rows import iter_chunks, n_rows
+from al_sklearn.rows import check_scale_follows, iter_chunks, n_rows
 
 # From where on a word passes for another one misspelt: X_trainig (.95) for X_training,
 # not sample_weight, classes, X_val or epochs for anything here.
@@ -125,6 +126,28 @@ def check_follows(name: str, known: Any, new: Any) -> None:
             "The new labels and those known so far must be both numbers or both "
             "strings."
         )
+
+
+def check_scale(estimator: Any, known: Any, new: Any) -> None:
+    """Raise a ``ValueError`` where images are to follow images of another scale.
+
+    Of estimators that do not say that they take images, nothing is looked at: three
+    axes of numbers may be anything.
+    """
+    if known is not None and _takes_images(estimator):
+        check_scale_follows(known, new)
+
+
+def _takes_images(estimator: Any) -> bool:
+    parts = [estimator]
+    if hasattr(estimator, "get_params"):
+        # The steps of a pipeline, what a search or an ensemble wraps.
+        parts += estimator.get_params(deep=True).values()
+    return any(
+        get_tags(part).input_tags.three_d_array
+        for part in parts
+        if hasattr(part, "__sklearn_tags__") and not isinstance(part, type)
+    )
 
 
 def _is_text(y: Any) -> bool | None:

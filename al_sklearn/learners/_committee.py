@@ -20,7 +20,7 @@ from al_sklearn.datasets import hdf5_by_name
 from al_sklearn.inference import columns_of
 from al_sklearn.learners._active import ActiveLearner
 from al_sklearn.learners._base import LearnerBase
-from al_sklearn.learners._checks import check_labelled
+from al_sklearn.learners._checks import check_labelled, check_scale
 from al_sklearn.learners._labelled import Labelled, extend_each, split_weights
 from al_sklearn.learners.disagreement import max_std_sampling, vote_entropy_sampling
 from al_sklearn.learners.training import (
@@ -319,6 +319,8 @@ class CommitteeBase(LearnerBase):
         """
         mode = mode_to_teach(training, only_new, refit, bootstrap, store)
         self._check(X, y)
+        for learner in self.learner_list:
+            check_scale(learner.estimator, learner.X_training, X)
         weights, others = self._split(fit_kwargs, n_rows(X))
         new = [Labelled(X, y, part) for part in weights]
         for learner in self.learner_list:

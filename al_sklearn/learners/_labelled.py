@@ -11,7 +11,7 @@ import numpy as np
 from al_sklearn._core.checks import check_same_length
 from al_sklearn._core.types import Array, Options
 from al_sklearn.learners._checks import check_follows
-from al_sklearn.rows import concat_rows, n_rows, take_rows
+from al_sklearn.rows import concat_rows, follows_on_scale, n_rows, take_rows
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,12 @@ class Labelled:
         """Return these rows followed by ``new``."""
         if self.X is None:
             return new
-        check_follows("X", self.X, new.X)
+        # Bytes and shares of white are one scale, but not one number.
+        known_X, new_X = follows_on_scale(self.X, new.X)
+        check_follows("X", known_X, new_X)
         check_follows("y", self.y, new.y)
         return Labelled(
-            concat_rows(self.X, new.X),
+            concat_rows(known_X, new_X),
             concat_rows(self.y, new.y),
             self.extend_weights(new),
         )

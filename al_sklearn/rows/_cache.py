@@ -471,8 +471,10 @@ def hashes(rows: Array) -> list[bytes]:
     return [_digest(kind + row.tobytes()) for row in rows]
 
 
-def file_key(path: str | os.PathLike[str]) -> bytes:
+def file_key(path: str | os.PathLike[str], how: str = "") -> bytes:
     """Return 16 bytes by which an image file is known: its path, size and time.
+
+    ``how`` it is read, where that changes what is kept of it.
 
     Raises
     ------
@@ -485,7 +487,7 @@ def file_key(path: str | os.PathLike[str]) -> bytes:
         raise ValueError(
             f"X names a file that cannot be read as an image: {path} ({error})."
         ) from error
-    text = f"{os.path.abspath(path)}\0{stat.st_mtime_ns}\0{stat.st_size}"
+    text = f"{os.path.abspath(path)}\0{stat.st_mtime_ns}\0{stat.st_size}{how}"
     # Names that are not UTF-8 come from the system as surrogates.
     return _digest(text.encode(errors="surrogateescape"))
 

@@ -27,6 +27,7 @@ from al_sklearn._core.types import Array, Options
 from al_sklearn.rows._rows import (
     RowView,
     byte_size,
+    is_column,
     is_data_set,
     is_tensor,
     iter_chunks,
@@ -241,6 +242,9 @@ def _contents(X: Any, n: int) -> Iterator[bytes | memoryview]:
         yield _object_bytes(list(X))
     elif hasattr(X, "iloc") or (isinstance(X, np.ndarray) and X.dtype.kind in "OUS"):
         yield _object_bytes(X)
+    elif is_column(X) or getattr(getattr(X, "dtype", None), "kind", "") == "T":
+        # Text of numpy's and pandas' newer kinds has no bytes of its own.
+        yield _object_bytes(list(X))
     elif is_data_set(X):
         for i in _spread(n):
             yield _object_bytes(X[int(i)])

@@ -15,12 +15,20 @@ import numpy as np
 
 from al_sklearn._core.types import Array
 from al_sklearn.rows._cache import KeyedRows, file_key
-from al_sklearn.rows._decode import decode_all, height_width
-from al_sklearn.rows._rows import as_positions
+from al_sklearn.rows._decode import (
+    COLOUR,
+    DEEP,
+    MODES,
+    check_known_mode,
+    decode_all,
+    height_width,
+    mode_of_files,
+)
+from al_sklearn.rows._rows import as_positions, file_names
 
 
 class ImageFiles:
-    """Image files as a uint8 array, decoded when rows are read.
+    """Image files as an array of uint8, decoded when rows are read.
 
     Its shape is (n, H, W, 3) or (n, H, W).
 
@@ -34,8 +42,9 @@ class ImageFiles:
         The files.
     image_size : int or (height, width)
         What they are resized to.
-    mode : {"RGB", "L"}, default="RGB"
-        Colour or grey.
+    mode : {"RGB", "L", "I;16", None}, default="RGB"
+        Colour, grey, or grey of 16 bits as float32 in [0, 1]. None looks at the files:
+        colour as soon as one of them has colour.
     cache : path, optional
         Folder in which every file, once decoded and resized, is kept as it is read: the
         next pass over it costs no more than reading the pixels. A file is known by its
@@ -48,7 +57,9 @@ class ImageFiles:
     shape : tuple of int
         (n, H, W, 3) or (n, H, W).
     dtype : numpy dtype
-        uint8.
+        uint8; float32 of 16-bit grey.
+    mode : str
+        How the files are read.
 
     Raises
     ------
@@ -71,31 +82,33 @@ class ImageFiles:
         paths: Sequence[Any],
         image_size: int | tuple[int, int],
         *,
-        mode: str = "RGB",
+        mode: str | None = "RGB",
         cache: str | os.PathLike[str] | None = None,
         n_threads: int | None = None,
     ):
-        if mode not in ("RGB", "L"):
-            raise ValueError(f"mode must be 'RGB' or 'L', got {mode!r}.")
+        check_known_mode(mode, (*MODES, None))
         size = height_width(image_size)
         if len(size) != 2 or min(size) < 1:
             raise ValueError(
                 "image_size must be a number of pixels or (height, width), got "
                 f"{image_size!r}."
             )
-        self.paths = [os.fspath(path) for path in paths]
+        self.paths = file_names(paths)
         self.cache = None if cache is None else Path(cache)
+        if mode is None:
+            # What cannot be read at all is said when it is read.
+            mode = mode_of_files(self.paths) or COLOUR
         self.mode = mode
         self.n_threads = n_threads
         height, width = map(int, size)
-        channels = (3,) if mode == "RGB" else ()
+        channels = (3,) if mode == COLOUR else ()
         self.shape = (len(self.paths), height, width, *channels)
-        self.dtype = np.dtype(np.uint8)
+        self.dtype = np.dtype(np.float32 if mode == DEEP else np.uint8)
         self._kept = None
         if self.cache is not None:
-            folder = self.cache / f"{height}x{width}-{mode}"
+            folder = self.cache / f"{height}x{width}-{mode.replace(';', '')}"
             # Decoding one image is quicker than to wait for whoever decodes many.
-            self._kept = KeyedRows(folder, self.shape[1:], np.uint8, in_turn=False)
+            self._kept = KeyedRows(folder, self.shape[1:], self.dtype, in_turn=False)
 
     @property
     def ndim(self) -> int:
@@ -140,4 +153,4 @@ class ImageFiles:
     def _decode(self, paths: list[str]) -> Array:
         images = decode_all(paths, self.shape[1:3], self.mode, self.n_threads)
         # The shape is said for none of them, too.
-        return np.array(images, np.uint8).reshape(len(paths), *self.shape[1:])
+        return np.array(images, self.dtype).reshape(len(paths), *self.shape[1:])

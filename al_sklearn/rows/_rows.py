@@ -6,13 +6,16 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
 
 from al_sklearn._core.optional import is_a
 from al_sklearn._core.types import Array
+
+# What pandas calls one column, by the names it exports.
+_COLUMNS: Final = ("Series", "Index", "api.extensions.ExtensionArray")
 
 
 def n_rows(X: Any) -> int:
@@ -48,14 +51,54 @@ def n_rows(X: Any) -> int:
 def are_files(X: Any) -> bool:
     """Whether the rows of X are names of files.
 
-    A list or an array of paths, or a view of one.
+    A list, an array or a pandas column of paths, or a view of one.
     """
     base = X.base if isinstance(X, RowView) else X
     if isinstance(base, np.ndarray) and base.dtype != object:
-        return base.dtype.kind == "U"
+        # "T" is numpy's StringDType.
+        return base.dtype.kind in "UT" and base.ndim == 1
+    is_sequence = isinstance(base, (list, tuple, np.ndarray)) or is_column(base)
+    if not is_sequence or len(base) == 0:
+        return False
     # The first tells: whoever mixes names with other things hears of it when read.
-    is_sequence = isinstance(base, (list, tuple, np.ndarray)) and len(base) > 0
-    return is_sequence and isinstance(base[0], (str, os.PathLike))
+    first = base.iloc[0] if hasattr(base, "iloc") else base[0]
+    return isinstance(first, (str, os.PathLike))
+
+
+def file_names(X: Any) -> list[str]:
+    """Return the names of files in a list, an array or a pandas column, by position."""
+    rows = X.rows() if isinstance(X, RowView) else X
+    return [os.fspath(path) for path in rows]
+
+
+def is_column(X: Any) -> bool:
+    """Whether X is one column of pandas: a Series, an Index, or the array of one."""
+    return any(is_a(X, f"pandas.{kind}") for kind in _COLUMNS)
+
+
+def plain_labels(y: Any) -> Any:
+    """Return text of pandas' and numpy's newer kinds as an array of str.
+
+    A missing one makes it an array of objects, in which it can be found. Anything else
+    comes back as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain_labels(np.array(["a", "b"], dtype=np.dtypes.StringDType())).dtype
+    dtype('<U1')
+    """
+    kind = getattr(getattr(y, "dtype", None), "kind", None)
+    if not (kind == "T" or is_column(y)):
+        return y
+    values = np.asarray(y)
+    # Numbers and numpy's own text have no other way to say what they hold.
+    if values.dtype.kind not in "OT":
+        return values
+    objects = values.astype(object)
+    if all(isinstance(value, str) for value in objects.tolist()):
+        return objects.astype(str)
+    return objects
 
 
 def as_positions(indices: Any, n: int) -> Array:
@@ -96,6 +139,11 @@ def _is_torch_dataset(X: Any) -> bool:
     return is_a(X, "torch.utils.data.Dataset")
 
 
+def is_hugging_face(X: Any) -> bool:
+    """Whether X is a data set of Hugging Face: items are dicts, rows are selected."""
+    return is_a(X, "datasets.Dataset")
+
+
 def _is_slice_dataset(X: Any) -> bool:
     return is_a(X, "skorch.helper.SliceDataset")
 
@@ -107,8 +155,8 @@ def byte_size(shape: tuple[int, ...], dtype: Any = None) -> int:
 
 
 def is_data_set(X: Any) -> bool:
-    """Whether X is a torch data set, or skorch's slice of one."""
-    return _is_torch_dataset(X) or _is_slice_dataset(X)
+    """Whether X is a torch data set, skorch's slice of one, or Hugging Face's."""
+    return _is_torch_dataset(X) or _is_slice_dataset(X) or is_hugging_face(X)
 
 
 def _is_hdf5(X: Any) -> bool:
@@ -177,6 +225,9 @@ def take_rows(X: Any, indices: Any) -> Any:
             positions = np.asarray(X.indices)[positions]
             X = X.dataset
         return subset(X, positions.tolist())
+    if is_hugging_face(X):
+        # Its own indexing would read the rows.
+        return X.select(positions.tolist())
     if isinstance(X, (list, tuple)):
         return type(X)([X[i] for i in positions.tolist()])
     if is_tensor(X):
@@ -220,6 +271,8 @@ def concat_rows(a: Any, b: Any) -> Any:
         return type(a)(a.dataset, idx=a.idx, indices=positions)
     if _is_torch_dataset(a) and _is_torch_dataset(b):
         return _concat_data_sets(a, b)
+    if is_hugging_face(a) and is_hugging_face(b):
+        return sys.modules["datasets"].concatenate_datasets([a, b])
     if isinstance(a, (list, tuple)):
         return type(a)([*a, *b])
     if is_tensor(a):

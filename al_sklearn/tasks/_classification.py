@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from al_sklearn._core.checks import check_same_length
 from al_sklearn._core.types import Array
-from al_sklearn.rows import RowView
+from al_sklearn.rows import RowView, plain_labels
 from al_sklearn.tasks._calibration import expected_calibration_error
 from al_sklearn.tasks._metrics import Metric, own_metrics
 from al_sklearn.tasks._task import Predictions, Task
@@ -58,6 +59,29 @@ def _nll(y_true: Array, proba: Array) -> float:
     eps = np.finfo(p_true.dtype if p_true.dtype.kind == "f" else np.float64).eps
     p_true = np.clip(p_true.astype(np.float64), eps, 1 - eps)
     return float(-np.log(p_true).mean())
+
+
+def _check_missing(labels: Array, name: str) -> None:
+    # pandas' NA cannot be compared with anything, not even to find it.
+    if labels.dtype == object and any(label is pd.NA for label in labels.tolist()):
+        raise ValueError(
+            f"{name} contains missing labels (pandas.NA); give one class for each row."
+        )
+
+
+def _check_writable(labels: Array, name: str) -> None:
+    """Refuse names that no file can hold, before a run that ends with a table."""
+    if labels.dtype.kind not in "UO":
+        return
+    texts = {label for label in labels.tolist() if isinstance(label, str)}
+    for label in sorted(texts):
+        try:
+            label.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"{name} holds a label that is not UTF-8, {label!a}: no table can "
+                "be written with it. Give it another name."
+            ) from None
 
 
 METRICS = own_metrics(
@@ -121,7 +145,8 @@ class Classification(Task):
     @staticmethod
     def check_labels(y: Any, n: int, name: str = "y") -> Array:
         """Return labels as a 1-D array of ``n`` classes."""
-        labels = column_or_1d(y, warn=True)
+        labels = column_or_1d(plain_labels(y), warn=True)
+        _check_missing(labels, name)
         assert_all_finite(labels, input_name=name)
         try:
             check_classification_targets(labels)
@@ -131,6 +156,7 @@ class Classification(Task):
             raise ValueError(
                 f"{name} must hold labels of one kind, got {kinds}."
             ) from error
+        _check_writable(labels, name)
         check_same_length(n, len(labels))
         return labels
 

@@ -117,11 +117,13 @@ def test_tables_too_and_images_without_label(photos, tmp_path):
 def test_what_was_found_is_kept_after_ctrl_c(photos, monkeypatch):
     from al_sklearn.datasets import _check
 
-    def interrupted(*args, **kwargs):
-        yield from list(check_images(*args, **kwargs))
+    real = _check._look
+
+    def interrupted(*args):
+        yield from list(real(*args))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_check, "check_images", interrupted)
+    monkeypatch.setattr(_check, "_look", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_dataset("folder", photos, on_corrupt="skip")
     assert "dog/2.jpg" in (photos / "skipped.csv").read_text()

@@ -274,8 +274,8 @@ BAD_X = {
         "one shape",
     ),
     "different types": (
-        [np.zeros((8, 8), np.uint8)] * 19 + [np.zeros((8, 8))],
-        "one type",
+        [np.zeros((8, 8), np.uint8)] * 19 + [np.full((8, 8), 7.0)],
+        r"float \(7 … 7\), those before them uint8 \(0 … 255\)",
     ),
 }
 

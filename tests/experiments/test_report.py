@@ -543,7 +543,7 @@ def test_thumbnails_of_files_and_data_sets(digits, tmp_path):
     for i in range(3):
         Image.fromarray(X[i]).save(tmp_path / f"{i}.png")
     got = thumbnails([tmp_path / f"{i}.png" for i in range(3)])
-    assert np.array_equal(got[..., 0], X[:3])
+    assert np.array_equal(got, X[:3])
     dataset = torch.utils.data.TensorDataset(
         torch.as_tensor(X[:3, None]), torch.as_tensor(y[:3])
     )

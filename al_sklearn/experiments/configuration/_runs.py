@@ -28,7 +28,7 @@ from al_sklearn.experiments.configuration._problems import Key, Where
 from al_sklearn.experiments.protocol import known_classes
 from al_sklearn.experiments.report import FACTS, ReportFacts
 from al_sklearn.experiments.store import RunStore
-from al_sklearn.rows import read_splits, take_rows
+from al_sklearn.rows import are_files, read_splits, take_rows
 
 # Hidden, so that a store may be begun beside it.
 RECORD: Final = ".experiment.json"
@@ -373,6 +373,7 @@ def _load(run: Run, output: Path, quick: bool, say: Callable[[str], None]) -> Im
         data = load_dataset(
             name, make_standin(name, output / STANDIN / name, **options), **options
         )
+    data.check_labelled("A comparison")
     data = _limited(data, run, quick)
     return _flat(data) if section["flat"] else data
 
@@ -446,7 +447,7 @@ def _subset(y: Array, size: int, seed: int) -> Array:
 
 def _check_images(estimator: Any, data: ImageData) -> None:
     """Image files differ in size: say so before a network is trained."""
-    if not isinstance(data.X_train, list):
+    if not are_files(data.X_train):
         return
     parameters = estimator.get_params()
     sizes = [name for name in parameters if name.endswith(("image_size", "resize"))]

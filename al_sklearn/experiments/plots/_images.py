@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from al_sklearn._core.types import Array
-from al_sklearn.rows import take_rows
+from al_sklearn.rows import are_files, decode_within, file_names, take_rows, to_pixels
 
 _N_ROUNDS: Final = 3
 _N_IMAGES: Final = 16
@@ -38,7 +39,11 @@ def bought_thumbnails(
         ):
             chosen = batch[:_N_IMAGES]
             # Of the first seed alone: enough to see what a strategy likes.
-            images = thumbnails(take_rows(X, chosen))
+            rows = take_rows(X, chosen)
+            images = thumbnails(rows)
+            if images is None and are_files(rows):
+                # Files of another batch may be there.
+                continue
             if images is None:
                 return {}
             found[f"{name}/{number}/images"] = images
@@ -49,25 +54,62 @@ def bought_thumbnails(
 def thumbnails(rows: Any) -> Array | None:
     """Turn a few rows into (k, h, w[, 3]) uint8 of one size, at most 64 pixels.
 
-    None where they are no images.
+    None where they are no images. An image file that cannot be read is an empty field
+    with a cross, and is named in a warning.
     """
     if (
         isinstance(rows, Mapping)
-        or hasattr(rows, "iloc")
+        or (hasattr(rows, "iloc") and not are_files(rows))
         or hasattr(rows, "tocsr")
         or len(rows) == 0
     ):
         return None
-    images = [_as_image(rows[i]) for i in range(len(rows))]
-    if any(image is None for image in images):
+    if are_files(rows):
+        images = _read_files(file_names(rows))
+    else:
+        images = [_as_image(rows[i]) for i in range(len(rows))]
+        # Rows of one kind: what is not an image tells that none is one.
+        if any(image is None for image in images):
+            return None
+    if all(image is None for image in images):
         return None
-    small = [_shrink(image) for image in images if image is not None]
+    small = [_crossed() if image is None else _shrink(image) for image in images]
     # Grey beside colour becomes colour: they lie in one array.
     if len({image.mode for image in small}) > 1:
         small = [image.convert("RGB") for image in small]
     width = max(image.width for image in small)
     height = max(image.height for image in small)
     return np.stack([np.asarray(_pad(image, width, height)) for image in small])
+
+
+def _read_files(names: list[str]) -> list[Image.Image | None]:
+    """Image files as everything else reads them; None for those that cannot be read."""
+    images: list[Image.Image | None] = []
+    problems = []
+    for name in names:
+        try:
+            pixels = decode_within(name, _SIZE)
+        except ValueError as error:
+            # The report can do without: the comparison is worth more.
+            problems.append(str(error))
+            images.append(None)
+        else:
+            images.append(Image.fromarray(_to_bytes(pixels)))
+    if problems and len(problems) < len(names):
+        warnings.warn(
+            f"{len(problems)} of {len(names)} pictures cannot be shown; the first: "
+            f"{problems[0]}"
+        )
+    return images
+
+
+def _crossed() -> Image.Image:
+    """Where a picture is missing: a grey field with a cross."""
+    image = Image.new("L", (_SIZE, _SIZE), 224)
+    draw = ImageDraw.Draw(image)
+    for start, end in (((0, 0), (_SIZE, _SIZE)), ((0, _SIZE), (_SIZE, 0))):
+        draw.line((*start, *end), fill=128)
+    return image
 
 
 def png_data_uri(image: Array) -> str:
@@ -91,16 +133,15 @@ def _as_image(row: Any) -> Image.Image | None:
     if isinstance(row, tuple):
         # What a labelled torch data set gives: the image comes first.
         row = row[0]
+    if isinstance(row, Mapping):
+        # An item of Hugging Face's data sets.
+        row = next((row[name] for name in ("image", "img") if name in row), None)
     if isinstance(row, (str, os.PathLike)):
-        try:
-            with Image.open(row) as file:
-                return file.convert("RGB")
-        except (OSError, ValueError):
-            # No file, or none that PIL reads: the report can do without, the comparison
-            # is worth more.
-            return None
+        return _read_files([os.fspath(row)])[0]
     if isinstance(row, Image.Image):
-        return row.convert("RGB")
+        return Image.fromarray(_to_bytes(to_pixels(row)))
+    if row is None:
+        return None
     array = np.asarray(row.detach().cpu() if hasattr(row, "detach") else row)
     if array.ndim not in (2, 3) or array.dtype.kind not in "uifb":
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -14,7 +13,7 @@ from sklearn.utils import check_array, get_tags
 
 from al_sklearn._core.types import Array
 from al_sklearn.loop.labelling_rate import LabellingRate
-from al_sklearn.rows import RowView, n_rows, take_rows, view_rows
+from al_sklearn.rows import RowView, are_files, n_rows, take_rows, view_rows
 from al_sklearn.tasks import Classification
 
 
@@ -23,12 +22,14 @@ def reads_lazily(X: Any) -> bool:
 
     Files, torch data sets, tensors, memmaps, HDF5, dicts.
     """
-    # Names of files are read as they are needed; a list of lists is an array in another
-    # coat.
+    # Names of files are read as they are needed, whatever lists them.
+    if are_files(X):
+        return True
+    # A list of lists is an array in another coat.
     if isinstance(X, (list, tuple)):
-        return len(X) > 0 and isinstance(X[0], (str, os.PathLike))
+        return False
     if isinstance(X, np.ndarray):
-        return isinstance(X, np.memmap) or (X.ndim == 1 and _holds_paths(X))
+        return isinstance(X, np.memmap) or (X.ndim == 1 and X.dtype.kind == "S")
     if hasattr(X, "iloc"):
         return len(X.shape) == 1  # a column of files
     if isinstance(X, (Mapping, RowView, torch.Tensor)) or hasattr(X, "chunks"):
@@ -114,9 +115,3 @@ def select(X: Any, positions: Array) -> Any:
     Read now where X is in memory, looked at where it is not.
     """
     return view_rows(X, positions) if reads_lazily(X) else take_rows(X, positions)
-
-
-def _holds_paths(X: Array) -> bool:
-    return X.dtype.kind in "US" or (
-        X.dtype == object and X.size > 0 and isinstance(X[0], (str, os.PathLike))
-    )

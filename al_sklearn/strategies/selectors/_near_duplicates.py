@@ -17,7 +17,13 @@ from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.optional import require
 from al_sklearn._core.types import Bools, Ints
 from al_sklearn.exceptions import ParameterError
-from al_sklearn.rows import are_files, by_chunks, decode_all
+from al_sklearn.rows import (
+    are_files,
+    by_chunks,
+    channels_come_first,
+    decode_all,
+    file_names,
+)
 from al_sklearn.strategies._engine.distances import (
     Array,
     as_rows,
@@ -284,7 +290,8 @@ def _hash_rows(rows: Any) -> NDArray[np.int8]:
     if are_files(rows):
         # Eight times as large as the fields: the average is then the same as of the
         # whole image.
-        rows = np.stack(decode_all(rows, (8 * _HASH_SHAPE[0], 8 * _HASH_SHAPE[1]), "L"))
+        size = (8 * _HASH_SHAPE[0], 8 * _HASH_SHAPE[1])
+        rows = np.stack(decode_all(file_names(rows), size, "L"))
     if not hasattr(rows, "dtype") or not hasattr(rows, "shape"):
         raise ValueError(
             "A perceptual hash needs arrays of images or image files, got "
@@ -298,7 +305,8 @@ def _hash_rows(rows: Any) -> NDArray[np.int8]:
         )
     if images.ndim == 4:
         # The rule of the package: uint8 has its channels last, float has them first.
-        axis = 3 if images.dtype == torch.uint8 else 1
+        last = images.dtype == torch.uint8 and not channels_come_first(images)
+        axis = 3 if last else 1
         images = images.float().mean(dim=axis)
     fields = torch.nn.functional.adaptive_avg_pool2d(
         images.float()[:, None], _HASH_SHAPE
