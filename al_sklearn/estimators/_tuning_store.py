@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from al_sklearn._core.files import locked, replacing
 from al_sklearn._core.random import random_states
+from al_sklearn._core.sealed import sealed, unsealed
 from al_sklearn._core.types import Options
 from al_sklearn.rows import describe
 
@@ -46,11 +47,17 @@ class TuningStore:
         Raises
         ------
         ValueError
-            When the file is about another estimator or space.
+            When the file is about another estimator or space, or damaged.
         """
         if not self.path.exists():
             return {}
-        content = json.loads(self.path.read_text(encoding="utf-8"))
+        try:
+            content = unsealed(self.path.read_text(encoding="utf-8"), nan=False)
+        except ValueError as error:
+            raise ValueError(
+                f"{self.path} is damaged ({error}): move it away, and the search is "
+                "made again."
+            ) from error
         for part, stored in content["search"].items():
             if stored != self.search.get(part):
                 raise ValueError(
@@ -62,7 +69,7 @@ class TuningStore:
         """Add a finished search; call it inside :meth:`lock`."""
         content = {"search": self.search, "found": {**self.read(), key: dict(found)}}
         with replacing(self.path) as file:
-            file.write(json.dumps(content, indent=1).encode())
+            file.write(sealed(content, indent=1).encode())
 
 
 def describe_estimator(estimator: Any) -> Options:

@@ -36,7 +36,11 @@ from al_sklearn.experiments.comparison._failures import (
 from al_sklearn.experiments.comparison._growth import is_decided, seeds_at_looks
 from al_sklearn.experiments.comparison._mending import whole_rounds
 from al_sklearn.experiments.comparison._names import name_strategies
-from al_sklearn.experiments.comparison._order import longest_first
+from al_sklearn.experiments.comparison._order import (
+    longest_first,
+    one_first,
+    shared_search,
+)
 from al_sklearn.experiments.comparison._progress_bar import ProgressBar
 from al_sklearn.experiments.comparison._results import (
     ComparisonResults,
@@ -45,6 +49,7 @@ from al_sklearn.experiments.comparison._results import (
 )
 from al_sklearn.experiments.comparison._retraining import Retraining
 from al_sklearn.experiments.comparison._workers import (
+    Failed,
     Settings,
     Told,
     interruptible,
@@ -64,6 +69,7 @@ from al_sklearn.experiments.protocol import (
     known_classes,
     make_problem,
 )
+from al_sklearn.experiments.statistics import BASELINE
 from al_sklearn.experiments.store import FIRST, RunStore, check_checkpoints, tidy_table
 from al_sklearn.experiments.tracking import (
     Callback,
@@ -646,25 +652,37 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             limit_threads(threads),
             Parallel(n_jobs=self.n_jobs, batch_size=1, pre_dispatch=n_jobs) as parallel,
         ):
-            trained = parallel(
-                delayed(train_first)(problems[seed], store, settings) for seed in first
-            )
-            models = dict(zip(first, trained, strict=True))
+            search = shared_search(self.estimator)
+            # What the first seed finds is what all others use: it goes before them.
+            alone = 0 if search else None
+            models: dict[int, Any] = {}
+            for seeds in one_first(first, alone):
+                trained = parallel(
+                    delayed(train_first)(problems[seed], store, settings)
+                    for seed in seeds
+                )
+                models |= zip(seeds, trained, strict=True)
             # Read back, not returned: a resumed run meets the very same bytes.
             begun = [store.read(FIRST, seed) for seed in range(len(problems))]
-            failed = parallel(
-                delayed(run_strategy)(
-                    problems[seed],
-                    self.strategies_[name],
-                    name,
-                    models.get(seed),
-                    [*begun[seed], *done[name, seed]],
-                    store,
-                    settings,
-                    told,
+            # And so do its rounds, where each size has a search of its own.
+            pioneer = (BASELINE, 0) if search == "once_per_size" else None
+            failed: list[Failed | None] = []
+            for part in one_first(left, pioneer):
+                failed += parallel(
+                    delayed(run_strategy)(
+                        problems[seed],
+                        self.strategies_[name],
+                        name,
+                        models.get(seed),
+                        [*begun[seed], *done[name, seed]],
+                        store,
+                        settings,
+                        told,
+                    )
+                    for name, seed in (
+                        part if n_jobs == 1 else longest_first(part, store)
+                    )
                 )
-                for name, seed in (left if n_jobs == 1 else longest_first(left, store))
-            )
         self.failures_ = failures_of(store, runs)
         raise_if_hopeless(failed, runs)
         warn_of(self.failures_)

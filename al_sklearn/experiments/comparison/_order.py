@@ -3,9 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
+from al_sklearn.estimators import TunedClassifier
 from al_sklearn.experiments.store import RunStore
+
+Task = TypeVar("Task")
+
+
+def shared_search(estimator: Any) -> str:
+    """Say whether trainings share a search for hyper-parameters, and how.
+
+    Whoever trains first makes that search, and which worker that is would be chance.
+
+    Returns
+    -------
+    str
+        ``"once"`` or ``"once_per_size"``, as :class:`TunedClassifier` has it; empty
+        where each training is its own.
+    """
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    found = {
+        part.tune
+        for part in parts
+        if isinstance(part, TunedClassifier) and part.store is not None
+    }
+    # The one that shares more, where there are two.
+    return next((one for one in ("once_per_size", "once") if one in found), "")
+
+
+def one_first(tasks: Sequence[Task], alone: Task | None) -> list[list[Task]]:
+    """Return tasks in parts that are done one after the other.
+
+    One task goes before the others, where it is among them.
+    """
+    rest = [task for task in tasks if task != alone]
+    return [part for part in ([alone] if alone in tasks else [], rest) if part]
 
 
 def longest_first(
