@@ -10,6 +10,7 @@ __all__ = [
     "AlSklearnError",
     "CapabilityError",
     "ExperimentFileError",
+    "LabelFileError",
     "ParameterError",
     "StoreError",
     "StoreExistsError",
@@ -72,6 +73,23 @@ class CapabilityError(AlSklearnError, TypeError):
     def __str__(self) -> str:
         text = super().__str__()
         return text if self.strategy is None else f"strategy {self.strategy!r}: {text}"
+
+
+class LabelFileError(AlSklearnError, ValueError):
+    """A label file holds something that cannot be, or that must not be read.
+
+    The message names the file, the line or element, and what was expected. Also a
+    :class:`ValueError`.
+
+    Examples
+    --------
+    >>> from al_sklearn.exceptions import LabelFileError
+    >>> try:
+    ...     raise LabelFileError("a.txt: line 1: the class -1 is below 0.")
+    ... except ValueError as error:
+    ...     print(error)
+    a.txt: line 1: the class -1 is below 0.
+    """
 
 
 class ParameterError(AlSklearnError, ValueError):

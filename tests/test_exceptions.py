@@ -19,6 +19,7 @@ BUILT_INS = {
     "StoreLockedError": (ValueError, RuntimeError),
     "StoreExistsError": (ValueError, FileExistsError),
     "ExperimentFileError": (ValueError,),
+    "LabelFileError": (ValueError,),
     "ParameterError": (ValueError,),
 }
 

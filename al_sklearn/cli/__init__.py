@@ -3,6 +3,7 @@
 # Each adds its commands to the app.
 from al_sklearn.cli import (  # noqa: F401
     _compare,
+    _convert,
     _images,
     _lists,
     _results,
