@@ -270,8 +270,8 @@ def write(records: Sequence[Record], path: Path, *, classes: list[str]) -> list[
                 stream = io.BytesIO()
                 Image.fromarray(part).save(stream, format="PNG")
                 text = base64.b64encode(stream.getvalue()).decode("ascii")
-                corners = [[x0, y0], [x1 - 1, y1 - 1]]
-                kind: Options = {"shape_type": "mask", "points": corners, "mask": text}
+                inside = [[x0, y0], [x1 - 1, y1 - 1]]
+                kind: Options = {"shape_type": "mask", "points": inside, "mask": text}
                 shapes.append({**common, **kind})
             elif shape.polygons:
                 for ring in shape.polygons:
