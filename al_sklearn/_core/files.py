@@ -58,6 +58,40 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Any]:
 
 
 @contextmanager
+def creating(path: Path) -> Iterator[Any]:
+    """Write a file that is there whole or not at all, and takes nobody's place.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    FileExistsError
+        When there is one of that name already, also one that came in the meantime.
+    """
+    temporary = path.with_name(
+        f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp"
+    )
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # Two names for a moment: unlike a move, it never replaces.
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A file system without links: the name is taken first, then filled.
+            path.open("xb").close()
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a lock that other processes wait for, and that dies with this process.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -67,10 +68,16 @@ class _Arrays(DataSource):
         test_images, test_labels : str, optional
             The same of the test set.
         """
+        given = images, labels, test_images, test_labels
+        return self._load(data_dir, given, self._open)
+
+    def _load(
+        self, data_dir: Path | None, given: _Names, open_: Callable[[Path], _Opened]
+    ) -> ImageData:
         must_be = f"{self.kind}: data_dir must be the file itself"
         data_dir = existing(data_dir, must_be, Path.exists)
-        given = self._names(data_dir, (images, labels, test_images, test_labels))
-        names, read, class_names = self._open(data_dir)
+        given = self._names(data_dir, given)
+        names, read, class_names = open_(data_dir)
         X, y, X_test, y_test = _choose(data_dir, names, given)
         # Images lazily, labels whole: these are looked at all at once, and are small.
         parts = [_whole(data_dir, name, read) for name in (y, y_test) if name]
@@ -104,24 +111,55 @@ class Hdf5(_Arrays):
 
     kind = "hdf5"
 
-    def _open(self, path: Path) -> _Opened:
-        h5py = require("h5py", "Reading HDF5")
-        names: list[str] = []
+    def load(
+        self,
+        data_dir: Path | None,
+        *,
+        images: str | None = None,
+        labels: str | None = None,
+        test_images: str | None = None,
+        test_labels: str | None = None,
+        external: bool = False,
+    ) -> ImageData:
+        """Read arrays by their names in the file.
 
-        def note(name: str, item: Any) -> None:
-            # Groups are seen too, and hold no images themselves.
-            if isinstance(item, h5py.Dataset):
-                names.append(name)
+        Without names, those that are usual are looked for.
 
-        try:
-            with h5py.File(path, "r") as file:
-                # Names alone: opening every array would read its index.
-                file.visititems(note)
-                class_names = texts(file.attrs.get("class_names", ()))
-        except (OSError, RuntimeError, KeyError) as error:
-            raise not_whole(path, error) from error
-        # The file is closed again: an open handle does not survive a fork or a pickle.
-        return names, lambda name: Hdf5Rows(path, name), class_names
+        Parameters
+        ----------
+        data_dir : Path
+            The file.
+        images, labels : str, optional
+            Names of the training images and their labels.
+        test_images, test_labels : str, optional
+            The same of the test set.
+        external : bool, default=False
+            Follow links to other files, and read values that lie in other files.
+        """
+        given = images, labels, test_images, test_labels
+        return self._load(data_dir, given, functools.partial(_open_hdf5, external))
+
+
+def _open_hdf5(external: bool, path: Path) -> _Opened:
+    h5py = require("h5py", "Reading HDF5")
+    names: list[str] = []
+
+    def note(name: str, link: Any) -> None:
+        # A link to another file cannot be looked into without opening that file; groups
+        # are seen too, and hold no images themselves.
+        leads_out = isinstance(link, h5py.ExternalLink)
+        is_here = isinstance(link, h5py.HardLink)
+        if leads_out or (is_here and isinstance(file[name], h5py.Dataset)):
+            names.append(name)
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems_links(note)
+            class_names = texts(file.attrs.get("class_names", ()))
+    except (OSError, RuntimeError, KeyError) as error:
+        raise not_whole(path, error) from error
+    # The file is closed again: an open handle does not survive a fork or a pickle.
+    return names, lambda name: Hdf5Rows(path, name, external=external), class_names
 
 
 @register_dataset("zarr")

@@ -16,9 +16,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
-from tqdm.auto import tqdm
 
+from al_sklearn._core.cells import harmless_table
 from al_sklearn._core.files import replacing
+from al_sklearn._core.progress import tqdm
 from al_sklearn._core.types import Options
 from al_sklearn.datasets._base import ImageData, Skipped
 from al_sklearn.datasets._walk import readable_name
@@ -279,7 +280,8 @@ def _write(skipped: list[Skipped], folder: Path | None) -> None:
             # What is not UTF-8 in a name is written as \xe9. Lines end as RFC 4180 has
             # them, on every system.
             rows = [Skipped(*map(readable_name, one)) for one in skipped]
-            pd.DataFrame(rows).to_csv(file, index=False, lineterminator="\r\n")
+            table = harmless_table(pd.DataFrame(rows))
+            table.to_csv(file, index=False, lineterminator="\r\n")
     # The list is a help: that it cannot be kept must not cost the data set.
     except OSError as error:
         warnings.warn(

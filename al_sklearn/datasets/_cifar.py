@@ -2,64 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from al_sklearn._core.checks import unknown_name
+from al_sklearn._core.plain_pickle import DAMAGED, read_plain_pickle
 from al_sklearn._core.types import Options
 from al_sklearn.datasets._base import ImageData, register_dataset, texts
 from al_sklearn.datasets._download import Remote
 from al_sklearn.datasets._published import Archive, Labelled, range_outside
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    """How pickles of Python 3 spell bytes for Python 2."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes in the encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-_ARRAY, _SCALAR = np.empty(0).__reduce__()[0], np.int64(0).__reduce__()[0]
-_FROM_BUFFER = np.empty(0).__reduce_ex__(5)[0]
-# All that arrays, numbers and bytes are made of, by the names that numpy 1 and 2 gave
-# it.
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _latin1,
-}
-for _core in ("numpy.core", "numpy._core"):
-    _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _ARRAY
-    _ALLOWED[f"{_core}.multiarray", "scalar"] = _SCALAR
-    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _FROM_BUFFER
-
-# A damaged pickle is a damaged program: it may do anything wrong that a program can.
-_DAMAGED = (
-    pickle.UnpicklingError,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-)
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads arrays, numbers and text, and nothing else.
-
-    A pickle is a program: an ordinary one can run any command while it is read, and
-    these come from the network.
-    """
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(
-                f"it asks for {module}.{name}, which no batch of CIFAR needs"
-            )
-        return _ALLOWED[module, name]
 
 
 def read_batch(path: Path) -> Options:
@@ -73,9 +26,9 @@ def read_batch(path: Path) -> Options:
     """
     try:
         with path.open("rb") as file:
-            # Written by Python 2: its strings are bytes, and latin1 reads any byte.
-            batch = _Unpickler(file, encoding="latin1").load()
-    except _DAMAGED as error:
+            # These come from the network, and a pickle is a program: it is parsed.
+            batch = read_plain_pickle(file)
+    except DAMAGED as error:
         raise ValueError(
             f"{path} is no whole batch of CIFAR ({error or 'it ends too early'}): "
             "delete it, and fetch it again."

@@ -5,24 +5,19 @@ A download goes on where it broke off.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import http.client
 import os
-import shutil
 import ssl
-import tarfile
-import tempfile
 import time
 import urllib.error
 import urllib.request
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm.auto import tqdm
+from al_sklearn._core.progress import tqdm
+from al_sklearn.datasets._archives import extract
 
 # Pooch, the library for this, begins a broken download anew; these are up to 4 GB.
 # A megabyte: at most so much is lost by a kill, and the bar still moves on a slow line.
@@ -63,7 +58,7 @@ class Remote(NamedTuple):
 
 
 def fetch(remote: Remote, path: Path, progress: bool = True) -> Path:
-    """Download a file to ``path``, unless it is there.
+    """Download a file to ``path``, unless it is there with the right checksum.
 
     What has arrived is kept in ``path`` with ``.part`` added, also after Ctrl-C; the
     next call goes on from there.
@@ -84,9 +79,16 @@ def fetch(remote: Remote, path: Path, progress: bool = True) -> Path:
     ConnectionError
         When no address gave the whole file.
     ValueError
-        When the file that came has another checksum; it is removed.
+        When the file that came has another checksum; it is removed. When the one that
+        was there has another; it stays.
     """
     if path.is_file():
+        if found := remote.differs(path):
+            # Perhaps somebody's own: what was not fetched here is not removed either.
+            raise ValueError(
+                f"{path} is there already, with the checksum {found}; it should have "
+                f"{remote.checksum}. Delete it, and it is fetched again."
+            )
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own until the checksum was seen: what has the right one is whole.
@@ -140,44 +142,6 @@ def compare_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
 def fetch_archive(remote: Remote, folder: Path) -> None:
     """Download an archive into a folder, and unpack it there."""
     extract(fetch(remote, folder / remote.name), folder)
-
-
-def extract(archive: Path, folder: Path) -> None:
-    """Unpack a tar or zip file into ``folder``: each file is there whole or not at all.
-
-    Raises
-    ------
-    ValueError
-        When the archive is damaged, or would write outside the folder.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    # In the folder itself: files can only be moved at once within one disk.
-    temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
-    bar = functools.partial(tqdm, desc=f"unpacking {archive.name}", unit="file")
-    try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as packed:
-                for name in bar(packed.namelist()):
-                    # It leaves out what of a name would lead out of the folder.
-                    packed.extract(name, temporary)
-        else:
-            with tarfile.open(archive) as tar:
-                # Member by member: a list of them all would unpack the archive twice.
-                for member in bar(tar):
-                    # The filter refuses links and paths that lead out of the folder.
-                    tar.extract(member, temporary, filter="data")
-        # File by file: what else is in those folders stays.
-        for parent, _, names in os.walk(temporary):
-            target = folder / Path(parent).relative_to(temporary)
-            target.mkdir(exist_ok=True)
-            for name in names:
-                os.replace(Path(parent) / name, target / name)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise ValueError(
-            f"{archive} cannot be unpacked ({error}): delete it, and fetch it again."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _fetch_part(urls: Sequence[str], part: Path, progress: bool) -> None:

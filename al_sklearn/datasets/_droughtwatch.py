@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.optional import require
+from al_sklearn._core.progress import tqdm
 from al_sklearn._core.types import Array
 from al_sklearn.datasets._base import (
     DataSource,

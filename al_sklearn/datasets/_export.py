@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from al_sklearn._core.checks import check_same_length, unknown_name
+from al_sklearn._core.progress import tqdm
 from al_sklearn._core.types import Array
 from al_sklearn.rows import are_files, file_names, n_rows, take_rows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,12 +13,70 @@ from al_sklearn._core.optional import is_a, require
 from al_sklearn._core.types import Array, Options
 from al_sklearn.rows import RowView
 
+# Steps of a name, those of soft links among them; more lead in a circle.
+_MOST_LINKS: Final = 100
+
 
 def not_whole(path: Path, error: Exception) -> ValueError:
     """Build the error for a file that HDF5 cannot open."""
     return ValueError(
         f"{path} is no whole HDF5 file ({error}): make or fetch it again."
     )
+
+
+def _elsewhere(path: Any, key: str, where: str) -> ValueError:
+    return ValueError(
+        f"{path}: {key!r} leads to {where}, another file; give external=True if you "
+        "know who wrote this one."
+    )
+
+
+def refuse_links(file: Any, key: str) -> None:
+    """Raise where a name leads through a link to another file, before it is opened.
+
+    Parameters
+    ----------
+    file : h5py.File
+    key : str
+        Of a dataset or group; it need not be there.
+
+    Raises
+    ------
+    ValueError
+        For a link to another file, or links that never end.
+    """
+    h5py = require("h5py", "Reading HDF5")
+    place, left = file, [part for part in key.split("/") if part]
+    for _ in range(_MOST_LINKS):
+        if not left or not isinstance(place, h5py.Group):
+            return
+        part, *left = left
+        link = place.get(part, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise _elsewhere(file.filename, key, link.filename)
+        if isinstance(link, h5py.SoftLink):
+            # From the root, or from where it stands.
+            place = file if link.path.startswith("/") else place
+            left = [*(part for part in link.path.split("/") if part), *left]
+        elif link is None:
+            return
+        else:
+            place = place[part]
+    raise ValueError(f"{file.filename}: {key!r} leads through too many links.")
+
+
+def _refuse_sources(data: Any, path: Path) -> None:
+    """Raise where a dataset's values lie in other files."""
+    h5py = require("h5py", "Reading HDF5")
+    if not isinstance(data, h5py.Dataset):
+        return
+    for name, *_ in data.external or ():
+        raise _elsewhere(path, data.name, name)
+    if data.is_virtual:
+        for source in data.virtual_sources():
+            # A dot is the file itself.
+            if source.file_name != ".":
+                raise _elsewhere(path, data.name, source.file_name)
 
 
 class Hdf5Rows:
@@ -36,6 +94,15 @@ class Hdf5Rows:
         Name of the dataset in the file.
     channels : sequence of int, optional
         Positions on the last axis to keep, in this order.
+    external : bool, default=False
+        Follow links to other files, and read values that lie in other files. A file
+        may name any other that its reader can read; who wrote it decides which.
+
+    Raises
+    ------
+    ValueError
+        When the file is damaged, has no such dataset, or leads to other files and
+        ``external`` is False.
     """
 
     def __init__(
@@ -43,7 +110,9 @@ class Hdf5Rows:
         path: str | os.PathLike[str],
         key: str,
         channels: Sequence[int] | None = None,
+        external: bool = False,
     ):
+        self.external = external
         self.path = Path(path).resolve()
         self.key = key
         self.channels = None if channels is None else list(channels)
@@ -113,11 +182,17 @@ class Hdf5Rows:
                 raise
             except OSError as error:
                 raise not_whole(self.path, error) from error
-            if self.key not in file:
+            if not self.external:
+                refuse_links(file, self.key)
+            # A soft link that leads nowhere is there, and what it names is not.
+            if file.get(self.key) is None:
                 raise ValueError(
                     f"{self.path} has no {self.key!r}; it has {', '.join(file)}."
                 )
-            self._opened = process, file[self.key]
+            data = file[self.key]
+            if not self.external:
+                _refuse_sources(data, self.path)
+            self._opened = process, data
         return self._opened[1]
 
     def __getstate__(self) -> Options:

@@ -52,8 +52,11 @@ class _Idx(DataSource):
     def download(self, data_dir: Path, **options: Any) -> None:
         """Fetch the files that are missing into torchvision's layout."""
         for file, remote in self.remotes.items():
-            if self._find(data_dir, file.removesuffix(".gz")) is None:
-                fetch(remote, data_dir / self.folder / "raw" / file)
+            path = data_dir / self.folder / "raw" / file
+            # One that is there as it comes is compared; unpacked ones are taken as they
+            # are.
+            if path.is_file() or self._find(data_dir, file.removesuffix(".gz")) is None:
+                fetch(remote, path)
 
     def _find(self, data_dir: Path, file: str) -> Any:
         raw = data_dir / self.folder / "raw"

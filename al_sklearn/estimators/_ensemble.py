@@ -9,10 +9,10 @@ from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
 from al_sklearn import inference
 from al_sklearn._core.checks import check_count
+from al_sklearn._core.progress import tqdm
 from al_sklearn._core.random import as_generator
 from al_sklearn._core.threads import threads_per_job
 from al_sklearn._core.types import Array

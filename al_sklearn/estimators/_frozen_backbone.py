@@ -29,10 +29,10 @@ from sklearn.base import (
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.files import replacing
+from al_sklearn._core.progress import tqdm
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn._core.types import Array
 from al_sklearn.estimators._data import ImageDataset, gives_pil

@@ -17,7 +17,7 @@ from al_sklearn._core.random import preserve_global_rng
 from al_sklearn._core.types import Array, Options
 from al_sklearn.estimators._image_classifier import ImageClassifier
 from al_sklearn.estimators._shape import ImageShape
-from al_sklearn.inference.modules import evaluating, tapping
+from al_sklearn.inference.modules import evaluating, modes_kept, tapping
 
 # Where the head hangs in the network: its weights are saved, moved and trained with the
 # others.
@@ -438,7 +438,8 @@ class LossPredictionClassifier(ImageClassifier):
         """
         self.check_is_fitted()
         parts = []
-        with self._tapped():
+        # skorch leaves the network in evaluation; a loss is only looked at here.
+        with modes_kept(self.module_), self._tapped():
             # Not forward_iter, which may score with a copy of the network, changed to
             # be faster.
             for batch in self._scoring_batches(self.get_dataset(X)):

@@ -18,8 +18,8 @@ import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import clone
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm
 
+from al_sklearn._core.progress import tqdm
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn.estimators._fitting import fit_seeded
 from al_sklearn.estimators._reach import add_callback

@@ -78,7 +78,9 @@ def of_rows(
     estimator = adapter.estimator
 
     def piece(rows: Any) -> Any:
-        result = getattr(adapter, name)(rows, *options)
+        # A query changes nothing, whatever an estimator's own method leaves behind.
+        with adapter.modes_kept():
+            result = getattr(adapter, name)(rows, *options)
         # A pair, and what is sparse, is for the check to take apart.
         is_whole = isinstance(result, tuple) or hasattr(result, "toarray")
         return result if is_whole else np.asarray(result)

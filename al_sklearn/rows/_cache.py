@@ -29,9 +29,9 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import DTypeLike
-from tqdm.auto import tqdm
 
 from al_sklearn._core.files import locked, replacing
+from al_sklearn._core.progress import tqdm
 from al_sklearn._core.random import take_turn
 from al_sklearn._core.types import Array
 from al_sklearn.rows._rows import byte_size

@@ -11,6 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from al_sklearn._core.plain_pickle import DAMAGED, read_plain_pickle
+from al_sklearn._core.types import Array
+
 # What numpy and zipfile raise on bad bytes; OSError where they are sent to a place
 # outside the file.
 _DAMAGED = (
@@ -26,6 +29,7 @@ _DAMAGED = (
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
+    *DAMAGED,
 )
 
 # By the version that a file's first bytes say. Later ones are for names of fields that
@@ -39,7 +43,8 @@ _HEADERS: Final = {
 def read_numpy(path: str | os.PathLike[str], mmap_mode: Any = None) -> Any:
     """Read a ``.npy`` or ``.npz`` file without ever unpickling.
 
-    Unpickling could run any command.
+    Unpickling could run any command. Arrays of objects, as TorchAL's lists of positions
+    are, are parsed where the objects are numbers or text.
 
     Returns
     -------
@@ -48,7 +53,7 @@ def read_numpy(path: str | os.PathLike[str], mmap_mode: Any = None) -> Any:
     Raises
     ------
     ValueError
-        When the file needs pickle, or is damaged; what to do is said.
+        When the file holds other objects, or is damaged; what to do is said.
     """
     try:
         if mmap_mode is not None:
@@ -64,18 +69,20 @@ def read_numpy(path: str | os.PathLike[str], mmap_mode: Any = None) -> Any:
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except _DAMAGED as error:
-        if _holds_objects(path):
+        if not _holds_objects(path):
             raise ValueError(
-                f"{path} holds Python objects, which only pickle can read, and a "
-                "pickle can run any command. If you "
-                'trust it, convert it once: python -c "import numpy; '
-                "numpy.save('new.npy', "
-                f"numpy.load('{os.fspath(path)}', "
-                "allow_pickle=True).astype('int64'))\" (for index sets; for names "
-                "astype('str'))."
+                f"{path} is no whole .npy or .npz file ({error}): make or fetch it "
+                "again."
             ) from error
+    try:
+        return _parsed(path)
+    except _DAMAGED as error:
         raise ValueError(
-            f"{path} is no whole .npy or .npz file ({error}): make or fetch it again."
+            f"{path} holds Python objects, which only pickle can read ({error}), and a "
+            "pickle can run any command. If you trust it, convert it once: python -c "
+            f"\"import numpy; numpy.save('new.npy', numpy.load('{os.fspath(path)}', "
+            "allow_pickle=True).astype('int64'))\" (for index sets; for names "
+            "astype('str'))."
         ) from error
 
 
@@ -98,3 +105,30 @@ def _holds_objects(path: str | os.PathLike[str]) -> bool:
 def _says_objects(file: Any) -> bool:
     read = _HEADERS.get(np.lib.format.read_magic(file))
     return read is not None and read(file)[2].hasobject
+
+
+def _parsed(path: str | os.PathLike[str]) -> Any:
+    """Read arrays of objects without calling anything; plain ones as they are."""
+    if not zipfile.is_zipfile(path):
+        with open(path, "rb") as file:
+            return _plain_array(file)
+    with zipfile.ZipFile(path) as archive:
+        arrays = {}
+        for name in archive.namelist():
+            with archive.open(name) as file:
+                arrays[name.removesuffix(".npy")] = _plain_array(file)
+    return arrays
+
+
+def _plain_array(file: Any) -> Array:
+    if not _says_objects(file):
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False)
+    # numpy pickles the whole array behind its header.
+    objects = read_plain_pickle(file)
+    if not isinstance(objects, np.ndarray):
+        raise ValueError("it is no array")
+    values = np.array(objects.tolist())
+    if values.dtype.kind not in "biufUS" or values.shape != objects.shape:
+        raise ValueError("its objects are no numbers and no text")
+    return values

@@ -301,3 +301,58 @@ def test_positions_outside_are_refused(rows_file):
         Hdf5Rows(rows_file[0], "chunked")[[50]]
     with pytest.raises(ValueError, match="has no 'other'; it has chunked, contiguous"):
         Hdf5Rows(rows_file[0], "other")
+
+
+def hdf5_that_leads(folder, how):
+    """A file whose images lie in another, in one of HDF5's ways."""
+    images = np.arange(40, dtype=np.uint8).reshape(10, 2, 2)
+    with h5py.File(folder / "secret.h5", "w") as file:
+        file["images"] = images
+    (folder / "secret.raw").write_bytes(images.tobytes())
+    with h5py.File(folder / "x.h5", "w") as file:
+        file["y"] = np.arange(10) % 2
+        if how == "link":
+            file["X"] = h5py.ExternalLink(str(folder / "secret.h5"), "images")
+        elif how == "link behind a link":
+            file["there"] = h5py.ExternalLink(str(folder / "secret.h5"), "/")
+            file["X"] = h5py.SoftLink("/there/images")
+        elif how == "storage":
+            place = [(str(folder / "secret.raw"), 0, images.nbytes)]
+            file.create_dataset("X", images.shape, "u1", external=place)
+        else:
+            layout = h5py.VirtualLayout(images.shape, "u1")
+            layout[:] = h5py.VirtualSource(
+                str(folder / "secret.h5"), "images", images.shape
+            )
+            file.create_virtual_dataset("X", layout)
+    return folder / "x.h5", images
+
+
+@pytest.mark.parametrize("how", ["link", "link behind a link", "storage", "virtual"])
+def test_hdf5_reads_no_other_file_unless_it_is_asked_to(tmp_path, how):
+    path, images = hdf5_that_leads(tmp_path, how)
+    with pytest.raises(ValueError, match="another file; give external=True"):
+        Hdf5Rows(path, "X")
+    np.testing.assert_array_equal(Hdf5Rows(path, "X", external=True)[:], images)
+    # What is in the file itself is read as before.
+    assert Hdf5Rows(path, "y")[:].tolist() == [0, 1] * 5
+    if how != "link behind a link":
+        with pytest.raises(ValueError, match="external=True"):
+            load_dataset("hdf5", path)
+        data = load_dataset("hdf5", path, external=True)
+        np.testing.assert_array_equal(data.X_train[:], images)
+
+
+def test_links_within_an_hdf5_file_are_followed(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a/b"] = np.arange(4)
+        file["near"] = h5py.SoftLink("a/b")
+        file["a/up"] = h5py.SoftLink("/a/b")
+        file["round"] = h5py.SoftLink("/round")
+        file["gone"] = h5py.SoftLink("/nothing")
+    for name in ("near", "a/up", "a/b"):
+        assert Hdf5Rows(tmp_path / "x.h5", name)[:].tolist() == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="too many links"):
+        Hdf5Rows(tmp_path / "x.h5", "round")
+    with pytest.raises(ValueError, match="has no 'gone'"):
+        Hdf5Rows(tmp_path / "x.h5", "gone")

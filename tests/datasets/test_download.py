@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from al_sklearn.datasets import _download, load_dataset
+from al_sklearn.datasets import _archives, _download, load_dataset
 from al_sklearn.datasets._cifar import Cifar10, Cifar100
 from al_sklearn.datasets._download import Remote, checksum_of, extract, fetch
 from al_sklearn.datasets._mnist import Emnist, FashionMnist, Mnist
@@ -234,6 +234,86 @@ def test_damaged_and_hostile_archives(tmp_path):
     with pytest.raises(ValueError, match="cannot be unpacked"):
         extract(archive, tmp_path / "out")
     assert not (tmp_path / "outside.txt").exists()
+
+
+def tar_of(path, *members):
+    with tarfile.open(path, "w:gz") as tar:
+        for name, kind, link, content in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, info.size = kind, link, len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("member", "said"),
+    [
+        (("../x", tarfile.REGTYPE, "", b"x"), "leads out"),
+        (("a/../../x", tarfile.REGTYPE, "", b"x"), "leads out"),
+        (("/tmp/al-sklearn-x", tarfile.REGTYPE, "", b"x"), "absolute name"),
+        (("C:\\x", tarfile.REGTYPE, "", b"x"), "absolute name"),
+        (("C:x", tarfile.REGTYPE, "", b"x"), "absolute name"),
+        (("..\\x", tarfile.REGTYPE, "", b"x"), "leads out"),
+        (("link", tarfile.SYMTYPE, "/etc", b""), "a link"),
+        (("link", tarfile.SYMTYPE, "whole.txt", b""), "a link"),
+        (("link", tarfile.LNKTYPE, "../mine.txt", b""), "a link"),
+        (("null", tarfile.CHRTYPE, "", b""), "a device"),
+        (("pipe", tarfile.FIFOTYPE, "", b""), "a device"),
+        # Three million zeros in three thousand bytes.
+        (("bomb", tarfile.REGTYPE, "", bytes(3_000_000)), "100 times its size"),
+        (("whole.txt/x", tarfile.REGTYPE, "", b"x"), "whole.txt"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_nothing_of_an_archive_leads_out_of_its_folder(
+    tmp_path, member, said, monkeypatch
+):
+    monkeypatch.setattr(_archives, "_ALWAYS", 1 << 20)
+    whole = ("whole.txt", tarfile.REGTYPE, "", b"whole")
+    archive = tar_of(tmp_path / "x.tar.gz", whole, member)
+    (tmp_path / "mine.txt").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=f"cannot be unpacked .*{said}"):
+        extract(archive, tmp_path / "out")
+    (tmp_path / "out").rmdir()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_links_and_bombs_in_a_zip_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(_archives, "_ALWAYS", 1 << 20)
+    link = zipfile.ZipInfo("link")
+    link.external_attr = 0o120777 << 16
+    for name, content, said in (
+        (link, "/etc", "a link"),
+        ("../x", "x", "leads out"),
+        ("bomb", bytes(3_000_000), "100 times its size"),
+    ):
+        with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr(name, content)
+        with pytest.raises(ValueError, match=f"cannot be unpacked .*{said}"):
+            extract(tmp_path / "x.zip", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_rights_of_an_archive_stay_in_it(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        info = tarfile.TarInfo("run")
+        info.mode, info.size = 0o6777, 1
+        tar.addfile(info, io.BytesIO(b"x"))
+    extract(tmp_path / "x.tar", tmp_path / "out")
+    assert (tmp_path / "out" / "run").stat().st_mode & 0o7111 == 0
+
+
+def test_what_is_there_already_is_compared(tmp_path, server):
+    path = tmp_path / "data.bin"
+    path.write_bytes(CONTENT)
+    assert fetch(server.remote("data.bin"), path) == path and not server.asked
+    # As long, and one bit is another.
+    path.write_bytes(bytes([CONTENT[0] ^ 1]) + CONTENT[1:])
+    with pytest.raises(ValueError, match=r"data\.bin is there already.* Delete it"):
+        fetch(server.remote("data.bin"), path)
+    # Perhaps it is somebody's own.
+    assert path.stat().st_size == len(CONTENT) and not server.asked
 
 
 def test_fashion_mnist_downloads_what_is_missing(tmp_path, server, monkeypatch):

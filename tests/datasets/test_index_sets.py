@@ -76,21 +76,31 @@ def test_torchals_layout(tmp_path):
         read_index_sets(tmp_path / "empty")
 
 
-def test_torchals_own_files_are_never_unpickled(tmp_path):
+def test_torchals_own_files_are_read_and_never_unpickled(tmp_path, monkeypatch):
     # numpy.array(values, dtype=numpy.ndarray), which is how TorchAL makes them, is an
     # array of objects.
     np.save(
         tmp_path / "lSet.npy", np.array([5, 2], dtype=np.ndarray), allow_pickle=True
     )
-    with pytest.raises(
-        ValueError, match=r"only pickle can read, .* convert it once: python -c"
-    ) as error:
-        read_index_sets(tmp_path)
-    command = (
-        str(error.value).split('"')[1].replace("new.npy", str(tmp_path / "new.npy"))
-    )
-    exec(command)
-    assert read_index_sets(tmp_path / "new.npy")["new"].tolist() == [5, 2]
+    assert read_index_sets(tmp_path)["labelled"].tolist() == [5, 2]
+    np.savez(tmp_path / "sets.npz", train=np.array([4, 1], dtype=object), test=[0])
+    found = read_index_sets(tmp_path / "sets.npz")
+    assert {name: set_.tolist() for name, set_ in found.items()} == {
+        "train": [4, 1],
+        "test": [0],
+    }
+    monkeypatch.chdir(tmp_path)
+    for value in (Evil(), None):
+        odd = np.array([5, value], dtype=object)
+        np.save(tmp_path / "lSet.npy", odd, allow_pickle=True)
+        with pytest.raises(ValueError, match=r"only pickle can read .* convert it"):
+            read_index_sets(tmp_path)
+    assert not (tmp_path / "pwned").exists()
+
+
+class Evil:
+    def __reduce__(self):
+        return open, ("pwned", "w")
 
 
 def test_sets_must_be_disjoint(tmp_path):
