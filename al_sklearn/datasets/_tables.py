@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from al_sklearn._core.cells import as_written, harmless_table
 from al_sklearn._core.checks import check_same_length
 from al_sklearn._core.files import replacing
 from al_sklearn._core.optional import require
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 class _Table(DataSource):
     kind: str
+    # Whether cells that spreadsheets would run have a quote before them.
+    quotes_formulas = False
 
     def load(
         self,
@@ -80,6 +83,8 @@ class _Table(DataSource):
         table = self._read(data_dir, choose)
         # Rows that are too short are missing their ends; people leave spaces.
         table = table.fillna("").astype(str).map(str.strip)
+        if self.quotes_formulas:
+            table = table.map(as_written)
         empty = table == ""
         if empty[path_column].any():
             raise ValueError(
@@ -164,6 +169,7 @@ class Csv(_Table):
     """Any CSV file of paths and labels."""
 
     kind = "csv"
+    quotes_formulas = True
 
     def _read(
         self, path: Path, choose: Callable[[list[str]], list[str]]
@@ -235,7 +241,8 @@ def write_table(
 ) -> Path:
     """Write files and labels as a table of images.
 
-    ``load_dataset("csv", path)`` or ``load_dataset("parquet", path)`` reads it.
+    ``load_dataset("csv", path)`` or ``load_dataset("parquet", path)`` reads it. Text
+    that a spreadsheet would take for a formula has a quote before it in a CSV file.
 
     Parameters
     ----------
@@ -278,8 +285,10 @@ def write_table(
     if path.suffix == ".parquet":
         require("pyarrow", "Writing Parquet")
     with replacing(path) as file:
-        write = table.to_csv if path.suffix == ".csv" else table.to_parquet
-        write(file, index=False)
+        if path.suffix == ".csv":
+            harmless_table(table).to_csv(file, index=False)
+        else:
+            table.to_parquet(file, index=False)
     return path
 
 

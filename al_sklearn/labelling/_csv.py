@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from al_sklearn._core.cells import as_written, harmless_table
+from al_sklearn._core.files import creating
 from al_sklearn._core.types import Array
 
 
@@ -21,7 +23,8 @@ def write_requests(
 ) -> Path:
     """Write what a query asks for to the next ``cycle_0001.csv`` of a folder.
 
-    Nothing is ever overwritten.
+    Nothing is ever overwritten, and the file is there whole or not at all. Names that a
+    spreadsheet would take for a formula have a quote before them.
 
     Parameters
     ----------
@@ -67,8 +70,9 @@ def write_requests(
     while True:
         path = folder / f"cycle_{cycle:04d}.csv"
         try:
-            # Mode "x": another process that took the same number first keeps it.
-            table.to_csv(path, index=False, mode="x")
+            # Another process that took the same number first keeps it.
+            with creating(path) as file:
+                harmless_table(table).to_csv(file, index=False)
         except FileExistsError:
             cycle += 1
         else:
@@ -91,7 +95,8 @@ def read_labels(
     -------
     indices : int64 array of shape (m,)
     labels : str array of shape (m,)
-        As they were written, without surrounding blanks.
+        As they were written, without surrounding blanks; a quote that keeps a cell from
+        being a formula is none of the label.
 
     Raises
     ------
@@ -106,7 +111,7 @@ def read_labels(
             f"{path} lacks the column {sorted(missing)[0]!r}; it has "
             f"{', '.join(table.columns)}."
         )
-    labels = table["label"].str.strip()
+    labels = table["label"].str.strip().map(as_written)
     answered = table[labels != ""]
     lines = answered.index + 2  # the header is line 1
     for line, value in zip(lines, answered["index"], strict=True):

@@ -22,6 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from joblib.hashing import NumpyHasher
 
+from al_sklearn._core.home import without_home
 from al_sklearn._core.optional import is_a
 from al_sklearn._core.types import Array, Options
 from al_sklearn.rows._rows import (
@@ -63,9 +64,13 @@ def describe(value: Any) -> Any:
 
     Estimators are said by class and parameters, functions by name (those without an
     importable name by their code), arrays by shape, type and hash. Names are those of
-    :func:`public_name`.
+    :func:`public_name`; the home folder is ``~``.
     """
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if isinstance(value, str):
+        # What is described is kept and handed on; a path is the same one for whoever
+        # has another home.
+        return without_home(value)
+    if value is None or isinstance(value, (bool, int, float)):
         return value
     if sp.issparse(value) or is_tensor(value):
         return fingerprint(value)
@@ -416,7 +421,7 @@ _BY_KIND: Final = {
     types.BuiltinFunctionType: public_name,
     types.FunctionType: _describe_function,
     types.MethodType: _describe_function,
-    os.PathLike: os.fspath,
+    os.PathLike: lambda path: without_home(os.fspath(path)),
     np.ufunc: public_name,
     np.generic: np.generic.item,
     np.ndarray: fingerprint,

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from al_sklearn._core.cells import as_written, harmless
 from al_sklearn._core.files import replacing
 from al_sklearn._core.types import Array, Options
 from al_sklearn.rows._numpy_files import read_numpy
@@ -251,7 +252,7 @@ def _as_csv(lists: dict[str, list[int]]) -> str:
     writer = csv.writer(buffer)
     writer.writerow(("index", "set"))
     for name, positions in lists.items():
-        writer.writerows((i, name) for i in positions)
+        writer.writerows((i, harmless(name)) for i in positions)
     return buffer.getvalue()
 
 
@@ -333,7 +334,7 @@ def _from_csv(path: Path) -> Options:
         for row in rows:
             # A line that ends early has None in its place.
             position = _integer(row["index"] or "", path, rows.line_num)
-            sets.setdefault(row["set"] or "", []).append(position)
+            sets.setdefault(as_written(row["set"] or ""), []).append(position)
     return sets
 
 
