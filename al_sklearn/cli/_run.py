@@ -28,6 +28,14 @@ Resume = Annotated[
 ]
 Report = Annotated[bool, typer.Option(help="Write pictures and HTML reports.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Import and call whatever it names; only for what you would run as a "
+        "script.",
+    ),
+]
 
 
 @app.command()
@@ -69,10 +77,15 @@ def run(
         int | None, typer.Option(help="Worker processes; -1 for one a core.")
     ] = None,
     resume: Resume = False,
+    trust: Trust = False,
     report: Report = True,
     quiet: Quiet = False,
 ) -> None:
-    """Run an experiment file: each comparison of its grid in its own folder."""
+    """Run an experiment file: each comparison of its grid in its own folder.
+
+    A file is run as a script would be: it may name any code. With --check it may not,
+    unless --trust is given too.
+    """
     folder = output
     with errors_in_one_line():
         from al_sklearn.experiments.configuration import read_experiment
@@ -84,7 +97,8 @@ def run(
         # The flag goes before the file and --set.
         if jobs is not None:
             put_in["comparison.n_jobs"] = jobs
-        experiment = read_experiment(file, put_in)
+        # Whoever runs a file asks for what it says; whoever checks it only looks.
+        experiment = read_experiment(file, put_in, trust=trust or not check)
         folder = output or Path(experiment.spec.get("output") or f"runs/{file.stem}")
         # Nothing is written, and no data are read.
         if check:
@@ -116,16 +130,18 @@ def resume(
             "refused, or gone on with and said in the report."
         ),
     ] = None,
+    trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a run that was stopped, however it was stopped.
 
-    Finished rounds are not done again.
+    Finished rounds are not done again. Code of your own that the run names is only run
+    with --trust: folders are passed on.
     """
     with errors_in_one_line():
         from al_sklearn.experiments.configuration import read_record
 
-        record = read_record(folder)
+        record = read_record(folder, trust=trust)
     execute(
         record.experiment,
         folder,
@@ -150,7 +166,7 @@ def execute(
     on_change: str | None = None,
 ) -> None:
     """Run an experiment, and print what it found."""
-    with errors_in_one_line(resume=folder):
+    with errors_in_one_line(resume=folder, trust=experiment.needs_trust):
         from al_sklearn.experiments.configuration import run_experiment
 
         outcomes = run_experiment(

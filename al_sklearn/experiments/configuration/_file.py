@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from al_sklearn.experiments.configuration._problems import (
     written,
 )
 from al_sklearn.experiments.configuration._quick import shrunk
+from al_sklearn.experiments.configuration._trust import Trust, check_plugin, under
 from al_sklearn.experiments.configuration._yaml import read_yaml
 from al_sklearn.strategies import strategy_name
 from al_sklearn.tasks import scorers_of
@@ -62,12 +63,17 @@ class Run:
         The file's content with the settings put in, without ``grid``.
     lines : dict
         Where the grid says so, by key.
+    trust : Trust
+        Whether what it names may be anything.
     """
 
     name: str
     settings: Options
     spec: Options
     lines: Places = field(default_factory=dict, repr=False, compare=False)
+    trust: Trust = field(
+        default_factory=lambda: Trust(False), repr=False, compare=False
+    )
 
     def data(self) -> Options:
         """Return the section ``data``, complete."""
@@ -77,11 +83,13 @@ class Run:
 
     def estimator(self) -> Any:
         """Make the classifier."""
-        return _objects.build_estimator(self.spec["estimator"], ("estimator",))
+        with under(self.trust):
+            return _objects.build_estimator(self.spec["estimator"], ("estimator",))
 
     def strategies(self) -> Any:
         """Make the strategies."""
-        return _objects.build_strategies(self.spec["strategies"], ("strategies",))
+        with under(self.trust):
+            return _objects.build_strategies(self.spec["strategies"], ("strategies",))
 
     def comparison(self, **more: Any) -> StrategyComparison:
         """Make the comparison, without the store and its like.
@@ -89,7 +97,8 @@ class Run:
         ``more`` may name these, and goes before what the file says.
         """
         section = self.spec.get("comparison") or {}
-        options = {name: _comparison_value(name, section[name]) for name in section}
+        with under(self.trust):
+            options = {name: _comparison_value(name, section[name]) for name in section}
         return StrategyComparison(self.estimator(), self.strategies(), **options | more)
 
 
@@ -105,6 +114,18 @@ class ExperimentFile:
         What messages call it.
     lines : dict, optional
         The line of each key, or the flag that says it.
+    trust : bool, default=True
+        Import and call whatever it names, as a Python script would be run. Without,
+        only public names of al_sklearn, scikit-learn, skorch, torch, torchvision and
+        installed plugins are imported, and only what an experiment needs is called:
+        for records and files of others.
+
+    Attributes
+    ----------
+    runs : list of Run
+        The comparisons that it asks for.
+    needs_trust : bool
+        Whether it names anything that is refused without trust.
 
     Raises
     ------
@@ -120,25 +141,49 @@ class ExperimentFile:
     SVC()
     """
 
-    def __init__(self, spec: Any, name: str = "experiment", lines: Lines | None = None):
+    def __init__(
+        self,
+        spec: Any,
+        name: str = "experiment",
+        lines: Lines | None = None,
+        *,
+        trust: bool = True,
+    ):
         self.name = name
+        self._trust = Trust(trust)
         self.spec = spec
         self.lines: Lines = lines or {}
         problems = Problems(name, self.lines)
         with problems.collecting():
             _check_sections(spec)
         problems.raise_if_any()
+        with under(self._trust):
+            self._make_runs(problems)
+
+    def _make_runs(self, problems: Problems) -> None:
+        """Run the plugins, and take apart what the file says into runs."""
+        spec = self.spec
+        plugins = list(spec.get("plugins") or ())
+        with problems.collecting():
+            for i, plugin in enumerate(plugins):
+                check_plugin(plugin, ("plugins", i))
+        problems.raise_if_any()
         # They register what the rest may name.
-        for plugin in spec.get("plugins") or ():
+        for plugin in plugins:
             run_plugin(plugin)
         # A grid that leads nowhere hides what its runs would say.
         points = expand(spec, self.lines, problems)
         problems.raise_if_any()
-        self.runs = [Run(*point) for point in points]
+        self.runs = [Run(*point, self._trust) for point in points]
         for run in self.runs:
             with problems.at(run.lines):
                 _check_run(run, problems)
         problems.raise_if_any()
+
+    @property
+    def needs_trust(self) -> bool:
+        """Whether it names anything that is refused without trust."""
+        return self._trust.needed
 
     @property
     def title(self) -> str:
@@ -193,14 +238,15 @@ class ExperimentFile:
         """
         small = copy.copy(self)
         kept = self.runs if len(self.runs) < 3 else [self.runs[0], self.runs[-1]]
-        small.runs = [
-            Run(run.name, run.settings, shrunk(run.spec), run.lines) for run in kept
-        ]
+        small.runs = [replace(run, spec=shrunk(run.spec)) for run in kept]
         return small
 
 
 def read_experiment(
-    path: str | os.PathLike[str], changes: Mapping[str, Any] | None = None
+    path: str | os.PathLike[str],
+    changes: Mapping[str, Any] | None = None,
+    *,
+    trust: bool = True,
 ) -> ExperimentFile:
     """Read and check an experiment file.
 
@@ -210,6 +256,8 @@ def read_experiment(
     changes : dict, optional
         Values by key, as ``{"comparison.n_seeds": 3}``, put in before anything is
         checked.
+    trust : bool, default=True
+        As for :class:`ExperimentFile`: reading a file makes the objects that it names.
 
     Returns
     -------
@@ -233,13 +281,13 @@ def read_experiment(
     lines: Places = {**found}
     problems = Problems(str(path), lines)
     if spec is not None and not isinstance(spec, Mapping):
-        return ExperimentFile(spec, str(path), lines)
+        return ExperimentFile(spec, str(path), lines, trust=trust)
     for key, value in (changes or {}).items():
         with problems.collecting():
             spec = put_in(spec, key, value, ("--set",))
             lines = overlaid(lines, {as_key(key): "--set"})
     problems.raise_if_any()
-    return ExperimentFile(spec, str(path), lines)
+    return ExperimentFile(spec, str(path), lines, trust=trust)
 
 
 def _keys_of_strategy(name: str | None, run: Run) -> list[Key]:
@@ -274,6 +322,9 @@ def _check_run(run: Run, problems: Problems) -> None:
     data, section = run.spec.get("data"), run.spec.get("comparison") or {}
     if isinstance(data, Mapping):
         problems.add(*check(Data, data, ("data",)), *_wrong_data(data))
+        if isinstance(plugin := data.get("import"), str):
+            with problems.collecting():
+                check_plugin(plugin, ("data", "import"))
     wrong = check(Comparison, section, ("comparison",))
     problems.add(*wrong)
     names = set(section) - {problem.key[-1] for problem in wrong}
@@ -331,7 +382,7 @@ def _wrong_data(data: Mapping[str, Any]) -> list[Problem]:
         unknown = [option for option in given if option not in allowed]
         return [unknown_key(("data", "options", one), allowed) for one in unknown]
     # What that file registers is not known before it is run.
-    if "import" in data:
+    if data.get("import") is not None:
         return []
     text = (
         f"must be a data set, got {name!r}.{did_you_mean(name, known)} Allowed: "

@@ -15,6 +15,7 @@ from al_sklearn.experiments.configuration._problems import (
     did_you_mean,
     shown,
 )
+from al_sklearn.experiments.configuration._trust import check_import, check_kind
 
 # Where a name without a dot is looked for, in this order.
 _MODULES: Final = (
@@ -101,7 +102,9 @@ def find(name: str, key: Key, kind: Kind | None = None) -> Any:
         return thing
     homes = _homes()
     if name in homes:
-        return getattr(importlib.import_module(homes[name]), name)
+        thing = getattr(importlib.import_module(homes[name]), name)
+        check_kind(name, thing, key)
+        return thing
     known, more = [one for one in homes if one not in _HELPERS], "; any other by its "
     allowed = [one for one in known if homes[one] == _MODULES[0]]
     if kind is not None:
@@ -125,8 +128,10 @@ def find_import(path: str, key: Key) -> Any:
     Raises
     ------
     Problem
-        When it leads nowhere, or to what is not installed.
+        When it leads nowhere, to what is not installed, or to what may not be called
+        without trust.
     """
+    check_import(path, key)
     parts = path.split(".")
     for n in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:n])
@@ -148,6 +153,7 @@ def find_import(path: str, key: Key) -> Any:
                     f"{part!r}.{did_you_mean(part, dir(thing))}",
                 )
             thing = getattr(thing, part)
+        check_kind(path, thing, key)
         return thing
     raise Problem(
         key,

@@ -43,6 +43,7 @@ from al_sklearn.experiments.configuration._problems import (
     shown,
     unknown_key,
 )
+from al_sklearn.experiments.configuration._trust import check_option
 from al_sklearn.experiments.protocol import INITIAL
 
 # What is made of a strategy's text.
@@ -354,6 +355,7 @@ def _option_of(factory: Any, option: str, value: Any, key: Key) -> Any:
 
 def build_option(spec: Any, key: Key) -> Any:
     """Make an option's value: plain values stay, objects are made."""
+    check_option(key, spec)
     last = key[-1] if key else ""
     is_made = isinstance(spec, list | Mapping) or is_object(spec)
     if last in _OBJECT_KEYS and is_made:

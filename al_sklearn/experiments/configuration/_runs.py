@@ -16,8 +16,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from al_sklearn._core.cells import harmless_table
 from al_sklearn._core.files import replacing
+from al_sklearn._core.home import with_home, without_home
 from al_sklearn._core.sealed import sealed, unsealed
+from al_sklearn._core.streams import say_line
 from al_sklearn._core.types import Array, Options
 from al_sklearn.datasets import ImageData, has_standin, load_dataset, make_standin
 from al_sklearn.exceptions import ParameterError, StoreExistsError
@@ -56,7 +59,7 @@ def run_experiment(
     report: bool = True,
     verbose: int = 1,
     lines: bool = False,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = say_line,
     command: str | None = None,
     on_change: str | None = None,
 ) -> list[Outcome]:
@@ -78,8 +81,8 @@ def run_experiment(
         0 shows no progress.
     lines : bool, default=False
         Progress as a line a minute, for a log, and not as a bar.
-    say : callable, default=print
-        Is told what is run, line by line.
+    say : callable, optional
+        Is told what is run, line by line; by default each is printed.
     command : str, optional
         What asks for it, for the reports; a run that is resumed keeps the one that
         began it.
@@ -141,8 +144,8 @@ def run_experiment(
             known = ".*use at least 5" + "|The number of unique classes" * quick
             warnings.filterwarnings("ignore", message=known, category=UserWarning)
             comparison.fit(data.X_train, data.y_train, data.X_test, data.y_test)
-        comparison.summary().to_csv(folder / "summary.csv")
-        comparison.results_.to_csv(folder / "results.csv", index=False)
+        harmless_table(comparison.summary()).to_csv(folder / "summary.csv")
+        harmless_table(comparison.results_).to_csv(folder / "results.csv", index=False)
         if report:
             write_report(comparison, folder, facts)
         outcomes.append(Outcome(run, folder, comparison, data))
@@ -151,7 +154,7 @@ def run_experiment(
             outcome.comparison.summary().reset_index().assign(run=outcome.run.name)
             for outcome in outcomes
         ]
-        pd.concat(parts).to_csv(output / "summary.csv", index=False)
+        harmless_table(pd.concat(parts)).to_csv(output / "summary.csv", index=False)
     return outcomes
 
 
@@ -163,15 +166,23 @@ class Record(NamedTuple):
     report: bool
 
 
-def read_record(folder: Path) -> Record:
+def read_record(folder: Path, *, trust: bool = False) -> Record:
     """Read which experiment a folder holds.
+
+    Parameters
+    ----------
+    folder : Path
+    trust : bool, default=False
+        Import and call whatever the record names. Folders are passed on: without it
+        only what cannot do harm is made; see
+        :class:`~al_sklearn.experiments.configuration.ExperimentFile`.
 
     Raises
     ------
     FileNotFoundError
         When it holds none that can be resumed.
     ValueError
-        When what it says of it is damaged.
+        When what it says of it is damaged, or names what may not be run without trust.
     """
     path = Path(folder) / RECORD
     if not path.is_file():
@@ -179,9 +190,9 @@ def read_record(folder: Path) -> Record:
             f"{folder} holds no experiment to resume: al-sklearn run and al-sklearn "
             "compare make such folders."
         )
-    record = _read(path)
+    record = with_home(_read(path))
     return Record(
-        ExperimentFile(record["experiment"], record["name"]),
+        ExperimentFile(record["experiment"], record["name"], trust=trust),
         bool(record["quick"]),
         bool(record["report"]),
     )
@@ -234,8 +245,9 @@ def _begin(
         folders = _begun_folders(output, begun)
         if any(any(folder.rglob("round_*.json")) for folder in folders):
             raise StoreExistsError(
-                f"{output} holds a run already: al-sklearn resume {output} goes on "
-                "with it; else name another folder."
+                f"{output} holds a run already: al-sklearn resume {output}"
+                f"{' --trust' if experiment.needs_trust else ''} goes on with it; else "
+                "name another folder."
             )
         # What was wrong with it is put right by now: nobody should have to tidy up
         # first.
@@ -264,7 +276,8 @@ def _begin(
 
 def _write(path: Path, record: Options) -> None:
     with replacing(path) as file:
-        file.write(sealed(record, indent=1).encode())
+        # Folders are passed on: who made it is nobody's business.
+        file.write(sealed(without_home(record), indent=1).encode())
 
 
 def _read(path: Path) -> Options:
