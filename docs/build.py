@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import os
 import platform
 import time
@@ -202,12 +203,29 @@ def seconds(
     return float(np.median(taken))
 
 
+def write_list() -> None:
+    """Write what ``al-sklearn strategies`` prints without importing the strategies."""
+    rows = [
+        [info.name, info.family, ", ".join(info.needs), info.summary]
+        for info in catalogue()
+    ]
+    path = Path(al_sklearn.__file__).parent / "cli" / "strategies.json"
+    path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--only", help="one strategy, to look at; the page is not written"
     )
-    only = parser.parse_args().only
+    parser.add_argument(
+        "--list", action="store_true", help="write only what the command line lists"
+    )
+    arguments = parser.parse_args()
+    write_list()
+    if arguments.list:
+        return
+    only = arguments.only
     torch.set_num_threads(2)
     warnings.simplefilter("ignore")
     gallery = DOCS / "images" / "gallery"

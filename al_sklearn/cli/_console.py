@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
+from al_sklearn._core.streams import Standard, readable_streams
 from al_sklearn.cli._plugins import command_of, plugins
 
 if TYPE_CHECKING:
@@ -31,6 +31,14 @@ _FILE_WIDTH: Final = 140
 
 class _Commands(TyperGroup):
     """Keeps the command as it was typed, which reports show, and knows plugins'."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command; help and usage, which click writes, are safe for any console.
+
+        Without it an ASCII console would end a finished run at a ± of its summary.
+        """
+        with readable_streams():
+            return super().main(*args, **options)
 
     def make_context(
         self, info_name: str | None, args: list[str], *more: Any, **extra: Any
@@ -108,9 +116,10 @@ def _options(
 
 
 def _console(stderr: bool = False) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
+    # Looks for the stream each time: a service has none, tests put in another.
+    stream = Standard("stderr" if stderr else "stdout")
     width = None if stream.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
-    return Console(stderr=stderr, width=width)
+    return Console(file=cast(IO[str], stream), width=width)
 
 
 console = _console()
@@ -129,11 +138,13 @@ def typed_command(context: typer.Context) -> str | None:
 
 def shows_bars() -> bool:
     """Whether somebody is looking: in a log file a progress bar fills pages."""
-    return sys.stderr.isatty()
+    return Standard("stderr").isatty()
 
 
 @contextlib.contextmanager
-def errors_in_one_line(resume: Path | None = None) -> Iterator[None]:
+def errors_in_one_line(
+    resume: Path | None = None, trust: bool = False
+) -> Iterator[None]:
     """Show what the library says of wrong input as sentences, not as a traceback.
 
     The exit code is 2 for wrong input, 1 for what failed at work (another process has
@@ -159,8 +170,8 @@ def errors_in_one_line(resume: Path | None = None) -> Iterator[None]:
         kept = ""
         if resume is not None:
             kept = (
-                f" What was finished is kept: al-sklearn resume {escape(str(resume))} "
-                "goes on."
+                f" What was finished is kept: al-sklearn resume {escape(str(resume))}"
+                f"{' --trust' if trust else ''} goes on."
             )
         _complain(f"Interrupted.{kept}")
         raise typer.Exit(130) from None

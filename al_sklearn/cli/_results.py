@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from al_sklearn._core.cells import harmless_table
 from al_sklearn._core.types import Options
 from al_sklearn.cli._console import (
     app,
@@ -179,6 +180,12 @@ def stats(
         Path | None,
         typer.Option(help="Write the table of every run and strategy here."),
     ] = None,
+    latex: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the summary of one run here, as a LaTeX table for a paper."
+        ),
+    ] = None,
     all_runs: Annotated[
         bool,
         typer.Option(
@@ -195,6 +202,17 @@ def stats(
         from al_sklearn.experiments.comparison import find_runs, overall, summarize_runs
 
         runs = find_runs(folders)
+        if latex is not None:
+            if len(runs) > 1:
+                raise ValueError(
+                    f"--latex writes the summary of one run, got {len(runs)}: "
+                    f"{', '.join(runs)}."
+                )
+            [path] = runs.values()
+            written = _checked(load_results(path), metric, path).to_latex(metric)
+            latex.parent.mkdir(parents=True, exist_ok=True)
+            latex.write_text(written, encoding="utf-8")
+            say(f"{latex}: the summary as a table")
         # A table of one run would have one line a strategy: its summary says more.
         if len(runs) == 1 and csv is None:
             [(name, path)] = runs.items()
@@ -205,7 +223,7 @@ def stats(
         table = summarize_runs(runs, metric)
         if csv is not None:
             csv.parent.mkdir(parents=True, exist_ok=True)
-            table.to_csv(csv, index=False)
+            harmless_table(table).to_csv(csv, index=False)
             say(f"{csv}: {len(table)} lines")
         _print(
             table if all_runs else table.head(40),

@@ -21,9 +21,9 @@ from sklearn.utils.validation import (
     _check_n_features,
     check_is_fitted,
 )
-from tqdm.auto import tqdm
 
 from al_sklearn import inference
+from al_sklearn._core.progress import tqdm
 from al_sklearn._core.random import RandomState
 from al_sklearn._core.types import Array, Function
 from al_sklearn.experiments.hard_pools import PoolTransform

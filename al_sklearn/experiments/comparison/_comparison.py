@@ -20,8 +20,8 @@ from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
+from al_sklearn._core.progress import tqdm
 from al_sklearn._core.random import RandomState
 from al_sklearn._core.registry import users_entries
 from al_sklearn._core.threads import limit_threads, threads_per_job

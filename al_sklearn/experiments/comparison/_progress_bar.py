@@ -1,18 +1,20 @@
-"""How far a comparison is, as a bar."""
+"""How far a comparison is, as a bar; where nobody looks, as lines."""
 
 from __future__ import annotations
 
 import threading
 
-from tqdm.auto import tqdm
-
+from al_sklearn._core.progress import somebody_looks, tqdm
+from al_sklearn._core.streams import Standard
+from al_sklearn.experiments.comparison._round_lines import RoundLines
 from al_sklearn.experiments.store import RunStore
 
 
 class ProgressBar:
     """A bar over the rounds of all workers, read from the store.
 
-    It works whatever backend they run on.
+    It works whatever backend they run on. In a file, where each look would be a line,
+    there is one a minute.
     """
 
     def __init__(
@@ -20,12 +22,17 @@ class ProgressBar:
     ):
         # From the files: rounds of workers on other machines are counted too.
         self._count = lambda: store.count(runs)
-        self._disable = disable
+        self._is_drawn = not disable and somebody_looks()
+        self._lines = None
+        if not (disable or self._is_drawn):
+            self._lines = RoundLines(self._count, total, _to_stderr)
         self._total = total
         self._stop = threading.Event()
 
     def __enter__(self) -> ProgressBar:
-        if not self._disable:
+        if self._lines is not None:
+            self._lines.__enter__()
+        if self._is_drawn:
             self._bar = tqdm(
                 total=self._total, initial=self._count(), unit="round", smoothing=0.05
             )
@@ -35,7 +42,9 @@ class ProgressBar:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if not self._disable:
+        if self._lines is not None:
+            self._lines.__exit__(*error)
+        if self._is_drawn:
             self._stop.set()
             self._thread.join()
             if error[0] is None:
@@ -56,3 +65,9 @@ class ProgressBar:
                 self._bar.update(finished)
             else:
                 self._bar.refresh()
+
+
+def _to_stderr(line: str) -> None:
+    stream = Standard("stderr")
+    stream.write(f"{line}\n")
+    stream.flush()

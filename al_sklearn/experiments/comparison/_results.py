@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
+from al_sklearn._core.progress import tqdm
 from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments import plots, statistics
 from al_sklearn.experiments.comparison._failures import Failures, failures_of
-from al_sklearn.experiments.report import ReportData, write_report
+from al_sklearn.experiments.report import ReportData, latex_table, write_report
 from al_sklearn.experiments.statistics import BASELINE
 from al_sklearn.experiments.store import (
     FIRST,
@@ -86,6 +86,24 @@ class Views:
         """
         table = self._finished().compared().table
         return statistics.compare_pairs(table, metric, confidence=confidence)
+
+    def to_latex(self, metric: str = "accuracy", *, label: str | None = None) -> str:
+        r"""Write the summary as a LaTeX table, with the numbers that the report shows.
+
+        See :func:`al_sklearn.experiments.report.latex_table`.
+
+        Parameters
+        ----------
+        metric : str, default="accuracy"
+            A column of the results.
+        label : str, optional
+            For ``\ref``.
+
+        Returns
+        -------
+        str
+        """
+        return latex_table(self.summary(metric), metric, label=label)
 
     def plot(
         self, metric: str = "accuracy", *, ax: Any = None, confidence: float = 0.95
