@@ -26,9 +26,12 @@ from al_sklearn.experiments.plots._images import thumbnails
 from al_sklearn.experiments.report import (
     ReportData,
     headline,
+    latex_table,
     write_report,
 )
+from al_sklearn.experiments.report._charts import learning_chart
 from al_sklearn.experiments.report._page import unfinished_note
+from al_sklearn.experiments.report._words import interval_text
 from al_sklearn.experiments.statistics import summarize
 
 mpl.use("Agg")
@@ -66,6 +69,7 @@ class Page(HTMLParser):
             [],
             [],
         )
+        self.labels = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -73,6 +77,7 @@ class Page(HTMLParser):
         self.sources += [
             value for key, value in attributes.items() if key in ("src", "href")
         ]
+        self.labels += [attributes["aria-label"]] if "aria-label" in attributes else []
         if tag == "img":
             self.alts.append(attributes.get("alt"))
         if re.fullmatch("h[1-6]", tag):
@@ -99,13 +104,17 @@ def test_one_file_that_needs_nothing_else(comparison, tmp_path):
     # No level is left out.
     assert page.levels[0] == 1
     assert max(np.diff(page.levels)) == 1
-    drawn = [alt for alt in page.alts if alt]
-    assert len(drawn) == 7
+    # Four charts that answer, and pictures with a text in their place.
+    assert len([alt for alt in page.alts if alt]) == 3
+    charts = [label for label in page.labels if "Arrow keys" in label]
+    assert len(charts) == 4
     assert re.match(
         r"Line chart of accuracy over the number of labels\. "
         r"In the end: .*margin 0\.\d{3}",
-        drawn[0],
+        charts[0],
     )
+    # It may ask nobody for anything.
+    assert "default-src 'none'" in text
     assert not re.search(r"https?://(?!www\.w3\.org)", text)
     assert not page.open
     assert not page.problems
@@ -116,6 +125,102 @@ def test_one_file_that_needs_nothing_else(comparison, tmp_path):
         == 3 * 3 * 16
     )
     assert path.stat().st_size < 3_000_000
+
+
+def rows_of(text, title):
+    """The table of numbers under a chart, as a screen reader has it."""
+    part = text.partition(f'aria-label="Numbers: {title}"')[2].partition("</table>")[0]
+    rows = re.findall(r"<tr.*?</tr>", part, flags=re.DOTALL)
+    return [
+        [html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
+        for row in rows
+    ]
+
+
+def test_the_numbers_of_a_chart_are_its_table(comparison, tmp_path):
+    text = comparison.report(tmp_path / "r.html").read_text(encoding="utf-8")
+    head, *rows = rows_of(text, "Learning curves")
+    table = comparison.results_
+    assert head == ["Strategy", *map(str, sorted(table["n_labelled"].unique()))]
+    assert {row[0] for row in rows} == set(table["strategy"])
+    for name, *cells in rows:
+        own = table[table["strategy"] == name].groupby("n_labelled")["accuracy"]
+        for cell, mean in zip(cells, own.mean(), strict=True):
+            assert cell.startswith(f"{100 * mean:.1f} ± ")
+    gains = rows_of(text, "Gain over random sampling")
+    assert {row[0] for row in gains[1:]} == {"margin", "entropy"}
+    assert all(" … " in cell for row in gains[1:] for cell in row[2:])
+    seconds = rows_of(text, "Learning curves over computing time")
+    assert all(" after " in cell for row in seconds[1:] for cell in row[1:])
+    shares = rows_of(text, "How often near the best")
+    assert all(cell.endswith(" %") for row in shares[1:] for cell in row[1:])
+
+
+def test_bands_end_where_shares_do():
+    table = results({"random_sampling": 0.35, "margin": 0.42}, noise=0.2)
+    table["accuracy"] = table["accuracy"].clip(0, 1)
+    chart = learning_chart(table, "accuracy")
+    top = min(float(tick.at[:-1]) for tick in chart.y_ticks if tick.text == "100 %")
+    heights = [
+        float(place.split()[1]) / 10
+        for line in chart.lines
+        for place in re.split("[MLZ]", line.band)
+        if place
+    ]
+    assert min(heights) >= top - 0.02
+    for draw in (plots.learning_curves, plots.gain_over_baseline):
+        for band in draw(table).collections:
+            for path in band.get_paths():
+                assert np.abs(path.vertices[:, 1]).max() <= 1
+    plt.close("all")
+
+
+def test_charts_without_a_value_or_a_difference():
+    table = results({"random_sampling": 0, "margin": 0}, 1)
+    table["accuracy"] = 0.5
+    chart = learning_chart(table, "accuracy")
+    assert {line.last for line in chart.lines} == {"50.0 %"}
+    assert not any(line.band for line in chart.lines)
+    assert all("nan" not in line.curve for line in chart.lines)
+
+
+@pytest.mark.parametrize("paper", ["#ffffff", "#17191c"])
+def test_colours_can_be_read_on_either_paper(paper):
+    def luminance(colour):
+        rgb = np.array(mpl.colors.to_rgb(colour))
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722] + 0.05
+
+    names = ["random_sampling", *(f"strategy {i}" for i in range(8))]
+    for style in plots.strategy_styles(names).values():
+        shown = plots.readable_colour(style["color"], paper)
+        low, high = sorted(map(luminance, (shown, paper)))
+        assert high / low >= 4.5
+
+
+def test_the_summary_for_a_paper(comparison):
+    table = comparison.to_latex(label="tab:digits")
+    assert table.startswith("\\begin{table}") and "\\label{tab:digits}" in table
+    rows = [line for line in table.splitlines() if line.endswith("\\\\")]
+    assert len(rows) == 4 and all(row.count(" & ") == 7 for row in rows)
+    assert any("random\\_sampling" in row for row in rows)
+    text = words_of_summary(comparison)
+    for row in rows[1:]:
+        plain = row.replace("\\textbf{", "").replace("}", "").replace("\\_", "_")
+        final = plain.split(" & ")[1].replace("$\\pm$", "±").replace("\\%", "%")
+        assert final in text
+    made = results({"random_sampling": 0, "a_better & 50 % {x}": 0.1})
+    bold = latex_table(summarize(made))
+    assert "\\textbf{a\\_better \\& 50 \\% \\{x\\}}" in bold
+    assert bold.count("\\textbf") == 8 and "10 seeds" not in bold
+
+
+def words_of_summary(comparison):
+    summary = comparison.summary()
+    return [
+        interval_text(row["final"], row["final_low"], row["final_high"], "accuracy")
+        for _, row in summary.iterrows()
+    ]
 
 
 def test_names_are_escaped_and_classes_named(comparison, tmp_path):

@@ -12,7 +12,7 @@ from al_sklearn.experiments.plots._bought import (
     bought_images,
     bought_rounds,
 )
-from al_sklearn.experiments.plots._colours import strategy_styles
+from al_sklearn.experiments.plots._colours import readable_colour, strategy_styles
 from al_sklearn.experiments.plots._comparisons import (
     critical_difference,
     pairwise_matrix,
@@ -22,6 +22,7 @@ from al_sklearn.experiments.plots._curves import (
     class_curves,
     gain_over_baseline,
     learning_curves,
+    with_seconds,
 )
 from al_sklearn.experiments.plots._images import bought_thumbnails, png_data_uri
 from al_sklearn.experiments.plots._models import calibration, pr_curves
@@ -44,5 +45,7 @@ __all__ = [
     "pool_coordinates",
     "pool_map",
     "pr_curves",
+    "readable_colour",
     "strategy_styles",
+    "with_seconds",
 ]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from al_sklearn._core.optional import require
 from al_sklearn._core.types import Array
 from al_sklearn.tasks import get_metric
+
+# Inches that the numbers and the name of an axis take, and from which on a title is as
+# large as in a picture of its own.
+_NUMBERS: Final = 0.8
+_WIDE: Final = 3.5
 
 
 def pyplot() -> Any:
@@ -34,8 +39,57 @@ def dress(ax: Any) -> Any:
 
 
 def heading(ax: Any, text: str, **options: Any) -> None:
-    """Write what a picture shows over its left edge."""
-    ax.set_title(text, loc="left", fontsize=11, **options)
+    """Write what a picture shows over its left edge, in as many lines as it takes.
+
+    So are the names of its axes: a column of a paper is 3.3 inches wide.
+    """
+    width, height = _room(ax)
+    size = 11 if width >= _WIDE else 9
+    ax.set_title(broken(text, width, size), loc="left", fontsize=size, **options)
+    for name, room in ((ax.xaxis.label, width), (ax.yaxis.label, height)):
+        name.set_text(broken(name.get_text(), room, name.get_fontsize()))
+
+
+def broken(text: str, width: float, size: float) -> str:
+    """Break a line between words where it is wider than there is room.
+
+    Parameters
+    ----------
+    text : str
+    width : float
+        Inches.
+    size : float
+        Of the letters, in points.
+    """
+    from matplotlib.textpath import TextPath
+
+    def fits(line: str) -> bool:
+        return float(TextPath((0, 0), line, size=size).get_extents().width) <= room
+
+    room = 72 * width
+    # What fits stays as it is, its own breaks too.
+    if not text or "\n" in text or fits(text):
+        return text
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and not fits(longer):
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
+
+
+def _room(ax: Any) -> tuple[float, float]:
+    """Return inches from the axes' left edge to where the next begin, and its height.
+
+    A layout moves axes only when they are drawn: its share of the figure is known
+    before, and about what the numbers on the other axis take.
+    """
+    width, height = ax.get_figure(root=True).get_size_inches()
+    place = ax.get_subplotspec()
+    rows, columns = (1, 1) if place is None else place.get_gridspec().get_geometry()
+    return width / columns - _NUMBERS, height / rows - _NUMBERS
 
 
 def legend_beside(ax: Any, **options: Any) -> None:
@@ -80,6 +134,16 @@ def several_axes(
     for unused in axes.ravel()[n:]:
         unused.set_visible(False)
     return axes.ravel()[:n]
+
+
+def same_axes(axes: Iterable[Any]) -> None:
+    """Give axes the same ends, so that what is drawn in them can be compared."""
+    shown = [one for one in axes if one.lines or one.collections]
+    for get, set_ in (("get_xlim", "set_xlim"), ("get_ylim", "set_ylim")):
+        ends = np.array([getattr(one, get)() for one in shown]).reshape(-1, 2)
+        if len(ends):
+            for one in axes:
+                getattr(one, set_)(ends[:, 0].min(), ends[:, 1].max())
 
 
 def legend_columns(names: Iterable[str], width: float, font_size: float = 8) -> int:

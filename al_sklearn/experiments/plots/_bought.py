@@ -9,6 +9,7 @@ import numpy as np
 
 from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments.plots._axes import (
+    heading,
     legend_columns,
     one_axes,
     several_axes,
@@ -115,9 +116,7 @@ def bought_histogram(
     ax.set_ylabel("images bought")
     # Over the rows of the legend, 14 points each.
     pad = 12 + 14 * -(-len(entries) // n_columns)
-    ax.set_title(
-        "What was bought, by class (mean over seeds)", loc="left", fontsize=11, pad=pad
-    )
+    heading(ax, "What was bought, by class (mean over seeds)", pad=pad)
     ax.legend(
         frameon=False,
         fontsize=8,

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from al_sklearn._core.types import Options
+from al_sklearn._core.types import Array, Options
 
 # Okabe and Ito's colours and two dark ones, which people with any colour vision can
 # tell apart.
@@ -99,17 +99,44 @@ def strategy_styles(
 
 
 def text_colour(colour: str) -> tuple[float, ...]:
-    """Return a colour, darkened until small letters of it can be read on white.
-
-    That is a contrast of 4.5, as WCAG 2 asks.
-    """
+    """Return a colour, darkened until small letters of it can be read on white."""
     from matplotlib.colors import to_rgb
 
+    return tuple(to_rgb(readable_colour(colour, "#ffffff")))
+
+
+def readable_colour(colour: str, paper: str) -> str:
+    """Return a colour, changed until small letters of it can be read on a paper.
+
+    That is a contrast of 4.5, as WCAG 2 asks. On light paper it is darkened, on dark
+    paper lightened.
+
+    Parameters
+    ----------
+    colour, paper : str
+        As matplotlib takes them.
+
+    Returns
+    -------
+    str
+        ``#rrggbb``.
+    """
+    from matplotlib.colors import to_hex, to_rgb
+
     rgb = np.array(to_rgb(colour))
+    ground = _luminance(np.array(to_rgb(paper)))
+    end = 0.0 if ground > 0.5 else 1.0
     while True:
-        # sRGB's curve, as WCAG's definition of luminance has it.
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        if 1.05 / (float(linear @ [0.2126, 0.7152, 0.0722]) + 0.05) >= 4.5:
-            return tuple(float(part) for part in rgb)
+        # As it is written: in hundredths of the whole it may be a little less.
+        written = to_hex(rgb)
+        low, high = sorted((_luminance(np.array(to_rgb(written))), ground))
+        if (high + 0.05) / (low + 0.05) >= 4.5:
+            return written
         # Small steps: the colour should stay the strategy's.
-        rgb = rgb * 0.96
+        rgb = end + (rgb - end) * 0.96
+
+
+def _luminance(rgb: Array) -> float:
+    # sRGB's curve, as WCAG's definition of luminance has it.
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])

@@ -23,6 +23,7 @@ from al_sklearn.experiments.plots._axes import (
     keep_to_shares,
     legend_columns,
     one_axes,
+    same_axes,
     several_axes,
 )
 from al_sklearn.experiments.plots._colours import (
@@ -102,7 +103,7 @@ def learning_curves(
         curves = statistics.read_curves(table, metric)
         # Read as a metric, so that seeds are paired and left out alike.
         seconds = (
-            statistics.read_curves(_with_seconds(table), "seconds")
+            statistics.read_curves(with_seconds(table), "seconds")
             if x == "seconds"
             else None
         )
@@ -115,7 +116,7 @@ def learning_curves(
             if len(runs) > 1:
                 style["linestyle"] = DASHES[i % len(DASHES)]
             label = shown[called(name, run)]
-            band = _band(curves.at(name, grid), confidence)
+            band = _band(curves.at(name, grid), confidence, metric)
             _draw(ax, at, band, style, label, n_lines)
             # Over seconds a stop is at each seed's own time, off the mean curve.
             if seconds is None:
@@ -172,7 +173,8 @@ def gain_over_baseline(
             continue
         grid = statistics.shared_budgets([*curves.by_strategy[name], *random])
         gain = curves.at(name, grid) - curves.at(baseline, grid)
-        band = _band(gain, confidence)
+        # A difference of shares lies between -1 and 1.
+        band = _band(gain, confidence, metric, least=-1.0)
         _draw(ax, grid, band, style, shown[name], n_lines)
         ends[shown[name]] = (grid[-1], band[0][-1], style["color"])
         end = max(end, grid[-1])
@@ -217,6 +219,7 @@ def class_curves(
     Returns
     -------
     array of matplotlib Axes
+        All over the same labels and accuracies.
     """
     (table,) = tables(results).values()
     names = [str(name) for name in (classes if class_names is None else class_names)]
@@ -241,13 +244,15 @@ def class_curves(
         curves = statistics.read_curves(table, f"accuracy_{label}")
         for strategy, style in styles.items():
             grid = statistics.shared_budgets(curves.by_strategy[strategy])
-            band = _band(curves.at(strategy, grid), confidence)
+            band = _band(curves.at(strategy, grid), confidence, "accuracy")
             # Finer lines than in a picture of its own.
             _draw(one, grid, band, style, shown[strategy], len(styles), size=1.2)
         count_labels(one)
         one.tick_params(labelsize=8)
+    # Once all are drawn. Panels that a caller gave may have axes of their own: side by
+    # side they would be compared, and not be comparable.
+    same_axes(axes)
     for one in axes:
-        # Once all are drawn: they share their axis.
         keep_to_shares(one, "accuracy")
     figure = axes[0].figure
     handles, labels = next(
@@ -273,8 +278,19 @@ def class_curves(
     return axes
 
 
-def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
-    """Add the seconds of queries and training so far."""
+def with_seconds(table: pd.DataFrame) -> pd.DataFrame:
+    """Add a column ``seconds``: those of queries and training so far.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row for each strategy, seed and round.
+
+    Raises
+    ------
+    ValueError
+        When it has no seconds.
+    """
     missing = {"query_seconds", "training_seconds"} - set(table.columns)
     if missing:
         raise ValueError(
@@ -289,31 +305,42 @@ def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _band(curves: Array, confidence: float) -> tuple[Array, Array | None]:
+def _band(
+    curves: Array, confidence: float, metric: str, least: float = 0.0
+) -> tuple[Array, Array | None, Array | None]:
+    """Return mean, and the ends of its interval where several seeds have one.
+
+    Of a metric that is a share they end at ``least`` and 1: nothing lies beyond.
+    """
     n = len(curves)
+    mean = curves.mean(axis=0)
     # One seed has no spread to draw.
     if n < 2:
-        return curves.mean(axis=0), None
+        return mean, None, None
     t = stats.t.ppf((1 + confidence) / 2, n - 1)
-    return curves.mean(axis=0), t * curves.std(axis=0, ddof=1) / np.sqrt(n)
+    half = t * curves.std(axis=0, ddof=1) / np.sqrt(n)
+    low, high = mean - half, mean + half
+    if get_metric(metric).is_share:
+        return mean, np.clip(low, least, 1), np.clip(high, least, 1)
+    return mean, low, high
 
 
 def _draw(
     ax: Any,
     x: Array,
-    band: tuple[Array, Array | None],
+    band: tuple[Array, Array | None, Array | None],
     style: Options,
     label: str,
     n_lines: int,
     size: float = 1.8,
 ) -> None:
     """Draw one of so many lines, and its band where there is one."""
-    mean, half = band
-    if half is not None:
+    mean, low, high = band
+    if low is not None:
         ax.fill_between(
             x,
-            mean - half,
-            mean + half,
+            low,
+            high,
             color=style["color"],
             # Many that lie over each other must not become a wall.
             alpha=min(0.12, 0.9 / n_lines),

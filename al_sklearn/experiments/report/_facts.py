@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from al_sklearn._core.files import replacing
+from al_sklearn._core.home import without_home
 from al_sklearn._core.sealed import sealed, unsealed
 from al_sklearn.exceptions import StoreError
 
@@ -39,7 +40,7 @@ class ReportFacts:
         """Keep them in a run's folder."""
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / FACTS) as file:
-            file.write(sealed(asdict(self), indent=1).encode())
+            file.write(sealed(without_home(asdict(self)), indent=1).encode())
 
     @classmethod
     def read(cls, folder: Path) -> ReportFacts:

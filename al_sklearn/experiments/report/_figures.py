@@ -18,6 +18,12 @@ import pandas as pd
 from al_sklearn._core.optional import require
 from al_sklearn._core.types import Array
 from al_sklearn.experiments import plots, statistics
+from al_sklearn.experiments.report._charts import (
+    Chart,
+    gain_chart,
+    learning_chart,
+    profile_chart,
+)
 from al_sklearn.experiments.report._tables import last_rounds
 
 # Beyond these a picture has more in it than anybody reads.
@@ -78,6 +84,16 @@ class _Picture:
     pixels: bool = False
 
 
+@dataclass
+class _Curves:
+    """A picture that answers: what stands over and under it, and its curves."""
+
+    title: str
+    caption: str
+    alt: str
+    chart: Chart
+
+
 def figures(
     table: pd.DataFrame,
     classes: Array,
@@ -86,7 +102,7 @@ def figures(
     word: str,
     summary: pd.DataFrame,
     data: ReportData,
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     """Draw what the run allows.
 
     Parameters
@@ -107,7 +123,8 @@ def figures(
     Returns
     -------
     list of dict
-        ``title``, ``caption``, ``alt`` and ``src`` of each picture.
+        ``title``, ``caption`` and ``alt`` of each picture, and its ``chart``, or the
+        ``src`` of an image and whether that is ``pixels``.
     """
     shown = [str(name) for name in names]
     drawn = [
@@ -116,24 +133,21 @@ def figures(
         *_classes(table, classes, shown, data),
         *_from_data(shown, data),
     ]
-    return [
-        {
-            "title": one.title,
-            "caption": one.caption,
-            "alt": one.alt,
-            "src": _source(one),
-        }
-        for one in drawn
-    ]
+    return [_shown(one) for one in drawn]
+
+
+def _shown(one: _Picture | _Curves) -> dict[str, Any]:
+    said = {"title": one.title, "caption": one.caption, "alt": one.alt}
+    if isinstance(one, _Curves):
+        return {**said, "chart": one.chart}
+    return {**said, "chart": None, "src": _source(one), "pixels": one.pixels}
 
 
 def _curves(
     table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame
-) -> list[_Picture]:
+) -> list[_Curves]:
     # The caption must not speak of bands that are not there.
     several = table["seed"].nunique() > 1
-    # Room for a name for each line.
-    height = max(4.6, 0.24 * table["strategy"].nunique() + 0.8)
     band = (
         "Each line is a mean over seeds; the band is its 95 % interval."
         if several
@@ -141,26 +155,24 @@ def _curves(
     )
     ends = ", ".join(f"{name} {value:.3f}" for name, value in summary["final"].items())
     found = [
-        _Picture(
+        _Curves(
             "Learning curves",
             f"{band} Random sampling is grey and dashed; a cross is a seed that a "
             "stopping criterion ended.",
             f"Line chart of {word} over the number of labels. In the end: {ends}.",
-            (7.6, height),
-            lambda ax: plots.learning_curves(table, metric, ax=ax),
+            learning_chart(table, metric),
         )
     ]
     if {"query_seconds", "training_seconds"} <= set(table.columns):
         found.append(
-            _Picture(
+            _Curves(
                 "Learning curves over computing time",
                 "The same over the seconds of queries and training, on the machine "
                 "that ran it. Labels usually cost "
                 "more than seconds.",
                 f"Line chart of {word} over the seconds used, a line for each "
                 "strategy.",
-                (7.6, height),
-                lambda ax: plots.learning_curves(table, metric, x="seconds", ax=ax),
+                learning_chart(table, metric, "seconds"),
             )
         )
     if table["strategy"].nunique() > 1:
@@ -170,15 +182,14 @@ def _curves(
             if name != "random_sampling"
         )
         found.append(
-            _Picture(
+            _Curves(
                 "Gain over random sampling",
                 "Differences within each seed. Where a band is clear of zero, luck "
                 "hardly explains it.",
                 f"Line chart of the difference in {word} to random sampling over the "
                 "number of labels. "
                 f"On average over the budget: {gains}.",
-                (7.6, height),
-                lambda ax: plots.gain_over_baseline(table, metric, ax=ax),
+                gain_chart(table, metric),
             )
         )
     return found
@@ -186,13 +197,13 @@ def _curves(
 
 def _pairs(
     table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame
-) -> list[_Picture]:
+) -> list[_Picture | _Curves]:
     n_strategies = table["strategy"].nunique()
     # Nothing to test with one seed, nobody to beat alone.
     if table["seed"].nunique() < 2 or n_strategies < 2:
         return []
     order = ", ".join(str(name) for name in summary.index)
-    found = [
+    found: list[_Picture | _Curves] = [
         _Picture(
             "Who beats whom",
             "Share of checkpoints at which the row is significantly better than the "
@@ -208,16 +219,13 @@ def _pairs(
             ),
             lambda ax: plots.pairwise_matrix(table, metric, ax=ax),
         ),
-        _Picture(
+        _Curves(
             "How often near the best",
             "In which share of the seeds a strategy's area under the curve is within "
             "a gap of that seed's best. A line "
             "further up and to the left is better.",
             f"Step chart, a line for each strategy. By mean area, best first: {order}.",
-            (8.4, max(4.0, 0.24 * n_strategies + 1)),
-            lambda ax: plots.performance_profile(
-                statistics.task_scores(table, metric, by="seed"), metric=metric, ax=ax
-            ),
+            profile_chart(table, metric),
         ),
     ]
     if (

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from al_sklearn._core.home import without_home
 from al_sklearn.experiments import statistics
 from al_sklearn.experiments.plots import bought_rounds
 from al_sklearn.experiments.report._figures import ReportData, figures
@@ -85,13 +86,15 @@ def write_report(
     savings = statistics.saving_table(results.table, metric)
     others = last_means(results.table, order)
     rows = summary.assign(verdict=verdicts(summary, metric)).reset_index()
-    configuration = results.config["configuration"]
+    configuration = without_home(results.config["configuration"])
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     text = template("report.html.j2").render(
-        title=title or "Which query strategy saves labels?",
+        title=without_home(title or "Which query strategy saves labels?"),
         headline=[*unfinished_note(results), *headline(summary, metric)],
-        notes=list(dict.fromkeys([*results.notes, *summary.attrs.get("notes", [])])),
+        notes=without_home(
+            list(dict.fromkeys([*results.notes, *summary.attrs.get("notes", [])]))
+        ),
         data=results.config["data"],
         configuration=configuration,
         model=estimator_name(configuration.get("estimator")),
@@ -120,7 +123,7 @@ def write_report(
         versions=results.config.get("versions", {}),
         settings=flat(configuration),
         call=call_text(configuration),
-        command=command,
+        command=without_home(command),
         n_seeds=int(summary["n_seeds"].iloc[0]),
         in_points=known.is_share,
     )
