@@ -264,7 +264,11 @@ def _chart(
             Tick(_percent(down(y / scale)), f"{_short(y)}{unit}")
             for y in _ticks(low * scale, high * scale, 5)
         ],
-        [f"{_short(at * x_scale)}{x_unit}" for at in columns],
+        # Gaps have as many digits as sums of seeds; two of a point tell them apart.
+        [
+            f"{_short(round(at * x_scale, 2 if x_unit else 6))}{x_unit}"
+            for at in columns
+        ],
         x_label if x_as is not None else "labels",
         lines,
         f"{down(0.0) * _SIDE:.1f}" if zero else "",
