@@ -6,6 +6,7 @@ On a disk a cache is one folder with two files that are only ever added to::
     finished.bin or keys.bin    what of them is whole, written once they are on the disk
 
 so that a process killed at any moment loses what it was working on and nothing else.
+Both say checksums of the rows: what a disk has changed is refused by its folder's name.
 Processes that want the same rows take turns: the second one reads what the first one
 wrote.
 """
@@ -18,6 +19,7 @@ import os
 import re
 import threading
 import warnings
+import zlib
 from collections import ChainMap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -34,14 +36,23 @@ from al_sklearn._core.files import locked, replacing
 from al_sklearn._core.progress import tqdm
 from al_sklearn._core.random import take_turn
 from al_sklearn._core.types import Array
+from al_sklearn.rows._numpy_files import DAMAGED_ARRAY
 from al_sklearn.rows._rows import byte_size
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=+-]{0,119}")
 # Bytes of a key: among a billion rows, two of which one hash would be are unlikelier
 # than a disk that reads wrongly.
 _KEY_BYTES: Final = 16
-# Bytes in which the number of finished rows is written.
-_COUNT: Final = np.dtype("<i8")
+# What is written of a chunk: the number of finished rows with it, and its checksum.
+_CHUNK: Final = np.dtype([("stop", "<i8"), ("checksum", "<u4")])
+# What is written of a row: its key, and its checksum. CRC-32 finds each single bit.
+_ENTRY: Final = np.dtype([("key", f"V{_KEY_BYTES}"), ("checksum", "<u4")])
+# Rows that are mapped into memory are read once by a process to be checked: a GiB in a
+# second, and above that so many chunks spread evenly.
+_CHECK_BYTES: Final = 2**30
+_CHECK_CHUNKS: Final = 64
+# Files that this process has checked, by what they were then.
+_checked: set[tuple[str, int, int, int]] = set()
 # Rows in memory alone; more than this belongs on a disk.
 _MOST_BYTES: Final = 2**30
 
@@ -195,10 +206,13 @@ class _InOrder:
         self.shape = shape
         rows = folder / "rows.npy"
         record = folder / "finished.bin"
-        self.files = _Files(rows, record, shape[1:], dtype, _COUNT.itemsize)
+        self.files = _Files(rows, record, shape[1:], dtype, _CHUNK.itemsize)
 
     def complete(self) -> bool:
-        return self.files.rows.exists() and self._known()[0] == self.shape[0]
+        return self.files.rows.exists() and self._done(self._known()[0]) == len(self)
+
+    def __len__(self) -> int:
+        return self.shape[0]
 
     def begin(self) -> None:
         if self.files.rows.exists():
@@ -221,7 +235,8 @@ class _InOrder:
         chunk_rows: int,
         progress: str | None,
     ) -> None:
-        done, n_entries, header = self._known()
+        chunks, header = self._known()
+        done, n_entries = self._done(chunks), len(chunks)
         n = self.shape[0]
         dtype = self.files.dtype
         bar = tqdm(
@@ -240,19 +255,46 @@ class _InOrder:
                 # Rounded where the type says so, never cut to whole numbers.
                 values = values.astype(dtype, casting="same_kind", copy=False)
                 offset = header + start * self.files.row_bytes
-                entry = np.array(stop, _COUNT).tobytes()
+                crc = zlib.crc32(np.ascontiguousarray(values).data)
+                entry = np.array((stop, crc), _CHUNK).tobytes()
                 self.files.append(values, entry, n_entries, offset)
                 n_entries += 1
                 bar.update(stop - start)
 
     def open(self) -> Array:
         try:
-            return np.load(self.files.rows, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
+            rows = np.load(self.files.rows, mmap_mode="r", allow_pickle=False)
+        except DAMAGED_ARRAY as error:
             raise self.files.damaged(error) from error
+        self._check(rows)
+        return rows
 
-    def _known(self) -> tuple[int, int, int]:
-        """Return the finished rows, the entries that say so, and the header's bytes.
+    def _check(self, rows: Array) -> None:
+        """Hold chunks against their checksums, once a process."""
+        stat = self.files.rows.stat()
+        file = str(self.files.rows), stat.st_ino, stat.st_size, stat.st_mtime_ns
+        if file in _checked:
+            return
+        chunks, _ = self._known()
+        stops = chunks["stop"].tolist()
+        starts = [0, *stops[:-1]]
+        places = np.arange(len(chunks))
+        if stat.st_size > _CHECK_BYTES:
+            spread = np.linspace(0, len(chunks) - 1, min(len(chunks), _CHECK_CHUNKS))
+            places = np.unique(spread.astype(np.int64))
+        for i in places.tolist():
+            values = np.ascontiguousarray(rows[starts[i] : stops[i]])
+            if zlib.crc32(values.data) != chunks["checksum"][i]:
+                raise self.files.damaged(
+                    f"rows {starts[i]} … {stops[i] - 1} are not those that were written"
+                )
+        _checked.add(file)
+
+    def _done(self, chunks: Array) -> int:
+        return int(chunks["stop"][-1]) if len(chunks) else 0
+
+    def _known(self) -> tuple[Array, int]:
+        """Return what is said of the finished chunks, and the header's bytes.
 
         The files must be what the caller wants.
         """
@@ -262,7 +304,7 @@ class _InOrder:
                 shape, _, dtype = np.lib.format.read_array_header_1_0(file)
                 header = file.tell()
             entries = self.files.record.read_bytes()
-        except (OSError, ValueError) as error:
+        except DAMAGED_ARRAY as error:
             raise self.files.damaged(error) from error
         if (shape, dtype) != (self.shape, self.files.dtype):
             raise ValueError(
@@ -270,13 +312,14 @@ class _InOrder:
                 f"{shape}, not {self.files.dtype} rows of shape {self.shape}: a key "
                 "must say everything that the rows depend on."
             )
-        whole = len(entries) // _COUNT.itemsize
-        counts = np.frombuffer(entries, _COUNT, whole)
-        done = int(counts[-1]) if whole else 0
+        chunks = np.frombuffer(entries, _CHUNK, len(entries) // _CHUNK.itemsize)
+        if np.any(np.diff(chunks["stop"], prepend=0) <= 0):
+            raise self.files.damaged("its chunks do not follow each other")
+        done = self._done(chunks)
         there = (self.files.rows.stat().st_size - header) // self.files.row_bytes
         if not 0 <= done <= min(there, shape[0]):
             raise self.files.damaged(f"of {done} rows that it says it has, {there} are")
-        return done, whole, header
+        return chunks, header
 
 
 class KeyedRows:
@@ -312,7 +355,7 @@ class KeyedRows:
         if folder is not None:
             rows = folder / "rows.bin"
             record = folder / "keys.bin"
-            files = _Files(rows, record, row_shape, self.dtype, _KEY_BYTES)
+            files = _Files(rows, record, row_shape, self.dtype, _ENTRY.itemsize)
             self._kept = _OnDisk(files)
 
     def __reduce__(self) -> Any:
@@ -409,10 +452,13 @@ class _OnDisk:
 
     def __init__(self, files: _Files):
         self.files = files
-        # Where the row of each key is, in the order of the file: no key comes twice.
+        # Where the row of each key is, in the order of the file, and every row's
+        # checksum.
         self._slots: dict[bytes, int] = {}
-        # The file that was looked at: it and its last key tell a folder begun anew.
+        self._checksums: list[int] = []
+        # The file that was looked at: it and its last entry tell a folder begun anew.
         self._file = 0
+        self._last = b""
         self._looking = threading.Lock()
 
     def turn(self) -> AbstractContextManager[None]:
@@ -428,41 +474,65 @@ class _OnDisk:
             try:
                 handle = self.files.record.open("rb")
             except FileNotFoundError:
-                self._slots = {}
+                self._forget()
                 return
             with handle:
                 inode = os.fstat(handle.fileno()).st_ino
-                last = next(reversed(self._slots), b"")
-                handle.seek(max(len(self._slots) - 1, 0) * _KEY_BYTES)
-                if (inode, handle.read(len(last))) != (self._file, last):
+                before = max(len(self._checksums) - 1, 0) * _ENTRY.itemsize
+                handle.seek(before)
+                if (inode, handle.read(len(self._last))) != (self._file, self._last):
                     # The folder was deleted, and begun anew: its rows come in another
                     # order.
-                    self._slots = {}
+                    self._forget()
                     self._file = inode
                     handle.seek(0)
                 found = handle.read()
-            # Half a key is what a kill left. As void: strings lose zeros at their end.
-            n_whole = len(found) // _KEY_BYTES
-            keys = np.frombuffer(found, f"V{_KEY_BYTES}", n_whole).tolist()
-            self._slots.update(zip(keys, count(len(self._slots)), strict=False))
+            # Half an entry is what a kill left. Keys as void: strings lose zeros at
+            # their end.
+            n_whole = len(found) // _ENTRY.itemsize
+            if not n_whole:
+                return
+            entries = np.frombuffer(found, _ENTRY, n_whole)
+            keys = entries["key"].tolist()
+            self._slots.update(zip(keys, count(len(self._checksums)), strict=False))
+            self._checksums += entries["checksum"].tolist()
+            self._last = entries[-1:].tobytes()
+
+    def _forget(self) -> None:
+        self._slots, self._checksums, self._last = {}, [], b""
 
     def add(self, new: dict[bytes, Array]) -> None:
         if not new:
             return
-        n = len(self._slots)
+        n = len(self._checksums)
         rows = np.stack(list(new.values()))
-        self.files.append(rows, b"".join(new), n, n * self.files.row_bytes)
+        entries = np.empty(len(rows), _ENTRY)
+        entries["key"] = np.frombuffer(b"".join(new), _ENTRY["key"])
+        entries["checksum"] = _checksums(np.asarray(rows, self.files.dtype))
+        self.files.append(rows, entries.tobytes(), n, n * self.files.row_bytes)
         self._look()
 
     def take(self, keys: Sequence[bytes], _new: dict[bytes, Array]) -> Array:
         # Not all that is in the file: somebody may be in the middle of writing more.
-        shape = (len(self._slots), *self.files.row_shape)
+        shape = (len(self._checksums), *self.files.row_shape)
         try:
-            rows = np.memmap(self.files.rows, self.files.dtype, "r", shape=shape)
+            mapped = np.memmap(self.files.rows, self.files.dtype, "r", shape=shape)
         except (OSError, ValueError) as error:
             raise self.files.damaged(error) from error
+        slots = [self._slots[key] for key in keys]
         # A copy in memory, which as a memmap would pass for a file.
-        return np.asarray(rows[[self._slots[key] for key in keys]])
+        rows = np.asarray(mapped[slots])
+        if _checksums(rows) != [self._checksums[slot] for slot in slots]:
+            raise self.files.damaged("rows are not those that were written")
+        return rows
+
+
+def _checksums(rows: Array) -> list[int]:
+    """Return a checksum a row."""
+    if rows.size == 0:
+        return [0] * len(rows)
+    flat = np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8)
+    return [zlib.crc32(row) for row in flat]
 
 
 def hashes(rows: Array) -> list[bytes]:

@@ -16,7 +16,7 @@ from al_sklearn._core.types import Array
 
 # What numpy and zipfile raise on bad bytes; OSError where they are sent to a place
 # outside the file.
-_DAMAGED = (
+DAMAGED_ARRAY: Final = (
     ValueError,
     EOFError,
     OSError,
@@ -68,7 +68,7 @@ def read_numpy(path: str | os.PathLike[str], mmap_mode: Any = None) -> Any:
             )
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
-    except _DAMAGED as error:
+    except DAMAGED_ARRAY as error:
         if not _holds_objects(path):
             raise ValueError(
                 f"{path} is no whole .npy or .npz file ({error}): make or fetch it "
@@ -76,7 +76,7 @@ def read_numpy(path: str | os.PathLike[str], mmap_mode: Any = None) -> Any:
             ) from error
     try:
         return _parsed(path)
-    except _DAMAGED as error:
+    except DAMAGED_ARRAY as error:
         raise ValueError(
             f"{path} holds Python objects, which only pickle can read ({error}), and a "
             "pickle can run any command. If you trust it, convert it once: python -c "
@@ -97,7 +97,7 @@ def _holds_objects(path: str | os.PathLike[str]) -> bool:
                 with archive.open(name) as file:
                     if _says_objects(file):
                         return True
-    except _DAMAGED:
+    except DAMAGED_ARRAY:
         pass
     return False
 

@@ -187,7 +187,7 @@ def test_a_cache_of_another_shape_is_not_read(tmp_path):
         ("rows.npy", lambda whole: whole[:9]),
         ("rows.npy", lambda whole: b"something else"),
         ("finished.bin", lambda whole: b"\xff" * len(whole)),
-        ("finished.bin", lambda whole: (11).to_bytes(8, "little")),
+        ("finished.bin", lambda whole: (11).to_bytes(12, "little")),
     ],
 )
 def test_damage_is_told(tmp_path, name, change):
@@ -297,7 +297,7 @@ def test_what_a_kill_left_behind_the_last_key_goes(tmp_path):
     got = rows.get([key(2), key(1)], lambda missing: [[2.0]] * len(missing))
     assert got.tolist() == [[2], [1]]
     sizes = [(tmp_path / name).stat().st_size for name in ("rows.bin", "keys.bin")]
-    assert sizes == [2 * 4, 2 * 16]
+    assert sizes == [2 * 4, 2 * 20]
 
 
 def test_keys_without_their_rows_are_damage(tmp_path):
@@ -317,3 +317,51 @@ def test_files_are_known_by_path_size_and_time(tmp_path):
     assert file_key(path) != first
     with pytest.raises(ValueError, match=r"cannot be read as an image: .*gone"):
         file_key(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("name", ["rows.npy", "finished.bin"])
+def test_a_flipped_bit_in_rows_is_never_believed(tmp_path, name):
+    whole = compute(tmp_path).copy()
+    path = tmp_path / "k" / name
+    content = path.read_bytes()
+    for place in range(0, len(content), 7):
+        path.write_bytes(
+            content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :]
+        )
+        try:
+            found = compute(tmp_path)
+        except ValueError as error:
+            assert str(tmp_path / "k") in str(error)
+        else:
+            # A byte of the header that says nothing, or rows made again.
+            np.testing.assert_array_equal(found, whole)
+        for file in (tmp_path / "k").iterdir():
+            file.unlink()
+        compute(tmp_path)
+        content = path.read_bytes()
+
+
+def test_a_flipped_bit_in_keyed_rows_is_never_believed(tmp_path):
+    keys = [key(i) for i in range(4)]
+
+    def get():
+        make = KeyedRows(tmp_path, (2,)).get
+        return make(keys, lambda missing: np.stack([missing, missing], axis=1))
+
+    whole = get()
+    for name in ("rows.bin", "keys.bin"):
+        path = tmp_path / name
+        content = path.read_bytes()
+        for place in range(len(content)):
+            changed = bytearray(content)
+            changed[place] ^= 4
+            path.write_bytes(changed)
+            try:
+                found = get()
+            except ValueError as error:
+                assert "is damaged" in str(error)
+            else:
+                np.testing.assert_array_equal(found, whole)
+            (tmp_path / "rows.bin").unlink()
+            (tmp_path / "keys.bin").unlink()
+            get()
