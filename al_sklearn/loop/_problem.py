@@ -298,7 +298,14 @@ class Problem:
 
     @cached_property
     def _for_validation(self) -> Any:
-        return take_rows(self.X, self.validation)
+        rows = take_rows(self.X, self.validation)
+        if not isinstance(rows, (list, tuple)):
+            return rows
+        # skorch would take a list for the inputs of several branches of a network.
+        entries = np.empty(len(rows), dtype=object)
+        for position, entry in enumerate(rows):
+            entries[position] = entry
+        return entries
 
     def _unspoilt(self, rows: Any) -> Any:
         """Return rows that are used again, safe from steps that work in place.

@@ -62,12 +62,15 @@ from al_sklearn.experiments.plots import bought_thumbnails
 from al_sklearn.experiments.protocol import (
     LATER_OPTIONS,
     PROTOCOL_CONSTRAINTS,
+    Validation,
     check_protocol,
     check_rows,
     check_test_set,
+    check_validation,
     is_done,
     known_classes,
     make_problem,
+    with_validation,
 )
 from al_sklearn.experiments.statistics import BASELINE
 from al_sklearn.experiments.store import FIRST, RunStore, check_checkpoints, tidy_table
@@ -300,7 +303,13 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: Any, y: Any, X_test: Any = None, y_test: Any = None
+        self,
+        X: Any,
+        y: Any,
+        X_test: Any = None,
+        y_test: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
     ) -> StrategyComparison:
         """Run all strategies on all seeds.
 
@@ -313,6 +322,9 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             Labels; each model sees those of the images that were asked for.
         X_test, y_test : rows and labels, optional
             Where each model is measured.
+        X_val, y_val : rows and labels, optional
+            The validation set, where the data bring one: what ``validation_size`` would
+            draw from the pool. Its labels count.
 
         Returns
         -------
@@ -343,6 +355,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         if self.checkpoints:
             check_checkpoints(self.estimator, self.store)
         X, y, X_test, y_test, self.classes_ = self._check_data(X, y, X_test, y_test)
+        validation = check_validation(X_val, y_val, self, self.classes_)
         if looks[-1] < 5:
             # The caller's line is beyond scikit-learn's wrapper of fit.
             warnings.warn(few_seeds(looks[-1]), stacklevel=3)
@@ -364,9 +377,11 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             # The number of threads decides the order of sums, and so the last bits.
             threads = self.threads_per_job or begun.get("threads_per_job")
             threads = threads or threads_per_job(effective_n_jobs(self.n_jobs))
-            problems = self._problems(entropy, threads, X, y, X_test, y_test)
+            problems = self._problems(
+                entropy, threads, X, y, X_test, y_test, validation
+            )
             known = stored.get("data", {})
-            data = self._fingerprints(X, y, X_test, y_test, known)
+            data = self._fingerprints(X, y, X_test, y_test, validation, known)
             config = self._config(data, entropy, threads)
             counts = [problem.pool_counts for problem in problems]
             config["pool"] = {"class_counts": counts}
@@ -418,6 +433,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         y: Any,
         X_test: Any = None,
         y_test: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
         *,
         estimators: Mapping[str, Any] | None = None,
         n_repeats: int = 5,
@@ -432,7 +449,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y, X_test, y_test
+        X, y, X_test, y_test, X_val, y_val
             What ``fit`` was given.
         estimators : dict of str to classifier, optional
             Who is trained, by name. By default the comparison's own, as ``"same"``,
@@ -461,11 +478,12 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         if n_repeats < 1:
             raise ValueError(f"n_repeats must be at least 1, got {n_repeats}.")
         X, y, X_test, y_test, _ = self._check_data(X, y, X_test, y_test)
+        validation = check_validation(X_val, y_val, self, self.classes_)
         configuration = stored["configuration"]
         entropy = configuration["random_state"]
         threads = configuration["threads_per_job"]
         # A set of positions means nothing in other data.
-        given = self._fingerprints(X, y, X_test, y_test, stored["data"])
+        given = self._fingerprints(X, y, X_test, y_test, validation, stored["data"])
         found = data_differences(stored["data"], given)
         if found:
             raise ValueError(
@@ -473,7 +491,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             )
         store = None if self.store is None else RunStore(self.store)
         jobs = []
-        problems = self._problems(entropy, threads, X, y, X_test, y_test)
+        problems = self._problems(entropy, threads, X, y, X_test, y_test, validation)
         # By what was run: looks may have ended it before the last seed.
         for name, seed in sorted(self.queries_, key=lambda run: run[1]):
             if (name, seed) in self.failures_:
@@ -517,7 +535,14 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         return self._results
 
     def _problems(
-        self, entropy: int, threads: int, X: Any, y: Any, X_test: Any, y_test: Any
+        self,
+        entropy: int,
+        threads: int,
+        X: Any,
+        y: Any,
+        X_test: Any,
+        y_test: Any,
+        validation: Validation | None,
     ) -> list[Problem]:
         """Draw what the strategies of each seed share."""
         if effective_n_jobs(self.n_jobs) != 1:
@@ -525,15 +550,22 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             X, X_test = hdf5_by_name(X), hdf5_by_name(X_test)
         # A cold start's last bits depend on the threads too.
         with limit_threads(threads):
-            return [
+            problems = [
                 make_problem(
                     self, X, y, self.classes_, X_test, y_test, Streams(entropy, seed)
                 )
                 for seed in range(seeds_at_looks(self)[-1])
             ]
+        return with_validation(problems, validation, self.budget)
 
     def _fingerprints(
-        self, X: Any, y: Any, X_test: Any, y_test: Any, known: Options
+        self,
+        X: Any,
+        y: Any,
+        X_test: Any,
+        y_test: Any,
+        validation: Validation | None,
+        known: Options,
     ) -> Options:
         """Return what the data are known by, looked at closer where files changed."""
         # Hashes, not the data: a folder of plain files stays small and can be handed
@@ -541,6 +573,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         parts = {"X": X, "y": y}
         if X_test is not None:
             parts |= {"X_test": X_test, "y_test": y_test}
+        if validation is not None:
+            parts |= {"X_val": validation.X, "y_val": validation.y}
         found: Options = {
             name: fingerprint(part, known.get(name)) for name, part in parts.items()
         }

@@ -143,7 +143,14 @@ def run_experiment(
             # The one is said beside the table; of so few images the other is no news.
             known = ".*use at least 5" + "|The number of unique classes" * quick
             warnings.filterwarnings("ignore", message=known, category=UserWarning)
-            comparison.fit(data.X_train, data.y_train, data.X_test, data.y_test)
+            comparison.fit(
+                data.X_train,
+                data.y_train,
+                data.X_test,
+                data.y_test,
+                data.X_val,
+                data.y_val,
+            )
         harmless_table(comparison.summary()).to_csv(folder / "summary.csv")
         harmless_table(comparison.results_).to_csv(folder / "results.csv", index=False)
         if report:
@@ -413,6 +420,12 @@ def _limited(data: ImageData, run: Run, quick: bool) -> ImageData:
                 "data.pool_size",
             )
         data = replace(data, X_train=X, y_train=y)
+        if data.y_val is not None:
+            # What is validated on must be among what can be learnt.
+            known = np.flatnonzero(np.isin(data.y_val, y))
+            X_val = take_rows(data.X_val, known) if len(known) else None
+            y_val = data.y_val[known] if len(known) else None
+            data = replace(data, X_val=X_val, y_val=y_val)
     if data.y_test is not None and (pool_size, test_size) != (None, None):
         size = len(data.y_test) if test_size is None else test_size
         chosen = drawn(data.y_test, size, "test_size", "test")
@@ -437,7 +450,8 @@ def _flat(data: ImageData) -> ImageData:
         scale = 255 if X.dtype == np.uint8 else 1
         return X.reshape(len(X), -1).astype(np.float32) / np.float32(scale)
 
-    return replace(data, X_train=rows(data.X_train), X_test=rows(data.X_test))
+    sets = {name: rows(getattr(data, name)) for name in ("X_train", "X_val", "X_test")}
+    return replace(data, **sets)
 
 
 def _subset(y: Array, size: int, seed: int) -> Array:

@@ -18,14 +18,21 @@ from al_sklearn.experiments.protocol._settings import (
     check_protocol,
 )
 from al_sklearn.experiments.protocol._splits import INITIAL, initial_set
+from al_sklearn.experiments.protocol._validation import (
+    Validation,
+    check_validation,
+    with_validation,
+)
 
 __all__ = [
     "INITIAL",
     "LATER_OPTIONS",
     "PROTOCOL_CONSTRAINTS",
+    "Validation",
     "check_protocol",
     "check_rows",
     "check_test_set",
+    "check_validation",
     "first_round",
     "first_wrong",
     "initial_set",
@@ -34,4 +41,5 @@ __all__ = [
     "make_problem",
     "next_round",
     "reads_lazily",
+    "with_validation",
 ]
