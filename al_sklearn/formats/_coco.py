@@ -20,6 +20,7 @@ from al_sklearn._core.types import Options
 from al_sklearn.exceptions import LabelFileError
 from al_sklearn.formats._files import (
     dict_of,
+    image_size,
     integer,
     list_of,
     number,
@@ -111,18 +112,29 @@ class _Reader:
                 )
             by_name[file] = number_
             size = [self._side(image.get(side), where, side) for side in _SIDES]
+            if None in size:
+                size = list(self._measured(file, where))
             images[number_] = Record(file, size[0], size[1], id=str(number_))
         self.records.extend(images.values())
         return images
 
     def _side(self, value: Any, where: str, what: str) -> int | None:
         if value is None:
-            self.records.warn(f"{self.path.name}: {where}: no {what}.")
             return None
         side = integer(value, self.path, where, what)
         if side <= 0:
             raise refuse(self.path, where, f"{what} must be above 0, got {side}.")
         return side
+
+    def _measured(self, file: str, where: str) -> tuple[int | None, int | None]:
+        """The size of the image, where it lies beside the file."""
+        for place in (self.path.parent, self.path.parent / "images"):
+            if (size := image_size(place / file)) is not None:
+                return size
+        self.records.warn(
+            f"{self.path.name}: {where}: no width and height, and no {file} to measure."
+        )
+        return None, None
 
     def image_of(self, value: Any, where: str) -> Record:
         number_ = self.id_of(value, where, "image_id")
@@ -297,7 +309,10 @@ def read(path: Path, *, task: str | None, images: Path | None) -> Records:
     reader = _Reader(path, content)
     entries = content.get("annotations")
     if entries is None:
-        raise refuse(path, "", "it has no 'annotations'.")
+        # COCO's own lists of images to be predicted have none.
+        for record in reader.records:
+            record.labelled = False
+        entries = []
     seen: set[Any] = set()
     for i, item in enumerate(list_of(entries, path, "", "annotations")):
         entry = dict_of(item, path, f"annotation {i}", "an annotation")

@@ -83,17 +83,14 @@ def decode(data: bytes, path: Path, *, fallback: str | None = None) -> str:
         ) from None
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
-
-
 def read_json(path: Path) -> Any:
     """Return what a JSON file holds.
 
     Raises
     ------
     LabelFileError
-        For what is no JSON, holds NaN or Infinity, or is nested too deeply.
+        For what is no JSON, or is nested too deeply. NaN and Infinity are read, so that
+        :func:`number` can say which element has them.
     """
     return parse_json(decode(read_bytes(path), path), path)
 
@@ -104,7 +101,7 @@ def parse_json(text: str, path: Path, line: int | None = None) -> Any:
     if _depth(text) > MOST_LEVELS:
         raise refuse(path, where, f"it is nested more than {MOST_LEVELS} deep.")
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         at = error.lineno if line is None else line
         raise refuse(path, f"line {at}", f"no JSON: {error.msg}.") from None
@@ -261,7 +258,7 @@ def number(value: Any, path: Path, where: str, what: str) -> float:
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def number_in(text: str | None, path: Path, where: str, what: str) -> float:
+def number_in(text: Any, path: Path, where: str, what: str) -> float:
     """Return the finite number that a text is.
 
     Raises
@@ -269,7 +266,7 @@ def number_in(text: str | None, path: Path, where: str, what: str) -> float:
     LabelFileError
         For anything else; ``float`` alone takes nan, infinity and 1_000.
     """
-    if text is not None and _NUMBER.fullmatch(text.strip()):
+    if isinstance(text, str) and _NUMBER.fullmatch(text.strip()):
         value = float(text)
         if math.isfinite(value):
             return value
@@ -285,7 +282,7 @@ def integer(value: Any, path: Path, where: str, what: str) -> int:
     raise refuse(path, where, f"{what} must be a whole number, got {shown(value)}.")
 
 
-def integer_in(text: str | None, path: Path, where: str, what: str) -> int:
+def integer_in(text: Any, path: Path, where: str, what: str) -> int:
     """Return the whole number that a text is; 5.0 is one."""
     value = number_in(text, path, where, what)
     if value != int(value):
@@ -370,11 +367,20 @@ def image_size(path: Path) -> tuple[int, int] | None:
     return (height, width) if on_side else (width, height)
 
 
-def find_images(folder: Path) -> list[Path]:
-    """Return the image files below a folder, sorted."""
+def find_images(folder: Path, root: Path) -> list[Path]:
+    """Return the image files below a folder, sorted.
+
+    Raises
+    ------
+    LabelFileError
+        For a link that leaves the root.
+    """
     found = [
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in IMAGE_ENDINGS and path.is_file()
     ]
+    for path in found:
+        if not is_inside(path, root):
+            raise refuse(path, "", "it is a link that leaves the folder that is read.")
     return sorted(found)

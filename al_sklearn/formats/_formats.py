@@ -264,6 +264,7 @@ def _guess_json(path: Path) -> str:
         for key, name in (
             ("data_row", "labelbox"),
             ("data", "labelstudio"),
+            ("annotation_id", "labelstudio"),
             ("shapes", "labelme"),
             ("instances", "superannotate"),
             ("categories", "coco"),

@@ -146,7 +146,11 @@ def _shape(
                 # The last point repeats the first.
                 ring = ring[:-1] if len(ring) > 3 and ring[0] == ring[-1] else ring
                 if len(ring) < 3:
-                    raise refuse(path, where, f"polygon: {len(ring)} points.")
+                    records.warn(
+                        f"{path.name}: {where}: a polygon of {len(ring)} points has no "
+                        "area and is left out."
+                    )
+                    return None
                 return Shape(name, polygons=[ring])
             if task is None:
                 shape = Shape(name, lines=[ring], shape="polyline")

@@ -92,8 +92,9 @@ class _Reader:
             return tidy_name(name, self.path, where, "image"), (
                 found.group(1) if found else None
             )
-        if parts.scheme:
-            name = f"{parts.netloc}{name}"
+        if parts.scheme and len(parts.scheme) > 1:
+            # An address is its own name; one letter is a disk of Windows.
+            return value, None
         return tidy_name(name.lstrip("/"), self.path, where, "image"), None
 
     def size_of(self, results: Sequence[Any], where: str) -> tuple[Any, Any]:
@@ -144,6 +145,8 @@ class _Reader:
                 if kind == "labels" and not _has_shape(value):
                     continue
                 shape = self.shape_of(base, value, record, place)
+                if shape is None:
+                    continue
                 shape.label = labels[0] if labels else None
                 if len(labels) > 1:
                     shape.attributes["labels"] = labels
@@ -175,7 +178,9 @@ class _Reader:
         said = value.get(kind, value.get("text"))
         record.image_labels[str(result.get("from_name", kind))] = said
 
-    def shape_of(self, base: str, value: Options, record: Record, place: str) -> Shape:
+    def shape_of(
+        self, base: str, value: Options, record: Record, place: str
+    ) -> Shape | None:
         if record.width is None or record.height is None:
             raise refuse(
                 self.path,
@@ -220,7 +225,7 @@ class _Reader:
         corners = turned_box(x, y, w, h, degrees, (x, y))
         return Shape(corners=corners, rotation=degrees).complete()
 
-    def polygon(self, value: Options, w: float, h: float, place: str) -> Shape:
+    def polygon(self, value: Options, w: float, h: float, place: str) -> Shape | None:
         ring = []
         for point in list_of(value.get("points"), self.path, place, "points"):
             pair = list_of(point, self.path, place, "a point")
@@ -229,7 +234,11 @@ class _Reader:
             x, y = (number(v, self.path, place, "points") for v in pair)
             ring.append([x * w, y * h])
         if len(ring) < 3:
-            raise refuse(self.path, place, f"a polygon of {len(ring)} points.")
+            self.records.warn(
+                f"{self.path.name}: {place}: a polygon of {len(ring)} points has no "
+                "area and is left out."
+            )
+            return None
         if value.get("closed") is False:
             self.records.warn(
                 f"{self.path.name}: {place}: the polygon was not closed; "
@@ -299,6 +308,8 @@ def read(path: Path, *, task: str | None, images: Path | None) -> Records:
         tasks = [tasks]
     for i, item in enumerate(list_of(tasks, path, "", "tasks")):
         entry = dict_of(item, path, f"task {i}", "a task")
+        if "data" not in entry and "annotation_id" in entry:
+            entry = _task_of_row(entry, path, f"task {entry.get('id', i)}")
         where = f"task {entry.get('id', i)}"
         _read_task(entry, where, reader)
     known = {o.label for r in reader.records for o in r.objects if o.label}
@@ -346,11 +357,6 @@ def _read_task(entry: Options, where: str, reader: _Reader) -> None:
         if (seconds := answer.get("lead_time")) is not None:
             record.seconds = float(number(seconds, path, where, "lead_time"))
         record.objects = record.objects or objects
-    if len(given) > 1:
-        reader.records.warn(
-            f"{path.name}: {where}: {len(given)} people answered; objects are the "
-            "first one's, by_annotator has all."
-        )
     reader.records.append(record)
     for item in guesses:
         guess = dict_of(item, path, where, "a prediction")
@@ -378,15 +384,7 @@ def _csv_tasks(path: Path) -> list[Options]:
     fields = reader.fieldnames or []
     if "id" not in fields:
         raise refuse(path, "line 1", f"no column id among {fields}.")
-    fixed = (
-        "id",
-        "annotator",
-        "annotation_id",
-        "created_at",
-        "updated_at",
-        "lead_time",
-    )
-    columns = [name for name in fields if name not in fixed]
+    columns = [name for name in fields if name not in _FIXED]
     image = next((name for name in columns if name == "image"), columns[0])
     for row in reader:
         where = reader.line_num
@@ -399,13 +397,8 @@ def _csv_tasks(path: Path) -> list[Options]:
                 value: Options = {"choices": [cell]}
                 result.append({"type": "choices", "from_name": name, "value": value})
                 continue
-            for region in list_of(parse_json(cell, path, where), path, "", name):
-                value = dict_of(region, path, f"line {where}", "a region")
-                kind = next((k for k in value if k.endswith("labels")), "rectangle")
-                sizes = {k: v for k, v in value.items() if k.startswith("original")}
-                result.append(
-                    {"type": kind, "from_name": name, "value": value, **sizes}
-                )
+            regions = list_of(parse_json(cell, path, where), path, "", name)
+            result += _regions(regions, name, path, f"line {where}")
         answer: Options = {
             "completed_by": row.get("annotator") or None,
             "result": result,
@@ -416,6 +409,48 @@ def _csv_tasks(path: Path) -> list[Options]:
         data = {"image": row.get(image)}
         tasks.append({"id": row.get("id"), "data": data, "annotations": [answer]})
     return tasks
+
+
+def _regions(
+    regions: list[Any], name: str, path: Path, where: str
+) -> Iterator[Options]:
+    """The regions of one question, as the short exports have them."""
+    for region in regions:
+        value = dict_of(region, path, where, "a region")
+        kind = next((k for k in value if k.endswith("labels")), "rectangle")
+        sizes = {k: v for k, v in value.items() if k.startswith("original")}
+        yield {"type": kind, "from_name": name, "value": value, **sizes}
+
+
+def _task_of_row(entry: Options, path: Path, where: str) -> Options:
+    """A task of the export JSON-MIN: a question is a key beside the image."""
+    columns = [name for name in entry if name not in _FIXED]
+    image = next((name for name in columns if name == "image"), columns[0])
+    result: list[Options] = []
+    for name in columns:
+        said = entry[name]
+        if name == image or said in (None, "", []):
+            continue
+        if isinstance(said, list) and all(isinstance(item, dict) for item in said):
+            result += _regions(said, name, path, where)
+            continue
+        if isinstance(said, dict) and "choices" in said:
+            said = said["choices"]
+        value: Options = {"choices": said if isinstance(said, list) else [said]}
+        result.append({"type": "choices", "from_name": name, "value": value})
+    answer: Options = {
+        "completed_by": entry.get("annotator"),
+        "result": result,
+        "id": entry.get("annotation_id"),
+    }
+    if entry.get("lead_time") is not None:
+        answer["lead_time"] = entry["lead_time"]
+    data = {"image": entry[image]}
+    return {"id": entry.get("id"), "data": data, "annotations": [answer]}
+
+
+# What the short exports have beside the questions.
+_FIXED = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time")
 
 
 def write(records: Sequence[Record], path: Path, *, classes: list[str]) -> list[str]:

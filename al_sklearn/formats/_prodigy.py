@@ -49,7 +49,8 @@ def read(path: Path, *, task: str | None, images: Path | None) -> Records:
             spans = list_of(entry.get("spans") or [], path, where, "spans")
             for span in spans:
                 said = dict_of(span, path, where, "a span")
-                record.objects.append(_shape(said, path, where, records))
+                if (shape := _shape(said, path, where, records)) is not None:
+                    record.objects.append(shape)
             record.image_labels = _labels(entry)
         before = by_name.get(record.file)
         if before is None:
@@ -98,7 +99,7 @@ def _again(
         before.objects, before.labelled = record.objects, True
 
 
-def _shape(said: Options, path: Path, where: str, records: Records) -> Shape:
+def _shape(said: Options, path: Path, where: str, records: Records) -> Shape | None:
     label = said.get("label")
     if not isinstance(label, str):
         raise refuse(path, where, f"a span has no label, got {shown(said)}.")
@@ -120,7 +121,11 @@ def _shape(said: Options, path: Path, where: str, records: Records) -> Shape:
     if kind == "rect":
         return Shape(label, box_of_points(points))
     if len(points) < 3:
-        raise refuse(path, where, f"points: an outline of {len(points)} points.")
+        records.warn(
+            f"{path.name}: {where}: an outline of {len(points)} points has no area and "
+            "is left out."
+        )
+        return None
     return Shape(label, polygons=[points]).complete()
 
 

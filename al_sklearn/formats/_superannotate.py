@@ -178,7 +178,11 @@ def _shape(
                 "they are left out."
             )
         if len(rings[0]) < 3:
-            raise refuse(file, where, f"points: a polygon of {len(rings[0])} points.")
+            records.warn(
+                f"{file.name}: {where}: a polygon of {len(rings[0])} points has no "
+                "area and is left out."
+            )
+            return None
         shape.polygons = rings
     elif kind == "ellipse":
         cx, cy, rx, ry = of(entry, "cx", "cy", "rx", "ry")

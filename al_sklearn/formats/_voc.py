@@ -106,6 +106,8 @@ def _image(
     for place in places:
         beside = sorted((root / place).glob(f"{_literal(file.stem)}.*"))
         beside = [p for p in beside if p.suffix.lower() not in (".xml", ".txt")]
+        if beside and given == file.stem:
+            return beside[0], relative_name(beside[0], root)
         if beside:
             records.warn(
                 f"{file.name}: filename {given!r} is not there, {beside[0].name} is "

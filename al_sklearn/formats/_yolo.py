@@ -22,7 +22,6 @@ from al_sklearn.formats._files import (
     decode,
     find_images,
     image_size,
-    integer,
     integer_in,
     is_inside,
     list_of,
@@ -67,7 +66,11 @@ def read(path: Path, *, task: str | None, images: Path | None) -> Records:
 
 def _read_yaml(path: Path, task: str | None, images: Path | None) -> Records:
     try:
-        content = yaml.safe_load(decode(read_bytes(path), path))
+        text = decode(read_bytes(path), path)
+        # Refuses tags; its values are not used: a class may be called "no" or "1.10",
+        # which YAML takes for a truth value and a number.
+        yaml.safe_load(text)
+        content = yaml.load(text, yaml.BaseLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f"line {mark.line + 1}"
@@ -108,27 +111,25 @@ def _read_yaml(path: Path, task: str | None, images: Path | None) -> Records:
 def _names(content: Options, path: Path) -> dict[int, str]:
     names, count = content.get("names"), content.get("nc")
     if names is None and count is not None:
-        names = [str(i) for i in range(integer(count, path, "nc", "nc"))]
+        names = [str(i) for i in range(integer_in(count, path, "nc", "nc"))]
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict):
         raise refuse(path, "names", f"must be a list or a mapping, got {shown(names)}.")
     known = {}
     for key, name in names.items():
-        if isinstance(key, str) and key.strip().isdigit():
-            key = int(key)
-        number = integer(key, path, "names", "the number of a name")
-        if number < 0 or isinstance(name, (dict, list)) or name is None:
+        number = integer_in(str(key), path, "names", "the number of a name")
+        if number < 0 or not isinstance(name, str):
             raise refuse(path, "names", f"{shown(key)}: {shown(name)} is no class.")
-        known[number] = str(name)
-    if count is not None and integer(count, path, "nc", "nc") != len(known):
+        known[number] = name
+    if count is not None and integer_in(count, path, "nc", "nc") != len(known):
         raise refuse(path, "", f"nc is {count}, and names has {len(known)} entries.")
     return known
 
 
 def _points(value: Any, path: Path) -> tuple[int, int]:
     entries = list_of(value, path, "kpt_shape", "kpt_shape")
-    numbers = [integer(v, path, "kpt_shape", "kpt_shape") for v in entries]
+    numbers = [integer_in(v, path, "kpt_shape", "kpt_shape") for v in entries]
     if len(numbers) != 2 or numbers[0] < 1 or numbers[1] not in (2, 3):
         raise refuse(
             path, "kpt_shape", f"must be [points, 2 or 3], got {shown(value)}."
@@ -141,9 +142,9 @@ def _point_names(labels: _Set) -> dict[str, list[str]]:
     given = labels.point_names
     named = given if isinstance(given, dict) else dict.fromkeys(labels.names, given)
     return {
-        labels.names[i]: list(points)
+        labels.names[int(i)]: list(points)
         for i, points in named.items()
-        if i in labels.names and isinstance(points, list)
+        if str(i).isdigit() and int(i) in labels.names and isinstance(points, list)
     }
 
 
@@ -183,7 +184,7 @@ def _images_of(place: Any, base: Path, key: str, labels: _Set) -> list[Path]:
             raise refuse(labels.path, key, f"{place!r} {why}.")
         target = beside
     if target.is_dir():
-        return [p for p in find_images(target) if is_inside(p, labels.root)]
+        return find_images(target, labels.root)
     if target.suffix.lower() != ".txt":
         raise refuse(
             labels.path, key, f"{place!r} is neither a folder nor a .txt list."
@@ -221,7 +222,7 @@ def _read_folder(folder: Path, task: str | None) -> Records:
     places = [folder, folder / "labels"]
     files = [place / name for place in places for name in _NAME_FILES]
     names = next((file for file in files if file.is_file()), None)
-    found = find_images(folder)
+    found = find_images(folder, folder)
     if names is not None:
         lines = decode(read_bytes(names), names).splitlines()
         while lines and not lines[-1].strip():
