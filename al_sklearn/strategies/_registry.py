@@ -298,6 +298,7 @@ def variant(
     needs: tuple[str, ...] | None = None,
     reference: str | None = None,
     cost: str | None = None,
+    aliases: tuple[str, ...] = (),
     **defaults: Any,
 ) -> Callable[..., Chosen]:
     """Register a strategy once more, under another name and with other defaults.
@@ -310,6 +311,8 @@ def variant(
         Of the variant; everything else is documented as in ``strategy``.
     needs, reference, cost : optional
         Where they differ.
+    aliases : tuple of str
+        Its other names.
     **defaults
         Options and their values.
     """
@@ -341,6 +344,7 @@ def variant(
         needs=info.needs if needs is None else needs,
         reference=reference or info.reference,
         cost=cost or info.cost,
+        aliases=aliases,
     )(run)
 
 

@@ -278,7 +278,7 @@ def test_density_of_bad_input():
     st.data(),
 )
 def test_quotas_are_equal_exact_and_unique(sizes, share, seed, with_scores, data):
-    labels = np.repeat(np.arange(len(sizes)) - 1, sizes)
+    labels = np.repeat(np.arange(len(sizes)), sizes)
     k = data.draw(st.integers(1, len(labels)))
     rng = np.random.default_rng(seed)
     scores = rng.normal(size=len(labels)) if with_scores else None
@@ -288,7 +288,7 @@ def test_quotas_are_equal_exact_and_unique(sizes, share, seed, with_scores, data
     assert len(set(indices.tolist())) == k == len(utilities) and np.all(
         np.diff(utilities) < 0
     )
-    got = np.bincount(labels[indices] + 1, minlength=len(sizes))
+    got = np.bincount(labels[indices], minlength=len(sizes))
     least, left = reference.quotas(sizes, k)
     assert ((got - least >= 0) & (got - least <= 1)).all() and (
         got - least
@@ -298,17 +298,53 @@ def test_quotas_are_equal_exact_and_unique(sizes, share, seed, with_scores, data
     assert len(set(first.tolist())) == len(first)
 
 
-def test_noise_is_a_cluster_of_its_own():
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(st.integers(1, 25), min_size=1, max_size=9),
+    st.integers(1, 40),
+    st.integers(0, 2**31),
+    st.data(),
+)
+def test_noise_gives_its_share_at_most(sizes, n_noise, seed, data):
+    labels = np.repeat(np.arange(len(sizes) + 1) - 1, [n_noise, *sizes])
+    k = data.draw(st.integers(1, len(labels)))
+    indices, _ = selectors.cluster_quotas(labels, k, random_state=seed)
+    assert len(set(indices.tolist())) == k
+    got = np.bincount(labels[indices] + 1, minlength=len(sizes) + 1)
+    share = k * n_noise / len(labels)
+    # More than its share only where the clusters are used up.
+    assert got[0] <= math.ceil(share) or got[1:].tolist() == sizes
+    if got[1:].tolist() != sizes:
+        # And no more than a cluster that has enough gives.
+        assert got[0] <= got[1:].max() + 1
+        least, _ = reference.quotas(sizes, int(got[1:].sum()))
+        assert ((got[1:] - least >= 0) & (got[1:] - least <= 1)).all()
+
+
+def test_in_the_long_run_noise_is_bought_as_often_as_it_is_there():
+    labels = np.repeat([-1, 0, 1, 2], [30, 300, 300, 370])
+    counts = [
+        (labels[selectors.cluster_quotas(labels, 20, random_state=i)[0]] == -1).sum()
+        for i in range(400)
+    ]
+    # 3 % of 20 is 0.6.
+    assert set(counts) == {0, 1} and 0.5 < np.mean(counts) < 0.7
+
+
+def test_noise_is_no_cluster():
     X = blobs(np.random.default_rng(2), [100, 100, 100], noise=30)
     labels, _ = selectors.density_clusters(X, 20)
-    assert (labels == -1).sum() >= 20
+    n_noise = (labels == -1).sum()
+    assert n_noise >= 20
     for name in ("cluster", "cluster_outlier_combined"):
         indices, _ = get_strategy(name)(
             None, X, 40, min_cluster_size=20, random_state=0
         )
-        counts = np.unique(labels[indices], return_counts=True)
-        assert counts[0].tolist() == [-1, 0, 1, 2] and counts[1].tolist() == [10] * 4
-    assert get_strategy("mb_clustering") is strategies.cluster
+        counts = np.bincount(labels[indices] + 1, minlength=4)
+        assert 1 <= counts[0] <= math.ceil(40 * n_noise / len(X))
+        assert np.ptp(counts[1:]) <= 1 and counts.sum() == 40
+    # Their clustering takes a fifth of each quota from the outliers.
+    assert get_strategy("mb_clustering") is strategies.cluster_outlier_combined
 
 
 def test_a_fifth_of_each_quota_is_from_the_top_decile():

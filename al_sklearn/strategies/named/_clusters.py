@@ -1,6 +1,6 @@
 """Outliers and clusters of embeddings by density, and balanced batches.
 
-Such batches take the same from every cluster.
+Such batches take the same from every cluster, and of the noise its share at most.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ outlier = pair(
     needs=("embeddings",),
     reference="McInnes, Healy & Astels, JOSS 2017 (HDBSCAN)",
     cost="O(n log n) for few features, else O(n²)",
-    aliases=("mb_clustering",),
 )
 def cluster(
     classifier: Any,
@@ -46,9 +45,9 @@ def cluster(
     random_tie_break: bool = False,
     random_state: RandomState = None,
 ) -> Chosen:
-    """As many random candidates from every cluster of embeddings and the noise.
+    """As many random candidates from every cluster of embeddings.
 
-    The same number is drawn from each.
+    Of what is in no cluster, HDBSCAN's noise, its share of the pool at most is drawn.
 
     ``random_tie_break`` has nothing to break.
 
@@ -87,5 +86,6 @@ cluster_outlier_combined = variant(
     "cluster_outlier_combined",
     "The same number from every cluster, some of it among the cluster's outliers.",
     reference="McInnes, Healy & Astels, JOSS 2017; Campello et al., TKDD 2015",
+    aliases=("mb_clustering",),
     outlier_share=0.2,
 )

@@ -12,6 +12,7 @@ from al_sklearn._core.types import Chosen, Floats, Ints
 from al_sklearn.exceptions import ParameterError
 
 _DECILE = 0.1  # the share of a cluster that counts as its outliers
+_NOISE = -1  # what HDBSCAN calls rows that are in no cluster
 
 
 @renamed(k="n_instances")
@@ -28,7 +29,9 @@ def cluster_quotas(
     Parameters
     ----------
     labels : int array of shape (n,)
-        The cluster of each row; -1, noise, is a cluster of its own.
+        The cluster of each row; -1 is noise. It is no cluster: it gives its share of
+        the rows at most (a fraction of a row by chance), and less than a cluster's
+        quota where that is less; more only where the clusters have no more.
     n_instances : int
         How many in all, 1 … n. A cluster with fewer members than its quota gives all of
         them, and the others share the rest; where n_instances does not divide, which
@@ -76,7 +79,7 @@ def cluster_quotas(
     members = np.split(np.argsort(labels, kind="stable"), np.cumsum(sizes)[:-1])
     owed = 0.0
     indices, rounds, order = [], [], generator.permutation(len(names))
-    quotas = _equal_quotas(sizes, n_instances, generator)
+    quotas = _quotas(names, sizes, n_instances, generator)
     for place, i in enumerate(order):
         quota, cluster = int(quotas[i]), generator.permutation(members[i])
         if outlier_scores is not None and quota:
@@ -90,6 +93,22 @@ def cluster_quotas(
         rounds.append(np.arange(quota) * len(names) + place)
     chosen = np.concatenate(indices)[np.argsort(np.concatenate(rounds))]
     return chosen, np.linspace(1, 0, n_instances, endpoint=False)
+
+
+def _quotas(names: Ints, sizes: Ints, k: int, generator: np.random.Generator) -> Ints:
+    """The same of every cluster, and of noise its share of the rows at most."""
+    noise = np.flatnonzero(names == _NOISE)
+    if len(noise) == 0 or len(names) == 1:
+        return _equal_quotas(sizes, k, generator)
+    # In a small batch a share is less than one: chance decides, and in the long run
+    # noise is bought as often as it is there.
+    share = k * sizes[noise[0]] / sizes.sum()
+    room = sizes.copy()
+    room[noise] = int(share) + (generator.random() < share % 1)
+    quotas = _equal_quotas(room, min(k, int(room.sum())), generator)
+    # What clusters do not have is taken from the noise after all.
+    quotas[noise] += k - quotas.sum()
+    return quotas
 
 
 def _equal_quotas(sizes: Ints, k: int, generator: np.random.Generator) -> Ints:
