@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast, get_type_hints
 
 import numpy as np
+from sklearn.decomposition import PCA
 
 from al_sklearn import inference
-from al_sklearn._core.random import RandomState, as_generator
+from al_sklearn._core.checks import check_count
+from al_sklearn._core.random import RandomState, as_generator, as_seed
 from al_sklearn._core.types import Array, Function, Options
 from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures
@@ -103,6 +105,36 @@ def embed_labelled(
     return None if rows is None else inference.embed(classifier, rows, layer)
 
 
+def in_components(
+    features: Array,
+    labelled: Array | None,
+    n_components: int | None,
+    rng: np.random.Generator,
+) -> tuple[Array, Array | None]:
+    """Bring embeddings to the principal components of the candidates'.
+
+    Parameters
+    ----------
+    features : array of shape (n, d)
+    labelled : array of shape (l, d) or None
+        In the same components.
+    n_components : int or None
+        As many as there can be where it is more than that; None changes nothing.
+    rng : Generator
+
+    Returns
+    -------
+    features, labelled : arrays of shape (n, n_components) and (l, n_components)
+    """
+    if n_components is None:
+        return features, labelled
+    check_count("n_components", n_components)
+    most = min(n_components, *features.shape)
+    pca = PCA(most, random_state=as_seed(rng)).fit(features)
+    known = None if labelled is None else pca.transform(labelled)
+    return pca.transform(features), known
+
+
 def predicted(
     classifier: Any, X: Any, n_samples: int | None, rng: np.random.Generator
 ) -> Array:
@@ -128,12 +160,12 @@ def utilities_of(
     Parameters
     ----------
     measure : str or callable
-        Of class probabilities or of posterior samples.
+        Of class probabilities or of posterior samples; ``"input_gradient"`` of nets.
     classifier, X
         As in a strategy.
     rng : Generator
         Draws the posterior samples.
-    of : {"proba", "samples"}, optional
+    of : {"proba", "samples", "gradients"}, optional
         What it takes; found from the measure by default.
     n_samples : int, optional
         How many posterior samples; of probabilities, their mean.
@@ -143,7 +175,11 @@ def utilities_of(
         Which embeddings.
     """
     function = measures.get_measure(measure, of=None)
-    if (of or measures.kind_of(function)) == "samples":
+    kind = of or measures.kind_of(function)
+    if kind == "gradients":
+        # No measure is called: as a whole, gradients are as large as X.
+        return inference.input_gradient(classifier, X)
+    if kind == "samples":
         given = inference.sample_proba(classifier, X, n_samples, rng)
     elif embeds:
         given = inference.proba_and_embed(classifier, X, layer)[0]

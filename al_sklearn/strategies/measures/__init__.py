@@ -230,6 +230,8 @@ MEASURES: dict[str, Registry] = {
     "proba": Registry("measure"),
     "samples": Registry("measure"),
 }
+# Of what only a net has, and only it can hold one at a time: asked of it by name.
+_OF_NETS = {"input_gradient": input_gradient}
 for _kind, _table in MEASURES.items():
     share_table(f"measures of {_kind}", _table)
 
@@ -300,11 +302,12 @@ def get_measure(measure: str | Function, of: str | None = "proba") -> Function:
     known = Registry("measure")
     for measures in MEASURES.values():
         known.update(measures)
+    known.update(_OF_NETS)
     return known.find(measure)
 
 
 def kind_of(measure: str | Function) -> str:
-    """What a measure takes: ``"proba"`` or ``"samples"``.
+    """What a measure takes: ``"proba"``, ``"samples"`` or, of nets, ``"gradients"``.
 
     Parameters
     ----------
@@ -318,6 +321,8 @@ def kind_of(measure: str | Function) -> str:
         When there is none of that name.
     """
     measure = get_measure(measure, of=None)
+    if measure is input_gradient:
+        return "gradients"
     for kind, known in MEASURES.items():
         if measure in known.values():
             return kind

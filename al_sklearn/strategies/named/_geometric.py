@@ -18,6 +18,7 @@ from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._pairs import (
     embed_labelled,
+    in_components,
     labelled_rows,
     pair,
     utilities_of,
@@ -44,6 +45,7 @@ def coreset(
     *,
     metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
     measure: str | Function | None = None,
+    n_components: int | None = None,
     layer: str | None = None,
     X_labelled: Any = None,
     random_tie_break: bool = False,
@@ -59,8 +61,11 @@ def coreset(
         Distance between embeddings.
     measure : str or callable, optional
         A measure of probabilities or posterior samples, by name (``"margin"``,
-        ``"bald"``, …) or any function of them, that multiplies the distances. What is
-        negative counts as 0.
+        ``"bald"``, …) or any function of them, that multiplies the distances; or, of a
+        net, ``"input_gradient"``. What is negative counts as 0.
+    n_components : int, optional
+        Distances between so many principal components of the embeddings, instead of all
+        that they have.
     layer : str, optional
         Layer of a net to embed by; the input of its last linear layer by default.
     X_labelled : rows, optional
@@ -77,10 +82,16 @@ def coreset(
     if measure is not None:
         weights = utilities_of(measure, classifier, X, rng, embeds=True, layer=layer)
         weights = np.maximum(weights, 0)
-    return selectors.k_center(
+    features, labelled = in_components(
         inference.embed(classifier, X, layer),
+        embed_labelled(classifier, X_labelled, layer),
+        n_components,
+        rng,
+    )
+    return selectors.k_center(
+        features,
         n_instances,
-        labelled=embed_labelled(classifier, X_labelled, layer),
+        labelled=labelled,
         metric=metric,
         utilities=weights,
         random_tie_break=random_tie_break,
@@ -102,6 +113,7 @@ def k_nearest(
     n_neighbors: int = 5,
     measure: str | Function = "margin",
     metric: Literal["euclidean", "cosine", "manhattan"] = "euclidean",
+    n_components: int | None = None,
     layer: str | None = None,
     X_labelled: Any = None,
     random_tie_break: bool = False,
@@ -115,9 +127,12 @@ def k_nearest(
         How many each labelled row gives in its turn.
     measure : str or callable, default="margin"
         A measure of probabilities or posterior samples, by name or any function of
-        them, that orders the labelled rows.
+        them, that orders the labelled rows; or, of a net, ``"input_gradient"``.
     metric : {"euclidean", "manhattan", "cosine"}
         Distance between embeddings.
+    n_components : int, optional
+        Distances between so many principal components of the embeddings, instead of all
+        that they have.
     layer : str, optional
         Layer of a net to embed by; the input of its last linear layer by default.
     X_labelled : rows, optional
@@ -139,8 +154,9 @@ def k_nearest(
     else:
         seeds = inference.embed(classifier, rows, layer)
         utilities = utilities_of(measure, classifier, rows, rng)
+    features, seeds = in_components(embeddings, seeds, n_components, rng)
     return selectors.k_nearest(
-        embeddings,
+        features,
         n_instances,
         labelled=seeds,
         utilities=utilities,
