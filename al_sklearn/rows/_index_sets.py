@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,8 @@ TORCHAL_FILES: Final = {
     "valSet": "validation",
     "testSet": "test",
 }
+# What a round has bought, among its labelled ones: written, and not read again.
+_ACTIVE: Final = {"bought": "activeSet"}
 _SPLIT_PARTS = ("train", "test", "initial")
 _SUFFIXES = (".npz", ".json", ".txt", ".csv", ".npy")
 
@@ -102,7 +105,8 @@ def read_index_sets(
         and ``set``), ``.txt`` (a position a line, below lines ``# name``; without
         these, one set with the file's name), ``.npy`` (one set with the file's name),
         or a folder of ``.npy`` files. TorchAL's ``lSet``, ``uSet``, ``valSet`` and
-        ``testSet`` become ``labelled``, ``unlabelled``, ``validation`` and ``test``.
+        ``testSet``, also as it ships them (``lSet_CIFAR10.npy``), become ``labelled``,
+        ``unlabelled``, ``validation`` and ``test``.
     n : int, optional
         Number of images, to check the positions against.
 
@@ -129,15 +133,12 @@ def read_index_sets(
     """
     path = Path(path)
     if path.is_dir():
-        sets = {
-            name: read_numpy(path / f"{file}.npy")
-            for file, name in TORCHAL_FILES.items()
-            if (path / f"{file}.npy").is_file()
-        }
+        sets = {name: read_numpy(file) for name, file in torchal_files(path).items()}
         if not sets:
             raise FileNotFoundError(
                 f"{path} has none of "
-                f"{', '.join(f'{file}.npy' for file in TORCHAL_FILES)}."
+                f"{', '.join(f'{file}.npy' for file in TORCHAL_FILES)}, nor "
+                "one named as lSet_CIFAR10.npy."
             )
     else:
         if path.suffix not in _SUFFIXES:
@@ -148,7 +149,37 @@ def read_index_sets(
         if not path.is_file():
             raise FileNotFoundError(f"There is no file of index sets {path}.")
         sets = _READERS[path.suffix](path)
-    return check_index_sets(sets, n, where=str(path))
+    return check_index_sets(sets, n, nested=_nested(sets), where=str(path))
+
+
+def _nested(sets: Mapping[str, Any]) -> dict[str, str] | None:
+    # What was bought last is part of what is labelled.
+    return {"bought": "labelled"} if {"bought", "labelled"} <= set(sets) else None
+
+
+def torchal_files(folder: Path) -> dict[str, Path]:
+    """Find TorchAL's files in a folder: ``lSet.npy``, or as shipped.
+
+    They are shipped as ``lSet_CIFAR10.npy``.
+
+    Raises
+    ------
+    ValueError
+        When two files could be the same set.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.npy")):
+        name = TORCHAL_FILES.get(path.stem.partition("_")[0])
+        if name is None:
+            continue
+        if name in found:
+            raise ValueError(
+                f"{folder} has two files of {name} positions: {found[name].name} and "
+                f"{path.name}; name one folder a partition."
+            )
+        found[name] = path
+    # What is labelled first, as everywhere.
+    return {name: found[name] for name in TORCHAL_FILES.values() if name in found}
 
 
 def read_splits(path: str | os.PathLike[str]) -> dict[int, dict[str, Array]]:
@@ -195,6 +226,19 @@ def read_splits(path: str | os.PathLike[str]) -> dict[int, dict[str, Array]]:
     return splits
 
 
+def is_splits_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is the ``splits.npz`` of a run, as far as its names say."""
+    path = Path(path)
+    if path.suffix != ".npz" or not path.is_file():
+        return False
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return "train_0" in file.files
+    # What is wrong with it, the reader says.
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+
+
 def write_index_sets(
     path: str | os.PathLike[str],
     sets: Mapping[str, Any],
@@ -208,6 +252,7 @@ def write_index_sets(
         ``.npz``, ``.json``, ``.csv`` or ``.txt``; a name without suffix is a folder in
         TorchAL's layout.
     sets : dict of int sequences
+        ``bought`` may be part of ``labelled``: what a round added to it.
     n : int, optional
         Number of images, to check the positions against.
 
@@ -221,7 +266,7 @@ def write_index_sets(
         When sets share a position, or TorchAL has no name for one.
     """
     path = Path(path)
-    arrays = check_index_sets(sets, n)
+    arrays = check_index_sets(sets, n, nested=_nested(sets))
     if not path.suffix:
         return _write_torchal(path, arrays)
     if path.suffix not in _SUFFIXES or path.suffix == ".npy":
@@ -260,7 +305,7 @@ _TEXTS: dict[str, Any] = {".json": json.dumps, ".txt": _as_text, ".csv": _as_csv
 
 
 def _write_torchal(folder: Path, arrays: Mapping[str, Array]) -> Path:
-    names = {name: file for file, name in TORCHAL_FILES.items()}
+    names = {name: file for file, name in TORCHAL_FILES.items()} | _ACTIVE
     unknown = sorted(set(arrays) - set(names))
     if unknown:
         raise ValueError(
@@ -282,7 +327,8 @@ def _from_npz(path: Path) -> Options:
 
 
 def _from_npy(path: Path) -> Options:
-    return {TORCHAL_FILES.get(path.stem, path.stem): read_numpy(path)}
+    name = TORCHAL_FILES.get(path.stem.partition("_")[0], path.stem)
+    return {name: read_numpy(path)}
 
 
 def _from_json(path: Path) -> Options:

@@ -103,6 +103,39 @@ class Evil:
         return open, ("pwned", "w")
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        # As TorchAL makes them, an array of objects: numpy.array(…, numpy.ndarray).
+        np.array([5, 2], dtype=np.ndarray),
+        np.array([np.int64(5), np.int32(2)], dtype=object),
+    ],
+)
+def test_torchals_shipped_partitions_are_read(tmp_path, values):
+    np.save(tmp_path / "lSet_CIFAR10.npy", values, allow_pickle=True)
+    np.save(tmp_path / "uSet_CIFAR10.npy", np.array([1, 3]))
+    sets = read_index_sets(tmp_path)
+    assert sets["labelled"].tolist() == [5, 2]
+    assert sets["labelled"].dtype == np.int64
+    assert sets["unlabelled"].tolist() == [1, 3]
+    alone = read_index_sets(tmp_path / "lSet_CIFAR10.npy")
+    assert alone["labelled"].tolist() == [5, 2]
+    np.save(tmp_path / "lSet.npy", np.array([1]))
+    with pytest.raises(ValueError, match="two files of labelled positions"):
+        read_index_sets(tmp_path)
+
+
+def test_what_was_bought_last_is_part_of_what_is_labelled(tmp_path):
+    sets = {"labelled": [3, 1, 2], "unlabelled": [0], "bought": [2]}
+    write_index_sets(tmp_path / "sets.json", sets)
+    assert read_index_sets(tmp_path / "sets.json")["bought"].tolist() == [2]
+    write_index_sets(tmp_path / "torchal", sets)
+    assert np.load(tmp_path / "torchal" / "activeSet.npy").tolist() == [2]
+    assert list(read_index_sets(tmp_path / "torchal")) == ["labelled", "unlabelled"]
+    with pytest.raises(ValueError, match="is no part of 'labelled'"):
+        write_index_sets(tmp_path / "x.json", {"labelled": [3], "bought": [2]})
+
+
 def test_sets_must_be_disjoint(tmp_path):
     for path, text in (
         ("a.json", json.dumps({"train": [1, 2, 3], "test": [3, 4]})),
