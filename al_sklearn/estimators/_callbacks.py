@@ -231,6 +231,15 @@ class WeightAveraging(Callback):
     start : float, default=0.75
         The part of ``max_epochs`` after which epochs are averaged; the last one always
         is.
+    lr : float, optional
+        Constant rate of the epochs that are averaged; by default what the schedule has.
+    every : int, default=1
+        Every so many of these epochs the weights are added to the mean, and after the
+        last one.
+    extra_epochs : int, default=0
+        Epochs behind the training, which begin with its best weights (those that
+        ``patience`` puts back): then these alone are averaged, at ``lr``, by default
+        the rate that the schedule began with.
 
     References
     ----------
@@ -238,8 +247,17 @@ class WeightAveraging(Callback):
     Optima and Better Generalization. UAI 2018.
     """
 
-    def __init__(self, start: float = 0.75):
+    def __init__(
+        self,
+        start: float = 0.75,
+        lr: float | None = None,
+        every: int = 1,
+        extra_epochs: int = 0,
+    ):
         self.start = start
+        self.lr = lr
+        self.every = every
+        self.extra_epochs = extra_epochs
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Forget the training before."""
@@ -247,28 +265,76 @@ class WeightAveraging(Callback):
             raise ValueError(
                 f"callbacks__swa__start must be from 0 to below 1, got {self.start!r}."
             )
+        if self.lr is not None and not 0 <= self.lr < math.inf:
+            raise ValueError(
+                f"callbacks__swa__lr must be a number from 0, or None; got {self.lr!r}."
+            )
+        check_count("callbacks__swa__every", self.every)
+        check_count("callbacks__swa__extra_epochs", self.extra_epochs, least=0)
         self.averaged_: AveragedModel | None = None
         self.dataset_: Any = None
         self.epoch_ = 0
+        # Of the extra epochs so far; None before them.
+        self.extra_: int | None = None
+        self.rates_ = [group["lr"] for group in net.optimizer_.param_groups]
 
     def on_epoch_begin(
         self, net: Any, dataset_train: Any = None, **kwargs: Any
     ) -> None:
         """Remember what is trained on."""
         self.dataset_ = dataset_train
-        self.epoch_ += 1
+        if self.extra_ is None:
+            self.epoch_ += 1
+        else:
+            self.extra_ += 1
+
+    def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        """Set the rate of the epochs that are averaged, after the schedule has."""
+        own = self.lr is not None or self.extra_ is not None
+        if training and own and self._place(net):
+            rates = self.rates_ if self.lr is None else [self.lr] * len(self.rates_)
+            for group, rate in zip(net.optimizer_.param_groups, rates, strict=True):
+                group["lr"] = rate
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Add the weights of this epoch to the mean."""
-        if self.epoch_ > self.start * net.max_epochs:
+        place = self._place(net)
+        last = net.max_epochs if self.extra_ is None else self.extra_epochs
+        at_end = last == (self.epoch_ if self.extra_ is None else self.extra_)
+        if place and (place % self.every == 0 or at_end):
             module = uncompiled(net.module_)
             if self.averaged_ is None:
                 self.averaged_ = AveragedModel(module)
             self.averaged_.update_parameters(module)
 
+    def _place(self, net: Any) -> int:
+        """Number an epoch among those that are averaged, from 1; 0 is none of them."""
+        if self.extra_ is not None:
+            return self.extra_
+        first = math.floor(self.start * net.max_epochs)
+        return 0 if self.extra_epochs else max(0, self.epoch_ - first)
+
+    def train_more(self, net: Any, dataset: Any, y: Any, **fit_params: Any) -> None:
+        """Train the extra epochs, from the best weights and without early stopping."""
+        given = net.callbacks_
+        for _, callback in given:
+            best = getattr(callback, "best_model_weights_", None)
+            if best is not None:
+                net.module_.load_state_dict(best)
+        # A schedule is over, and what has stopped once would stop again.
+        over = (EarlyStopping, LearningRateSchedule)
+        net.callbacks_ = [pair for pair in given if not isinstance(pair[1], over)]
+        self.extra_ = 0
+        try:
+            net.fit_loop(dataset, y, epochs=self.extra_epochs, **fit_params)
+        finally:
+            net.callbacks_ = given
+
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Put the mean in the place of the weights."""
         averaged, dataset = self.averaged_, self.dataset_
+        for group, rate in zip(net.optimizer_.param_groups, self.rates_, strict=True):
+            group["lr"] = rate
         # Neither the copy of the network nor the images are to be pickled with the
         # classifier.
         self.averaged_ = None
@@ -371,6 +437,13 @@ def training_callbacks(net: Any) -> list[tuple[str, Callback]]:
     if net.swa:
         callbacks["swa"] = WeightAveraging()
     return list(callbacks.items())
+
+
+def average_more(net: Any, dataset: Any, y: Any, **fit_params: Any) -> None:
+    """Train the epochs that weight averaging asks for behind a training, if any."""
+    for _, callback in net.callbacks_:
+        if isinstance(callback, WeightAveraging) and callback.extra_epochs:
+            callback.train_more(net, dataset, y, **fit_params)
 
 
 def check_training(net: Any) -> None:

@@ -196,6 +196,9 @@ class ImageDataset(SkorchDataset):
         Labels as the caller gave them.
     image_size : int or (height, width), optional
         What image files are resized to.
+    crop : bool, default=False
+        Cut the middle out in the proportions of ``image_size`` first, instead of
+        squashing the whole.
 
     Attributes
     ----------
@@ -219,13 +222,16 @@ class ImageDataset(SkorchDataset):
     mode: str | None = None
     known_range: PixelRange | None = None
 
-    def __init__(self, X: Any, y: Any = None, image_size: Size = None):
+    def __init__(
+        self, X: Any, y: Any = None, image_size: Size = None, crop: bool = False
+    ):
         # skorch's own constructor would look into X; its callbacks need no more than X
         # and y.
         self.images = X = _by_position(X)
         self.image_size = image_size
+        self.crop = crop
         self.seen_range = PixelRange()
-        self._read = _reader(X, image_size, self.image_mode)
+        self._read = _reader(X, image_size, self.image_mode, crop)
         self._len = n_rows(X)
         if self._len == 0:
             raise ValueError("X is empty: give at least one image.")
@@ -336,7 +342,7 @@ class ImageDataset(SkorchDataset):
 
     def __setstate__(self, state: Options) -> None:
         self.__dict__.update(state)
-        self._read = _reader(self.images, self.image_size, self.image_mode)
+        self._read = _reader(self.images, self.image_size, self.image_mode, self.crop)
 
     def labels(self) -> Array:
         """Return the labels given, or else those that a torch Dataset holds.
@@ -398,7 +404,7 @@ def _by_position(X: Any) -> Any:
     return list(X) if is_column(X) or is_objects else X
 
 
-def _reader(X: Any, image_size: Size, mode: Mode) -> Callable[[Any], Any]:
+def _reader(X: Any, image_size: Size, mode: Mode, crop: bool) -> Callable[[Any], Any]:
     """Return a function from indices to the images of these rows, in that order.
 
     ``mode`` says what files and PIL images are read as, once one of them is read.
@@ -407,12 +413,14 @@ def _reader(X: Any, image_size: Size, mode: Mode) -> Callable[[Any], Any]:
         # Names of files, lists and data sets: taking some of them reads no image.
         X = _by_position(X.rows())
     if is_data_set(X):
-        return _dataset_reader(X, image_size, mode)
+        return _dataset_reader(X, image_size, mode, crop)
     if are_files(X):
-        return lambda indices: _stack(decode_all(_some(X, indices), image_size, mode()))
+        return lambda indices: _stack(
+            decode_all(_some(X, indices), image_size, mode(), crop=crop)
+        )
     if isinstance(X, (list, tuple)):
         return lambda indices: _stack(
-            [_in_list(item, image_size, mode) for item in _some(X, indices)]
+            [_in_list(item, image_size, mode, crop) for item in _some(X, indices)]
         )
     if getattr(X, "shape", None) is None or getattr(X, "dtype", None) is None:
         raise ValueError(f"{_KINDS}; got {type(X).__name__}.")
@@ -436,22 +444,24 @@ def _reader(X: Any, image_size: Size, mode: Mode) -> Callable[[Any], Any]:
     return read
 
 
-def _dataset_reader(X: Any, image_size: Size, mode: Mode) -> Callable[[Any], Any]:
+def _dataset_reader(
+    X: Any, image_size: Size, mode: Mode, crop: bool
+) -> Callable[[Any], Any]:
     # Where the images lie in an array, a batch is taken from it at once instead of item
     # by item.
     slices = isinstance(X, SliceDataset) and X.idx == 0
     if type(X) is Subset or (slices and type(X).transform is SliceDataset.transform):
-        inner = _dataset_reader(X.dataset, image_size, mode)
+        inner = _dataset_reader(X.dataset, image_size, mode, crop)
         rows = np.asarray(X.indices_ if slices else X.indices)
         return lambda indices: inner(rows[indices])
     if type(X) is TensorDataset:
-        return _reader(X.tensors[0], image_size, mode)
+        return _reader(X.tensors[0], image_size, mode, crop)
     if type(X) is SkorchDataset and not isinstance(X.X, dict):
-        return _reader(_by_position(X.X), image_size, mode)
+        return _reader(_by_position(X.X), image_size, mode, crop)
     if type(X) is ImageDataset:
         return X._read
     return lambda indices: _stack(
-        [_image_of(item, image_size, mode) for item in _some(X, indices)]
+        [_image_of(item, image_size, mode, crop) for item in _some(X, indices)]
     )
 
 
@@ -581,10 +591,10 @@ def _is_pil(image: Any) -> bool:
     return hasattr(image, "convert") and hasattr(image, "resize")
 
 
-def _image_of(item: Any, image_size: Size, mode: Mode) -> Any:
+def _image_of(item: Any, image_size: Size, mode: Mode, crop: bool) -> Any:
     image = _picture(item)
     if _is_pil(image):
-        return to_pixels(image, image_size, mode())
+        return to_pixels(image, image_size, mode(), crop=crop)
     if image_size is not None and getattr(image, "shape", None):
         raise ValueError(
             "image_size= resizes image files; this torch Dataset gives arrays: resize "
@@ -593,8 +603,8 @@ def _image_of(item: Any, image_size: Size, mode: Mode) -> Any:
     return image
 
 
-def _in_list(item: Any, image_size: Size, mode: Mode) -> Any:
+def _in_list(item: Any, image_size: Size, mode: Mode, crop: bool) -> Any:
     """An entry of a list of images: one that PIL or a dict holds, or an array."""
     if isinstance(item, Mapping) or _is_pil(item):
-        return _image_of(item, image_size, mode)
+        return _image_of(item, image_size, mode, crop)
     return item

@@ -23,12 +23,14 @@ from al_sklearn._core.types import Array, Options
 from al_sklearn.estimators._augment import get_augment
 from al_sklearn.estimators._callbacks import (
     QuietPrintLog,
+    average_more,
     check_training,
     has_stopped_early,
     training_callbacks,
     uncompiled,
 )
 from al_sklearn.estimators._class_weight import check_class_weight, class_weights
+from al_sklearn.estimators._classes import check_subset, encode
 from al_sklearn.estimators._data import (
     ImageDataset,
     image_tensor,
@@ -36,6 +38,7 @@ from al_sklearn.estimators._data import (
     without_subsets,
 )
 from al_sklearn.estimators._device import AMP, best_device, find_device, precision
+from al_sklearn.estimators._epoch_scores import TrainAccuracy
 from al_sklearn.estimators._folding import folded
 from al_sklearn.estimators._loader import AugmentedLoader, ImageLoader
 from al_sklearn.estimators._normalisation import check_normalize, image_statistics
@@ -196,13 +199,15 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
         were done and after Ctrl-C.
     monitor : str, default="auto"
         The signal that ``patience`` and ``"plateau"`` look at: ``"train_loss"``,
-        ``"valid_loss"``, ``"valid_acc"`` or the name of a scoring callback. ``"auto"``
-        is ``valid_loss`` where ``train_split`` holds something out, else
-        ``train_loss``; ``patience`` then asks for a ``train_split``.
+        ``"train_acc"``, ``"valid_loss"``, ``"valid_acc"`` or the name of a scoring
+        callback. ``"auto"`` is ``valid_loss`` where ``train_split`` holds something
+        out, else ``train_loss``; ``patience`` then asks for a ``train_split``.
     swa : bool, default=False
         Stochastic weight averaging: the mean of the weights at the ends of the last
         quarter of the epochs predicts (``callbacks__swa__start``), with BatchNorm's
-        statistics taken anew. It goes before ``patience``'s weights.
+        statistics taken anew. It goes before ``patience``'s weights. Its rate, how
+        often, and epochs of its own behind the training are ``callbacks__swa__lr``,
+        ``callbacks__swa__every`` and ``callbacks__swa__extra_epochs``.
     class_weight : {None, "balanced"}, mapping or array-like, default=None
         Weights of the classes in the loss: inverse to their frequency among the labels
         trained on, by label (1 where none is given), or in the order of ``classes_``.
@@ -214,6 +219,8 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
         ones. They are buffers of ``module_``, so that ``save_params`` keeps them.
     image_size : int or (height, width), optional
         What image files are resized to; without it they must all have one size.
+        ``dataset__crop=True`` cuts their middle out in these proportions first, instead
+        of squashing the whole.
     mode : {"RGB", "L", "I;16"}, optional
         What image files are read as: colour, grey, or grey of 16 bits as float in
         [0, 1]. By default colour as soon as one of the images of ``fit`` has colour;
@@ -241,7 +248,7 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
     module_ : nn.Module
         The trained network, in evaluation mode.
     history_ : skorch.history.History
-        Losses and times of the epochs.
+        Losses, accuracies and times of the epochs.
     class_weight_ : array of shape (n_classes,) or None
         Weights of the classes in the last training.
     seed_ : int
@@ -658,6 +665,11 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
                 self.fit_loop(dataset, labels, **fit_params)
             except KeyboardInterrupt as error:
                 interrupted = None if has_stopped_early(self) else error
+            if interrupted is None:
+                try:
+                    average_more(self, dataset, labels, **fit_params)
+                except KeyboardInterrupt as error:
+                    interrupted = error
             try:
                 self.notify("on_train_end", X=dataset, y=labels)
             finally:
@@ -677,7 +689,7 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
             raise ValueError("The classes are not known: give y, or classes=.")
         found = np.unique(np.asarray(labels if given is None else given))
         if given is not None and labels is not None:
-            _check_subset(labels, found)
+            check_subset(labels, found)
         if len(found) < 2:
             raise ValueError(
                 f"At least two classes are needed, got only {found.tolist()}; "
@@ -702,11 +714,15 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
                 f"classes must be those of the first fit, {self.classes_.tolist()}, "
                 f"got {list(classes)}."
             )
-        _check_subset(labels, self.classes_)
+        check_subset(labels, self.classes_)
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
-        return [*super()._default_callbacks[:-1], ("print_log", QuietPrintLog())]
+        return [
+            *super()._default_callbacks[:-1],
+            ("train_acc", TrainAccuracy()),
+            ("print_log", QuietPrintLog()),
+        ]
 
     def _yield_callbacks(self) -> Iterator[Any]:
         yield from super()._yield_callbacks()
@@ -847,7 +863,7 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
                 f"The network has {y_pred.shape[1]} outputs for {len(self.classes_)} "
                 "classes."
             )
-        codes = torch.from_numpy(_encode(y_true, self.classes_))
+        codes = torch.from_numpy(encode(y_true, self.classes_))
         weights = self._batch_weights_ if kwargs.get("training") else None
         if weights is None:
             return super().get_loss(y_pred, codes, *args, **kwargs)
@@ -865,13 +881,14 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
         if _is_ours(X) and y is None:
             return X
         params = self.get_params_for("dataset")
+        read = {"image_size": self.image_size, "crop": params.get("crop", False)}
         if isinstance(X, torch.utils.data.Dataset):
-            dataset = ImageDataset(X, y, image_size=self.image_size)
+            dataset = ImageDataset(X, y, **read)
         elif isinstance(self.dataset, type) and issubclass(self.dataset, ImageDataset):
             dataset = self.dataset(X, y, **{"image_size": self.image_size, **params})
         else:
             inner = super().get_dataset(X, y)
-            dataset = ImageDataset(inner, y, image_size=self.image_size)
+            dataset = ImageDataset(inner, y, **read)
         return self._as_fitted(dataset, fresh)
 
     def _as_fitted(self, dataset: ImageDataset, fresh: bool) -> ImageDataset:
@@ -1143,25 +1160,3 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
 
 def _is_ours(X: Any) -> bool:
     return isinstance(without_subsets(X)[0], ImageDataset)
-
-
-def _check_subset(labels: Array, classes: Array) -> None:
-    unknown = np.setdiff1d(labels, classes)
-    if len(unknown):
-        raise ValueError(
-            f"y contains {unknown[:5].tolist()}, not among the classes "
-            f"{classes.tolist()}; give all classes at the "
-            "first fit: classes=."
-        )
-
-
-def _encode(labels: Any, classes: Array) -> Array:
-    """Positions of ``labels`` in the sorted ``classes``."""
-    if isinstance(labels, Tensor):
-        labels = labels.cpu()
-    labels = np.asarray(labels)
-    codes = np.searchsorted(classes, labels)
-    codes[codes == len(classes)] = 0
-    if (classes[codes] != labels).any():
-        _check_subset(labels, classes)
-    return codes

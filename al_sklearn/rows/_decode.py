@@ -90,7 +90,9 @@ class Header(NamedTuple):
     frames: int
 
 
-def decode(path: Any, image_size: Size = None, mode: str | None = None) -> Array:
+def decode(
+    path: Any, image_size: Size = None, mode: str | None = None, crop: bool = False
+) -> Array:
     """Decode one image file.
 
     Parameters
@@ -101,6 +103,9 @@ def decode(path: Any, image_size: Size = None, mode: str | None = None) -> Array
     mode : {"RGB", "L", "I;16"}, optional
         Always so: as uint8, or grey as float32 in [0, 1]. By default what the file is:
         grey as (H, W), other as (H, W, 3), uint8; 16-bit grey as float32 in [0, 1].
+    crop : bool, default=False
+        Cut the middle out in the proportions of ``image_size`` first, instead of
+        squashing the whole.
 
     Returns
     -------
@@ -130,7 +135,8 @@ def decode(path: Any, image_size: Size = None, mode: str | None = None) -> Array
             # have seen.
             image.draft(None, (2 * size[1], 2 * size[0]))
         _say_frames(image, path)
-        return to_pixels(image, size, mode, _UPRIGHT.get(orientation), raw)
+        turn = _UPRIGHT.get(orientation)
+        return to_pixels(image, size, mode, turn, raw, crop)
 
 
 def decode_within(path: Any, side: int, mode: str | None = None) -> Array:
@@ -337,6 +343,7 @@ def to_pixels(
     mode: str | None = None,
     turn: str | None = None,
     raw: str | None = None,
+    crop: bool = False,
 ) -> Array:
     """Turn an open Pillow image into an array; see :func:`decode`.
 
@@ -359,7 +366,8 @@ def to_pixels(
     if image_size is not None:
         # Pillow gives a copy of an image that has the size already.
         height, width = height_width(image_size)
-        image = image.resize((width, height))
+        box = middle(image.size, (width, height)) if crop else None
+        image = image.resize((width, height), box=box)
     if see_through:
         # After resizing: the edge of what is transparent is mixed as it will be seen.
         white = Image.new("RGBA", image.size, "white")
@@ -428,12 +436,13 @@ def decode_all(
     image_size: Size = None,
     mode: str | None = None,
     n_threads: int | None = None,
+    crop: bool = False,
 ) -> list[Array]:
     """Decode several files, in their order.
 
     Parameters
     ----------
-    paths, image_size, mode
+    paths, image_size, mode, crop
         As in :func:`decode`.
     n_threads : int, optional
         Threads that share the work: Pillow's decoders and filters let go of the
@@ -443,11 +452,25 @@ def decode_all(
     n_threads = n_threads or present_threads()
 
     def decoded(path: Any) -> Array:
-        return decode(path, image_size, mode)
+        return decode(path, image_size, mode, crop)
 
     if n_threads == 1 or len(paths) < 2:
         return list(map(decoded, paths))
     return list(thread_pool("decode", n_threads).map(decoded, paths))
+
+
+def middle(
+    size: tuple[int, int], wanted: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Return the largest box in the middle of an image that has wanted proportions.
+
+    Both sizes are (width, height); the box is left, top, right, bottom.
+    """
+    scale = min(size[0] / wanted[0], size[1] / wanted[1])
+    width, height = wanted[0] * scale, wanted[1] * scale
+    left, top = (size[0] - width) / 2, (size[1] - height) / 2
+    # Rounding must not reach over the edge.
+    return left, top, min(left + width, size[0]), min(top + height, size[1])
 
 
 def height_width(size: int | tuple[int, int]) -> tuple[int, int]:

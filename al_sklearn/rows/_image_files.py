@@ -51,6 +51,9 @@ class ImageFiles:
         path, time and size; one that changes is decoded again.
     n_threads : int, optional
         Threads that decode; as many as torch computes with by default.
+    crop : bool, default=False
+        Cut the middle out in the proportions of ``image_size`` first, instead of
+        squashing the whole.
 
     Attributes
     ----------
@@ -85,6 +88,7 @@ class ImageFiles:
         mode: str | None = "RGB",
         cache: str | os.PathLike[str] | None = None,
         n_threads: int | None = None,
+        crop: bool = False,
     ):
         check_known_mode(mode, (*MODES, None))
         size = height_width(image_size)
@@ -100,13 +104,15 @@ class ImageFiles:
             mode = mode_of_files(self.paths) or COLOUR
         self.mode = mode
         self.n_threads = n_threads
+        self.crop = crop
         height, width = map(int, size)
         channels = (3,) if mode == COLOUR else ()
         self.shape = (len(self.paths), height, width, *channels)
         self.dtype = np.dtype(np.float32 if mode == DEEP else np.uint8)
         self._kept = None
         if self.cache is not None:
-            folder = self.cache / f"{height}x{width}-{mode.replace(';', '')}"
+            cut = "-crop" if crop else ""
+            folder = self.cache / f"{height}x{width}-{mode.replace(';', '')}{cut}"
             # Decoding one image is quicker than to wait for whoever decodes many.
             self._kept = KeyedRows(folder, self.shape[1:], self.dtype, in_turn=False)
 
@@ -145,12 +151,15 @@ class ImageFiles:
 
         It changes when a path, a file's size or its time does, or how it is read.
         """
-        digest = hashlib.blake2b(repr((self.shape, self.mode)).encode(), digest_size=16)
+        read = (self.shape, self.mode, *(["crop"] if self.crop else []))
+        digest = hashlib.blake2b(repr(read).encode(), digest_size=16)
         for path in self.paths:
             digest.update(file_key(path))
         return digest.hexdigest()
 
     def _decode(self, paths: list[str]) -> Array:
-        images = decode_all(paths, self.shape[1:3], self.mode, self.n_threads)
+        images = decode_all(
+            paths, self.shape[1:3], self.mode, self.n_threads, self.crop
+        )
         # The shape is said for none of them, too.
         return np.array(images, self.dtype).reshape(len(paths), *self.shape[1:])

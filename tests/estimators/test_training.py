@@ -535,6 +535,70 @@ def test_swa_as_an_option(digits, quick):
     )
 
 
+def mean_of(states, name):
+    return torch.stack([each[name] for each in states]).mean(0)
+
+
+def test_swa_has_a_rate_and_a_frequency_of_its_own(digits, quick):
+    X, y = digits
+    net = quick(
+        swa=True,
+        callbacks__swa__start=0.5,
+        callbacks__swa__lr=0.02,
+        callbacks__swa__every=2,
+        schedule="cosine",
+        max_epochs=10,
+        callbacks=[States(), Rates()],
+    ).fit(X[:60], y[:60])
+    states = dict(net.callbacks_)["States"].states_
+    # Epochs 6 to 10: the second, the fourth, and the last whatever its place.
+    for name, weight in net.module_.named_parameters():
+        mean = mean_of([states[i] for i in (6, 8, 9)], name)
+        torch.testing.assert_close(weight.detach(), mean, rtol=1e-5, atol=1e-7)
+    assert net.optimizer_.param_groups[0]["lr"] == net.lr
+
+
+def test_swa_trains_epochs_of_its_own_behind_the_training(digits):
+    X, y, *_ = overfitting(digits)
+    net = stopping(
+        train_split=split(),
+        swa=True,
+        max_epochs=40,
+        schedule="cosine",
+        callbacks__swa__extra_epochs=3,
+        callbacks__swa__lr=1e-4,
+    ).fit(X, y)
+    states = dict(net.callbacks_)["states"].states_
+    losses = net.history[:, "valid_loss"]
+    before = len(losses) - 3
+    # Stopped early, and gone on from the best epoch for three more.
+    assert before < 30
+    for name, weight in net.module_.named_parameters():
+        mean = mean_of(states[-3:], name)
+        torch.testing.assert_close(weight.detach(), mean, rtol=1e-5, atol=1e-7)
+        best = states[int(np.argmin(losses[:before]))][name]
+        # Small steps from there, and not from where the training ended.
+        near = (states[before][name] - best).abs().max()
+        assert near < (states[before][name] - states[before - 1][name]).abs().max()
+    again = clone(net).fit(X, y)
+    assert same(state(again), state(net))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("lr", -1, "a number from 0"),
+        ("every", 0, "at least 1"),
+        ("extra_epochs", -1, ""),
+    ],
+)
+def test_swas_options_are_checked(digits, quick, option, value, said):
+    X, y = digits
+    net = quick(swa=True, **{f"callbacks__swa__{option}": value})
+    with pytest.raises(ValueError, match=f"callbacks__swa__{option}.*{said}"):
+        net.fit(X[:40], y[:40])
+
+
 class Linear(nn.Module):
     def __init__(self, n_classes):
         super().__init__()
