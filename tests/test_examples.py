@@ -1,8 +1,10 @@
 """The examples run, as README shows them, and README shows what is in the examples."""
 
+import json
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +93,24 @@ def test_the_catalogue_page_has_every_strategy_and_its_picture():
         assert (
             f"]({picture})" in page and (ROOT / "docs" / picture).stat().st_size > 5_000
         )
+
+
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    pytest.importorskip("safetensors")
+    mpl.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    notebook = json.loads((ROOT / "examples" / "whole_way.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    # Nobody's machine or minute is kept with it.
+    assert all(cell["outputs"] == [] for cell in cells)
+    names = {"__name__": "notebook"}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*use at least 5")
+        for cell in cells:
+            exec("".join(cell["source"]), names)
+    plt.close("all")
+    assert (tmp_path / "runs" / "whole_way" / "report.html").is_file()
+    assert names["best"].score(names["X_test"], names["y_test"]) > 0.3

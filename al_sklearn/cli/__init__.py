@@ -2,11 +2,13 @@
 
 # Each adds its commands to the app.
 from al_sklearn.cli import (  # noqa: F401
+    _best,
     _compare,
     _convert,
     _images,
     _lists,
     _results,
+    _retrain,
     _run,
     _splits,
     _verify,

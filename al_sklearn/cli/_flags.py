@@ -98,10 +98,10 @@ def values_of(model: type[Section], section: str, given: Options) -> Options:
         kinds = kinds_of(field)
         # A folder called 2020 stays text.
         value = said
-        if said is not True and kinds != {str}:
+        if said is not True and not kinds <= {str, list}:
             value = option_from_text(said, str(flag_of(field)))
-        if isinstance(value, float) and value.is_integer():
-            # 1e3 is a thousand, of whatever is counted.
+        # 1e3 is a thousand, of whatever is counted; with a point it is a share.
+        if isinstance(value, float) and value.is_integer() and "." not in said:
             value = int(value)
         # A shell has no lists; nothing that takes one has a comma in its name.
         if isinstance(value, str) and "," in value and list in kinds:

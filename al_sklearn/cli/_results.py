@@ -25,6 +25,7 @@ from al_sklearn.cli._console import (
     say,
     show_summary,
 )
+from al_sklearn.cli._run import Trust
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,9 @@ class Kind(StrEnum):
     classes = "classes"
     bought = "bought"
     images = "images"
+    epochs = "epochs"
+    counts = "counts"
+    map = "map"
     pairwise = "pairwise"
     critical_difference = "critical-difference"
     profile = "profile"
@@ -49,7 +53,16 @@ class Kind(StrEnum):
 _LEAST = ("labels", "rounds", "seeds", "aubc", "better", "wins")
 _NAME_WIDTH = 14
 # Classes, images and pairs of strategies of several runs have nothing in common.
-_ONE_RUN = {Kind.gain, Kind.classes, Kind.bought, Kind.images, Kind.pairwise}
+_ONE_RUN = {
+    Kind.gain,
+    Kind.classes,
+    Kind.bought,
+    Kind.images,
+    Kind.epochs,
+    Kind.counts,
+    Kind.map,
+    Kind.pairwise,
+}
 # Metrics of one's own are columns too, so no list of them is fixed here.
 Metric = Annotated[
     str,
@@ -104,12 +117,26 @@ def plot(
     ] = Path("plot.png"),
     metric: Annotated[str, typer.Option(help="A column of the results.")] = "accuracy",
     x: Annotated[
-        str, typer.Option(help="Of curves: n_labelled, or seconds.")
+        str, typer.Option(help="Of curves: n_labelled, seconds, or cost.")
     ] = "n_labelled",
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Whose the colours of curves are: strategy, or setting (of a grid, "
+            "each run a line)."
+        ),
+    ] = "strategy",
+    label_cost: Annotated[
+        float, typer.Option(min=0, help="Of --x cost: what a label costs.")
+    ] = 1,
+    training_cost: Annotated[
+        float, typer.Option(min=0, help="Of --x cost: what a training costs.")
+    ] = 0,
     strategies: Annotated[
         str | None, typer.Option(help="Only these, separated by commas.")
     ] = None,
     dpi: Annotated[int, typer.Option(min=20, help="Pixels an inch, of .png.")] = 150,
+    trust: Trust = False,
 ) -> None:
     """Draw one picture of one or several runs."""
     with errors_in_one_line():
@@ -142,7 +169,14 @@ def plot(
         all_or_one = first if len(kept) == 1 else kept
         # Functions: only the one that is asked for is drawn.
         draw: dict[Kind, Callable[[], Any]] = {
-            Kind.curves: lambda: plots.learning_curves(all_or_one, metric, x=x),
+            Kind.curves: lambda: plots.learning_curves(
+                all_or_one,
+                metric,
+                x=x,
+                by=by,
+                label_cost=label_cost,
+                training_cost=training_cost,
+            ),
             Kind.gain: lambda: plots.gain_over_baseline(first, metric),
             Kind.classes: lambda: plots.class_curves(
                 first, whole.classes, class_names=names
@@ -153,6 +187,15 @@ def plot(
             Kind.images: lambda: plots.bought_images(
                 _thumbnails(whole, set(first["strategy"])),
                 class_names=names or list(whole.classes),
+            ),
+            Kind.epochs: lambda: plots.epoch_curves(
+                _only(whole.epochs, set(first["strategy"]))
+            ),
+            Kind.counts: lambda: plots.class_counts(
+                first, whole.classes, class_names=names
+            ),
+            Kind.map: lambda: _map(
+                next(iter(found.values())), set(first["strategy"]), names, trust
             ),
             Kind.pairwise: lambda: plots.pairwise_matrix(first, metric),
             Kind.critical_difference: lambda: plots.critical_difference(
@@ -186,6 +229,14 @@ def stats(
             help="Write the summary of one run here, as a LaTeX table for a paper."
         ),
     ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(help="Of one run: what reaching this value of the metric costs."),
+    ] = None,
+    ratios: Annotated[
+        str,
+        typer.Option(help="Of --target: costs of a training, in labels, by commas."),
+    ] = "0,1,10,100",
     all_runs: Annotated[
         bool,
         typer.Option(
@@ -216,16 +267,20 @@ def stats(
         # A table of one run would have one line a strategy: its summary says more.
         if len(runs) == 1 and csv is None:
             [(name, path)] = runs.items()
-            show_summary(
-                _checked(load_results(path), metric, path).summary(metric), metric, name
-            )
+            results = _checked(load_results(path), metric, path)
+            if target is None:
+                show_summary(results.summary(metric), metric, name)
+            else:
+                _print_costs(results.table, target, metric, ratios)
             return
+        if target is not None:
+            raise ValueError(f"--target looks at one run, got {len(runs)}.")
         table = summarize_runs(runs, metric)
         if csv is not None:
             csv.parent.mkdir(parents=True, exist_ok=True)
             harmless_table(table).to_csv(csv, index=False)
             say(f"{csv}: {len(table)} lines")
-        _print(
+        print_frame(
             table if all_runs else table.head(40),
             f"{metric}: {len(runs)} runs, means over seeds",
         )
@@ -234,10 +289,25 @@ def stats(
                 f"… {len(table) - 40} lines more: --all prints them, --csv FILE keeps "
                 "them."
             )
-        _print(
+        print_frame(
             overall(table),
             f"Together: strategies over {len(runs)} runs, by mean rank (1 is best)",
         )
+
+
+def _print_costs(table: pd.DataFrame, target: float, metric: str, ratios: str) -> None:
+    from al_sklearn.experiments.statistics import cost_table
+
+    try:
+        prices = [float(part) for part in ratios.split(",")]
+    except ValueError as error:
+        raise ValueError(
+            f"--ratios takes numbers by commas, as 0,1,10; got {ratios}."
+        ) from error
+    costs = cost_table(table, target, metric, ratios=prices)
+    costs.columns = [f"a training: {price:g}" for price in prices]
+    title = f"Cost of {metric} {target:g}, in labels, by what a training costs"
+    print_frame(costs.reset_index(), title)
 
 
 def _checked(results: Any, metric: str, path: Path) -> Any:
@@ -261,16 +331,20 @@ def _checked(results: Any, metric: str, path: Path) -> Any:
 
 def _chosen(runs: Options, strategies: str | None) -> dict[str, pd.DataFrame]:
     from al_sklearn._core.checks import unknown_name
+    from al_sklearn.experiments.statistics import CEILING
 
     tables = {run: results.table for run, results in runs.items()}
     if strategies is None:
         return tables
     names = [name.strip() for name in strategies.split(",")]
     known = {name for table in tables.values() for name in table["strategy"]}
+    known.discard(CEILING)
     for name in names:
         if name not in known:
             raise unknown_name("strategy of these runs", name, known)
-    return {run: table[table["strategy"].isin(names)] for run, table in tables.items()}
+    # What all labels give is beside whoever is chosen.
+    kept = [*names, CEILING]
+    return {run: table[table["strategy"].isin(kept)] for run, table in tables.items()}
 
 
 def _thumbnails(results: Any, strategies: set[str]) -> Any:
@@ -285,6 +359,31 @@ def _thumbnails(results: Any, strategies: set[str]) -> Any:
             "This run keeps no images: its data are no pictures, or it is not finished."
         )
     return kept
+
+
+def _map(
+    folder: Path, strategies: set[str], names: list[str] | None, trust: bool
+) -> Any:
+    """Draw the pool of a run's first seed: what was known, bought last, never asked."""
+    from al_sklearn.experiments import plots
+    from al_sklearn.experiments.comparison import bought_positions
+    from al_sklearn.experiments.configuration import data_of
+
+    data = data_of(folder, trust=trust)
+    batches = bought_positions(folder, strategies)
+    positions = plots.pool_sample(batches, len(data.y_train))
+    at = plots.pool_coordinates(plots.pool_features(data.X_train, positions))
+    return plots.pool_map(
+        at,
+        batches,
+        positions=positions,
+        y=data.y_train[positions],
+        class_names=names,
+    )
+
+
+def _only(epochs: pd.DataFrame, strategies: set[str]) -> pd.DataFrame:
+    return epochs[epochs["strategy"].isin(strategies)]
 
 
 def _scores(
@@ -314,7 +413,8 @@ def _scores(
     return scores.set_index(pd.Index(datasets, name="dataset"), append=True)
 
 
-def _print(frame: pd.DataFrame, title: str) -> None:
+def print_frame(frame: pd.DataFrame, title: str) -> None:
+    """Print a table; columns that matter least are left out where it is narrow."""
     numbers = frame.select_dtypes("number").columns
     widths = {}
     for name in frame.columns:

@@ -73,6 +73,10 @@ def run(
             "can be given again.",
         ),
     ] = None,
+    splits: Annotated[
+        str | None,
+        typer.Option(help="A run, or index sets in files or folders, to begin with."),
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option(help="Worker processes; -1 for one a core.")
     ] = None,
@@ -97,6 +101,10 @@ def run(
         # The flag goes before the file and --set.
         if jobs is not None:
             put_in["comparison.n_jobs"] = jobs
+        if splits is not None:
+            # Several by commas, as for compare.
+            paths = [path.strip() for path in splits.split(",")]
+            put_in["comparison.splits"] = paths if len(paths) > 1 else splits
         # Whoever runs a file asks for what it says; whoever checks it only looks.
         experiment = read_experiment(file, put_in, trust=trust or not check)
         folder = output or Path(experiment.spec.get("output") or f"runs/{file.stem}")

@@ -36,22 +36,21 @@ def make(
     data_dir: DataDir = None,
     option: Options = None,
     initial: Annotated[
-        float,
-        typer.Option(min=0, help="Labels to begin with: a number, or a share below 1."),
-    ] = 20,
+        str,
+        typer.Option(help="Labels to begin with: a number, or a share (1.0 is all)."),
+    ] = "20",
     validation: Annotated[
-        float,
+        str,
         typer.Option(
             "--validation-size",
             "--validation",
-            min=0,
             help="Validation images: a number, or a share below 1.",
         ),
-    ] = 0,
+    ] = "0",
     test: Annotated[
-        float,
-        typer.Option(min=0, help="Held out for testing: a number, or a share below 1."),
-    ] = 0,
+        str,
+        typer.Option(help="Held out for testing: a number, or a share below 1."),
+    ] = "0",
     seeds: Annotated[
         int,
         typer.Option(
@@ -101,8 +100,8 @@ def make(
         held: dict[str, Any] = {}
         wanted = {"validation": validation, "test": test}
         for name, stream in zip(wanted, streams, strict=False):
-            if wanted[name]:
-                size = _count(wanted[name], len(codes), name)
+            size = _count(wanted[name], len(codes), name, least=0)
+            if size:
                 rest, chosen = hold_out(codes[train], size, stream)
                 held[name], train = train[chosen], train[rest]
         paths = [output]
@@ -119,7 +118,9 @@ def make(
             )
         how = "random" if random_initial else "stratified"
         for path, stream in zip(paths, streams[2:], strict=True):
-            n_first = _count(initial, len(codes), "initial")
+            # All there is: what is held out is gone.
+            whole = _is_share(initial) and float(initial) == 1
+            n_first = len(train) if whole else _count(initial, len(codes), "initial")
             chosen = initial_set(codes, train, n_first, how, stream)
             rest = np.setdiff1d(train, chosen)
             sets = {"labelled": chosen, "unlabelled": rest, **held}
@@ -159,6 +160,7 @@ def check(
             read_index_sets,
             read_splits,
         )
+        from al_sklearn.rows import is_splits_file
 
         y = None
         if dataset is not None:
@@ -170,7 +172,7 @@ def check(
         n = None if y is None else len(y)
         groups: dict[str, dict[str, Any]]
         # A run's file has the sets of all seeds.
-        if _is_of_a_run(file):
+        if is_splits_file(file):
             groups = {f"seed {seed}": sets for seed, sets in read_splits(file).items()}
             for name, sets in groups.items():
                 check_index_sets(
@@ -202,26 +204,57 @@ def check(
         say(f"{file} is right: all sets are sets and share nothing{against}.")
 
 
-def _count(size: float, n: int, flag: str) -> int:
+def _is_share(text: str) -> bool:
+    """Whether a number is written as a share: 1 is one image, 1.0 all of them."""
+    return "." in text
+
+
+def _count(text: str, n: int, flag: str, least: int = 1) -> int:
+    """Read a number of images, or a share of them; the text says which it is."""
+    try:
+        size = float(text)
+    except ValueError:
+        size = -1
     # A share of very few is still one image.
-    if 0 < size < 1:
+    if _is_share(text) and 0 < size <= 1:
         return max(1, round(size * n))
-    if size != int(size) or size < 1:
+    if (_is_share(text) and size != 0) or size % 1 or size < least:
         raise ValueError(
-            f"--{flag} must be a whole number from 1, or a share below 1; got {size:g}."
+            f"--{flag} must be a whole number from {least}, or a share with a point, "
+            f"as 0.1; got {text}."
         )
     return int(size)
 
 
-def _is_of_a_run(path: Path) -> bool:
-    """Whether these are the splits that a comparison keeps."""
-    import numpy as np
+@splits.command("export")
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    output: Annotated[
+        Path,
+        typer.Argument(
+            help="A .npz, .json, .csv or .txt; a name without suffix for TorchAL's "
+            "lSet, uSet, valSet and activeSet."
+        ),
+    ],
+    strategy: Annotated[str, typer.Option(help="Whose round.")] = "random_sampling",
+    seed: Annotated[int, typer.Option(min=0, help="Of which repetition.")] = 0,
+    round_number: Annotated[
+        int, typer.Option("--round", help="0 is the initial set; the last by default.")
+    ] = -1,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over a file that is there.")
+    ] = False,
+) -> None:
+    """Write what a round of a run had labelled, for --splits or for other systems."""
+    with errors_in_one_line():
+        from al_sklearn.datasets import write_index_sets
+        from al_sklearn.experiments.comparison import round_sets
 
-    if path.suffix != ".npz" or not path.is_file():
-        return False
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return "train_0" in file.files
-    # What is wrong with it, the reader says.
-    except (OSError, ValueError):
-        return False
+        if output.exists() and not force:
+            raise FileExistsError(
+                f"{output} is there already; name another file, or give --force."
+            )
+        sets = round_sets(folder, strategy, seed=seed, round_number=round_number)
+        write_index_sets(output, sets)
+        sizes = [f"{len(positions)} {name}" for name, positions in sets.items()]
+        say(f"{output}: {', '.join(sizes)}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from al_sklearn.experiments.comparison import (
         ComparisonResults,
         StrategyComparison,
+        load_best,
         load_results,
         load_runs,
     )
@@ -26,6 +27,7 @@ _HOMES = {
     "ComparisonPlan": "statistics",
     "ComparisonResults": "comparison",
     "StrategyComparison": "comparison",
+    "load_best": "comparison",
     "load_checkpoint": "store",
     "load_results": "comparison",
     "load_runs": "comparison",
@@ -37,6 +39,7 @@ __all__ = [
     "ComparisonPlan",
     "ComparisonResults",
     "StrategyComparison",
+    "load_best",
     "load_checkpoint",
     "load_results",
     "load_runs",

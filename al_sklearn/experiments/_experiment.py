@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -29,6 +28,7 @@ from al_sklearn._core.types import Array, Function
 from al_sklearn.experiments.hard_pools import PoolTransform
 from al_sklearn.experiments.protocol import (
     PROTOCOL_CONSTRAINTS,
+    Splits,
     check_protocol,
     check_rows,
     check_test_set,
@@ -38,7 +38,7 @@ from al_sklearn.experiments.protocol import (
     next_round,
     reads_lazily,
 )
-from al_sklearn.experiments.store import tidy_columns
+from al_sklearn.experiments.store import epoch_table, tidy_columns
 from al_sklearn.experiments.tracking import (
     Callback,
     Callbacks,
@@ -88,6 +88,8 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         that is possible), is drawn at random, has ``n_initial`` of each class, or is
         chosen by a strategy that needs no labels, as ``"typiclust"``, from the images,
         or from what a pipeline's transformers make of them.
+    min_per_class : int, optional
+        The initial set, stratified or random, has at least so many of each class.
     test_size : float or int, default=0.25
         Held out of X, stratified, where ``fit`` gets no ``X_test``.
     training : str, default="from_scratch"
@@ -110,11 +112,14 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         predictions, or at a validation set.
     callbacks : list of Callback or None, default=None
         Told of every round, as those of :mod:`al_sklearn.experiments.tracking` are.
-    splits : path, optional
+    splits : path or list of path, optional
         Another run's folder, or its ``splits.npz``: each seed has that seed's test set,
         validation set and initial set (``n_initial``, ``initial`` and ``test_size``
         then say nothing). With that run's ``pool`` and ``random_state`` the pool is
-        that run's too.
+        that run's too. Or index sets, of any format that
+        :func:`al_sklearn.datasets.read_index_sets` knows: a file, a folder in TorchAL's
+        layout, a folder of these, or a list; seed after seed takes the next of them,
+        and the first again behind the last.
     budget : int or float, optional
         Labels in all, at most, or their share of the pool; the initial and the
         validation set count. With ``n_rounds=None`` the rounds go on until it is spent.
@@ -130,6 +135,9 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         Parameters of the estimator for the first training, and for those after it, as
         ``{"max_epochs": 50}`` and ``{"max_epochs": 5}``; names as for ``set_params``,
         at any depth.
+    test_each_epoch : bool, default=False
+        Measure a network on the test set after each epoch, too: a column ``test_acc``
+        of the epochs, to be looked at. Nothing is decided by it, and no number moves.
     pool : PoolTransform or list of them, optional
         Makes the pool hard on purpose: wrong labels, rare classes, near-duplicates,
         images of no class; see :mod:`al_sklearn.experiments.hard_pools`.
@@ -153,6 +161,10 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         label,) ``accuracy_<class>``, ``bought_<class>``, ``query_seconds``,
         ``training_seconds``, ``peak_memory_mb`` (of the process, so far), and, where
         runs may end early, ``stopped`` (why, in the last row; else empty).
+    epochs_ : DataFrame
+        One row for each epoch of each round, of models that keep them: ``round``,
+        ``epoch``, ``train_loss``, ``train_acc``, ``valid_loss``, ``valid_acc``, and
+        what else a network's history has.
     stopped_ : str
         Why the rounds ended early; empty where they did not.
     labelled_indices_ : int64 array
@@ -215,16 +227,18 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         n_instances: float | LabellingRate = 20,
         n_rounds: int | None = 10,
         initial: str | Function = "stratified",
+        min_per_class: int | None = None,
         test_size: float = 0.25,
         training: str = "from_scratch",
         scoring: Any = None,
         stopping: StoppingCriterion | None = None,
         callbacks: Sequence[Callback] | None = None,
-        splits: str | os.PathLike[str] | None = None,
+        splits: Splits | None = None,
         budget: float | None = None,
         validation_size: float | None = None,
         first_params: Mapping[str, Any] | None = None,
         later_params: Mapping[str, Any] | None = None,
+        test_each_epoch: bool = False,
         pool: PoolTransform | list[PoolTransform] | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
@@ -235,6 +249,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.n_instances = n_instances
         self.n_rounds = n_rounds
         self.initial = initial
+        self.min_per_class = min_per_class
         self.test_size = test_size
         self.training = training
         self.scoring = scoring
@@ -245,6 +260,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.validation_size = validation_size
         self.first_params = first_params
         self.later_params = later_params
+        self.test_each_epoch = test_each_epoch
         self.pool = pool
         self.random_state = random_state
         self.verbose = verbose
@@ -303,9 +319,9 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.validation_indices_ = problem.validation
         self.stopped_ = loop.stopped
         self.queries_ = [record.indices for record in records]
-        self.history_ = pd.DataFrame(
-            tidy_columns([record.metrics for record in records], self.classes_)
-        )
+        metrics = [record.metrics for record in records]
+        self.epochs_ = epoch_table({(loop.name, streams.seed): metrics})
+        self.history_ = pd.DataFrame(tidy_columns(metrics, self.classes_))
         return self
 
     def predict(self, X: Any) -> Array:

@@ -83,6 +83,15 @@ class HardPool:
 class PoolTransform(BaseEstimator, ABC):
     """What makes a pool harder; constructors only store."""
 
+    @property
+    def stage(self) -> str:
+        """What it acts on: ``pool``, ``initial`` or ``bought``.
+
+        The whole pool; what the initial set is drawn from; or what can be bought after
+        that, which is neither labelled from the start nor for validation.
+        """
+        return "pool"
+
     @abstractmethod
     def apply(self, pool: HardPool, generator: np.random.Generator) -> HardPool:
         """Return a harder pool; the one given stays as it is.
@@ -108,15 +117,25 @@ class LabelNoise(PoolTransform):
     confused_with : dict of class to class, optional
         Which wrong label a class gets, as 3 for 5; a class that is not there gets any
         other, each as likely.
+    only_bought : bool, default=False
+        Spoil only what strategies can buy (a noisy oracle): the initial set and the
+        validation set keep their right labels, and the share is of the rest.
     """
 
     def __init__(
         self,
         rate: float | Mapping[Any, float] = 0.2,
         confused_with: Mapping[Any, Any] | None = None,
+        only_bought: bool = False,
     ):
         self.rate = rate
         self.confused_with = confused_with
+        self.only_bought = only_bought
+
+    @property
+    def stage(self) -> str:
+        """Whether the whole pool is spoilt, or what is bought alone."""
+        return "bought" if self.only_bought else "pool"
 
     def apply(self, pool: HardPool, generator: np.random.Generator) -> HardPool:
         """Return the pool with wrong labels in ``y``; ``truth`` stays."""
@@ -169,11 +188,22 @@ class ClassImbalance(PoolTransform):
     shuffle : bool, default=True
         Draw for each seed which class is rare; False keeps the order of the labels, the
         first the largest.
+    only_initial : bool, default=False
+        Draw the initial set alone from so uneven a pool; what can be bought stays as it
+        is.
     """
 
-    def __init__(self, ratio: float = 100, shuffle: bool = True):
+    def __init__(
+        self, ratio: float = 100, shuffle: bool = True, only_initial: bool = False
+    ):
         self.ratio = ratio
         self.shuffle = shuffle
+        self.only_initial = only_initial
+
+    @property
+    def stage(self) -> str:
+        """Whether the whole pool is uneven, or the initial set alone."""
+        return "initial" if self.only_initial else "pool"
 
     def apply(self, pool: HardPool, generator: np.random.Generator) -> HardPool:
         """Return the pool with fewer positions."""

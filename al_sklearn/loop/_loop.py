@@ -16,6 +16,7 @@ from al_sklearn._core.random import preserve_global_rng
 from al_sklearn._core.types import Array, Options
 from al_sklearn.learners import ActiveLearner
 from al_sklearn.loop._ask import check_choice, choose
+from al_sklearn.loop._epochs import epoch_rows, epochs_of
 from al_sklearn.loop._labels import Labels
 from al_sklearn.loop._measure import batch_agreement, measure_round, peak_memory_mb
 from al_sklearn.loop._problem import Problem
@@ -256,6 +257,7 @@ class Loop:
                 "batch_accuracy": batch_agreement(self.model, problem, new, labels),
             }
             number = self.round + 1
+            epochs_before = epoch_rows(self.model)
             started = time.perf_counter()
             self.model = train_round(problem, self.model, number, new, labels)
             # After it: a training that failed is no round, and what is new stays so.
@@ -269,6 +271,7 @@ class Loop:
             record |= measure_round(self.model, problem, new, labels, costs)
             record["training_seconds"] = training_seconds
             record["peak_memory_mb"] = peak_memory_mb()
+            record |= epochs_of(self.model, epochs_before)
             self._history.append(record)
             if problem.ends_early:
                 self._check_stop(record)

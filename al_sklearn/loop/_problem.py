@@ -81,6 +81,9 @@ class Problem:
         Whether strategies that can break ties at random do, unless the user has bound
         ``random_tie_break``. By position a committee of three would buy the first
         classes of a pool in class order.
+    test_each_epoch : bool
+        Whether a network is measured on the test set after each epoch, to be looked at:
+        nothing is decided by it.
     """
 
     estimator: Any
@@ -105,6 +108,7 @@ class Problem:
     first_params: Mapping[str, Any] | None = None
     later_params: Mapping[str, Any] | None = None
     random_ties: bool = True
+    test_each_epoch: bool = False
 
     @classmethod
     def of(

@@ -18,6 +18,7 @@ from al_sklearn.learners.training import (
     name_classes,
     train,
 )
+from al_sklearn.loop._epochs import watched
 from al_sklearn.loop._labels import Labels
 from al_sklearn.loop._problem import Problem
 from al_sklearn.rows import take_rows
@@ -50,14 +51,15 @@ def train_round(
     model = _fresh(problem, number) if begins else _so_far(problem, model, number)
     # After the weights are drawn: their stream and the order's never shift each other.
     seed_all(problem.streams.integer("order", number))
-    return train(
-        model,
-        data,
-        # A clone is from scratch already, whatever its warm_start.
-        training=None if problem.training == "from_scratch" else problem.training,
-        classes=problem.task.classes,
-        validation=problem.validation_set,
-    )
+    with watched(model, problem):
+        return train(
+            model,
+            data,
+            # A clone is from scratch already, whatever its warm_start.
+            training=None if problem.training == "from_scratch" else problem.training,
+            classes=problem.task.classes,
+            validation=problem.validation_set,
+        )
 
 
 def _begins_again(problem: Problem, model: Any, y: Array) -> bool:

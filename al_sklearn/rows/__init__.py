@@ -44,8 +44,10 @@ from al_sklearn.rows._fingerprint import (
 from al_sklearn.rows._image_files import ImageFiles
 from al_sklearn.rows._index_sets import (
     check_index_sets,
+    is_splits_file,
     read_index_sets,
     read_splits,
+    torchal_files,
     write_index_sets,
 )
 from al_sklearn.rows._numpy_files import read_numpy
@@ -113,6 +115,7 @@ __all__ = [
     "inspect_image",
     "is_column",
     "is_data_set",
+    "is_splits_file",
     "iter_chunks",
     "kept",
     "mode_of",
@@ -128,6 +131,7 @@ __all__ = [
     "take_row",
     "take_rows",
     "to_pixels",
+    "torchal_files",
     "versions",
     "view_rows",
     "with_labels",

@@ -192,6 +192,8 @@ def test_wrong_input_is_one_sentence(args, message, tmp_path):
     [
         "",
         "run",
+        "best",
+        "retrain",
         "resume",
         "compare",
         "report",

@@ -630,6 +630,13 @@ def test_end_labels_do_not_cover_each_other():
         (np.zeros((3, 3, 8, 8), np.float32), (3, 8, 8, 3)),
         (np.zeros((3, 8, 8, 3), np.uint8), (3, 8, 8, 3)),
         (np.zeros((3, 13, 8, 8), np.float32), (3, 8, 8, 3)),
+        # Satellites: eleven bands, behind as bytes, in front as numbers.
+        (np.zeros((2, 64, 64, 11), np.uint8), (2, 64, 64, 3)),
+        (np.zeros((2, 11, 64, 64), np.float32), (2, 64, 64, 3)),
+        (np.zeros((2, 11, 11, 11), np.uint8), (2, 11, 11, 3)),
+        (np.zeros((2, 64, 64, 11), np.uint16), (2, 64, 64, 3)),
+        (np.zeros((2, 3, 8, 8), np.uint8), (2, 8, 8, 3)),
+        (np.zeros((2, 8, 8, 3), np.float32), (2, 8, 8, 3)),
         (np.zeros((3, 200, 100), np.uint8), (3, 64, 32)),
         (torch.zeros(3, 1, 8, 8), (3, 8, 8)),
         ([np.zeros((8, 8), np.uint8), np.zeros((6, 4), np.uint8)], (2, 8, 8)),
@@ -654,3 +661,11 @@ def test_thumbnails_of_files_and_data_sets(digits, tmp_path):
     )
     assert np.array_equal(thumbnails(dataset), X[:3])
     assert np.array_equal(thumbnails(X[:2] / 255.0), X[:2])
+
+
+def test_bands_are_shown_as_they_lie(digits):
+    bands = np.random.default_rng(0).integers(0, 255, (2, 16, 20, 11), dtype=np.uint8)
+    got = thumbnails(bands)
+    assert np.array_equal(got, bands[..., :3])
+    moved = np.moveaxis(bands, -1, 1).astype(np.float32) / 255
+    assert np.array_equal(thumbnails(moved), bands[..., :3])

@@ -14,12 +14,12 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from al_sklearn.estimators import ImageClassifier
 from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
 from al_sklearn.experiments.store import flat
 from al_sklearn.experiments.tracking import Callback, MLflow, TensorBoard, WandB
 from al_sklearn.experiments.tracking._tracker import (
     average_precisions,
-    training_losses,
 )
 
 # Other packages' own deprecations are theirs.
@@ -247,6 +247,44 @@ def test_tensorboard_gets_the_losses_of_epochs(digits, tmp_path):
     losses = [point.value for point in read.Scalars("train_loss_of_epochs/round_001")]
     assert np.allclose(losses, experiment.estimator_[-1].loss_curve_)
     assert read.Scalars("loss/train_loss")[-1].value == losses[-1]
+    best = min(experiment.epochs_["train_loss"])
+    assert read.Scalars("best/train_loss")[-1].value == pytest.approx(best)
+    assert read.Scalars("best/accuracy")[-1].value == pytest.approx(
+        experiment.history_["accuracy"].max()
+    )
+
+
+@pytest.mark.parametrize("training", ["fine_tune", "incremental"])
+def test_trackers_get_a_rounds_own_epochs(digits, tmp_path, monkeypatch, training):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("tensorboard")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    X, y = digits[0][:120], digits[1][:120]
+    net = ImageClassifier(max_epochs=2, iterator_train__min_batches=1)
+    uri = (tmp_path / "mlruns").as_uri()
+    experiment = ActiveLearningExperiment(
+        net,
+        n_rounds=2,
+        training=training,
+        random_state=0,
+        callbacks=[TensorBoard(tmp_path / "tb", n_embeddings=0), MLflow(uri)],
+    ).fit(X, y)
+    own = experiment.epochs_
+    assert len(own) == 6
+    (folder,) = (tmp_path / "tb").glob("*/random_sampling/seed_000")
+    read = read_tensorboard(folder)
+    for number in range(3):
+        for name in ("train_loss", "train_acc"):
+            points = read.Scalars(f"{name}_of_epochs/round_{number:03d}")
+            assert [point.step for point in points] == [1, 2]
+            kept = own.loc[own["round"] == number, name]
+            assert np.allclose([point.value for point in points], kept)
+    client = mlflow.MlflowClient(uri)
+    place = client.get_experiment_by_name("al_sklearn").experiment_id
+    (one,) = client.search_runs([place])
+    history = client.get_metric_history(one.info.run_id, "epochs/train_acc")
+    assert [item.step for item in history] == [1, 2, 3, 4, 5, 6]
+    assert [item.value for item in history] == own["train_acc"].tolist()
 
 
 def test_mlflow_holds_every_round_once_after_an_interruption(
@@ -398,7 +436,6 @@ def test_helpers():
         "d": "None",
         "e": "{}",
     }
-    assert training_losses(None) == {}
     proba = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
     # Class 1: right at ranks 1, and 3 of 3.
     assert average_precisions(np.array([1, 1, 0]), proba) == pytest.approx(

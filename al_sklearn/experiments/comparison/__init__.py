@@ -1,5 +1,6 @@
 """Several strategies against random sampling, and what was found."""
 
+from al_sklearn.experiments.comparison._best import BestRound, find_best, load_best
 from al_sklearn.experiments.comparison._comparison import StrategyComparison
 from al_sklearn.experiments.comparison._names import name_strategies
 from al_sklearn.experiments.comparison._progress_lines import ProgressLines
@@ -8,6 +9,7 @@ from al_sklearn.experiments.comparison._results import (
     load_results,
     load_runs,
 )
+from al_sklearn.experiments.comparison._round_sets import bought_positions, round_sets
 from al_sklearn.experiments.comparison._run_folders import (
     find_runs,
     overall,
@@ -15,13 +17,18 @@ from al_sklearn.experiments.comparison._run_folders import (
 )
 
 __all__ = [
+    "BestRound",
     "ComparisonResults",
     "ProgressLines",
     "StrategyComparison",
+    "bought_positions",
+    "find_best",
     "find_runs",
+    "load_best",
     "load_results",
     "load_runs",
     "name_strategies",
     "overall",
+    "round_sets",
     "summarize_runs",
 ]

@@ -21,6 +21,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.progress import tqdm
 from al_sklearn._core.random import RandomState
 from al_sklearn._core.registry import users_entries
@@ -28,6 +29,11 @@ from al_sklearn._core.threads import limit_threads, threads_per_job
 from al_sklearn._core.types import Array, Function, Options
 from al_sklearn.config import current
 from al_sklearn.datasets import hdf5_by_name
+from al_sklearn.experiments.comparison._ceiling import (
+    ceiling_curves,
+    ceiling_of,
+    missing_ceilings,
+)
 from al_sklearn.experiments.comparison._failures import (
     failures_of,
     raise_if_hopeless,
@@ -47,7 +53,7 @@ from al_sklearn.experiments.comparison._results import (
     Views,
     few_seeds,
 )
-from al_sklearn.experiments.comparison._retraining import Retraining
+from al_sklearn.experiments.comparison._retraining import Retraining, read_retrained
 from al_sklearn.experiments.comparison._workers import (
     Failed,
     Settings,
@@ -62,6 +68,7 @@ from al_sklearn.experiments.plots import bought_thumbnails
 from al_sklearn.experiments.protocol import (
     LATER_OPTIONS,
     PROTOCOL_CONSTRAINTS,
+    Splits,
     Validation,
     check_protocol,
     check_rows,
@@ -72,8 +79,14 @@ from al_sklearn.experiments.protocol import (
     make_problem,
     with_validation,
 )
-from al_sklearn.experiments.statistics import BASELINE
-from al_sklearn.experiments.store import FIRST, RunStore, check_checkpoints, tidy_table
+from al_sklearn.experiments.statistics import BASELINE, CEILING
+from al_sklearn.experiments.store import (
+    FIRST,
+    RunStore,
+    check_checkpoints,
+    tidy_table,
+    write_estimator,
+)
 from al_sklearn.experiments.tracking import (
     Callback,
     check_callbacks,
@@ -148,6 +161,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         warning, and says so in its notes and its report.
     initial : {"stratified", "random", "per_class"}, or a strategy, default="stratified"
         As in :class:`ActiveLearningExperiment`.
+    min_per_class : int, optional
+        The initial set, stratified or random, has at least so many of each class.
     test_size : float or int, default=0.25
         Held out of X anew for each seed, stratified, where ``fit`` gets no ``X_test``.
     training : str, default="from_scratch"
@@ -160,11 +175,14 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
     callbacks : list of Callback or None, default=None
         Told of every round of every strategy and seed, in the worker that runs it;
         those of :mod:`al_sklearn.experiments.tracking` write each to a run of its own.
-    splits : path, optional
+    splits : path or list of path, optional
         Another run's folder, or its ``splits.npz``: each seed has that seed's test set,
         validation set and initial set (``n_initial``, ``initial`` and ``test_size``
         then say nothing). With that run's ``pool`` and ``random_state`` the pool is
-        that run's too.
+        that run's too. Or index sets, of any format that
+        :func:`al_sklearn.datasets.read_index_sets` knows: a file, a folder in TorchAL's
+        layout, a folder of these, or a list; seed after seed takes the next of them,
+        and the first again behind the last.
     budget : int or float, optional
         Labels in all, at most, or their share of the pool; the initial and the
         validation set count. With ``n_rounds=None`` the rounds go on until it is spent.
@@ -180,9 +198,16 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         Parameters of the estimator for the first training, and for those after it, as
         ``{"max_epochs": 50}`` and ``{"max_epochs": 5}``; names as for ``set_params``,
         at any depth.
+    test_each_epoch : bool, default=False
+        Measure a network on the test set after each epoch, too: a column ``test_acc``
+        of the epochs, to be looked at. Nothing is decided by it, and no number moves.
     pool : PoolTransform or list of them, optional
         Makes the pool hard on purpose: wrong labels, rare classes, near-duplicates,
         images of no class; see :mod:`al_sklearn.experiments.hard_pools`.
+    ceiling : bool, default=False
+        Train once a seed on all labels there are: rows named ``ceiling``, a line in the
+        pictures and a sentence beside the tables, outside of ranks and tests. It may be
+        asked for later: a finished run is not trained again for it.
     checkpoints : bool, default=False
         Keep each round's model beside its record in the store: a torch network's
         weights as safetensors (extra ``checkpoints``), other models by joblib.
@@ -197,7 +222,10 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
     results_ : DataFrame
         Tidy: one row for each strategy, seed and round, with the columns of
         :attr:`ActiveLearningExperiment.history_`. Round 0 is the shared first model,
-        repeated for each strategy.
+        repeated for each strategy. With ``ceiling=True`` a row of that name a seed.
+    epochs_ : DataFrame
+        One row for each epoch of each round, of models that keep them: losses and
+        accuracies. Round 0 is repeated for each strategy.
     queries_ : dict of (strategy, seed) to list of int64 arrays
         The initial set and each round's batch, as positions in X.
     strategies_ : dict of str to callable
@@ -237,6 +265,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         "resume": ["boolean"],
         "on_error": [StrOptions({"record", "raise"})],
         "on_change": [StrOptions({"raise", "record"})],
+        "ceiling": ["boolean"],
         "checkpoints": ["boolean"],
     }
 
@@ -257,17 +286,20 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         on_error: str = "record",
         on_change: str = "raise",
         initial: str | Function = "stratified",
+        min_per_class: int | None = None,
         test_size: float = 0.25,
         training: str = "from_scratch",
         scoring: Any = None,
         stopping: StoppingCriterion | None = None,
         callbacks: Sequence[Callback] | None = None,
-        splits: str | os.PathLike[str] | None = None,
+        splits: Splits | None = None,
         budget: float | None = None,
         validation_size: float | None = None,
         first_params: Mapping[str, Any] | None = None,
         later_params: Mapping[str, Any] | None = None,
+        test_each_epoch: bool = False,
         pool: PoolTransform | list[PoolTransform] | None = None,
+        ceiling: bool = False,
         checkpoints: bool = False,
         random_state: RandomState = 0,
         verbose: int = 1,
@@ -286,6 +318,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         self.on_error = on_error
         self.on_change = on_change
         self.initial = initial
+        self.min_per_class = min_per_class
         self.test_size = test_size
         self.training = training
         self.scoring = scoring
@@ -296,7 +329,9 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         self.validation_size = validation_size
         self.first_params = first_params
         self.later_params = later_params
+        self.test_each_epoch = test_each_epoch
         self.pool = pool
+        self.ceiling = ceiling
         self.checkpoints = checkpoints
         self.random_state = random_state
         self.verbose = verbose
@@ -393,6 +428,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                 resume=self.resume,
                 on_change=self.on_change,
             )
+            if self.checkpoints:
+                write_estimator(store.folder, self.estimator, store.durable)
             # Once, however many looks there are.
             note_start = cache(partial(store.add_start, config, changed))
             n_told = 0
@@ -424,7 +461,9 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                 store.config(),
                 self.failures_,
                 store.starts(),
+                self._rounds,
             )
+            self._results.retrained = read_retrained(store, self.classes_)
         return self
 
     def retrain(
@@ -439,6 +478,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         estimators: Mapping[str, Any] | None = None,
         n_repeats: int = 5,
         rounds: str = "last",
+        only: Iterable[str] | None = None,
     ) -> pd.DataFrame:
         """Train fresh models on the sets that the strategies bought.
 
@@ -459,6 +499,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             Trainings of each set, from weights and data orders of their own.
         rounds : {"last", "all"}, default="last"
             Each strategy's final set, or that of every round.
+        only : iterable of str, optional
+            The strategies whose sets are trained; all by default.
 
         Returns
         -------
@@ -477,6 +519,10 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             raise ValueError(f"rounds must be 'last' or 'all', got {rounds!r}.")
         if n_repeats < 1:
             raise ValueError(f"n_repeats must be at least 1, got {n_repeats}.")
+        chosen = list(self.strategies_) if only is None else list(only)
+        for name in chosen:
+            if name not in self.strategies_:
+                raise unknown_name("strategy of this run", name, self.strategies_)
         X, y, X_test, y_test, _ = self._check_data(X, y, X_test, y_test)
         validation = check_validation(X_val, y_val, self, self.classes_)
         configuration = stored["configuration"]
@@ -494,7 +540,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         problems = self._problems(entropy, threads, X, y, X_test, y_test, validation)
         # By what was run: looks may have ended it before the last seed.
         for name, seed in sorted(self.queries_, key=lambda run: run[1]):
-            if (name, seed) in self.failures_:
+            if name not in chosen or (name, seed) in self.failures_:
                 # What it bought is not all it was to buy.
                 continue
             problem, batches = problems[seed], self.queries_[name, seed]
@@ -512,11 +558,16 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             answers = Parallel(n_jobs=self.n_jobs, return_as="generator")(
                 delayed(retrain_one)(job, store, settings) for job in jobs
             )
-            return pd.DataFrame(
+            found = pd.DataFrame(
                 tqdm(
                     answers, total=len(jobs), unit="training", disable=not self.verbose
                 )
             )
+        # A run without a folder has them nowhere else for its report.
+        self._results.retrained = (
+            found if store is None else read_retrained(store, self.classes_)
+        )
+        return found
 
     def _check_data(
         self, X: Any, y: Any, X_test: Any, y_test: Any
@@ -527,6 +578,11 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         if X_test is not None or y_test is not None:
             X_test, y_test = check_test_set(X_test, y_test, classes, self.estimator)
         return X, y, X_test, y_test, classes
+
+    @property
+    def epochs_(self) -> pd.DataFrame:
+        """One row for each epoch of each round, of models that keep them."""
+        return self._finished().epochs
 
     def _finished(self) -> ComparisonResults:
         check_is_fitted(
@@ -595,7 +651,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             "initial",
             "training",
         )
-        configuration = {name: describe(getattr(self, name)) for name in protocol}
+        configuration = {name: _plain(getattr(self, name)) for name in protocol}
         # Seeds up to the last look are the configuration, however many are run.
         configuration |= {
             "n_seeds": seeds_at_looks(self)[-1],
@@ -610,7 +666,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         }
         for name in (*LATER_OPTIONS, "looks"):
             if getattr(self, name) is not None:
-                configuration[name] = describe(getattr(self, name))
+                configuration[name] = _plain(getattr(self, name))
         # Whoever reads the run has not registered them: which way is better, for one.
         facts = [
             metric.facts()
@@ -674,8 +730,9 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         untrained = {seed for seed, records in enumerate(begun) if not records}
         first = sorted(untrained | needs_model)
         n_batches = sum(problem.n_batches for problem in problems)
-        total = len(problems) + len(self.strategies_) * n_batches
-        watched = [(FIRST, seed) for seed in range(len(problems))] + runs
+        alone = (FIRST, CEILING) if self.ceiling else (FIRST,)
+        watched = [*product(alone, range(len(problems))), *runs]
+        total = len(alone) * len(problems) + len(self.strategies_) * n_batches
         bar = ProgressBar(store, watched, total, disable=not self.verbose)
         # Each task is a whole run of rounds: in batches, two long ones could wait for
         # each other.
@@ -696,6 +753,13 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                     for seed in seeds
                 )
                 models |= zip(seeds, trained, strict=True)
+            if self.ceiling:
+                parallel(
+                    delayed(train_first)(
+                        ceiling_of(problems[seed]), store, settings, CEILING
+                    )
+                    for seed in missing_ceilings(store, len(problems))
+                )
             # Read back, not returned: a resumed run meets the very same bytes.
             begun = [store.read(FIRST, seed) for seed in range(len(problems))]
             # And so do its rounds, where each size has a search of its own.
@@ -748,10 +812,20 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             run: [record.metrics for record in records]
             for run, records in curves.items()
         }
+        # The folder may be gone when somebody asks for epochs.
+        self._rounds = partial(dict, metrics)
+        metrics = metrics | ceiling_curves(store, n_seeds)
         self.results_ = tidy_table(metrics, self.classes_)
         # Statistics read the looks off the table, wherever it is taken.
         self.results_.attrs["looks"] = None if self.looks is None else [*self.looks]
         return found
+
+
+def _plain(value: Any) -> Any:
+    """Describe a setting; the whole of a pool is not one image of it."""
+    # 1 == 1.0 in JSON as in Python, and a run of the one is no run of the other.
+    whole = isinstance(value, float) and value == 1
+    return "1.0" if whole else describe(value)
 
 
 def _splits(problems: list[Problem]) -> dict[str, Array]:

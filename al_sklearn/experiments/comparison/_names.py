@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from al_sklearn._core.types import Function
-from al_sklearn.experiments.statistics import BASELINE
+from al_sklearn.experiments.statistics import BASELINE, CEILING
 from al_sklearn.experiments.store import FIRST
 from al_sklearn.strategies import get_strategy, strategy_name
 
@@ -20,7 +20,9 @@ _GENERATORS: Final = (np.random.Generator, np.random.RandomState)
 def name_strategies(strategies: Any) -> dict[str, Function]:
     """Resolve strategies and give each its name.
 
-    Random sampling comes first where it is not among them.
+    Random sampling comes first where it is not among them. Where it is, under a name of
+    one's own, it is the baseline and takes its name: it would be trained twice
+    otherwise. A strategy of one's own may take that name, and is the baseline then.
 
     Raises
     ------
@@ -35,8 +37,13 @@ def name_strategies(strategies: Any) -> dict[str, Function]:
     )
     pairs = [(str(name), get_strategy(strategy)) for name, strategy in given]
     random = get_strategy(BASELINE)
-    # First, so that tables, legends and reports begin with what has to be beaten.
     if BASELINE not in [name for name, _ in pairs]:
+        same = [i for i, (_, strategy) in enumerate(pairs) if strategy is random]
+        if same:
+            # Not trained twice; a second one of them stays, as a comparison of chance
+            # with itself.
+            pairs.pop(same[0])
+        # First, so that tables, legends and reports begin with what has to be beaten.
         pairs.insert(0, (BASELINE, random))
     named: dict[str, Function] = {}
     for name, strategy in pairs:
@@ -71,10 +78,17 @@ def name_strategies(strategies: Any) -> dict[str, Function]:
             f"{FIRST!r} is the name of the seeds' first models; call the strategy "
             "something else."
         )
-    # All statistics hold strategies against it by this name.
-    if named[BASELINE] is not random:
+    if CEILING in named:
         raise ValueError(
-            f"{BASELINE!r} is the name of the baseline; call the other strategy "
+            f"{CEILING!r} is the name of what all labels give; call the strategy "
+            "something else."
+        )
+    # Another of the library's under that name is a slip: tables would say that a
+    # strategy is no better than itself.
+    other = named[BASELINE]
+    if other is not random and hasattr(other, "info"):
+        raise ValueError(
+            f"{BASELINE!r} is the name of the baseline; call {strategy_name(other)!r} "
             "something else."
         )
     return named

@@ -10,6 +10,7 @@ from al_sklearn.experiments.comparison._comparison import StrategyComparison
 from al_sklearn.experiments.comparison._growth import seeds_at_looks
 from al_sklearn.experiments.comparison._names import name_strategies
 from al_sklearn.experiments.comparison._round_lines import RoundLines
+from al_sklearn.experiments.statistics import CEILING
 from al_sklearn.experiments.store import FIRST, RunStore
 
 
@@ -39,11 +40,12 @@ class ProgressLines(RoundLines):
     ):
         names = list(name_strategies(comparison.strategies))
         n_seeds = seeds_at_looks(comparison)[-1]
-        runs = [(name, seed) for name in [FIRST, *names] for seed in range(n_seeds)]
+        alone = [FIRST, CEILING] if comparison.ceiling else [FIRST]
+        runs = [(name, seed) for name in [*alone, *names] for seed in range(n_seeds)]
         # Where only a budget or a criterion ends the rounds, nobody knows how many
         # there will be.
         most = None
         if comparison.n_rounds is not None:
-            most = n_seeds * (1 + len(names) * comparison.n_rounds)
+            most = n_seeds * (len(alone) + len(names) * comparison.n_rounds)
         store = RunStore(folder)
         super().__init__(lambda: store.count(runs), most, say, seconds)

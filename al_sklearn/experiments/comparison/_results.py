@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ import pandas as pd
 from al_sklearn._core.progress import tqdm
 from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments import plots, statistics
+from al_sklearn.experiments.comparison._ceiling import ceiling_curves
 from al_sklearn.experiments.comparison._failures import Failures, failures_of
+from al_sklearn.experiments.comparison._retraining import read_retrained
 from al_sklearn.experiments.report import ReportData, latex_table, write_report
 from al_sklearn.experiments.statistics import BASELINE
 from al_sklearn.experiments.store import (
     FIRST,
     RunStore,
+    epoch_table,
     failure_notes,
     notes_on_starts,
     tidy_table,
@@ -61,8 +65,9 @@ class Views:
         table = statistics.summarize(
             found.table, metric, baseline=BASELINE, level=level, confidence=confidence
         )
+        ceiling = statistics.ceiling_note(found.table, metric)
         # Few seeds are said first: everything else depends on them.
-        table.attrs["notes"] = [*found.notes, *table.attrs["notes"]]
+        table.attrs["notes"] = [*found.notes, *table.attrs["notes"], *ceiling]
         return table
 
     def pairwise(
@@ -190,6 +195,10 @@ class ComparisonResults(Views):
         By strategy and seed: the round in which it failed, and its error.
     starts : list of dict, optional
         Each start of the run: when, on which versions, and what had changed.
+    read_epochs : callable, optional
+        Gives the rounds that :attr:`epochs` is made of.
+    retrained : DataFrame, optional
+        What :meth:`StrategyComparison.retrain` has found; no rows by default.
     """
 
     table: pd.DataFrame
@@ -198,6 +207,19 @@ class ComparisonResults(Views):
     config: Options
     failures: Failures = field(default_factory=dict)
     starts: list[Options] = field(default_factory=list)
+    read_epochs: Callable[[], Mapping[tuple[str, int], Any]] | None = field(
+        default=None, repr=False, compare=False
+    )
+    retrained: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """One row an epoch of every round, as :func:`epoch_table` has them.
+
+        Read from the rounds when it is first asked for: a thousand runs are read
+        without. No rows where models keep no epochs.
+        """
+        return epoch_table({} if self.read_epochs is None else self.read_epochs())
 
     @property
     def pool_counts(self) -> pd.DataFrame | None:
@@ -276,7 +298,8 @@ def load_results(folder: str | os.PathLike[str]) -> ComparisonResults:
     config = store.config()
     classes = np.asarray(config["data"]["classes"])
     curves = curves_of(store, config)
-    table = tidy_table(curves, classes)
+    n_seeds = config["configuration"]["n_seeds"]
+    table = tidy_table(curves | ceiling_curves(store, n_seeds), classes)
     # Statistics read the looks off the table, wherever it is taken.
     table.attrs["looks"] = config["configuration"].get("looks")
     return ComparisonResults(
@@ -286,6 +309,8 @@ def load_results(folder: str | os.PathLike[str]) -> ComparisonResults:
         config,
         failures_of(store, curves),
         store.starts(),
+        partial(rounds_of, store, config),
+        read_retrained(store, classes),
     )
 
 
@@ -354,6 +379,21 @@ def curves_of(
     return {
         (name, seed): [*first[seed], *store.metrics(name, seed)]
         for name in strategies
+        for seed in seeds
+    }
+
+
+def rounds_of(
+    store: RunStore, config: Mapping[str, Any]
+) -> dict[tuple[str, int], list[Options]]:
+    """Read the whole records of all rounds, in the order of :func:`curves_of`."""
+    seeds = range(config["configuration"]["n_seeds"])
+    first = {seed: store.read(FIRST, seed) for seed in seeds}
+    return {
+        (name, seed): [
+            record.metrics for record in [*first[seed], *store.read(name, seed)]
+        ]
+        for name in config["configuration"]["strategies"]
         for seed in seeds
     }
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import joblib
+import pandas as pd
 
 from al_sklearn._core.random import preserve_global_rng, seed_all, seeded_clone
 from al_sklearn._core.types import Array, Options
@@ -56,26 +57,19 @@ class Retraining:
         parts = ("retrained", known, slug(self.strategy), f"seed_{seed:03d}", file)
         metrics = None if store is None else store.read_json(*parts)
         if metrics is None:
-            metrics = self._train()
+            # Who it was: the report reads it without the data.
+            metrics = {
+                "estimator": self.label,
+                "strategy": self.strategy,
+                "seed": seed,
+                "round": self.round,
+                "repeat": self.repeat,
+                "n_labelled": self.problem.n_paid(self.bought),
+                **self._train(),
+            }
             if store is not None:
                 store.write_json(metrics, *parts)
-        per_class = dict(
-            zip(self.problem.classes, metrics["class_accuracy"], strict=True)
-        )
-        return {
-            "estimator": self.label,
-            "strategy": self.strategy,
-            "seed": seed,
-            "round": self.round,
-            "repeat": self.repeat,
-            "n_labelled": self.problem.n_paid(self.bought),
-            **{
-                name: value
-                for name, value in metrics.items()
-                if name != "class_accuracy"
-            },
-            **{f"accuracy_{name}": value for name, value in per_class.items()},
-        }
+        return _row(metrics, self.problem.classes)
 
     def _train(self) -> Options:
         # The sets are read for this estimator, which may want them otherwise than the
@@ -98,3 +92,15 @@ class Retraining:
             fit(model, X, labels, *problem.validation_set)
             seconds = time.perf_counter() - started
             return {**measure(model, problem), "training_seconds": seconds}
+
+
+def read_retrained(store: RunStore, classes: Array) -> pd.DataFrame:
+    """Read the trainings that a store keeps; no rows where there were none."""
+    return pd.DataFrame([_row(one, classes) for one in store.retrained()])
+
+
+def _row(metrics: Options, classes: Array) -> Options:
+    """Turn what is kept of a training into a row: a column a class."""
+    per_class = zip(classes, metrics["class_accuracy"], strict=True)
+    numbers = {name: v for name, v in metrics.items() if name != "class_accuracy"}
+    return {**numbers, **{f"accuracy_{name}": value for name, value in per_class}}

@@ -92,13 +92,16 @@ def in_worker(settings: Settings) -> Iterator[None]:
         yield
 
 
-def train_first(problem: Problem, store: RunStore, settings: Settings) -> Any:
+def train_first(
+    problem: Problem, store: RunStore, settings: Settings, name: str = FIRST
+) -> Any:
+    """Train on a seed's initial set, and keep that round under a name of nobody's."""
     with in_worker(settings):
-        loop = Loop(problem, None, FIRST)
+        loop = Loop(problem, None, name)
         record = first_round(loop)
         if settings.run not in _over:
             store.write(
-                FIRST,
+                name,
                 problem.streams.seed,
                 record,
                 loop.model if settings.checkpoints else None,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from al_sklearn.experiments.configuration._runs import (
         Outcome,
         Record,
+        data_of,
         read_record,
         run_experiment,
     )
@@ -50,6 +51,7 @@ _HOMES = {
     "Run": "_file",
     "Section": "_models",
     "Where": "_problems",
+    "data_of": "_runs",
     "fields_of": "_models",
     "flag_of": "_models",
     "kinds_of": "_models",
@@ -74,6 +76,7 @@ __all__ = [
     "Run",
     "Section",
     "Where",
+    "data_of",
     "fields_of",
     "flag_of",
     "kinds_of",

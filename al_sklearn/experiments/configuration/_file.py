@@ -25,7 +25,7 @@ from al_sklearn.experiments.configuration._models import (
     Experiment,
     check,
 )
-from al_sklearn.experiments.configuration._plugins import run_plugin
+from al_sklearn.experiments.configuration._plugins import look_beside, run_plugin
 from al_sklearn.experiments.configuration._problems import (
     Key,
     Lines,
@@ -114,6 +114,8 @@ class ExperimentFile:
         What messages call it.
     lines : dict, optional
         The line of each key, or the flag that says it.
+    beside : str, optional
+        The folder of the file, in which modules are found by their names.
     trust : bool, default=True
         Import and call whatever it names, as a Python script would be run. Without,
         only public names of al_sklearn, scikit-learn, skorch, torch, torchvision and
@@ -146,10 +148,12 @@ class ExperimentFile:
         spec: Any,
         name: str = "experiment",
         lines: Lines | None = None,
+        beside: str | None = None,
         *,
         trust: bool = True,
     ):
         self.name = name
+        self.beside = beside
         self._trust = Trust(trust)
         self.spec = spec
         self.lines: Lines = lines or {}
@@ -157,6 +161,8 @@ class ExperimentFile:
         with problems.collecting():
             _check_sections(spec)
         problems.raise_if_any()
+        if trust:
+            look_beside(beside)
         with under(self._trust):
             self._make_runs(problems)
 
@@ -278,16 +284,18 @@ def read_experiment(
     except UnicodeDecodeError as error:
         raise ExperimentFileError(f"{path} is no text in UTF-8: {error}.") from error
     spec, found = read_yaml(text, str(path))
+    # Strategies of one's own are kept beside the file that names them.
+    beside = str(path.resolve().parent)
     lines: Places = {**found}
     problems = Problems(str(path), lines)
     if spec is not None and not isinstance(spec, Mapping):
-        return ExperimentFile(spec, str(path), lines, trust=trust)
+        return ExperimentFile(spec, str(path), lines, beside, trust=trust)
     for key, value in (changes or {}).items():
         with problems.collecting():
             spec = put_in(spec, key, value, ("--set",))
             lines = overlaid(lines, {as_key(key): "--set"})
     problems.raise_if_any()
-    return ExperimentFile(spec, str(path), lines, trust=trust)
+    return ExperimentFile(spec, str(path), lines, beside, trust=trust)
 
 
 def _keys_of_strategy(name: str | None, run: Run) -> list[Key]:

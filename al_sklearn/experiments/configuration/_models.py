@@ -112,7 +112,10 @@ def _python_file(path: str) -> str:
 
 
 Count = Annotated[int, Ge(1), Said("a whole number from 1")]
-Size = Count | Annotated[float, Gt(0), Lt(1), Said("a share between 0 and 1")]
+# 1 is one image, 1.0 the whole pool: the point tells.
+Size = Count | Annotated[float, Gt(0), Le(1), Said("a share, with a point, up to 1.0")]
+# What is held out leaves something.
+Part = Count | Annotated[float, Gt(0), Lt(1), Said("a share between 0 and 1")]
 NotNegative = Annotated[float, Ge(0), Said("a number from 0")]
 Text = Annotated[str, MinLen(1), Said("text")]
 Switch = Annotated[bool, Said("true or false")]
@@ -220,13 +223,13 @@ class Comparison(Section):
 
     n_initial: Size = _key(
         20,
-        "Labels to begin with: a number, or a share of the pool below 1.",
+        "Labels to begin with: a number, or a share of the pool (1.0 is all of it).",
         "--initial",
     )
     n_instances: Size | Annotated[str | Mapping[str, Any], Said("a labelling rate")] = (
         _key(
             20,
-            "Labels bought in a round: a number, or a share of the pool below 1.",
+            "Labels bought in a round: a number, or a share of the pool (1.0 is all).",
             "--batch",
         )
     )
@@ -259,7 +262,10 @@ class Comparison(Section):
         "that needs no labels.",
         "--initial-set",
     )
-    test_size: Size = _key(
+    min_per_class: Count | None = _key(
+        None, "So many of each class at least to begin with.", "--min-per-class"
+    )
+    test_size: Part = _key(
         0.25, "Held out of the pool anew for each seed, where there is no test set."
     )
     training: TrainingMode = _key(
@@ -279,17 +285,21 @@ class Comparison(Section):
         "--stopping",
     )
     callbacks: Any = _key(None, "Told of every round: trackers, or your own.")
-    splits: Annotated[Text | None, Said("a run's folder or file")] = _key(
+    splits: Annotated[
+        Text | list[Text] | None,
+        Said("a run's folder or file, index sets, or a list of them"),
+    ] = _key(
         None,
-        "A run, or its splits.npz, whose test and initial sets are taken.",
+        "A run, or index sets in files or folders, whose test and initial sets are "
+        "taken.",
         "--splits",
     )
     budget: Size | None = _key(
         None,
-        "Labels in all, at most: a number, or a share of the pool below 1.",
+        "Labels in all, at most: a number, or a share of the pool (1.0 is all).",
         "--budget",
     )
-    validation_size: Size | None = _key(
+    validation_size: Part | None = _key(
         None,
         "Images labelled for validation, which count as bought: a number, or a share "
         "of the pool below 1.",
@@ -300,6 +310,11 @@ class Comparison(Section):
     )
     later_params: Parameters | None = _key(
         None, "Parameters of the estimator for the trainings after it."
+    )
+    test_each_epoch: Switch = _key(
+        False,
+        "Measure networks on the test set after each epoch, to be looked at.",
+        "--test-each-epoch",
     )
     pool: Any = _key(
         None, "Makes the pool hard: wrong labels, rare classes, near-duplicates …"
@@ -315,6 +330,9 @@ class Comparison(Section):
         "What changed data or code of one's own do on resume: raise refuses, record "
         "goes on and says so in the report.",
         "--on-change",
+    )
+    ceiling: Switch = _key(
+        False, "Train once on all labels too: a line in the pictures.", "--ceiling"
     )
     checkpoints: Switch = _key(
         False, "Keep each round's model beside its record.", "--checkpoints"

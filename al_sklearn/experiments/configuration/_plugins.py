@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import importlib
 import runpy
+import sys
 import traceback
 
 from al_sklearn.exceptions import ExperimentFileError
+
+
+def look_beside(folder: str | None) -> None:
+    """Let modules in the folder of an experiment file be imported by their names.
+
+    It is looked at last: a file there hides no package.
+    """
+    if folder is not None and folder not in sys.path:
+        sys.path.append(folder)
+        importlib.invalidate_caches()
 
 
 def run_plugin(path: str) -> None:

@@ -51,7 +51,7 @@ def shrunk(spec: Mapping[str, Any]) -> Options:
         value = comparison.get(name, defaults[name].default)
         if isinstance(value, int):
             comparison[name] = min(value, most)
-        elif name == "n_initial":
+        elif name == "n_initial" and value != 1:
             # A share of so few images may be one a class, of which nothing can be held
             # out.
             comparison[name] = most

@@ -28,10 +28,11 @@ from al_sklearn.experiments.comparison import ProgressLines, StrategyComparison
 from al_sklearn.experiments.configuration._file import ExperimentFile, Run
 from al_sklearn.experiments.configuration._plugins import run_plugin
 from al_sklearn.experiments.configuration._problems import Key, Where
-from al_sklearn.experiments.protocol import known_classes
+from al_sklearn.experiments.protocol import known_classes, read_given
 from al_sklearn.experiments.report import FACTS, ReportFacts
 from al_sklearn.experiments.store import RunStore
-from al_sklearn.rows import are_files, read_splits, take_rows
+from al_sklearn.experiments.tracking import Tracker
+from al_sklearn.rows import are_files, take_rows
 
 # Hidden, so that a store may be begun beside it.
 RECORD: Final = ".experiment.json"
@@ -122,12 +123,15 @@ def run_experiment(
         if comparison.splits is not None:
             # Read once more by the run itself: here an error has the key.
             with _said_where(small, run, ("comparison", "splits")):
-                splits = Path(comparison.splits)
-                read_splits(splits / "splits.npz" if splits.is_dir() else splits)
+                read_given(comparison.splits)
         with _said_where(small, run):
             names = _names(
                 data, known_classes(np.asarray(data.y_train), comparison.pool)
             )
+        for callback in comparison.callbacks or ():
+            # Readable names in their tags, where the user has given none.
+            if isinstance(callback, Tracker) and callback.class_names is None:
+                callback.class_names = names
         title = ": ".join(filter(None, [experiment.title, run.name]))
         # Before the run, so that one that is not finished has a report too.
         facts = ReportFacts(f"{title} (quick)" if quick else title, command, names)
@@ -199,9 +203,37 @@ def read_record(folder: Path, *, trust: bool = False) -> Record:
         )
     record = with_home(_read(path))
     return Record(
-        ExperimentFile(record["experiment"], record["name"], trust=trust),
+        ExperimentFile(
+            record["experiment"],
+            record["name"],
+            beside=record.get("beside"),
+            trust=trust,
+        ),
         bool(record["quick"]),
         bool(record["report"]),
+    )
+
+
+def data_of(folder: Path, *, trust: bool = False) -> ImageData:
+    """Load the data of a run that an experiment file or the command line began.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the folder holds no such run.
+    """
+    folder = Path(folder).resolve()
+    # A grid keeps what it was asked for in the folder around its runs.
+    for output in (folder, *folder.parents):
+        if (output / RECORD).is_file():
+            record = read_record(output, trust=trust)
+            small = record.experiment.quick() if record.quick else record.experiment
+            for run in small.runs:
+                if (output / run.name).resolve() == folder:
+                    return _load(run, output, record.quick, lambda line: None)
+    raise FileNotFoundError(
+        f"{folder} does not say what its data were: al-sklearn run and al-sklearn "
+        "compare make such folders. In Python, plots.pool_map draws any data."
     )
 
 
@@ -272,6 +304,7 @@ def _begin(
     record = {
         "experiment": experiment.spec,
         "name": experiment.name,
+        "beside": experiment.beside,
         "quick": quick,
         "report": report,
         "command": command,

@@ -12,6 +12,7 @@ from al_sklearn.experiments.plots._bought import (
     bought_images,
     bought_rounds,
 )
+from al_sklearn.experiments.plots._class_counts import class_counts
 from al_sklearn.experiments.plots._colours import readable_colour, strategy_styles
 from al_sklearn.experiments.plots._comparisons import (
     critical_difference,
@@ -24,9 +25,12 @@ from al_sklearn.experiments.plots._curves import (
     learning_curves,
     with_seconds,
 )
+from al_sklearn.experiments.plots._epochs import epoch_curves, epoch_groups
 from al_sklearn.experiments.plots._images import bought_thumbnails, png_data_uri
 from al_sklearn.experiments.plots._models import calibration, pr_curves
 from al_sklearn.experiments.plots._pool_map import pool_coordinates, pool_map
+from al_sklearn.experiments.plots._pool_sample import pool_features, pool_sample
+from al_sklearn.experiments.plots._show_images import show_images
 
 __all__ = [
     "bought_histogram",
@@ -34,8 +38,11 @@ __all__ = [
     "bought_rounds",
     "bought_thumbnails",
     "calibration",
+    "class_counts",
     "class_curves",
     "critical_difference",
+    "epoch_curves",
+    "epoch_groups",
     "gain_over_baseline",
     "learning_curves",
     "legend_columns",
@@ -43,9 +50,12 @@ __all__ = [
     "performance_profile",
     "png_data_uri",
     "pool_coordinates",
+    "pool_features",
     "pool_map",
+    "pool_sample",
     "pr_curves",
     "readable_colour",
+    "show_images",
     "strategy_styles",
     "with_seconds",
 ]

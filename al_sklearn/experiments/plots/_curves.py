@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from sklearn.isotonic import isotonic_regression
 
+from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments import statistics
 from al_sklearn.experiments.plots._axes import (
@@ -27,8 +28,10 @@ from al_sklearn.experiments.plots._axes import (
     several_axes,
 )
 from al_sklearn.experiments.plots._colours import (
+    COLOURS,
     DASHES,
     GREY,
+    INK,
     strategy_styles,
     text_colour,
 )
@@ -38,8 +41,16 @@ from al_sklearn.experiments.plots._names import (
     shorten,
     title,
 )
-from al_sklearn.experiments.plots._runs import tables
+from al_sklearn.experiments.plots._runs import ceilings, tables
 from al_sklearn.tasks import get_metric
+
+# Thin and dark: nobody's line, which all may reach.
+_CEILING_LOOK: Final = {"color": INK, "linestyle": (0, (1, 2)), "linewidth": 1.2}
+_AXES: Final = {
+    "n_labelled": "labels",
+    "seconds": "seconds of queries and training",
+    "cost": "cost of labels and trainings",
+}
 
 
 def learning_curves(
@@ -47,11 +58,14 @@ def learning_curves(
     metric: str = "accuracy",
     *,
     x: str = "n_labelled",
+    by: str = "strategy",
+    label_cost: float = 1.0,
+    training_cost: float = 0.0,
     ax: Any = None,
     baseline: str = "random_sampling",
     confidence: float = 0.95,
 ) -> Any:
-    """Draw the mean metric over the labels or the seconds used, with a band.
+    """Draw the mean metric over the labels, seconds or costs so far, with a band.
 
     The band is ``mean ± t · s / √n`` over seeds.
 
@@ -62,9 +76,16 @@ def learning_curves(
         has its dash.
     metric : str, default="accuracy"
         A column.
-    x : {"n_labelled", "seconds"}, default="n_labelled"
+    x : {"n_labelled", "seconds", "cost"}, default="n_labelled"
         The horizontal axis. Seconds are those of queries and training so far, the mean
-        over seeds.
+        over seeds; a cost is ``label_cost`` for each label and ``training_cost`` for
+        each training so far.
+    by : {"strategy", "setting"}, default="strategy"
+        Whose the colours are. Of several runs, as of a grid over weight decays,
+        ``"setting"`` gives each run its own, and its whole name; strategies have dashes
+        then.
+    label_cost, training_cost : float, default=1.0, 0.0
+        Of ``x="cost"``, in any unit of money or time.
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
     baseline : str, default="random_sampling"
@@ -83,55 +104,88 @@ def learning_curves(
     layout (``layout="constrained"``) there would be no room for them, and a legend has
     them.
     """
-    if x not in ("n_labelled", "seconds"):
-        raise ValueError(f"x must be 'n_labelled' or 'seconds', got {x!r}.")
+    if x not in _AXES:
+        raise unknown_name("horizontal axis", x, _AXES)
+    if by not in ("strategy", "setting"):
+        raise ValueError(f"by must be 'strategy' or 'setting', got {by!r}.")
     runs = tables(results)
     lines = {run: list(table["strategy"].unique()) for run, table in runs.items()}
-    styles = strategy_styles(chain(*lines.values()), baseline)
+    names = list(dict.fromkeys(chain(*lines.values())))
+    # The baseline first, so that the others lie over it.
+    names.sort(key=lambda name: name != baseline)
+    styles = _styles(list(runs), names, by, baseline)
     n_lines = sum(map(len, lines.values()))
     ax = one_axes(ax, _size(n_lines))
     ends: dict[str, tuple[float, float, str]] = {}
     counts = []
 
     def called(name: str, run: str) -> str:
+        if by == "setting":
+            return run if len(names) == 1 else f"{run}: {name}"
         return name if len(runs) == 1 else f"{name} ({run})"
 
-    shown = short_names(
-        (called(name, run) for run, names in lines.items() for name in names), 40
-    )
-    for i, (run, table) in enumerate(runs.items()):
+    drawn = [called(name, run) for run in lines for name in lines[run]]
+    # A setting is told from the next by any of its letters: it is not cut.
+    whole = max(map(len, drawn)) if by == "setting" else 40
+    shown = short_names(drawn, whole)
+    for run, table in runs.items():
         curves = statistics.read_curves(table, metric)
         # Read as a metric, so that seeds are paired and left out alike.
-        seconds = (
-            statistics.read_curves(with_seconds(table), "seconds")
-            if x == "seconds"
-            else None
-        )
+        spent = None
+        if x == "seconds":
+            spent = statistics.read_curves(with_seconds(table), x)
+        elif x == "cost":
+            costs = statistics.with_costs(table, label_cost, training_cost)
+            spent = statistics.read_curves(costs, x)
         counts.append(len(curves.seeds))
-        for name in (name for name in styles if name in curves.by_strategy):
+        for name in names:
+            if name not in curves.by_strategy:
+                continue
             grid = statistics.shared_budgets(curves.by_strategy[name])
-            at = grid if seconds is None else seconds.at(name, grid).mean(axis=0)
-            style = dict(styles[name])
-            # Of several runs the dash says which, the colour which strategy.
-            if len(runs) > 1:
-                style["linestyle"] = DASHES[i % len(DASHES)]
+            at = grid if spent is None else spent.at(name, grid).mean(axis=0)
+            style = styles[run, name]
             label = shown[called(name, run)]
             band = _band(curves.at(name, grid), confidence, metric)
             _draw(ax, at, band, style, label, n_lines)
             # Over seconds a stop is at each seed's own time, off the mean curve.
-            if seconds is None:
+            if spent is None:
                 _mark_stops(ax, curves.by_strategy[name], style["color"])
             ends[label] = (at[-1], band[0][-1], style["color"])
+    _draw_ceilings(ax, ceilings(results, metric), ends)
     # Before the names are placed: they are spaced on the final axis.
     keep_to_shares(ax, metric)
     _label_ends(ax, ends)
-    ax.set_xlabel("labels" if x == "n_labelled" else "seconds of queries and training")
+    ax.set_xlabel(_AXES[x])
     if x == "n_labelled":
         count_labels(ax)
     ax.set_ylabel(get_metric(metric).label)
     seeds = (min(counts), max(counts))
     heading(ax, title(get_metric(metric).title, seeds, confidence))
     return ax
+
+
+def _styles(
+    runs: list[str], names: list[str], by: str, baseline: str
+) -> dict[tuple[str, str], Options]:
+    """Return the look of each run's line of each strategy."""
+    if by == "setting":
+        # In the order given: settings are steps of something.
+        return {
+            (run, name): {
+                "color": COLOURS[i % len(COLOURS)],
+                # A second round of the colours, and a second strategy, by dashes.
+                "linestyle": DASHES[(i // len(COLOURS) + j) % len(DASHES)],
+            }
+            for i, run in enumerate(runs)
+            for j, name in enumerate(names)
+        }
+    own = strategy_styles(names, baseline)
+    styles = {(run, name): dict(own[name]) for run in runs for name in names}
+    for i, run in enumerate(runs if len(runs) > 1 else []):
+        # Of several runs the dash says which, the colour which strategy.
+        for name in names:
+            styles[run, name]["linestyle"] = DASHES[i % len(DASHES)]
+    return styles
 
 
 def gain_over_baseline(
@@ -179,6 +233,16 @@ def gain_over_baseline(
         ends[shown[name]] = (grid[-1], band[0][-1], style["color"])
         end = max(end, grid[-1])
     ends[shown[baseline]] = (end or ax.get_xlim()[1], 0.0, GREY)
+    for values in ceilings(results, metric).values():
+        # How much there was to gain, at each budget.
+        seeds = [seed for seed in curves.seeds if seed in values.index]
+        if not seeds:
+            continue
+        rows = [curves.seeds.index(seed) for seed in seeds]
+        grid = statistics.shared_budgets(random)
+        room = values[seeds].to_numpy()[:, None] - curves.at(baseline, grid)[rows]
+        ax.plot(grid, room.mean(axis=0), label=statistics.CEILING, **_CEILING_LOOK)
+        ends[statistics.CEILING] = (grid[-1], room.mean(axis=0)[-1], INK)
     _label_ends(ax, ends)
     ax.set_xlabel("labels")
     count_labels(ax)
@@ -247,6 +311,8 @@ def class_curves(
             band = _band(curves.at(strategy, grid), confidence, "accuracy")
             # Finer lines than in a picture of its own.
             _draw(one, grid, band, style, shown[strategy], len(styles), size=1.2)
+        for values in ceilings(results, f"accuracy_{label}").values():
+            one.axhline(values.mean(), label=statistics.CEILING, **_CEILING_LOOK)
         count_labels(one)
         one.tick_params(labelsize=8)
     # Once all are drawn. Panels that a caller gave may have axes of their own: side by
@@ -276,6 +342,20 @@ def class_curves(
     else:
         axes[0].legend(handles, labels, frameon=False, fontsize=8)
     return axes
+
+
+def _draw_ceilings(
+    ax: Any,
+    values_of: dict[str, pd.Series],
+    ends: dict[str, tuple[float, float, str]],
+) -> None:
+    """Draw what all labels give as a level line, with its name where lines end."""
+    right = max(x for x, _, _ in ends.values())
+    for run, values in values_of.items():
+        name = statistics.CEILING
+        label = name if len(values_of) == 1 else shorten(f"{name} ({run})", 40)
+        ax.axhline(values.mean(), label=label, **_CEILING_LOOK)
+        ends[label] = (right, float(values.mean()), INK)
 
 
 def with_seconds(table: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,8 @@ _N_ROUNDS: Final = 3
 _N_IMAGES: Final = 16
 # Small: a report holds hundreds and is one file.
 _SIZE: Final = 64
+# Grey, grey with transparency, colour, colour with transparency.
+_FEW_CHANNELS: Final = (1, 2, 3, 4)
 
 
 def bought_thumbnails(
@@ -145,14 +147,23 @@ def _as_image(row: Any) -> Image.Image | None:
     array = np.asarray(row.detach().cpu() if hasattr(row, "detach") else row)
     if array.ndim not in (2, 3) or array.dtype.kind not in "uifb":
         return None
-    # Channels come first in torch's arrays; no image has more than four bands in the
-    # end.
-    if array.ndim == 3 and array.shape[-1] > 4:
-        array = np.moveaxis(array, 0, -1)
     if array.ndim == 3:
+        if _has_channels_first(array):
+            array = np.moveaxis(array, 0, -1)
         # One band is grey, two are shown by the first, more by the first three.
         array = array[..., :3] if array.shape[-1] >= 3 else array[..., 0]
     return Image.fromarray(np.ascontiguousarray(_to_bytes(array)))
+
+
+def _has_channels_first(array: Array) -> bool:
+    """Whether an image (a, b, c) is (C, H, W), by the rule of the pool.
+
+    Whole numbers have their channels last and float has them first, however many there
+    are: satellites have eleven. Only where one end looks like channels and the other
+    does not, that decides: what no network takes can still be shown.
+    """
+    first, last = (array.shape[i] in _FEW_CHANNELS for i in (0, -1))
+    return first if first != last else array.dtype.kind == "f"
 
 
 def _to_bytes(array: Array) -> Array:

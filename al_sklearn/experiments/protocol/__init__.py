@@ -5,6 +5,7 @@ from al_sklearn.experiments.protocol._data import (
     check_test_set,
     reads_lazily,
 )
+from al_sklearn.experiments.protocol._given import Splits, read_given
 from al_sklearn.experiments.protocol._known_labels import (
     first_round,
     is_done,
@@ -28,6 +29,7 @@ __all__ = [
     "INITIAL",
     "LATER_OPTIONS",
     "PROTOCOL_CONSTRAINTS",
+    "Splits",
     "Validation",
     "check_protocol",
     "check_rows",
@@ -40,6 +42,7 @@ __all__ = [
     "known_classes",
     "make_problem",
     "next_round",
+    "read_given",
     "reads_lazily",
     "with_validation",
 ]

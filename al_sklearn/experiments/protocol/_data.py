@@ -97,8 +97,8 @@ def check_test_set(
 
 
 def check_share(value: float, n: int) -> int:
-    """Turn a count, or a share of ``n`` (0 to 1), into a count of at least one."""
-    # 1 is one image, 1.0 would be all of them: the type tells, not the size.
+    """Turn a count, or a share of ``n`` (to 1.0), into a count of at least one."""
+    # 1 is one image, 1.0 is all of them: the type tells, not the size.
     if isinstance(value, Integral):
         return int(value)
     return max(1, round(value * n))

@@ -31,11 +31,15 @@ from al_sklearn.tasks import Task
 def draw_labelled(
     settings: Any,
     pool: HardPool,
+    begins: Array,
     task: Task,
     given: dict[str, Array] | None,
     streams: Streams,
 ) -> tuple[Array, Array]:
-    """Return the positions for validation and those labelled from the start."""
+    """Return the positions for validation and those labelled from the start.
+
+    The latter are among ``begins``.
+    """
     # Shares are of what has a class: nobody wants strange images among the first
     # labels.
     inside = pool.inside
@@ -61,7 +65,7 @@ def draw_labelled(
         return validation, initial
     # Drawn before the initial set, and at random: what is validated on must not be
     # chosen by anybody.
-    free = np.setdiff1d(inside, validation)
+    free = np.setdiff1d(begins, validation)
     # Codes of free images alone: labels outside the task have none.
     codes = np.zeros(len(pool.y), dtype=np.int64)
     codes[free] = task.strata(pool.y[free])
@@ -70,11 +74,16 @@ def draw_labelled(
         n_initial: float = settings.n_initial
         # A share per class is of each class, and is counted there.
         if how != "per_class":
-            n_initial = _data.check_share(n_initial, len(inside))
+            n_initial = _size_of_initial(n_initial, len(inside), len(free))
         return validation, initial_set(
-            codes, free, n_initial, how, streams.generator("initial")
+            codes,
+            free,
+            n_initial,
+            how,
+            streams.generator("initial"),
+            settings.min_per_class,
         )
-    n_initial = _data.check_share(settings.n_initial, len(inside))
+    n_initial = _size_of_initial(settings.n_initial, len(inside), len(free))
     if n_initial > len(free):
         raise ParameterError(
             f"n_initial={n_initial} is more than the {len(free)} images there are to "
@@ -84,6 +93,14 @@ def draw_labelled(
     return validation, _cold_start(
         how, settings.estimator, pool.X, free, n_initial, streams
     )
+
+
+def _size_of_initial(n_initial: float, n_pool: int, n_free: int) -> int:
+    """Turn a count or a share of the pool into a count."""
+    # The whole pool is what validation has left of it; any other share is exact.
+    if isinstance(n_initial, float) and n_initial == 1:
+        return n_free
+    return _data.check_share(n_initial, n_pool)
 
 
 def _draw_validation(size: float, n_pool: int, free: Array, streams: Streams) -> Array:

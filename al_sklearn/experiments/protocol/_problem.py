@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,9 @@ from al_sklearn._core.types import Array
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.experiments.hard_pools import HardPool, as_transforms, outside_classes
 from al_sklearn.experiments.protocol import _data
+from al_sklearn.experiments.protocol._given import given_splits
 from al_sklearn.experiments.protocol._labelled import draw_labelled
 from al_sklearn.loop import Problem, Streams
-from al_sklearn.rows import read_splits
 from al_sklearn.tasks import Classification, scorers_of
 
 
@@ -113,9 +112,17 @@ def make_problem(
             pool = harden(
                 HardPool(X, y, train, outside=strange), settings.pool, classes, streams
             )
-    # From the hardened pool: its wrong labels are what a user would have paid for.
-    validation, initial = draw_labelled(settings, pool, task, given, streams)
+    # From the hardened pool: its wrong labels are what a user would have paid for. What
+    # the initial set alone is to be drawn from comes last; another run's is drawn.
+    begins = harden(pool, settings.pool, classes, streams, "initial").inside
+    validation, initial = draw_labelled(settings, pool, begins, task, given, streams)
     train = np.setdiff1d(pool.train, validation)
+    # Only now is it known what strategies can buy.
+    rest = replace(pool, train=np.setdiff1d(train, initial))
+    if len(rest.train):
+        rest = harden(rest, settings.pool, classes, streams, "bought")
+        train = np.sort(np.concatenate([initial, rest.train]))
+        pool = replace(rest, train=pool.train)
     # A share is of what can be bought, the validation set among it.
     budget = (
         None
@@ -161,16 +168,23 @@ def make_problem(
         outside=outside,
         first_params=settings.first_params,
         later_params=settings.later_params,
+        test_each_epoch=settings.test_each_epoch,
         # A switch of tests: with ties by position numbers are those of older versions.
         random_ties=getattr(settings, "_random_ties", True),
     )
 
 
 def harden(
-    pool: HardPool, transforms: Any, classes: Array, streams: Streams
+    pool: HardPool,
+    transforms: Any,
+    classes: Array,
+    streams: Streams,
+    stage: str = "pool",
 ) -> HardPool:
-    """Apply the transforms in order, each with its own stream, and check them."""
+    """Apply a stage's transforms in order, each with its own stream, and check them."""
     for number, transform in enumerate(as_transforms(transforms)):
+        if transform.stage != stage:
+            continue
         harder = transform.apply(pool, streams.generator("pool", number))
         name = type(transform).__name__
         # A transform of somebody else may do anything; here it is still known whose it
@@ -191,29 +205,3 @@ def harden(
             )
         pool = harder
     return pool
-
-
-def given_splits(
-    path: str | os.PathLike[str], seed: int, n: int, has_test: bool
-) -> dict[str, Array]:
-    """Read the sets that another run's seed began with."""
-    path = Path(path)
-    file = path / "splits.npz" if path.is_dir() else path
-    splits = read_splits(file)
-    if seed not in splits:
-        raise ValueError(
-            f"{file} has {len(splits)} seeds; this run wants number {seed}, counted "
-            "from 0."
-        )
-    sets = splits[seed]
-    largest = max(int(positions.max(initial=-1)) for positions in sets.values())
-    if largest >= n:
-        raise ValueError(f"{file} speaks of image {largest}; X has {n} images.")
-    if has_test == bool(len(sets["test"])):
-        wanted = (
-            "no X_test: its test sets are part of X"
-            if has_test
-            else "X_test and y_test: it has no test set"
-        )
-        raise ValueError(f"The run of {file} had {wanted}.")
-    return sets

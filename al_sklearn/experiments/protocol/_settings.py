@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Final
 
 import numpy as np
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+)
 
 from al_sklearn.experiments.hard_pools import PoolTransform
 from al_sklearn.loop import TRAINING, check_training
@@ -17,11 +22,11 @@ from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
 from al_sklearn.tasks import scorers_of
 
-# 1 is one image, 1.0 would be all of them: the type tells, so a share stays below.
-_COUNT_OR_SHARE: Final = [
-    Interval(Integral, 1, None, closed="left"),
-    Interval(Real, 0, 1, closed="neither"),
-]
+# 1 is one image, 1.0 is all of them: the type tells, as in scikit-learn.
+_COUNT: Final = Interval(Integral, 1, None, closed="left")
+_COUNT_OR_SHARE: Final = [_COUNT, Interval(RealNotInt, 0, 1, closed="right")]
+# What is held out must leave something to learn from.
+_COUNT_OR_PART: Final = [_COUNT, Interval(RealNotInt, 0, 1, closed="neither")]
 # The parameters that an experiment and a comparison share.
 PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit", "predict"])],
@@ -29,16 +34,18 @@ PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
     "n_instances": [*_COUNT_OR_SHARE, LabellingRate],
     "n_rounds": [Interval(Integral, 0, None, closed="left"), None],
     "initial": [str, callable],
-    "test_size": _COUNT_OR_SHARE,
+    "min_per_class": [_COUNT, None],
+    "test_size": _COUNT_OR_PART,
     "training": [StrOptions(set(TRAINING))],
     "scoring": [str, callable, list, tuple, dict, None],
     "stopping": [StoppingCriterion, None],
     "callbacks": [list, tuple, None],
-    "splits": [str, os.PathLike, None],
+    "splits": [str, os.PathLike, list, tuple, None],
     "budget": [*_COUNT_OR_SHARE, None],
-    "validation_size": [*_COUNT_OR_SHARE, None],
+    "validation_size": [*_COUNT_OR_PART, None],
     "first_params": [Mapping, None],
     "later_params": [Mapping, None],
+    "test_each_epoch": ["boolean"],
     "pool": [PoolTransform, list, tuple, None],
     "random_state": ["random_state", np.random.Generator, np.random.SeedSequence],
     "verbose": ["verbose"],
@@ -47,6 +54,7 @@ PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
 # Options that describe a run only where they are given: one that is added later leaves
 # the runs without it the runs they were.
 LATER_OPTIONS: Final = (
+    "min_per_class",
     "stopping",
     "budget",
     "validation_size",

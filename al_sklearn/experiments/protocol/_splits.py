@@ -20,12 +20,14 @@ def initial_set(
     n_initial: float,
     how: str,
     generator: np.random.Generator,
+    min_per_class: int | None = None,
 ) -> Array:
     """Choose the images labelled from the start, among the positions ``train``.
 
     ``"stratified"`` follows the classes' shares, with at least one image a class where
     ``n_initial`` allows it; ``"random"`` does not look at the classes; ``"per_class"``
-    takes ``n_initial`` of each class, or that share of it.
+    takes ``n_initial`` of each class, or that share of it. With ``min_per_class`` the
+    first two have so many of each class at least.
     """
     counts = np.bincount(codes[train])
     if how == "per_class":
@@ -53,9 +55,36 @@ def initial_set(
             "learn from.",
             "n_initial",
         )
-    if how == "random":
+    if min_per_class is not None:
+        _check_least(min_per_class, counts, n_initial)
+    if how == "random" and min_per_class is None:
         return generator.permutation(train)[:n_initial].astype(np.int64)
+    if how == "random":
+        chosen = draw(codes[train], np.minimum(min_per_class, counts), generator)
+        others = np.delete(np.arange(len(train)), chosen)
+        more = generator.permutation(others)[: n_initial - len(chosen)]
+        # Shuffled: nobody is known by its place.
+        order = generator.permutation(np.concatenate([chosen, more]))
+        return train[order].astype(np.int64)
     # One of each class where that is possible: a first model should know them all.
-    chosen = draw(codes[train], allocate(counts, counts, n_initial, 1), generator)
+    quota = allocate(counts, counts, n_initial, min_per_class or 1)
+    chosen = draw(codes[train], quota, generator)
     # Shuffled: the order of the initial set is that of the data in the first training.
     return train[generator.permutation(chosen)].astype(np.int64)
+
+
+def _check_least(least: int, counts: Array, n_initial: int) -> None:
+    """Raise a ``ParameterError`` where so many of each class cannot be."""
+    there = counts[counts > 0]
+    if there.min() < least:
+        raise ParameterError(
+            f"min_per_class={least} is more than there are: the smallest class has "
+            f"{there.min()} images.",
+            "min_per_class",
+        )
+    if least * len(there) > n_initial:
+        raise ParameterError(
+            f"min_per_class={least} of {len(there)} classes is more than the "
+            f"{n_initial} images of n_initial.",
+            "min_per_class",
+        )

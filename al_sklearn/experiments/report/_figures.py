@@ -102,6 +102,7 @@ def figures(
     word: str,
     summary: pd.DataFrame,
     data: ReportData,
+    epochs: pd.DataFrame | None = None,
 ) -> list[dict[str, Any]]:
     """Draw what the run allows.
 
@@ -119,6 +120,8 @@ def figures(
         One row a strategy.
     data : ReportData
         What else is known.
+    epochs : DataFrame, optional
+        One row an epoch.
 
     Returns
     -------
@@ -127,10 +130,13 @@ def figures(
         ``src`` of an image and whether that is ``pixels``.
     """
     shown = [str(name) for name in names]
+    # What is counted is strategies; the pictures know what to make of the ceiling.
+    strategies = statistics.without_ceiling(table)
     drawn = [
-        *_curves(table, metric, word, summary),
-        *_pairs(table, metric, word, summary),
-        *_classes(table, classes, shown, data),
+        *_curves(table, strategies, metric, word, summary),
+        *_pairs(strategies, metric, word, summary),
+        *_classes(table, strategies, classes, shown, data),
+        *_epochs(epochs),
         *_from_data(shown, data),
     ]
     return [_shown(one) for one in drawn]
@@ -144,7 +150,11 @@ def _shown(one: _Picture | _Curves) -> dict[str, Any]:
 
 
 def _curves(
-    table: pd.DataFrame, metric: str, word: str, summary: pd.DataFrame
+    whole: pd.DataFrame,
+    table: pd.DataFrame,
+    metric: str,
+    word: str,
+    summary: pd.DataFrame,
 ) -> list[_Curves]:
     # The caption must not speak of bands that are not there.
     several = table["seed"].nunique() > 1
@@ -160,7 +170,7 @@ def _curves(
             f"{band} Random sampling is grey and dashed; a cross is a seed that a "
             "stopping criterion ended.",
             f"Line chart of {word} over the number of labels. In the end: {ends}.",
-            learning_chart(table, metric),
+            learning_chart(whole, metric),
         )
     ]
     if {"query_seconds", "training_seconds"} <= set(table.columns):
@@ -172,7 +182,7 @@ def _curves(
                 "more than seconds.",
                 f"Line chart of {word} over the seconds used, a line for each "
                 "strategy.",
-                learning_chart(table, metric, "seconds"),
+                learning_chart(whole, metric, "seconds"),
             )
         )
     if table["strategy"].nunique() > 1:
@@ -189,7 +199,7 @@ def _curves(
                 f"Line chart of the difference in {word} to random sampling over the "
                 "number of labels. "
                 f"On average over the budget: {gains}.",
-                gain_chart(table, metric),
+                gain_chart(whole, metric),
             )
         )
     return found
@@ -248,7 +258,11 @@ def _pairs(
 
 
 def _classes(
-    table: pd.DataFrame, classes: Array, names: list[str], data: ReportData
+    whole: pd.DataFrame,
+    table: pd.DataFrame,
+    classes: Array,
+    names: list[str],
+    data: ReportData,
 ) -> list[_Picture]:
     found = []
     n = len(classes)
@@ -274,7 +288,7 @@ def _classes(
                     max(7.6, 2.0 * columns),
                     2.1 * rows + 0.5 + 0.2 * (table["strategy"].nunique() // 3),
                 ),
-                lambda ax: _class_curves(table, classes, names, ax),
+                lambda ax: _class_curves(whole, classes, names, ax),
                 (rows, columns),
                 n,
             )
@@ -303,6 +317,28 @@ def _classes(
             )
         )
     return found
+
+
+def _epochs(epochs: pd.DataFrame | None) -> list[_Picture]:
+    if epochs is None or epochs.empty:
+        return []
+    groups = plots.epoch_groups(epochs)
+    columns = min(2, len(groups))
+    rows = math.ceil(len(groups) / columns)
+    seed = epochs["seed"].iloc[0]
+    return [
+        _Picture(
+            "Every epoch",
+            "How each round was learnt: full lines are of the labels trained on, "
+            "dashed ones of those for validation, dotted ones of the test set. Seed "
+            f"{seed}; a light line stands where a round begins.",
+            f"Line charts over the epochs of all rounds: {', '.join(groups)}.",
+            (max(7.6, 4.4 * columns), 3.2 * rows + 0.6),
+            lambda ax: plots.epoch_curves(epochs, seed=seed, ax=ax),
+            (rows, columns),
+            len(groups),
+        )
+    ]
 
 
 def _class_curves(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from al_sklearn._core.home import without_home
 from al_sklearn.experiments import statistics
@@ -80,11 +81,13 @@ def write_report(
     if data.pool is None and "pool" in results.config:
         counts = results.config["pool"]["class_counts"]
         data = replace(data, pool=np.mean(counts, axis=0))
+    # All labels bought nothing: no strategy, and no run that is not finished.
+    table = statistics.without_ceiling(results.table)
     summary = results.summary(metric)
     order = list(summary.index)
     known = get_metric(metric)
     savings = statistics.saving_table(results.table, metric)
-    others = last_means(results.table, order)
+    others = last_means(table, order)
     rows = summary.assign(verdict=verdicts(summary, metric)).reset_index()
     configuration = without_home(results.config["configuration"])
     target = Path(path)
@@ -98,8 +101,8 @@ def write_report(
         data=results.config["data"],
         configuration=configuration,
         model=estimator_name(configuration.get("estimator")),
-        runs=run_ends(results.table),
-        n_table_seeds=results.table["seed"].nunique(),
+        runs=run_ends(table),
+        n_table_seeds=table["seed"].nunique(),
         metric=metric,
         word=known.word,
         order=order,
@@ -113,10 +116,18 @@ def write_report(
             name: part.to_dict("records") for name, part in savings.groupby("strategy")
         },
         pairs=results.pairwise(metric).to_dict("records"),
+        spread=_spread(results.retrained, metric),
         others=others,
         words={str(name): get_metric(str(name)).word for name in others},
         figures=figures(
-            results.table, results.classes, names, metric, known.word, summary, data
+            results.table,
+            results.classes,
+            names,
+            metric,
+            known.word,
+            summary,
+            data,
+            results.epochs,
         ),
         thumbnails=results.thumbnails,
         galleries=bought_rounds(results.thumbnails),
@@ -131,6 +142,14 @@ def write_report(
     return target
 
 
+def _spread(retrained: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
+    """Return the rows of what was trained again; none where nothing was."""
+    # A metric that was asked for later is not in what was trained before.
+    if metric not in retrained.columns:
+        return []
+    return statistics.training_spread(retrained, metric).to_dict("records")
+
+
 def unfinished_note(results: Results) -> list[str]:
     """Say that rounds are still to come.
 
@@ -138,7 +157,8 @@ def unfinished_note(results: Results) -> list[str]:
     """
     n_rounds = results.config["configuration"].get("n_rounds")
     ends = (
-        results.table.sort_values("n_labelled")
+        statistics.without_ceiling(results.table)
+        .sort_values("n_labelled")
         .groupby(["strategy", "seed"], sort=False)
         .last()
     )

@@ -16,6 +16,11 @@ class Results(Protocol):
     classes: Array
     thumbnails: dict[str, Array]
     config: Options
+    retrained: pd.DataFrame
+
+    @property
+    def epochs(self) -> pd.DataFrame:
+        """One row an epoch, of models that keep them."""
 
     @property
     def notes(self) -> list[str]:

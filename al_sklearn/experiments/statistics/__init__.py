@@ -15,6 +15,13 @@ on a straight line; the label saving uses each strategy's whole curve. What was 
 left out is said in ``attrs["notes"]`` of the table.
 """
 
+from al_sklearn.experiments.statistics._ceiling import (
+    CEILING,
+    ceiling_note,
+    ceiling_values,
+    without_ceiling,
+)
+from al_sklearn.experiments.statistics._costs import cost_table, with_costs
 from al_sklearn.experiments.statistics._curves import (
     BASELINE,
     Curve,
@@ -58,6 +65,7 @@ from al_sklearn.experiments.statistics._saving import (
     label_saving,
     saving_table,
 )
+from al_sklearn.experiments.statistics._spread import training_spread
 from al_sklearn.experiments.statistics._summary import gap_closed, summarize
 from al_sklearn.experiments.statistics._tasks import (
     friedman_nemenyi,
@@ -77,6 +85,7 @@ LOWER_IS_BETTER = frozenset(
 
 __all__ = [
     "BASELINE",
+    "CEILING",
     "LOWER_IS_BETTER",
     "POWER",
     "SAVING_LEVELS",
@@ -87,8 +96,11 @@ __all__ = [
     "added_note",
     "aubc",
     "bootstrap_interval",
+    "ceiling_note",
+    "ceiling_values",
     "check_looks",
     "compare_pairs",
+    "cost_table",
     "detectable_effect",
     "expected_calibration_error",
     "flat_table",
@@ -115,7 +127,10 @@ __all__ = [
     "shared_budgets",
     "summarize",
     "task_scores",
+    "training_spread",
     "wilson_interval",
     "win_rate",
     "win_rates",
+    "with_costs",
+    "without_ceiling",
 ]

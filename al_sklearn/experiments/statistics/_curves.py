@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from al_sklearn._core.types import Array
+from al_sklearn.experiments.statistics._ceiling import without_ceiling
 from al_sklearn.experiments.statistics._looks import (
     check_looks,
     look_note,
@@ -309,7 +310,7 @@ def read_curves(results: pd.DataFrame, metric: str = "accuracy") -> Curves:
         budgets are no numbers, the metric is NaN throughout, a budget comes twice, or
         no seed is finished by every strategy.
     """
-    results = flat_table(results)
+    results = without_ceiling(flat_table(results))
     missing = {"strategy", "seed", "n_labelled", metric} - set(results.columns)
     if missing:
         raise ValueError(

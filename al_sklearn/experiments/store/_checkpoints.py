@@ -7,11 +7,13 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import cloudpickle
 import joblib
 import numpy as np
 import torch
+from sklearn.base import clone
 from skorch import NeuralNet
 
 from al_sklearn._core.files import replacing
@@ -20,6 +22,7 @@ from al_sklearn.exceptions import StoreError
 from al_sklearn.experiments.store._rounds import MODEL
 
 SUFFIXES = (".safetensors", ".joblib")
+_ESTIMATOR: Final = "estimator.pickle"
 
 
 def check_checkpoints(estimator: Any, store: Any) -> None:
@@ -64,12 +67,15 @@ def write_checkpoint(path: Path, model: Any, durable: bool = True) -> Path:
         }
         # Which output is which class: without, the weights would go into a net of as
         # many other classes unseen.
-        metadata = (
-            {"classes": _classes_of(model)} if hasattr(model, "classes_") else None
-        )
+        metadata = {}
+        if hasattr(model, "classes_"):
+            metadata["classes"] = _classes_of(model)
+        # What a net has to be built for before the weights fit.
+        if hasattr(model, "image_shape_"):
+            metadata["image_shape"] = json.dumps(list(map(int, model.image_shape_)))
         target = path.with_name(f"{path.name}.safetensors")
         with replacing(target, durable=durable) as file:
-            file.write(save(state, metadata))
+            file.write(save(state, metadata or None))
         return target
     target = path.with_name(f"{path.name}.joblib")
     with replacing(target, durable=durable) as file:
@@ -86,7 +92,7 @@ def load_checkpoint(path: str | os.PathLike[str], model: Any = None) -> Any:
         As ``runs/mine/rounds/margin/seed_000/round_004.safetensors``.
     model : NeuralNet, optional
         For ``.safetensors``: a net of the same kind, fitted or initialised, as
-        ``ImageClassifier("resnet20").initialize(X[:1], y)``; it gets the weights.
+        ``ImageClassifier("resnet20").initialize(X, y)``; it gets the weights.
 
     Returns
     -------
@@ -166,6 +172,48 @@ def wrong_with_model(path: Path) -> str:
     if known is None or known == checksum_of(path):
         return ""
     return f"its checksum is not the one that {record.name} says"
+
+
+def write_estimator(folder: Path, estimator: Any, durable: bool = True) -> None:
+    """Keep a network as it is before it is fitted, so that weights find one again.
+
+    Other models are whole in their own files. One that is there stays.
+    """
+    path = folder / _ESTIMATOR
+    if isinstance(estimator, NeuralNet) and not path.exists():
+        # By value what no package has: a notebook's own network, a script's.
+        content = cloudpickle.dumps(clone(estimator))
+        with replacing(path, durable=durable) as file:
+            file.write(content)
+
+
+def rebuild(folder: Path, weights: Path) -> Any:
+    """Build a net of the kind that a run trained, for the weights of one round.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the run does not keep its estimator.
+    """
+    path = folder / _ESTIMATOR
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} does not keep the estimator that it trained; give model= a net "
+            "of the same kind, fitted or initialised."
+        )
+    from safetensors import safe_open
+
+    with safe_open(weights, framework="pt") as file:
+        known = file.metadata() or {}
+    with path.open("rb") as file:
+        net = cloudpickle.load(file)
+    if "classes" in known and net.classes is None:
+        net.set_params(classes=np.asarray(json.loads(known["classes"])))
+    if "image_shape" not in known:
+        return net.initialize()
+    # One black image has the shape; the statistics of the true ones are in the weights.
+    image = np.zeros((1, *json.loads(known["image_shape"])), dtype=np.float32)
+    return net.initialize(image)
 
 
 def _classes_of(model: Any) -> str:

@@ -10,7 +10,9 @@ No round is ever overwritten, and nothing is ever deleted.
       starts.jsonl                  each start: when, and data, code and versions then
       splits.npz                    train_0, test_0, initial_0, train_1, …
       first/seed_000/round_000.json a seed's first model, shared by its strategies
+      ceiling/seed_000/round_000.json  what all labels give, where it was asked for
       rounds/margin/seed_000/round_001.json
+      estimator.pickle              the network before any fit, where models are kept
       rounds/margin/seed_000/failed.json  where a strategy failed, and with which error
       thumbnails.npz                images that were bought, for the report
       metrics.jsonl                 a finished run's metrics, one line a round, so
@@ -37,7 +39,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -56,8 +58,10 @@ from al_sklearn._core.sealed import (
 )
 from al_sklearn._core.types import Array, Options
 from al_sklearn.exceptions import StoreError, StoreExistsError, StoreLockedError
+from al_sklearn.experiments.statistics import CEILING
 from al_sklearn.experiments.store._aside import move_aside
 from al_sklearn.experiments.store._checkpoints import SUFFIXES, write_checkpoint
+from al_sklearn.experiments.store._epochs import without_epochs
 from al_sklearn.experiments.store._failures import FAILED
 from al_sklearn.experiments.store._rounds import (
     BELONGS,
@@ -88,7 +92,15 @@ _LEFTOVER: Final = re.compile(
     r"\.(round_\w+\.\w+|(config|failed)\.json|(splits|thumbnails)\.npz"
     r"|(metrics|starts)\.jsonl|\.(writer|report|experiment)\.json)\.\d+-\d+\.tmp"
 )
+# What no strategy bought: folders of their own beside the strategies'.
+_OF_NOBODY: Final = (FIRST, CEILING)
 _FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+
+
+def first_number(strategy: str) -> int:
+    """Return the number of the first round that lies in a strategy's folder."""
+    # Round 0 lies with the seed's first model.
+    return 0 if strategy in _OF_NOBODY else 1
 
 
 class RunStore:
@@ -164,7 +176,7 @@ class RunStore:
     def _sweep(self) -> None:
         """Take away what a kill left half-written, and nothing of anybody else."""
         places = [self.folder.glob(".*.tmp")]
-        for name in (FIRST, "rounds", "retrained"):
+        for name in (*_OF_NOBODY, "rounds", "retrained"):
             places.append((self.folder / name).rglob(".*.tmp"))
         for leftover in chain.from_iterable(places):
             if _LEFTOVER.fullmatch(leftover.name):
@@ -355,8 +367,7 @@ class RunStore:
         See :meth:`metrics`.
         """
         rounds = []
-        # Round 0 lies with the seed's first model.
-        number = 0 if strategy == FIRST else 1
+        number = first_number(strategy)
         while True:
             path = self.round_path(strategy, seed, number)
             try:
@@ -380,7 +391,7 @@ class RunStore:
             Empty where nothing lies behind them that does not belong there.
         """
         rounds: list[Round] = []
-        first = 0 if strategy == FIRST else 1
+        first = first_number(strategy)
         for path in self.round_paths(strategy, seed):
             number = _round_number(path)
             if number != first + len(rounds):
@@ -446,7 +457,13 @@ class RunStore:
         path = self.folder / "metrics.jsonl"
         # A thousand runs are read from a thousand files so, not from a million.
         lines = [
-            to_json({"strategy": name, "seed": seed, "metrics": record.metrics})
+            to_json(
+                {
+                    "strategy": name,
+                    "seed": seed,
+                    "metrics": without_epochs(record.metrics),
+                }
+            )
             for (name, seed), records in runs.items()
             for record in records
         ]
@@ -460,7 +477,7 @@ class RunStore:
     def metrics(self, strategy: str, seed: int) -> list[Options]:
         """Read the metrics of the finished rounds alone.
 
-        Where the run is over, they come from one file.
+        Where the run is over, they come from one file, which leaves out the epochs.
         """
         if self._joined:
             return self._joined.get((strategy, seed), [])
@@ -555,6 +572,16 @@ class RunStore:
         except StoreError as error:
             self.set_aside([path], f"{path} is damaged: {error}.")
             return None
+
+    def retrained(self) -> list[Options]:
+        """Read all that was trained again; what is damaged is left out."""
+        found = []
+        for path in sorted((self.folder / "retrained").rglob("*.json")):
+            whose = [self.run, *path.relative_to(self.folder).parts]
+            # Whoever trains again sets it aside.
+            with suppress(StoreError, FileNotFoundError):
+                found.append(read_owned(path, whose))
+        return found
 
     def write_json(self, metrics: Mapping[str, Any], *parts: str) -> None:
         """Write a file of metrics beside the rounds.
@@ -699,8 +726,8 @@ class RunStore:
 
     def _run_folder(self, strategy: str, seed: int) -> Path:
         parent = (
-            self.folder / FIRST
-            if strategy == FIRST
+            self.folder / strategy
+            if strategy in _OF_NOBODY
             else self.folder / "rounds" / slug(strategy)
         )
         return parent / f"seed_{seed:03d}"
@@ -708,6 +735,12 @@ class RunStore:
     def round_path(self, strategy: str, seed: int, number: int) -> Path:
         """Name the file of a round."""
         return self._run_folder(strategy, seed) / f"round_{number:03d}.json"
+
+    def model_file(self, strategy: str, seed: int, number: int) -> Path | None:
+        """Where a round's model is kept; None where it is not."""
+        path = self.round_path(strategy, seed, number)
+        kept = (path.with_suffix(suffix) for suffix in SUFFIXES)
+        return next((file for file in kept if file.is_file()), None)
 
     def _round_files(self, strategy: str, seed: int) -> Iterator[Path]:
         """Yield the finished rounds' files, in any order; none without a folder."""

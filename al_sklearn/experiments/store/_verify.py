@@ -14,7 +14,7 @@ from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments.store._checkpoints import SUFFIXES, wrong_with_model
 from al_sklearn.experiments.store._failures import FAILED
 from al_sklearn.experiments.store._rounds import read_owned
-from al_sklearn.experiments.store._store import FIRST, RunStore
+from al_sklearn.experiments.store._store import CEILING, FIRST, RunStore, first_number
 from al_sklearn.loop import Round
 
 
@@ -99,7 +99,7 @@ def _rounds(
     store: RunStore, config: Options, splits: dict[str, Array]
 ) -> Iterator[Finding]:
     configuration = config["configuration"]
-    for name in (FIRST, *configuration["strategies"]):
+    for name in (FIRST, CEILING, *configuration["strategies"]):
         for seed in range(configuration["n_seeds"]):
             yield from _run(store, name, seed, splits)
 
@@ -110,9 +110,9 @@ def _run(
     """Find what is wrong with the rounds of one strategy and seed."""
     free = set(splits.get(f"train_{seed}", np.empty(0)).tolist())
     checked = bool(free)
-    if name != FIRST:
+    if first_number(name):
         free -= set(splits.get(f"initial_{seed}", np.empty(0)).tolist())
-    number = 0 if name == FIRST else 1
+    number = first_number(name)
     for path in store.round_paths(name, seed):
         wrong = ""
         if path != store.round_path(name, seed, number):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,19 @@ from al_sklearn._core.files import locked
 from al_sklearn._core.optional import require
 from al_sklearn.experiments.store import flat
 from al_sklearn.experiments.tracking._callback import ExperimentState
-from al_sklearn.experiments.tracking._tracker import Tracker, scalars
+from al_sklearn.experiments.tracking._tracker import (
+    Tracker,
+    epochs,
+    epochs_before,
+    scalars,
+)
 from al_sklearn.loop import Round
 
 _TAG = "al_sklearn.experiment"
 # What MLflow takes, whatever its backend.
 _LONGEST_PARAMETER = 500
 _PARAMETERS_AT_ONCE = 100
+_METRICS_AT_ONCE = 1000
 
 
 class MLflow(Tracker):
@@ -36,10 +43,14 @@ class MLflow(Tracker):
         The experiment of MLflow that gets the runs; made where there is none.
     tags : dict of str to str, optional
         Of every run.
+    class_names : sequence of str, optional
+        Readable names of the sorted classes, for tags; an experiment file gives those
+        of its data set.
 
     Notes
     -----
-    Needs ``pip install al-sklearn[track]``. The step is the number of labels. A run
+    Needs ``pip install al-sklearn[track]``. The step is the number of labels; of
+    ``epochs/…`` it is the epoch, counted on from round to round. A run
     that is resumed goes on in the run of MLflow that carries its tag; what a killed
     process had written of a round is not written again. MLflow takes plain folders only
     where ``MLFLOW_ALLOW_FILE_STORE=true`` is set in the environment.
@@ -55,10 +66,12 @@ class MLflow(Tracker):
         tracking_uri: str | None = None,
         experiment_name: str = "al_sklearn",
         tags: dict[str, str] | None = None,
+        class_names: Sequence[Any] | None = None,
     ):
         self.tracking_uri = tracking_uri
         self.experiment_name = experiment_name
         self.tags = tags
+        self.class_names = class_names
         self._client: Any = None
         self._run_id = ""
         self._steps: dict[str, set[int]] = {}
@@ -133,7 +146,7 @@ class MLflow(Tracker):
         # MLflow counts in milliseconds.
         now = int(time.time() * 1000)
         proba = experiment.test_proba() if fresh else None
-        values = scalars(experiment, record, fresh, proba)
+        values = scalars(experiment, record, proba, self._names(experiment))
         # Last: it says that the others are there.
         values["round"] = values.pop("round")
         metrics = [
@@ -142,11 +155,32 @@ class MLflow(Tracker):
             # A killed process may have written some metrics of a round and not others.
             if step not in self._steps.get(_key(name), ())
         ]
-        self._client.log_batch(self._run_id, metrics=metrics)
+        metrics = [*self._epochs(mlflow, experiment, record, now), *metrics]
+        for start in range(0, len(metrics), _METRICS_AT_ONCE):
+            self._client.log_batch(
+                self._run_id, metrics=metrics[start : start + _METRICS_AT_ONCE]
+            )
         if record.metrics.get("stopped"):
             self._client.set_tag(
                 self._run_id, "stopped", str(record.metrics["stopped"])
             )
+
+    def _epochs(
+        self, mlflow: Any, experiment: ExperimentState, record: Round, now: int
+    ) -> list[Any]:
+        """Return the epochs of a round; their step is the epoch, counted on and on."""
+        begun = epochs_before(experiment, record)
+        found = []
+        for name, values in epochs(record).items():
+            key = _key(f"epochs/{name}")
+            written = self._steps.get(key, ())
+            found += [
+                mlflow.entities.Metric(key, value, now, step)
+                for step, value in enumerate(values, start=begun + 1)
+                # MLflow's databases take no NaN.
+                if math.isfinite(value) and step not in written
+            ]
+        return found
 
     def _close(self, experiment: ExperimentState) -> None:
         if self._run_id:

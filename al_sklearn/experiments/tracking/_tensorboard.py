@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from al_sklearn.experiments.store import flat, slug
 from al_sklearn.experiments.tracking._callback import ExperimentState
 from al_sklearn.experiments.tracking._tracker import (
     Tracker,
+    epochs,
     scalars,
-    training_losses,
 )
 from al_sklearn.loop import Round
 
@@ -29,8 +29,8 @@ _EVENTS = re.compile(r"events\.out\.tfevents\.(\d{6})\.round$")
 class TensorBoard(Tracker):
     """Writes rounds for TensorBoard: numbers, histograms, curves and embeddings.
 
-    These are losses, accuracies, histograms of what was bought, PR curves and
-    embeddings.
+    These are losses and accuracies of every epoch and round, the best so far,
+    histograms of what was bought, PR curves and embeddings.
 
     Every strategy and seed has a folder, ``log_dir/<run>/<strategy>/seed_000``, and
     every round a file in it, which is written whole or not at all: what is there after
@@ -46,12 +46,14 @@ class TensorBoard(Tracker):
         projector; 0 keeps none.
     pr_curves : bool, default=True
         Draw a PR curve for each class.
+    class_names : sequence of str, optional
+        Readable names of the sorted classes, for tags; an experiment file gives those
+        of its data set.
 
     Notes
     -----
     Needs ``pip install al-sklearn[track]``. A round that an earlier process finished,
-    but did not write, is written without what needs its model: training losses, PR
-    curves, embeddings.
+    but did not write, is written without what needs its model: PR curves, embeddings.
 
     Examples
     --------
@@ -64,10 +66,12 @@ class TensorBoard(Tracker):
         log_dir: str | os.PathLike[str] = "tensorboard",
         n_embeddings: int = 300,
         pr_curves: bool = True,
+        class_names: Sequence[Any] | None = None,
     ):
         self.log_dir = log_dir
         self.n_embeddings = n_embeddings
         self.pr_curves = pr_curves
+        self.class_names = class_names
 
     def _folder(self, experiment: ExperimentState) -> Path:
         return (
@@ -111,7 +115,9 @@ class TensorBoard(Tracker):
         fresh: bool,
     ) -> None:
         proba = experiment.test_proba() if fresh and self.pr_curves else None
-        for key, value in scalars(experiment, record, fresh, proba).items():
+        for key, value in scalars(
+            experiment, record, proba, self._names(experiment)
+        ).items():
             # Numbers without a group of their own are in one.
             writer.add_scalar(key if "/" in key else f"round/{key}", value, step)
         # A bin around each class.
@@ -122,8 +128,7 @@ class TensorBoard(Tracker):
         # Strategies without scores of their own give NaN, which its histograms refuse.
         if np.isfinite(record.scores).all():
             writer.add_histogram("scores", record.scores, step)
-        losses = training_losses(experiment.model) if fresh else {}
-        for key, values in losses.items():
+        for key, values in epochs(record).items():
             # Their own axis: epochs begin again in every round.
             for epoch, value in enumerate(values, start=1):
                 writer.add_scalar(
@@ -133,7 +138,7 @@ class TensorBoard(Tracker):
         codes: Any = [] if proba is None else np.unique(experiment.test_codes)
         for code in codes:
             assert proba is not None
-            key = f"precision_recall/{slug(str(experiment.classes[code]))}"
+            key = f"precision_recall/{self._names(experiment)[code]}"
             right = experiment.test_codes == code
             writer.add_pr_curve(key, right, proba[:, code], step)
         if record.round == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from al_sklearn._core.optional import require
 from al_sklearn._core.types import Options
 from al_sklearn.experiments.store import slug
 from al_sklearn.experiments.tracking._callback import ExperimentState
-from al_sklearn.experiments.tracking._tracker import Tracker, scalars
+from al_sklearn.experiments.tracking._tracker import Tracker, epochs, scalars
 from al_sklearn.loop import Round
 
 
@@ -38,12 +38,16 @@ class WandB(Tracker):
         which rounds were written.
     tags : sequence of str, optional
         Of every run.
+    class_names : sequence of str, optional
+        Readable names of the sorted classes, for tags; an experiment file gives those
+        of its data set.
 
     Notes
     -----
-    Needs ``pip install al-sklearn[track]``. The step is the number of labels. A run
-    that is resumed goes on under the same id; offline, each process leaves a folder of
-    its own, and ``wandb sync`` joins them.
+    Needs ``pip install al-sklearn[track]``. The step is the number of labels;
+    ``epochs`` is a table of each round's epochs. A run that is resumed goes on under
+    the same id; offline, each process leaves a folder of its own, and ``wandb sync``
+    joins them.
 
     Examples
     --------
@@ -58,12 +62,14 @@ class WandB(Tracker):
         mode: str | None = None,
         folder: str | os.PathLike[str] = ".",
         tags: Iterable[str] | None = None,
+        class_names: Sequence[Any] | None = None,
     ):
         self.project = project
         self.entity = entity
         self.mode = mode
         self.folder = folder
         self.tags = tags
+        self.class_names = class_names
         self._run: Any = None
 
     def _open(self, experiment: ExperimentState) -> Iterable[int]:
@@ -103,13 +109,21 @@ class WandB(Tracker):
             self._run = self._begin(experiment)
         step = record.metrics["n_labelled"]
         proba = experiment.test_proba() if fresh else None
-        row: Options = dict(scalars(experiment, record, fresh, proba))
+        row: Options = dict(scalars(experiment, record, proba, self._names(experiment)))
         bought = np.asarray(record.metrics["bought"])
         # Longer histograms are an error there.
         if len(bought) <= wandb.Histogram.MAX_LENGTH:
             # A bin around each class.
             edges = np.arange(len(bought) + 1) - 0.5
             row["bought_labels"] = wandb.Histogram(np_histogram=(bought, edges))
+        columns = epochs(record)
+        if columns:
+            # Its step cannot count labels and epochs: a table a round has the epochs.
+            rows = zip(*columns.values(), strict=True)
+            row["epochs"] = wandb.Table(
+                columns=["epoch", *columns],
+                data=[[i, *values] for i, values in enumerate(rows, start=1)],
+            )
         self._run.log(row, step=step, commit=True)
         if record.metrics.get("stopped"):
             self._run.summary["stopped"] = str(record.metrics["stopped"])
