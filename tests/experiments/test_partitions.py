@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from al_sklearn.datasets import read_index_sets, write_index_sets
+from al_sklearn.datasets import read_index_sets, read_splits, write_index_sets
 from al_sklearn.experiments import ActiveLearningExperiment, StrategyComparison
 from al_sklearn.experiments.comparison import round_sets
 from al_sklearn.experiments.hard_pools import ClassImbalance, LabelNoise
@@ -148,9 +148,9 @@ def test_the_command_line_takes_partitions(digits, tmp_path):
     )
     done = run("run", file, *common, "--output", tmp_path / "listed")
     assert done.exit_code == 0, done.output
-    first = [np.load(tmp_path / n / "splits.npz") for n in ("flags", "file", "listed")]
-    for one in first:
-        assert one["initial_1"].tolist() == list(range(2, 400, 8))
+    for name in ("flags", "file", "listed"):
+        sets = read_splits(tmp_path / name / "splits.npz")
+        assert sets[1]["initial"].tolist() == list(range(2, 400, 8))
 
 
 def test_an_oracle_that_errs_spoils_only_what_is_bought(flat):
