@@ -143,8 +143,8 @@ def _check_trained(estimator: Any, n: int) -> None:
 
     With ``drop_last`` and fewer rows than a batch it would keep its first weights.
     """
-    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
-    history = getattr(last, "history_", None) if isinstance(last, NeuralNet) else None
+    last = _last_step(estimator)
+    history = last.history if isinstance(last, NeuralNet) else None
     if history and history[-1].get("train_batch_count") == 0:
         raise ParameterError(
             f"{type(last).__name__} was trained on no batch: its iterator_train gives "
@@ -250,6 +250,10 @@ def check_forgets(learner: Any, estimator: Any, mode: str | None) -> None:
     """
     if mode in ("incremental", "fine_tune") or not is_fitted(estimator):
         return
+    last = _last_step(estimator)
+    if isinstance(last, NeuralNet) and not last.history:
+        # Initialised alone, for a cold start: there is nothing to forget.
+        return
     if mode != "from_scratch" and has_warm_start(estimator):
         return
     warnings.warn(
@@ -265,10 +269,11 @@ def check_forgets(learner: Any, estimator: Any, mode: str | None) -> None:
 
 def learns_in_parts(estimator: Any) -> bool:
     """Whether an estimator, or the last step of a pipeline, has a ``partial_fit``."""
-    return hasattr(
-        estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator,
-        "partial_fit",
-    )
+    return hasattr(_last_step(estimator), "partial_fit")
+
+
+def _last_step(estimator: Any) -> Any:
+    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
 
 
 def name_classes(model: Any, classes: Array, goes_on: bool) -> None:

@@ -350,6 +350,8 @@ def test_a_fitted_estimator_that_keeps_what_it_knows_is_taught_without_a_word():
     ActiveLearner(parts).teach(X[:2], y[:2], training="incremental")
     ActiveLearner(LogisticRegression()).teach(X[:2], y[:2])
     ActiveLearner(whole).fit(X[:2], y[:2])
+    net = ImageClassifier(max_epochs=1).initialize(np.zeros((2, 8, 8), np.uint8), y[:2])
+    ActiveLearner(net).teach(np.zeros((4, 8, 8), np.uint8), y[:4])
 
 
 def test_a_fitted_net_too(digits):
