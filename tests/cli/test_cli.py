@@ -170,6 +170,11 @@ def test_compare_on_a_folder_of_photos(tmp_path):
             "coreset.metric must be euclidean or cosine or manhattan, got 'cosin'",
         ),
         (["--strategy", "[a"], "--strategy, line 1: "),
+        # Said of the flag, and not of a list that nobody has written.
+        (["--strategy", "margn"], "compare, --strategy is wrong: Unknown strategy"),
+        (["--strategy", "coreset: {metrc: 1}"], "--strategy: coreset.metrc is no key"),
+        (["--strategy", "margin"], "--strategy is wrong: Two strategies are called"),
+        (["--strategy", ""], "compare, --strategy must be the name of a strategy"),
         (["--class-weight", "blanced"], "compare, --class-weight: "),
         (["--import", "none.py"], "none.py: FileNotFoundError"),
         (

@@ -375,7 +375,13 @@ def _check_names(strategies: Any) -> None:
     try:
         name_strategies(strategies)
     except ValueError as error:
-        raise Problem(("strategies",), f"is wrong: {error}") from error
+        key: Key = ("strategies",)
+        # Of a list it is the one that comes again.
+        if isinstance(strategies, list):
+            names = [strategy_name(one) for one in strategies]
+            again = [i for i, name in enumerate(names) if name in names[:i]]
+            key += tuple(again[:1])
+        raise Problem(key, f"is wrong: {error}") from error
 
 
 def _wrong_data(data: Mapping[str, Any]) -> list[Problem]:

@@ -114,8 +114,7 @@ class Problems:
     def add(self, *problems: Problem) -> None:
         """Take note of problems, at the places of their keys."""
         for key, text in (one for problem in problems for one in problem.found):
-            where = place(self._name, self._lines, key)
-            self._found[f"{where}: {written(key)}{text}"] = None
+            self._found[said_of(self._name, self._lines, key, text)] = None
 
     def raise_if_any(self) -> None:
         """Raise an :class:`ExperimentFileError` with all that was found."""
@@ -145,6 +144,24 @@ def place(name: str, lines: Lines, key: Key) -> str:
     if line is None:
         return name
     return f"{name}, line {line}" if isinstance(line, int) else f"{name}, {line}"
+
+
+def said_of(name: str, lines: Lines, key: Key, text: str) -> str:
+    """Say what is wrong at a key, after where it stands.
+
+    A flag that is given again and again is known by itself: nobody has counted which
+    of all strategies it says, so the key goes on from there.
+    """
+    where = place(name, lines, key)
+    flags = [
+        n
+        for n in range(len(key), 0, -1)
+        if isinstance(lines.get(key[:n]), str) and isinstance(key[n - 1], int)
+    ]
+    if not flags:
+        return f"{where}: {written(key)}{text}"
+    rest = written(key[flags[0] :])
+    return f"{where}: {rest}{text}" if rest else f"{where} {text}"
 
 
 def shown(value: Any) -> str:
