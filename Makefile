@@ -7,7 +7,7 @@ JOBS ?= 2
 # One thread a process: two workers with two threads each fight over the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test test-all test-modal lint typecheck bench bench-million bench-pool docs clean help
+.PHONY: demo test test-all test-modal lint typecheck bench bench-million bench-pool verify docs clean help
 .DEFAULT_GOAL := help
 
 help:  ## show what can be made
@@ -59,6 +59,11 @@ bench: $(VENV)-bench/.installed  ## time the strategies beside their peers; writ
 	$(VENV)-bench/bin/python benchmarks/bench_catalogue.py --out docs/benchmarks.md
 	$(VENV)-bench/bin/python benchmarks/bench_scoring.py --out docs/scoring.md
 	$(VENV)-bench/bin/python benchmarks/bench_training.py --out docs/training-speed.md
+
+# What verify.py asks besides: its pins are its own, and the benchmarks have no need of it.
+verify: $(VENV)-bench/.installed  ## hold the library against its peers and authors' code; writes docs/verification.md
+	$(VENV)-bench/bin/pip install --quiet --no-deps -r benchmarks/verify-peers.txt
+	PYTHONPATH=. $(VENV)-bench/bin/python benchmarks/verify.py --out docs/verification.md
 
 bench-pool: $(VENV)/.installed  ## a pool of a million images, and decoding; writes docs/large-pools.md
 	$(BIN)/python benchmarks/bench_pool.py --out docs/large-pools.md

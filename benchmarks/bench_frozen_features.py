@@ -1,13 +1,18 @@
 """Frozen features of EfficientNet-Lite0 on Fashion-MNIST: which layer, how fast, and
 what strategies gain with them.
 
-    python benchmarks/bench_frozen_features.py choose    # layer and pooling, on
-    training images alone python benchmarks/bench_frozen_features.py speed     # 60,000
-    images embedded once; bf16 beside float32 python benchmarks/bench_frozen_features.py
-    compare   # strategies, 10 -> 100 labels and a long tail 20 -> 200
+    python benchmarks/bench_frozen_features.py choose
+        layer and pooling, on training images alone
+    python benchmarks/bench_frozen_features.py speed
+        60,000 images embedded once; bf16 beside float32
+    python benchmarks/bench_frozen_features.py compare
+        strategies, 10 -> 100 labels and a long tail 20 -> 200
+    python benchmarks/bench_frozen_features.py bald
+        the same pools, the posterior of the last layer by Laplace
 
 Each prints Markdown; `compare` draws a picture too. `--quick` makes everything small,
-to see that it runs.
+to see that it runs. `--data-dir` is a folder with the files of Fashion-MNIST; `--out
+docs/frozen-features.md` puts the tables into the page.
 """
 
 from __future__ import annotations
@@ -28,9 +33,18 @@ from sklearn.preprocessing import StandardScaler
 
 from al_sklearn import StrategyComparison, load_dataset
 from al_sklearn.datasets import ImageData
-from al_sklearn.estimators import FrozenBackbone
+from al_sklearn.estimators import FrozenBackbone, LaplaceClassifier
 
-STRATEGIES = ["margin", "typiclust", "badge", "bait", "drop_query"]
+# The losers too: what to choose is seen from both.
+STRATEGIES = [
+    "margin",
+    "entropy",
+    "coreset",
+    "typiclust",
+    "badge",
+    "bait",
+    "drop_query",
+]
 # Side of the images (28 is their own), layer, cells a side that its map is averaged
 # over.
 CANDIDATES = [
@@ -67,6 +81,7 @@ Cache = Annotated[Path, typer.Option(help="Folder that keeps the embeddings.")]
 Quick = Annotated[
     bool, typer.Option(help="A few images and seeds, to see that it runs.")
 ]
+Out = Annotated[Path | None, typer.Option(help="Page to put the tables into.")]
 app = typer.Typer(add_completion=False, help=__doc__)
 
 
@@ -96,6 +111,14 @@ def long_tail(y: np.ndarray, ratio: float, n: int, seed: int = 0) -> np.ndarray:
         for label, size in zip(rng.permutation(classes), sizes, strict=True)
     ]
     return np.sort(np.concatenate(chosen))
+
+
+def posterior() -> Pipeline:
+    """The recipe with posterior samples, for strategies of disagreement."""
+    laplace = LaplaceClassifier(
+        LogisticRegression(max_iter=1000), predictive="map", random_state=0
+    )
+    return make_pipeline(StandardScaler(), laplace)
 
 
 @app.command()
@@ -193,10 +216,76 @@ def compare(
     n_seeds: int = 10,
     n_jobs: int = 2,
     quick: Quick = False,
+    out: Out = None,
 ) -> None:
-    """Run both comparisons, each on embeddings computed once."""
+    """Run both comparisons, each on embeddings computed once; what ran stays."""
     from matplotlib.figure import Figure
 
+    found = compared(
+        recipe(), STRATEGIES, data_dir, cache, output, n_seeds, n_jobs, quick
+    )
+    figure = Figure(figsize=(12, 4.8), layout="constrained")
+    for (name, comparison), ax in zip(
+        found.items(), figure.subplots(1, 2), strict=True
+    ):
+        comparison.plot(ax=ax)
+        ax.set_title(
+            f"{name} (mean of {comparison.n_seeds} seeds, 95 % interval)", loc="left"
+        )
+    figure.savefig(output / "frozen-features.png", dpi=110)
+    if out:
+        put_tables(out, found, "")
+        figure.savefig(out.parent / "images" / "frozen-features.png", dpi=110)
+
+
+@app.command()
+def bald(
+    data_dir: DataDir = None,
+    cache: Cache = Path("runs/embeddings"),
+    output: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path(
+        "runs/frozen-features-bald"
+    ),
+    n_seeds: int = 10,
+    n_jobs: int = 2,
+    quick: Quick = False,
+    out: Out = None,
+) -> None:
+    """Compare BALD with random sampling where the last layer has a posterior."""
+    found = compared(
+        posterior(), ["bald"], data_dir, cache, output, n_seeds, n_jobs, quick
+    )
+    if out:
+        put_tables(out, found, "BALD: ")
+
+
+def put_tables(page: Path, found: dict[str, StrategyComparison], prefix: str) -> None:
+    """Put each table under its heading, in the place of the one that is there."""
+    titles = ("10 labels, then 9 batches of 10", "a long tail, 20 labels")
+    for title, comparison in zip(titles, found.values(), strict=True):
+        lines = page.read_text().split("\n")
+        heading = f"### {prefix}{title}".lower()
+        at = next(i for i, line in enumerate(lines) if line.lower().startswith(heading))
+        below = range(at + 1, len(lines))
+        # A quoted line belongs to the table: what to know of it until it is replaced.
+        first = next(i for i in below if lines[i].startswith(("|", ">")))
+        last = next(i for i in below if i >= first and lines[i][:1] not in ("|", ">"))
+        lines[first:last] = summary_table(comparison.summary()).split("\n")
+        page.write_text("\n".join(lines))
+
+
+def compared(
+    model: Pipeline,
+    strategies: list[str],
+    data_dir: Path | None,
+    cache: Path,
+    output: Path,
+    n_seeds: int,
+    n_jobs: int,
+    quick: bool,
+) -> dict[str, StrategyComparison]:
+    """Both comparisons by name, their tables printed; a run that ended is not run
+    again.
+    """
     data = load_dataset("fashion-mnist", data_dir)
     backbone = FrozenBackbone(cache=cache).fit(data.X_train[:1])
     pools = {
@@ -208,14 +297,12 @@ def compare(
     }
     tests = slice(0, 500 if quick else 10000)
     X_test, y_test = backbone.transform(data.X_test[tests]), data.y_test[tests]
-    figure = Figure(figsize=(12, 4.8), layout="constrained")
-    for (name, (rows, batch)), ax in zip(
-        pools.items(), figure.subplots(1, 2), strict=True
-    ):
+    found = {}
+    for name, (rows, batch) in pools.items():
         X, y = backbone.transform(data.X_train[rows]), data.y_train[rows]
         comparison = StrategyComparison(
-            recipe(),
-            STRATEGIES,
+            model,
+            strategies,
             n_initial=batch,
             n_instances=batch,
             n_rounds=1 if quick else 9,
@@ -226,18 +313,15 @@ def compare(
             threads_per_job=1,
             store=output
             / name.replace(" → ", "-").replace(", ", "-").replace(" ", "-"),
+            resume=True,
         )
-        comparison.fit(X, y, X_test, y_test)
-        comparison.plot(ax=ax)
-        ax.set_title(
-            f"{name} (mean of {comparison.n_seeds} seeds, 95 % interval)", loc="left"
-        )
+        found[name] = comparison.fit(X, y, X_test, y_test)
         print(
             f"\n{name}: pool of {len(y)}, largest class {np.bincount(y).max()}, "
             f"smallest {np.bincount(y).min()}\n"
         )
-        print(summary_table(comparison.summary()))
-    figure.savefig(output / "frozen-features.png", dpi=110)
+        print(summary_table(comparison.summary()), flush=True)
+    return found
 
 
 def summary_table(summary: pd.DataFrame) -> str:
