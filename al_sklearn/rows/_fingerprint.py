@@ -30,6 +30,7 @@ from al_sklearn.rows._rows import (
     byte_size,
     is_column,
     is_data_set,
+    is_dict,
     is_tensor,
     iter_chunks,
     n_rows,
@@ -145,7 +146,7 @@ def fingerprint(X: Any, known: Any = None) -> Options:
     dict
         Compare two of them by :func:`data_differences`.
     """
-    if isinstance(X, Mapping):
+    if is_dict(X):
         before = known if isinstance(known, dict) else {}
         return {str(key): fingerprint(X[key], before.get(str(key))) for key in X}
     n = n_rows(X)

@@ -6,13 +6,14 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 import scipy.sparse as sp
 
 from al_sklearn._core.optional import is_a
 from al_sklearn._core.types import Array
+from al_sklearn.rows._frames import concat_frames
 
 # What pandas calls one column, by the names it exports.
 _COLUMNS: Final = ("Series", "Index", "api.extensions.ExtensionArray")
@@ -28,7 +29,7 @@ def n_rows(X: Any) -> int:
     ValueError
         When the parts of a dict differ in length.
     """
-    if isinstance(X, Mapping):
+    if is_dict(X):
         lengths = {key: n_rows(value) for key, value in X.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(
@@ -46,6 +47,11 @@ def n_rows(X: Any) -> int:
             f"torch Dataset or SliceDataset; got {type(X).__name__}, which has no "
             "length."
         ) from None
+
+
+def is_dict(X: Any) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether X is a dict of rows by name; sparse matrices of keys are dicts, too."""
+    return isinstance(X, Mapping) and not sp.issparse(X)
 
 
 def are_files(X: Any) -> bool:
@@ -190,7 +196,7 @@ def take_rows(X: Any, indices: Any) -> Any:
     IndexError, TypeError, ValueError
         For positions outside X, not integers, or a mask of another length.
     """
-    if isinstance(X, Mapping):
+    if is_dict(X):
         return {key: take_rows(value, indices) for key, value in X.items()}
     if isinstance(X, RowView):
         return take_rows(X.base, X.indices[as_positions(indices, len(X))])
@@ -251,8 +257,8 @@ def concat_rows(a: Any, b: Any) -> Any:
     ValueError
         When the rows differ in shape.
     """
-    if isinstance(a, Mapping):
-        if not isinstance(b, Mapping) or set(a) != set(b):
+    if is_dict(a):
+        if not is_dict(b) or set(a) != set(b):
             raise TypeError(
                 f"Rows of a dict with keys {sorted(a)} can only be joined with the "
                 "same keys."
@@ -262,7 +268,7 @@ def concat_rows(a: Any, b: Any) -> Any:
     a = a.rows() if isinstance(a, RowView) else a
     b = b.rows() if isinstance(b, RowView) else b
     if hasattr(a, "iloc"):
-        return _concat_frames(a, b)
+        return concat_frames(a, b)
     if sp.issparse(a) or sp.issparse(b):
         return sp.vstack([a, b], format="csr")
     are_slices = _is_slice_dataset(a) and _is_slice_dataset(b)
@@ -285,22 +291,6 @@ def concat_rows(a: Any, b: Any) -> Any:
             f"{left.shape[1:]}."
         )
     return np.concatenate([left, right])
-
-
-def _concat_frames(a: Any, b: Any) -> Any:
-    """Rows after those of a DataFrame or Series."""
-    import pandas as pd
-
-    if not hasattr(b, "iloc"):
-        # Named like what they join, or pandas would put them into columns of their own.
-        names = {"columns": a.columns} if a.ndim == 2 else {"name": a.name}
-        b = type(a)(b, **names)
-    elif a.ndim == 2 and set(a.columns) != set(b.columns):
-        raise ValueError(
-            f"Rows with columns {list(b.columns)} cannot follow rows with columns "
-            f"{list(a.columns)}."
-        )
-    return pd.concat([a, b])
 
 
 def _concat_data_sets(a: Any, b: Any) -> Any:
