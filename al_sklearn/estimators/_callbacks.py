@@ -475,6 +475,7 @@ def check_training(net: Any) -> None:
         raise ValueError(
             "schedule='one_cycle' rises by itself: it takes no warmup_epochs."
         )
+    _check_early_stopping(net)
     if net.patience is not None:
         check_count("patience", net.patience)
         if net.monitor == "auto" and not net.train_split:
@@ -483,6 +484,28 @@ def check_training(net: Any) -> None:
                 "stratified=True) or predefined_split(…); or monitor='train_loss'.",
                 "train_split",
                 "patience",
+            )
+
+
+def _check_early_stopping(net: Any) -> None:
+    """Raise an error for skorch's early stopping where there is nothing to watch."""
+    given = [] if net.callbacks in (None, "disable") else list(net.callbacks)
+    for callback in given:
+        name, callback = callback if isinstance(callback, tuple) else (None, callback)
+        kind = callback if isinstance(callback, type) else type(callback)
+        if not issubclass(kind, EarlyStopping):
+            continue
+        # A class has its default; a parameter of the net goes before both.
+        monitor = getattr(callback, "monitor", "valid_loss")
+        option = f"callbacks__{name or kind.__name__}__monitor"
+        monitor = getattr(net, option, monitor)
+        if monitor in ("valid_loss", "valid_acc") and not net.train_split:
+            raise ParameterError(
+                f"{kind.__name__} watches {monitor!r}, which needs a validation set: "
+                "give train_split=ValidSplit(0.2, stratified=True) or "
+                f"predefined_split(…); or {kind.__name__}(monitor='train_loss').",
+                "train_split",
+                "callbacks",
             )
 
 

@@ -74,7 +74,7 @@ class Members(Wrapper):
             members = [members[i] for i in np.sort(chosen)]
         samples: Array | None = None
         for i, member in enumerate(members):
-            proba = member.predict_proba(X)
+            proba = inference.proba_array(member.predict_proba(X))
             if samples is None:
                 samples = np.zeros(
                     (len(members), len(proba), len(self.classes_)), dtype=proba.dtype
@@ -191,13 +191,22 @@ class DeepEnsemble(Members):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> DeepEnsemble:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        **fit_params: Any,
+    ) -> DeepEnsemble:
         """Fit every member on all the data.
 
         Parameters
         ----------
         X, y, **fit_params
             Handed to each member's ``fit``.
+        X_val, y_val : rows and labels, optional
+            Validation data of every member that takes some, as for early stopping.
 
         Returns
         -------
@@ -225,6 +234,8 @@ class DeepEnsemble(Members):
                 X,
                 y,
                 seed,
+                X_val=X_val,
+                y_val=y_val,
                 threads=threads,
                 **fit_params,
             )

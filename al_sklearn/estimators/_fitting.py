@@ -17,6 +17,7 @@ from al_sklearn._core.random import (
     seeds_for,
 )
 from al_sklearn._core.threads import limit_threads
+from al_sklearn.inference import fitting
 
 
 def draw_seeds(random_state: RandomState, n: int) -> list[int]:
@@ -35,6 +36,8 @@ def fit_seeded(
     y: Any,
     seed: int,
     *,
+    X_val: Any = None,
+    y_val: Any = None,
     only_open: bool = False,
     threads: int | None = None,
     **fit_params: Any,
@@ -52,6 +55,8 @@ def fit_seeded(
     seed : int
         What each ``random_state`` is drawn from, and what the global generators are
         seeded with, which nets of plain skorch draw from.
+    X_val, y_val : rows and labels, optional
+        Lent to a net's early stopping, and to whatever else takes a validation set.
     only_open : bool, default=False
         Whether a ``random_state`` that was given stays.
     threads : int, optional
@@ -71,4 +76,5 @@ def fit_seeded(
     estimator.set_params(**seeds_for(estimator, seed, only_open))
     # The turn first: the number of threads is one for the whole process, too.
     with not_swallowed(), preserve_global_rng(seed), limit_threads(threads):
-        return estimator.fit(X, y, **fit_params)
+        fitting.fit(estimator, X, y, X_val, y_val, **fit_params)
+        return estimator

@@ -148,13 +148,22 @@ class LaplaceClassifier(OneInside):
         self.n_samples = n_samples
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> LaplaceClassifier:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        **fit_params: Any,
+    ) -> LaplaceClassifier:
         """Train the classifier, and measure the curvature at what it has learnt.
 
         Parameters
         ----------
         X : any kind of rows, n of them
         y : labels of shape (n,)
+        X_val, y_val : rows and labels, optional
+            Validation data of a classifier that takes some, as for early stopping.
         **fit_params
             Handed to the estimator's ``fit``. A ``sample_weight`` weighs the rows in
             the posterior too.
@@ -176,7 +185,14 @@ class LaplaceClassifier(OneInside):
         y = check_labels(y, X, self)
         self.seed_, fit_seed = draw_seeds(self.random_state, 2)
         self.estimator_ = fit_seeded(
-            clone(self.estimator), X, y, fit_seed, only_open=True, **fit_params
+            clone(self.estimator),
+            X,
+            y,
+            fit_seed,
+            X_val=X_val,
+            y_val=y_val,
+            only_open=True,
+            **fit_params,
         )
         self.classes_ = self.estimator_.classes_
         self._copy_shape(self.estimator_)

@@ -127,7 +127,16 @@ class TemperatureScaling(OneInside):
         split_seed, seed = draw_seeds(self.random_state, 2)
 
         def trained(rows: Any, labels: Array) -> Any:
-            return fit_seeded(clone(self.estimator), rows, labels, seed, only_open=True)
+            # A validation set of one's own serves early stopping, too.
+            return fit_seeded(
+                clone(self.estimator),
+                rows,
+                labels,
+                seed,
+                X_val=X_val,
+                y_val=y_val,
+                only_open=True,
+            )
 
         if X_val is None:
             parts = make_parts(X, y, self.validation, split_seed)

@@ -14,6 +14,7 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_feature_names,
@@ -37,6 +38,8 @@ from al_sklearn.experiments.protocol import (
     make_problem,
     next_round,
     reads_lazily,
+    route_fit_options,
+    router_of,
 )
 from al_sklearn.experiments.store import epoch_table, tidy_columns
 from al_sklearn.experiments.tracking import (
@@ -269,7 +272,12 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     # parameters.
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: Any, y: Any, X_test: Any = None, y_test: Any = None
+        self,
+        X: Any,
+        y: Any,
+        X_test: Any = None,
+        y_test: Any = None,
+        **fit_params: Any,
     ) -> ActiveLearningExperiment:
         """Run the experiment.
 
@@ -281,6 +289,10 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             Labels; the model sees those of the images that were asked for.
         X_test, y_test : rows and labels, optional
             Where each round's model is measured.
+        **fit_params
+            Handed to the estimator's ``fit``, or, where metadata routing is on, those
+            that it requests. What has one value a row of X, as ``sample_weight`` and
+            ``groups``, goes with its rows.
 
         Returns
         -------
@@ -303,7 +315,10 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             X_test, y_test = check_test_set(
                 X_test, y_test, self.classes_, self.estimator
             )
-        problem = make_problem(self, X, y, self.classes_, X_test, y_test, streams)
+        options = route_fit_options(self, fit_params, n_rows(X))
+        problem = make_problem(
+            self, X, y, self.classes_, X_test, y_test, streams, options
+        )
         self.test_indices_ = problem.test
         loop = Loop(problem, strategy, strategy_name(strategy))
         listeners = check_callbacks(self.callbacks)
@@ -352,7 +367,7 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             Columns follow ``classes_``.
         """
         X = self._check_rows(X)
-        proba = self.estimator_.predict_proba(X)
+        proba = inference.proba_array(self.estimator_.predict_proba(X))
         return align_columns(proba, classes_of(self.estimator_), self.classes_)
 
     def score(self, X: Any, y: Any) -> float:
@@ -389,11 +404,23 @@ class ActiveLearningExperiment(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         tags.estimator_type = own.estimator_type
         tags.classifier_tags = own.classifier_tags
         tags.input_tags = own.input_tags
+        # Its own tags do not look inside pipelines and searches.
+        tags.input_tags.allow_nan = inference.takes_nan(self.estimator)
+        tags.input_tags.sparse = inference.takes_sparse(self.estimator)
         # One label an image is what is bought.
         tags.classifier_tags.multi_label = False
         tags.target_tags.required = True
         tags.array_api_support = False
         return tags
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Say where metadata goes, as ``sample_weight``: to the estimator's ``fit``.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRouter
+        """
+        return router_of(self)
 
     def _check_training_data(self, X: Any, y: Any) -> tuple[Any, Array]:
         if y is None:

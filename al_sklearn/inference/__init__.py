@@ -11,6 +11,7 @@ result is computed once, however many measures ask for it.
 # Registers the kinds that the library knows.
 import al_sklearn.inference._kinds  # noqa: F401
 from al_sklearn.inference._adapter import Adapter, adapter_of, register_adapter
+from al_sklearn.inference._checks import proba_array
 from al_sklearn.inference._features import (
     embed,
     gradient_factors,
@@ -24,6 +25,7 @@ from al_sklearn.inference._predictions import (
     predict_loss,
     predict_proba,
     sample_proba,
+    sample_weights,
 )
 from al_sklearn.inference._questions import (
     classes_of,
@@ -31,14 +33,21 @@ from al_sklearn.inference._questions import (
     gives,
     gives_loss,
     labelled_data,
+    labelled_rows,
     learns_features,
     readable,
+    takes_nan,
+    takes_sparse,
     unwrap,
+    validation_data,
 )
 from al_sklearn.inference._sharing import shared
+from al_sklearn.inference._taken import WithTaken
+from al_sklearn.inference._votes import join_classes, join_votes
 
 __all__ = [
     "Adapter",
+    "WithTaken",
     "adapter_of",
     "classes_of",
     "columns_of",
@@ -48,16 +57,24 @@ __all__ = [
     "gives_loss",
     "gradient_factors",
     "input_gradient",
+    "join_classes",
+    "join_votes",
     "labelled_data",
+    "labelled_rows",
     "last_layer",
     "learns_features",
     "network_inputs",
     "predict_loss",
     "predict_proba",
     "proba_and_embed",
+    "proba_array",
     "readable",
     "register_adapter",
     "sample_proba",
+    "sample_weights",
     "shared",
+    "takes_nan",
+    "takes_sparse",
     "unwrap",
+    "validation_data",
 ]

@@ -19,6 +19,7 @@ from al_sklearn._core.optional import loaded
 from al_sklearn._core.registry import share_table
 from al_sklearn._core.types import Array, Function
 from al_sklearn.exceptions import CapabilityError
+from al_sklearn.inference._checks import proba_array
 
 Factory = TypeVar("Factory", bound=Callable[[Any], "Adapter"])
 Kind = type | str | Callable[[Any], bool]
@@ -113,11 +114,15 @@ class Adapter:
     def predict_proba(self, X: Any) -> Any:
         """Class probabilities (n, C)."""
         with self.modes_kept():
-            return self.own("predict_proba")(X)
+            return proba_array(self.own("predict_proba")(X))
 
     def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> Any:
         """Class probabilities (T, n, C), the same functions for every piece of X."""
         return self.own("sample_proba")(X, n_samples=n_samples, random_state=seed)
+
+    def sample_weights(self, n_samples: int | None) -> Array | None:
+        """How much each sample counts, (T,); None where all count the same."""
+        return None
 
     def embed(self, X: Any, layer: str | None = None) -> Any:
         """Features (n, d); X itself, flattened, where the kind has none of its own."""

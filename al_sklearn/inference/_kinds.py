@@ -16,6 +16,7 @@ from al_sklearn.inference._adapter import (
     own_first,
     register_adapter,
 )
+from al_sklearn.inference._checks import proba_array
 from al_sklearn.rows import n_rows
 
 
@@ -104,6 +105,10 @@ class Steps(Adapter):
     last_layer = own_first(_of_last("last_layer"))
     input_gradient = own_first(_of_last("input_gradient"))
     predict_loss = _of_last("predict_loss")
+
+    def sample_weights(self, n_samples: int | None) -> Array | None:
+        return self.last.sample_weights(n_samples)
+
     feature_dropout = _of_last("feature_dropout")
     network_inputs = _of_last("network_inputs")
 
@@ -191,11 +196,46 @@ class _Ensemble(Adapter):
         proba = np.zeros((n_rows(X), n_classes))
         # The member's own classes are positions among those of the ensemble.
         columns = np.asarray(member.classes_, dtype=np.int64)
-        proba[:, columns] = member.predict_proba(self.seen_by(i, X))
+        proba[:, columns] = proba_array(member.predict_proba(self.seen_by(i, X)))
         return proba
 
 
-register_adapter("sklearn.ensemble.VotingClassifier")(_Ensemble)
+@register_adapter("sklearn.ensemble.VotingClassifier")
+class Voting(_Ensemble):
+    """Estimators that vote, each as much as it weighs; what weighs 0 is no member."""
+
+    @own_first
+    def sample_proba(self, X: Any, n_samples: int | None, seed: int) -> Array:
+        weights = self._weights()
+        members = np.flatnonzero(weights)
+        chosen = members[_pick(len(members), n_samples, seed)]
+        if len(chosen) < len(members) and np.ptp(weights[members]) > 0:
+            # By their weights, so that each sample counts the same.
+            chances = weights[members] / weights.sum()
+            drawn = as_generator(seed).choice(
+                members, size=len(chosen), replace=False, p=chances
+            )
+            chosen = np.sort(drawn)
+        return np.stack([self.of_member(i, X) for i in chosen])
+
+    def sample_weights(self, n_samples: int | None) -> Array | None:
+        if hasattr(self.estimator, "sample_proba"):
+            # Whoever says what the samples are makes them count as they should.
+            return None
+        weights = self._weights()
+        weights = weights[weights > 0]
+        drawn = n_samples is not None and n_samples < len(weights)
+        if drawn or (weights == weights[:1]).all():
+            return None
+        return weights / weights.sum()
+
+    def _weights(self) -> Array:
+        given = self.estimator.weights
+        if given is None:
+            return np.ones(len(self.estimator.estimators_))
+        # What was dropped has a weight, and is not among the fitted ones.
+        pairs = zip(self.estimator.estimators, given, strict=True)
+        return np.array([weight for (_, part), weight in pairs if part != "drop"])
 
 
 @register_adapter("sklearn.ensemble.RandomForestClassifier")

@@ -96,6 +96,24 @@ def sample_proba(
     return once("sample_proba", estimator, X, (n_samples,), compute)
 
 
+def sample_weights(classifier: Any, n_samples: int | None = None) -> Array | None:
+    """How much each posterior sample of :func:`sample_proba` counts.
+
+    Parameters
+    ----------
+    classifier : estimator with posterior samples
+    n_samples : int, optional
+        As given there.
+
+    Returns
+    -------
+    weights : ndarray of shape (T,) or None
+        Of the members of a ``VotingClassifier`` with weights; they sum to 1. None where
+        all samples count the same.
+    """
+    return fitted_adapter(classifier).sample_weights(n_samples)
+
+
 def feature_dropout(
     classifier: Any,
     X: Any,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 
 from al_sklearn._core.types import Array
 from al_sklearn.inference._adapter import adapter_of
-from al_sklearn.rows import RowView, is_data_set, n_rows
+from al_sklearn.rows import RowView, concat_rows, is_data_set, n_rows
 
 
 def gives(classifier: Any, capability: str) -> bool:
@@ -138,3 +140,123 @@ def labelled_data(
         if y_labelled is None:
             y_labelled = getattr(classifier, "y_training", None)
     return readable(classifier, X_labelled), y_labelled
+
+
+def labelled_rows(classifier: Any, X_labelled: Any = None) -> Any:
+    """Return the rows that are labelled, or will be with this batch.
+
+    Parameters
+    ----------
+    classifier : estimator, Pipeline, ActiveLearner, Committee or None
+    X_labelled : rows, optional
+        What is labelled already; ``classifier.X_training`` by default.
+
+    Returns
+    -------
+    rows, or None where there are none
+        What is labelled, and then what an earlier part of the same batch has taken,
+        whose labels nobody knows yet.
+    """
+    rows, _ = labelled_data(classifier, X_labelled)
+    taken = readable(classifier, getattr(classifier, "X_taken", None))
+    if taken is None:
+        return None if rows is None or n_rows(rows) == 0 else rows
+    return taken if rows is None or n_rows(rows) == 0 else concat_rows(rows, taken)
+
+
+def validation_data(
+    classifier: Any,
+    X_val: Any = None,
+    y_val: Any = None,
+) -> tuple[Any, Any]:
+    """Return the rows and labels kept for validation.
+
+    What was passed, else what the learner holds, as in a round of an experiment with a
+    validation set, else (None, None).
+    """
+    if X_val is None and y_val is None:
+        X_val = getattr(classifier, "X_val", None)
+        y_val = getattr(classifier, "y_val", None)
+    return readable(classifier, X_val), y_val
+
+
+def takes_nan(classifier: Any) -> bool:
+    """Whether a classifier takes rows with NaN, by its tags and by what it is made of.
+
+    Scikit-learn's tag of a ``Pipeline``, a ``ColumnTransformer``, a search or a
+    calibration does not look inside: an imputer in front is not seen.
+
+    Parameters
+    ----------
+    classifier : estimator, Pipeline, ActiveLearner, Committee or None
+        A learner with ``force_all_finite=False`` takes what it was told to.
+
+    Examples
+    --------
+    >>> from sklearn.impute import SimpleImputer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from al_sklearn.inference import takes_nan
+    >>> model = LogisticRegression()
+    >>> takes_nan(model), takes_nan(make_pipeline(SimpleImputer(), model))
+    (False, True)
+    """
+    if getattr(classifier, "force_all_finite", True) is False:
+        return True
+    return classifier is not None and _takes(classifier, "allow_nan")
+
+
+def takes_sparse(classifier: Any) -> bool:
+    """Whether a classifier takes sparse rows; see :func:`takes_nan`."""
+    return classifier is not None and _takes(classifier, "sparse")
+
+
+# Steps of these hand on what is missing, and zeros that are not stored; what others
+# make of it, an imputer or a function, has neither.
+_HANDING_ON = (
+    "sklearn.preprocessing._data",
+    "sklearn.feature_selection.",
+    "sklearn.feature_extraction.",
+)
+
+
+def _takes_steps(pipeline: Pipeline, tag: str) -> bool:
+    for _, step in pipeline.steps:
+        if step is None or isinstance(step, str):
+            continue
+        if not _takes(step, tag):
+            return False
+        if not type(step).__module__.startswith(_HANDING_ON):
+            return True
+    return True
+
+
+def _takes(part: Any, tag: str) -> bool:
+    # What does nothing hands on whatever comes.
+    if part is None or isinstance(part, str):
+        return True
+    try:
+        tags = get_tags(part)
+    # Whatever has no tags, or cannot say them yet, says for itself when it is fitted.
+    except (AttributeError, TypeError, ValueError):
+        tags = None
+    if tags is not None and (getattr(tags.input_tags, tag) or tags.no_validation):
+        return True
+    if isinstance(part, Pipeline):
+        return _takes_steps(part, tag)
+    for name, of_all in (
+        # Some columns may be imputed, and others have nothing missing.
+        ("transformers", any),
+        ("transformer_list", all),
+        ("learner_list", all),
+        ("estimators", all),
+    ):
+        inside = getattr(part, name, None)
+        if isinstance(inside, (list, tuple)) and inside:
+            return of_all(
+                _takes(one[1] if isinstance(one, tuple) else one, tag) for one in inside
+            )
+    inner = getattr(part, "estimator", None)
+    if hasattr(inner, "fit"):
+        return _takes(inner, tag)
+    return tags is None

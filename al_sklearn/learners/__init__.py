@@ -4,7 +4,7 @@ from al_sklearn.learners._active import ActiveLearner
 from al_sklearn.learners._bayesian import BayesianOptimizer
 from al_sklearn.learners._committee import Committee, CommitteeRegressor
 from al_sklearn.learners._deep import DeepActiveLearner
-from al_sklearn.learners._query import split_answer
+from al_sklearn.learners._query import check_choice, split_answer
 from al_sklearn.learners.training import TRAINING
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "Committee",
     "CommitteeRegressor",
     "DeepActiveLearner",
+    "check_choice",
     "split_answer",
 ]

@@ -15,7 +15,9 @@ from sklearn.utils.metaestimators import available_if
 
 from al_sklearn._core.random import RandomState
 from al_sklearn._core.types import Array, Options
+from al_sklearn.inference import proba_array
 from al_sklearn.learners._base import LearnerBase
+from al_sklearn.learners._bootstrap import draw_with_classes
 from al_sklearn.learners._checks import check_labelled, check_scale, check_words
 from al_sklearn.learners._labelled import Labelled, split_weights
 from al_sklearn.learners.training import (
@@ -85,7 +87,14 @@ class SingleLearner(LearnerBase):
         bootstrap: bool,
         fit_kwargs: Options,
     ) -> None:
-        rows = self._bootstrap(len(data)) if bootstrap else None
+        rows = None
+        if bootstrap:
+            rows = draw_with_classes(
+                lambda: self._bootstrap(len(data)),
+                self.estimator,
+                data.y,
+                "The learner",
+            )
         self.estimator = train(
             self.estimator,
             data,
@@ -129,9 +138,8 @@ class SingleLearner(LearnerBase):
         array of shape (n, n_classes)
             Columns follow ``classes_``.
         """
-        return self.estimator.predict_proba(
-            X, **self._routed("predict_proba", predict_proba_kwargs)["estimator"]
-        )
+        kwargs = self._routed("predict_proba", predict_proba_kwargs)["estimator"]
+        return proba_array(self.estimator.predict_proba(X, **kwargs))
 
     @available_if(_estimator_has("decision_function"))
     def decision_function(self, X: Any) -> Any:
@@ -226,6 +234,9 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
     ----------
     X_training, y_training : any kind of rows or None
         All rows that were taught, with their labels.
+    X_val, y_val : any kind of rows or None
+        Rows and labels kept for validation, for strategies that train clones or look at
+        them; a loop sets them in each round.
     classes_, n_features_in_, feature_names_in_
         Those of the fitted estimator.
 
@@ -413,9 +424,8 @@ class ActiveLearner(SingleLearner, modAL.models.ActiveLearner):
         # Joined before training, so that rows that do not fit together are found first.
         everything = known.extend(new)
         if refit:
-            self._fit_estimator(
-                new if mode in NEW_LABELS else everything, mode, bootstrap, others
-            )
+            taught = everything.as_last(new) if mode in NEW_LABELS else everything
+            self._fit_estimator(taught, mode, bootstrap, others)
         if store:
             self._known = everything
         return self

@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn._core.types import Array, Options
+from al_sklearn.inference import takes_nan, takes_sparse
 from al_sklearn.learners import _query
 from al_sklearn.learners._checks import check_words
 
@@ -50,6 +51,9 @@ class LearnerBase(BaseEstimator):
     query_strategy: str | Callable
     random_state: RandomState
     _stream: tuple[RandomState, np.random.Generator] | None = None
+    # What a loop keeps for validation, for strategies that train clones or look at it.
+    X_val: Any = None
+    y_val: Any = None
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
@@ -85,9 +89,9 @@ class LearnerBase(BaseEstimator):
             for name in _FIRST_TAGS:
                 setattr(tags, name, getattr(of_members[0], name))
             # What one member cannot take, the committee cannot.
-            inputs = [member.input_tags for member in of_members]
-            tags.input_tags.sparse = all(part.sparse for part in inputs)
-            tags.input_tags.allow_nan = all(part.allow_nan for part in inputs)
+            members = self._members().values()
+            tags.input_tags.sparse = all(map(takes_sparse, members))
+            tags.input_tags.allow_nan = all(map(takes_nan, members))
             tags.array_api_support = all(one.array_api_support for one in of_members)
         return tags
 
@@ -149,6 +153,7 @@ class LearnerBase(BaseEstimator):
         X_pool: Any,
         *query_args: Any,
         return_metrics: Literal[False] = ...,
+        at_most: bool = ...,
         **query_kwargs: Any,
     ) -> tuple[Array, Any]: ...
 
@@ -158,6 +163,7 @@ class LearnerBase(BaseEstimator):
         X_pool: Any,
         *query_args: Any,
         return_metrics: Literal[True],
+        at_most: bool = ...,
         **query_kwargs: Any,
     ) -> tuple[Array, Any, Array | None]: ...
 
@@ -166,6 +172,7 @@ class LearnerBase(BaseEstimator):
         X_pool: Any,
         *query_args: Any,
         return_metrics: bool = False,
+        at_most: bool = False,
         **query_kwargs: Any,
     ) -> tuple[Array, Any] | tuple[Array, Any, Array | None]:
         """Choose the rows of a pool whose labels would help most.
@@ -179,6 +186,9 @@ class LearnerBase(BaseEstimator):
             Passed on to the query strategy; the first is ``n_instances``.
         return_metrics : bool, default=False
             Whether the scores of the rows chosen are returned too.
+        at_most : bool, default=False
+            Whether a pool smaller than ``n_instances`` gives what is left of it, as in
+            the last round of a live loop; an empty one stays an error.
         **query_kwargs
             Passed on to the query strategy. Where it takes ``random_state``, the
             learner's own, if set, is passed.
@@ -196,8 +206,9 @@ class LearnerBase(BaseEstimator):
         Raises
         ------
         ValueError
-            When the pool is empty or smaller than ``n_instances``, or the answer of the
-            strategy is not positions in it.
+            When the pool is empty, or smaller than ``n_instances`` without ``at_most``,
+            or the answer of the strategy is not as many different positions in it as
+            were asked for.
 
         Notes
         -----
@@ -205,7 +216,9 @@ class LearnerBase(BaseEstimator):
         scores)``: a ``tuple`` of two is read as the latter, unless both are plain
         integers; a list or an array is always indices, whatever its length.
         """
-        return _query.query(self, X_pool, query_args, query_kwargs, return_metrics)
+        return _query.query(
+            self, X_pool, query_args, query_kwargs, return_metrics, at_most
+        )
 
 
 def _is_fitted(estimator: Any) -> bool:

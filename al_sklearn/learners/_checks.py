@@ -10,7 +10,7 @@ import inspect
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from numbers import Number
 from typing import Any
 
@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from sklearn.utils import get_tags
 
 from al_sklearn._core.checks import check_same_length
-from al_sklearn.rows import check_scale_follows, iter_chunks, n_rows
+from al_sklearn.rows import check_scale_follows, is_dict, iter_chunks, n_rows
 
 # From where on a word passes for another one misspelt: X_trainig (.95) for X_training,
 # not sample_weight, classes, X_val or epochs for anything here.
@@ -54,11 +54,7 @@ def check_labelled(X: Any, y: Any, force_all_finite: bool = True) -> None:
             "label a row."
         )
     for name, rows in (("X", X), ("y", y)):
-        if isinstance(rows, (Number, str)) or getattr(rows, "shape", None) == ():
-            raise ValueError(
-                f"{name} is a single value: give one entry a row, for instance "
-                f"{name}.reshape(1, -1)."
-            )
+        check_several(name, rows)
     check_same_length(n_rows(X), n_rows(y))
     if n_rows(X) == 0:
         raise ValueError("X and y are empty: there is nothing to learn from.")
@@ -70,6 +66,20 @@ def check_labelled(X: Any, y: Any, force_all_finite: bool = True) -> None:
                     "force_all_finite=False to an "
                     "estimator that copes with them."
                 )
+
+
+def check_several(name: str, rows: Any) -> None:
+    """Raise a ``ValueError`` for a single value where there is one entry a row."""
+    if isinstance(rows, (Number, str, bytes)):
+        raise ValueError(
+            f"{name} is a single value, {rows!r}: give one entry a row, here "
+            f"[{rows!r}]."
+        )
+    if getattr(rows, "shape", None) == ():
+        raise ValueError(
+            f"{name} is a single value: give one entry a row, for instance "
+            f"{name}.reshape(1, -1)."
+        )
 
 
 def check_words(owner: Any, words: Iterable[str], estimator: Any) -> None:
@@ -164,7 +174,7 @@ def _is_text(y: Any) -> bool | None:
 
 
 def _all_finite(X: Any) -> bool:
-    if isinstance(X, Mapping):
+    if is_dict(X):
         return all(_all_finite(part) for part in X.values())
     if isinstance(X, pd.DataFrame):
         # By position: two columns may have one name.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import modAL.models
@@ -17,9 +18,10 @@ from sklearn.metrics import accuracy_score, r2_score
 from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn._core.types import Array, Options
 from al_sklearn.datasets import hdf5_by_name
-from al_sklearn.inference import columns_of
+from al_sklearn.inference import join_votes
 from al_sklearn.learners._active import ActiveLearner
 from al_sklearn.learners._base import LearnerBase
+from al_sklearn.learners._bootstrap import draw_with_classes
 from al_sklearn.learners._checks import check_labelled, check_scale
 from al_sklearn.learners._labelled import Labelled, extend_each, split_weights
 from al_sklearn.learners.disagreement import max_std_sampling, vote_entropy_sampling
@@ -220,12 +222,16 @@ class CommitteeBase(LearnerBase):
             # An open HDF5 file can go to no other process.
             data = [replace(part, X=hdf5_by_name(part.X)) for part in data]
         if bootstrap:
-            # A member that has a seed of its own draws its own sample.
             rows = [
-                learner._bootstrap(len(part))
-                if learner.random_state is not None or self.random_state is None
-                else self._generator().integers(len(part), size=len(part))
-                for learner, part in zip(self.learner_list, data, strict=True)
+                draw_with_classes(
+                    partial(self._bootstrap_of, learner, len(part)),
+                    learner.estimator,
+                    part.y,
+                    f"Member {number} ({type(learner.estimator).__name__})",
+                )
+                for number, (learner, part) in enumerate(
+                    zip(self.learner_list, data, strict=True)
+                )
             ]
         estimators = Parallel(n_jobs=self.n_jobs)(
             delayed(train)(
@@ -242,6 +248,12 @@ class CommitteeBase(LearnerBase):
         )
         for learner, estimator in zip(self.learner_list, estimators, strict=True):
             learner.estimator = estimator
+
+    def _bootstrap_of(self, learner: ActiveLearner, n: int) -> Array:
+        # A member that has a seed of its own draws its own sample.
+        if learner.random_state is not None or self.random_state is None:
+            return learner._bootstrap(n)
+        return self._generator().integers(n, size=n)
 
     def _split(
         self, fit_kwargs: Options, n_new: int
@@ -329,9 +341,11 @@ class CommitteeBase(LearnerBase):
         everything = extend_each([learner._known for learner in self.learner_list], new)
         if refit:
             # Stored after it: a member that fails leaves all of them as they were.
-            self._train(
-                new if mode in NEW_LABELS else everything, others, mode, bootstrap
-            )
+            taught = everything
+            if mode in NEW_LABELS:
+                pairs = zip(everything, new, strict=True)
+                taught = [known.as_last(part) for known, part in pairs]
+            self._train(taught, others, mode, bootstrap)
         if store:
             self._assign(everything)
         return self
@@ -627,21 +641,12 @@ class Committee(CommitteeBase, modAL.models.Committee):
             probability 0 there. What a plain skorch net gives to classes that no member
             knows goes to the others in proportion.
         """
-        classes = self.classes_
-        # A class that a member never met has 0 there.
-        votes = np.zeros((n_rows(X), len(self.learner_list), len(classes)))
-        for i, learner in enumerate(self.learner_list):
-            proba = learner.predict_proba(X, **predict_proba_kwargs)
-            labels = columns_of(learner, proba.shape[1])
-            # A plain net has outputs for integers that it never saw.
-            known = np.isin(labels, classes)
-            votes[:, i, np.searchsorted(classes, labels[known])] = proba[:, known]
-            if not known.all():
-                total = votes[:, i].sum(axis=1, keepdims=True)
-                # Where nothing is left, nothing is known: all are as likely.
-                evenly = np.full_like(votes[:, i], 1 / len(classes))
-                votes[:, i] = np.divide(votes[:, i], total, out=evenly, where=total > 0)
-        return votes
+        return join_votes(
+            self.learner_list,
+            lambda member: member.predict_proba(X, **predict_proba_kwargs),
+            n_rows(X),
+            self.classes_,
+        )
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of :meth:`predict`.

@@ -10,7 +10,7 @@ import numpy as np
 
 from al_sklearn._core.checks import check_same_length
 from al_sklearn._core.types import Array, Options
-from al_sklearn.learners._checks import check_follows
+from al_sklearn.learners._checks import check_follows, check_several
 from al_sklearn.rows import concat_rows, follows_on_scale, n_rows, take_rows
 
 
@@ -23,7 +23,8 @@ class Labelled:
     X, y : any kind of rows, or both None
         Never changed in place: they may be the caller's own.
     weights : dict of name to array of shape (n,)
-        Fit arguments with one value a row (``sample_weight``, ``step__sample_weight``).
+        Fit arguments with one value a row (``sample_weight``, ``step__sample_weight``,
+        ``groups``).
     """
 
     X: Any = None
@@ -37,6 +38,14 @@ class Labelled:
         """Return the rows at ``indices``."""
         weights = {name: values[indices] for name, values in self.weights.items()}
         return Labelled(take_rows(self.X, indices), take_rows(self.y, indices), weights)
+
+    def as_last(self, new: Labelled) -> Labelled:
+        """Return new rows that these end with, their columns typed as those of all."""
+        if not (hasattr(self.X, "iloc") or hasattr(self.y, "iloc")):
+            return new
+        end = np.arange(len(self) - len(new), len(self))
+        X, y = take_rows(self.X, end), take_rows(self.y, end)
+        return Labelled(X, y, new.weights)
 
     def extend(self, new: Labelled) -> Labelled:
         """Return these rows followed by ``new``."""
@@ -55,18 +64,26 @@ class Labelled:
     def extend_weights(self, new: Labelled) -> dict[str, Array]:
         """Weights of these rows followed by those of ``new``.
 
-        A row without a weight weighs 1.
+        A row without a weight weighs 1; one without a group has none.
         """
-        return {
-            name: np.concatenate(
-                [part.weights.get(name, np.ones(len(part))) for part in (self, new)]
+        joined = {}
+        for name in {*self.weights, *new.weights}:
+            parts = [part for part in (self, new) if len(part)]
+            lacking = [part for part in parts if name not in part.weights]
+            if lacking and name.rpartition("__")[2] == "groups":
+                raise ValueError(
+                    f"{name} must be given with all rows or with none: "
+                    f"{len(lacking[0])} of {sum(map(len, parts))} rows have no group."
+                )
+            joined[name] = np.concatenate(
+                [part.weights.get(name, np.ones(len(part))) for part in parts]
             )
-            for name in {*self.weights, *new.weights}
-        }
+        return joined
 
     def relabel(self, indices: Any, y: Any) -> Labelled:
         """Return the same rows with the labels at ``indices`` replaced."""
         positions = self._positions(indices)
+        check_several("y", y)
         check_same_length(len(positions), n_rows(y))
         check_follows("y", self.y, y)
         # Old and new labels one after the other, then one of either for each row: what
@@ -134,10 +151,8 @@ def split_weights(
     of_all: dict[str, Array] = {}
     others: Options = {}
     for name, value in fit_kwargs.items():
-        # Only what has one value a row can be split, and only weights are known to.
-        if value is None or not (
-            name == "sample_weight" or name.endswith("__sample_weight")
-        ):
+        # Only what has one value a row can be split, and only these are known to.
+        if value is None or name.rpartition("__")[2] not in ("sample_weight", "groups"):
             others[name] = value
             continue
         values = np.asarray(value)

@@ -12,20 +12,33 @@ from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import as_seed
 from al_sklearn._core.types import Array, Options
 from al_sklearn.rows import n_rows, take_rows
-from al_sklearn.strategies import get_strategy, takes_random_state
+from al_sklearn.strategies import get_strategy, strategy_name, takes_random_state
 
 
 def query(
-    learner: Any, X_pool: Any, args: tuple, kwargs: Options, return_metrics: bool
+    learner: Any,
+    X_pool: Any,
+    args: tuple,
+    kwargs: Options,
+    return_metrics: bool,
+    at_most: bool = False,
 ) -> tuple[Array, Any] | tuple[Array, Any, Array | None]:
     """Run ``learner.query_strategy`` once over ``X_pool`` and take its rows."""
     n_pool = n_rows(X_pool)
     # Said here, whatever a strategy of somebody else would make of it.
     if n_pool == 0:
         raise ValueError("The pool is empty: there is nothing left to query.")
-    if "n_instances" in kwargs:
-        check_n_instances(kwargs["n_instances"], n_pool)
     strategy = get_strategy(learner.query_strategy)
+    wanted = kwargs.get("n_instances", args[0] if args else None)
+    if at_most and isinstance(wanted, Integral) and wanted > n_pool:
+        # The last batch: what is left.
+        wanted = n_pool
+        if args:
+            args = (n_pool, *args[1:])
+        else:
+            kwargs = {**kwargs, "n_instances": n_pool}
+    if "n_instances" in kwargs:
+        check_n_instances(wanted, n_pool)
     # Without a seed of its own the learner leaves the draw to the strategy.
     if (
         learner.random_state is not None
@@ -35,6 +48,9 @@ def query(
         kwargs = {**kwargs, "random_state": as_seed(learner._generator())}
     # No `except` here: an error of the strategy, or Ctrl-C, is the caller's to see.
     indices, scores = split_answer(strategy(learner, X_pool, *args, **kwargs), n_pool)
+    # How many a strategy of one's own gives that was told no number is its own to say.
+    given = wanted if isinstance(wanted, Integral) else len(indices)
+    check_choice(strategy_name(strategy), indices, int(given))
     rows = take_rows(X_pool, indices)
     if not return_metrics:
         return indices, rows
@@ -43,6 +59,26 @@ def query(
             "This query strategy returns no scores: the metrics are None.", stacklevel=3
         )
     return indices, rows, scores
+
+
+def check_choice(name: str, chosen: Array, n_instances: int) -> None:
+    """Raise a ``ValueError`` unless a strategy chose as many rows as asked.
+
+    The rows must all be different.
+
+    Parameters
+    ----------
+    name : str
+        The strategy's.
+    chosen : int array
+    n_instances : int
+    """
+    different = len(np.unique(chosen))
+    if len(chosen) != n_instances or different != n_instances:
+        raise ValueError(
+            f"The strategy {name!r} was asked for {n_instances} different images and "
+            f"gave {len(chosen)} ({different} different)."
+        )
 
 
 def split_answer(answer: Any, n_pool: int) -> tuple[Array, Array | None]:

@@ -24,16 +24,20 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet, NeuralNetClassifier
-from skorch.dataset import Dataset
-from skorch.helper import predefined_split
 
 from al_sklearn._core.interrupts import end_with_main, not_swallowed
 from al_sklearn._core.random import preserve_global_rng, seeds_for, take_turn
 from al_sklearn._core.types import Array, Options
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.inference import classes_of
+from al_sklearn.inference.fitting import (
+    fit,
+    lend_validation,
+    split_options,
+    takes_validation,
+)
 from al_sklearn.learners._labelled import Labelled
-from al_sklearn.rows import take_rows, with_labels
+from al_sklearn.rows import with_labels
 
 __all__ = [
     "NEW_LABELS",
@@ -309,47 +313,6 @@ def goes_on(model: Any, y: Array) -> bool:
     return np.array_equal(classes_of(model), np.unique(y))
 
 
-def fit(
-    model: Any,
-    X: Any,
-    y: Array,
-    X_val: Any = None,
-    y_val: Array | None = None,
-    **options: Any,
-) -> None:
-    """Fit a model; one that can use a validation set gets it.
-
-    A net gets it as its validation data (``train_split``), what has a ``fit(X, y,
-    X_val=, y_val=)`` as that, a pipeline hands it on to its last step, transformed.
-    Others are fitted without. A Ctrl-C that the model swallows is raised behind it.
-    """
-    with not_swallowed():
-        _fit(model, X, y, X_val, y_val, **options)
-
-
-def _fit(
-    model: Any,
-    X: Any,
-    y: Array,
-    X_val: Any = None,
-    y_val: Array | None = None,
-    **options: Any,
-) -> None:
-    if X_val is None or y_val is None or not takes_validation(model):
-        model.fit(*with_labels(model, X, y), **options)
-    elif isinstance(model, Pipeline) and len(model.steps) == 1:
-        _fit(model.steps[-1][1], X, y, X_val, y_val)
-    elif isinstance(model, Pipeline):
-        before = model[:-1]
-        X = before.fit_transform(X, y)
-        # With memory=, the steps that were fitted are copies.
-        model.steps[:-1] = before.steps
-        _fit(model.steps[-1][1], X, y, before.transform(X_val), y_val)
-    else:
-        with _validation(model, X_val, y_val, np.unique(y)) as options:
-            model.fit(*with_labels(model, X, y), **options)
-
-
 def partial_fit(
     model: Any,
     X: Any,
@@ -378,7 +341,7 @@ def _partial_fit(
     **options: Any,
 ) -> None:
     if isinstance(model, Pipeline):
-        name, last = model.steps[-1]
+        last = model.steps[-1][1]
         if len(model.steps) > 1:
             before = model[:-1]
             first = not is_fitted(last)
@@ -386,7 +349,7 @@ def _partial_fit(
             # With memory=, the steps that were fitted are copies.
             model.steps[:-1] = before.steps
             X_val = None if X_val is None else before.transform(X_val)
-        own = {key.removeprefix(f"{name}__"): value for key, value in options.items()}
+        own, _ = split_options(model, options)
         _partial_fit(last, X, y, classes, X_val, y_val, **own)
         return
     takes_classes = "classes" in inspect.signature(model.partial_fit).parameters
@@ -399,52 +362,13 @@ def _partial_fit(
         return
     # What the net has outputs for, or, of unknown classes, what it learns now.
     met = classes if classes is not None else np.unique(y)
-    with _validation(model, X_val, y_val, met):
+    with lend_validation(model, X_val, y_val, met):
         model.partial_fit(*with_labels(model, X, y), **options)
-
-
-def takes_validation(estimator: Any) -> bool:
-    """Whether :func:`fit` has a use for a validation set."""
-    if isinstance(estimator, Pipeline):
-        return takes_validation(estimator.steps[-1][1])
-    return (
-        isinstance(estimator, NeuralNet)
-        or "X_val" in inspect.signature(estimator.fit).parameters
-    )
 
 
 def _is_plain(net: NeuralNetClassifier) -> bool:
     """Whether it is skorch's own, or a subclass that reads data as that does."""
     return type(net).get_dataset is NeuralNet.get_dataset
-
-
-@contextmanager
-def _validation(
-    model: Any, X_val: Any, y_val: Array, classes: Array
-) -> Iterator[Options]:
-    """Lend a model its validation set for one training.
-
-    What it has never met it cannot be told to predict.
-    """
-    known = np.flatnonzero(np.isin(y_val, classes))
-    if len(known) == 0:
-        yield {}
-        return
-    if len(known) < len(y_val):
-        X_val, y_val = take_rows(X_val, known), y_val[known]
-    if not isinstance(model, NeuralNet):
-        yield {"X_val": X_val, "y_val": y_val}
-        return
-    before = model.train_split
-    pairs, _ = with_labels(model, X_val, y_val)
-    model.set_params(
-        train_split=predefined_split(Dataset(X_val, y_val) if pairs is X_val else pairs)
-    )
-    try:
-        yield {}
-    finally:
-        # The images would be copied and stored with every copy of the model.
-        model.set_params(train_split=before)
 
 
 def has_warm_start(estimator: Any) -> bool:

@@ -1,7 +1,7 @@
 """One strategy's rounds, whoever answers: ask, tell, train, measure."""
 
+from al_sklearn.learners import check_choice
 from al_sklearn.learners.training import TRAINING, check_training
-from al_sklearn.loop._ask import check_choice
 from al_sklearn.loop._loop import Loop
 from al_sklearn.loop._measure import measure
 from al_sklearn.loop._problem import Problem

@@ -62,6 +62,7 @@ def choose(
     if takes_ties(strategy):
         # Said either way: strategies of votes break them at random by default.
         options["random_tie_break"] = problem.random_ties
+    options |= _validation(strategy, problem)
     with contextlib.nullcontext() if ours else warnings.catch_warnings():
         if not ours:
             warnings.filterwarnings("ignore", "This query strategy returns no scores")
@@ -82,19 +83,6 @@ def choose(
     return unlabelled[chosen], np.asarray(scores, dtype=np.float64)
 
 
-def check_choice(name: str, chosen: Array, n_instances: int) -> None:
-    """Raise a ``ValueError`` unless a strategy chose as many images as asked.
-
-    The images must all be different.
-    """
-    different = len(np.unique(chosen))
-    if len(chosen) != n_instances or different != n_instances:
-        raise ValueError(
-            f"The strategy {name!r} was asked for {n_instances} different images and "
-            f"gave {len(chosen)} ({different} different)."
-        )
-
-
 def parameters_of(strategy: Any) -> frozenset[str]:
     """Names of a strategy's parameters; none where it does not say."""
     try:
@@ -104,15 +92,32 @@ def parameters_of(strategy: Any) -> frozenset[str]:
         return frozenset()
 
 
-def takes_ties(strategy: Any) -> bool:
-    """Whether ties can be broken at random, and the user has not said how."""
+def open_parameters(strategy: Any) -> frozenset[str]:
+    """Those of a strategy's parameters that nobody has bound."""
+    bound: set[str] = set()
     inner = strategy
     # Partials nest where the inner one has attributes of its own.
     while isinstance(inner, functools.partial):
-        if "random_tie_break" in inner.keywords:
-            return False
+        bound.update(inner.keywords)
         inner = inner.func
-    return "random_tie_break" in parameters_of(strategy)
+    return parameters_of(strategy) - bound
+
+
+def takes_ties(strategy: Any) -> bool:
+    """Whether ties can be broken at random, and the user has not said how."""
+    return "random_tie_break" in open_parameters(strategy)
+
+
+def _validation(strategy: Any, problem: Problem) -> Options:
+    """The validation set, for a strategy that takes one and has not been given any.
+
+    It is paid for: a strategy that has it need not train models to find out.
+    """
+    X_val, y_val = problem.validation_set
+    names = open_parameters(strategy)
+    if X_val is None or not {"X_val", "y_val"} <= names:
+        return {}
+    return {"X_val": X_val, "y_val": y_val}
 
 
 def _truth(problem: Problem, unlabelled: Array, labelled: Array) -> Options:

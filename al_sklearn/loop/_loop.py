@@ -12,10 +12,11 @@ import numpy as np
 from sklearn.base import clone
 
 from al_sklearn._core.interrupts import not_swallowed
+from al_sklearn._core.on_behalf import on_behalf_of
 from al_sklearn._core.random import preserve_global_rng
 from al_sklearn._core.types import Array, Options
-from al_sklearn.learners import ActiveLearner
-from al_sklearn.loop._ask import check_choice, choose
+from al_sklearn.learners import ActiveLearner, check_choice
+from al_sklearn.loop._ask import choose
 from al_sklearn.loop._epochs import epoch_rows, epochs_of
 from al_sklearn.loop._labels import Labels
 from al_sklearn.loop._measure import batch_agreement, measure_round, peak_memory_mb
@@ -144,7 +145,12 @@ class Loop:
             yield
             return
         # What a model or a strategy swallows of Ctrl-C makes no round.
-        with self._where_it_was(), not_swallowed(), preserve_global_rng():
+        with (
+            self._where_it_was(),
+            not_swallowed(),
+            preserve_global_rng(),
+            on_behalf_of(self.name),
+        ):
             self._turning = True
             try:
                 yield
@@ -300,7 +306,7 @@ class Loop:
             # From scratch, only the last model matters; else each has grown out of the
             # one before.
             if self.problem.training != "from_scratch" or i == len(records) - 1:
-                with preserve_global_rng():
+                with preserve_global_rng(), on_behalf_of(self.name):
                     self.model = train_round(
                         self.problem, self.model, self.round, new, self._labels
                     )
@@ -350,6 +356,8 @@ class Loop:
         if len(known):
             self.learner.X_training = take_rows(self.problem.X, known)
             self.learner.y_training = self._labels.of(known)
+        # Strategies that train clones train them as rounds are trained.
+        self.learner.X_val, self.learner.y_val = self.problem.validation_set
 
     def _check_stop(self, record: Options) -> None:
         """Ask the criterion, and put what it says in the round's record.

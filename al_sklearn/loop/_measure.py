@@ -7,6 +7,7 @@ from typing import Any
 
 from al_sklearn import inference
 from al_sklearn._core.types import Array, Options
+from al_sklearn.inference.fitting import learns_from_validation
 from al_sklearn.loop._labels import Labels
 from al_sklearn.loop._problem import Problem
 from al_sklearn.rows import take_rows
@@ -60,7 +61,8 @@ def measure_round(
     # In the order of the tables: metrics, then costs.
     record = {**measure(model, problem), **before}
     X_val, y_val = problem.validation_set
-    if X_val is not None:
+    # What has learnt from them in the end is as good on them as in training.
+    if X_val is not None and not learns_from_validation(model):
         record["validation_accuracy"] = agreement(model, problem, y_val, X_val)
     known = problem.learnable(new)
     record["bought"] = problem.task.count(labels.of(known))

@@ -30,6 +30,13 @@ def _nothing() -> Array:
     return np.empty(0, dtype=np.int64)
 
 
+def _has_rows(value: Any, n: int) -> bool:
+    """Whether an argument of ``fit`` has one value for each of ``n`` rows."""
+    if isinstance(value, (str, bytes, Mapping)) or getattr(value, "shape", None) == ():
+        return False
+    return hasattr(value, "__len__") and n_rows(value) == n
+
+
 @dataclass
 class Problem:
     """What all strategies of one seed share.
@@ -84,6 +91,9 @@ class Problem:
     test_each_epoch : bool
         Whether a network is measured on the test set after each epoch, to be looked at:
         nothing is decided by it.
+    fit_options : dict
+        Further arguments of the estimator's ``fit``; those with one value a row of X,
+        as ``sample_weight`` and ``groups`` have, go with their rows.
     """
 
     estimator: Any
@@ -109,6 +119,7 @@ class Problem:
     later_params: Mapping[str, Any] | None = None
     random_ties: bool = True
     test_each_epoch: bool = False
+    fit_options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -237,6 +248,16 @@ class Problem:
         if self.outside is None:
             return positions
         return positions[~self.outside[positions]]
+
+    def fit_options_of(self, positions: Array) -> Options:
+        """Return the further arguments of ``fit`` for rows to learn from."""
+        if not self.fit_options:
+            return {}
+        n = n_rows(self.X)
+        return {
+            name: take_rows(value, positions) if _has_rows(value, n) else value
+            for name, value in self.fit_options.items()
+        }
 
     def params_of(self, number: int) -> Options:
         """Return what the estimator's parameters are set to in a round."""

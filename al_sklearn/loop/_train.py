@@ -59,6 +59,7 @@ def train_round(
             training=None if problem.training == "from_scratch" else problem.training,
             classes=problem.task.classes,
             validation=problem.validation_set,
+            fit_kwargs=problem.fit_options_of(rows),
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
+from al_sklearn import inference
 from al_sklearn._core.checks import check_n_instances
 from al_sklearn._core.random import (
     RandomState,
@@ -17,6 +18,7 @@ from al_sklearn._core.random import (
     seed_all,
     seeded_clone,
 )
+from al_sklearn.inference import fitting
 from al_sklearn.modal._sampling import Chosen, best
 from al_sklearn.rows import concat_rows, n_rows, take_rows
 from al_sklearn.strategies import measures
@@ -90,6 +92,7 @@ def expected_error_reduction(
     tried = np.sort(rng.choice(n, size=n_tried, replace=False))
     seed = as_seed(rng)
     estimator = seeded_clone(learner.estimator, seed, only_open=True)
+    validation = inference.validation_data(learner)
     errors = np.zeros(n_tried)
     with preserve_global_rng():
         for i, position in enumerate(tried):
@@ -98,7 +101,8 @@ def expected_error_reduction(
                 y_new = concat_rows(learner.y_training, np.array([label]))
                 # The same noise for all: they differ by the row and its label alone.
                 seed_all(seed)
-                known = estimator.fit(X_new, y_new).predict_proba(X)
+                fitting.fit(estimator, X_new, y_new, *validation)
+                known = estimator.predict_proba(X)
                 row_errors = _LOSSES[loss](np.asarray(known))
                 # The row itself would be labelled: its own error is no longer expected.
                 others = row_errors.sum() - row_errors[position]

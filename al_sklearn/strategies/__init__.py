@@ -7,6 +7,7 @@ A strategy is a function ``(classifier, X, n_instances) -> (indices, scores)``.
 """
 
 from al_sklearn.strategies import measures, selectors
+from al_sklearn.strategies._elsewhere import suggest_strategy
 from al_sklearn.strategies._registry import (
     Strategy,
     StrategyInfo,
@@ -18,12 +19,14 @@ from al_sklearn.strategies._registry import (
     takes_random_state,
 )
 from al_sklearn.strategies.compose import (
+    ByCommittee,
     Mix,
     Stochastic,
     Subsample,
     TwoStage,
     Weighted,
     WithoutNearDuplicates,
+    by_committee,
     mix,
     stochastic,
     subsample,
@@ -101,6 +104,7 @@ from al_sklearn.strategies.selectors import (
 )
 
 __all__ = [
+    "ByCommittee",
     "Mix",
     "Stochastic",
     "Strategy",
@@ -117,6 +121,7 @@ __all__ = [
     "bald",
     "batch_bald",
     "bucketed_margin",
+    "by_committee",
     "catalogue",
     "centre_of_gravity",
     "clue",
@@ -175,6 +180,7 @@ __all__ = [
     "stochastic",
     "strategy_name",
     "subsample",
+    "suggest_strategy",
     "takes_random_state",
     "two_stage",
     "typicality_then_margin",

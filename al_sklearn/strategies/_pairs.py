@@ -18,7 +18,6 @@ from al_sklearn import inference
 from al_sklearn._core.checks import check_count
 from al_sklearn._core.random import RandomState, as_generator, as_seed
 from al_sklearn._core.types import Array, Function, Options
-from al_sklearn.rows import n_rows
 from al_sklearn.strategies import measures
 from al_sklearn.strategies._registry import Chosen, StrategyInfo, query_strategy
 from al_sklearn.strategies.selectors import top_k
@@ -91,17 +90,11 @@ def told(function: Function, options: Options) -> Options:
     return {name: value for name, value in options.items() if name in takes}
 
 
-def labelled_rows(classifier: Any, X_labelled: Any = None) -> Any:
-    """Return the labelled rows, or None where there are none."""
-    rows, _ = inference.labelled_data(classifier, X_labelled)
-    return None if rows is None or n_rows(rows) == 0 else rows
-
-
 def embed_labelled(
     classifier: Any, X_labelled: Any = None, layer: str | None = None
 ) -> Array | None:
     """Return the embeddings of what is labelled, or None where nothing is."""
-    rows = labelled_rows(classifier, X_labelled)
+    rows = inference.labelled_rows(classifier, X_labelled)
     return None if rows is None else inference.embed(classifier, rows, layer)
 
 
@@ -141,7 +134,11 @@ def predicted(
     """Return the probabilities, or the mean of ``n_samples`` posterior samples."""
     if n_samples is None:
         return inference.predict_proba(classifier, X)
-    return inference.sample_proba(classifier, X, n_samples, rng).mean(axis=0)
+    samples = inference.sample_proba(classifier, X, n_samples, rng)
+    weights = inference.sample_weights(classifier, n_samples)
+    if weights is None:
+        return samples.mean(axis=0)
+    return np.average(samples, axis=0, weights=weights)
 
 
 def utilities_of(
@@ -181,7 +178,9 @@ def utilities_of(
         return inference.input_gradient(classifier, X)
     if kind == "samples":
         given = inference.sample_proba(classifier, X, n_samples, rng)
-    elif embeds:
+        weights = inference.sample_weights(classifier, n_samples)
+        return function(given, **told(function, {"weights": weights}))
+    if embeds:
         given = inference.proba_and_embed(classifier, X, layer)[0]
     else:
         given = predicted(classifier, X, n_samples, rng)
@@ -219,13 +218,16 @@ def choose(
         given["features"] = inference.embed(classifier, X, layer)
     if "samples" in wanted:
         given["samples"] = inference.sample_proba(classifier, X, n_samples, rng)
+        given["weights"] = inference.sample_weights(classifier, n_samples)
     if measure is not None:
         utilities = measure(**told(measure, given))
         # Where they are an option they weigh: what is negative counts as nothing.
         weigh = "utilities" not in _given(select)
         given["utilities"] = np.maximum(utilities, 0) if weigh else utilities
     takes = inspect.signature(select).parameters
-    rows = labelled_rows(classifier, X_labelled) if "labelled" in takes else None
+    rows = None
+    if "labelled" in takes:
+        rows = inference.labelled_rows(classifier, X_labelled)
     # As for the candidates: both at once.
     if rows is not None and "labelled_proba" in takes:
         both = inference.proba_and_embed(classifier, rows, layer)

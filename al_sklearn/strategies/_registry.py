@@ -18,6 +18,7 @@ from al_sklearn._core.registry import same_function, share_table
 from al_sklearn._core.types import Array, Function
 from al_sklearn.exceptions import CapabilityError, ParameterError
 from al_sklearn.rows import n_rows
+from al_sklearn.strategies._elsewhere import same_strategy, suggest_strategy
 
 P = ParamSpec("P")
 Chosen = tuple[np.ndarray, np.ndarray]
@@ -132,7 +133,9 @@ def run_strategy(
             # A sum is NaN when a value is; it may also overflow, so a suspicion is
             # looked into.
             suspicious = np.isnan(values.sum())
-        if suspicious and np.isnan(values).any():
+        # What the classifier takes is its own to say.
+        refused = suspicious and not inference.takes_nan(classifier)
+        if refused and np.isnan(values).any():
             raise ValueError(f"X contains NaN, first in row {_first_nan_row(values)}.")
     with inference.shared(), preserve_global_rng():
         try:
@@ -396,6 +399,9 @@ def catalogue() -> list[StrategyInfo]:
 def get_strategy(strategy: str | Strategy) -> Strategy:
     """Find a strategy by its name or alias; a callable is returned as it is.
 
+    Names that other libraries have for the same, and other spellings of ours, find it
+    too: ``"CoreSet"``, ``"entropy_sampling"``.
+
     Raises
     ------
     ValueError
@@ -412,7 +418,15 @@ def get_strategy(strategy: str | Strategy) -> Strategy:
     info = _find(strategy)
     if info is None:
         aliases = [alias for known in _registry.values() for alias in known.aliases]
-        raise unknown_name("strategy", strategy, [*_registry, *aliases])
+        names = [*_registry, *aliases]
+        same = same_strategy(strategy, names)
+        if same is None:
+            raise ValueError(
+                f"Unknown strategy {strategy!r}.{suggest_strategy(strategy, names)} "
+                f"Available: {', '.join(sorted(names))}."
+            )
+        info = _find(same)
+        assert info is not None
     return info.function
 
 

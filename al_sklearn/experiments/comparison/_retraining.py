@@ -12,6 +12,7 @@ from typing import Any
 import joblib
 import pandas as pd
 
+from al_sklearn._core.on_behalf import on_behalf_of
 from al_sklearn._core.random import preserve_global_rng, seed_all, seeded_clone
 from al_sklearn._core.types import Array, Options
 from al_sklearn.experiments.store import RunStore, slug
@@ -80,7 +81,7 @@ class Retraining:
         )
         # What belongs to no class was paid for and teaches nothing.
         rows = problem.learnable(self.bought)
-        with preserve_global_rng():
+        with preserve_global_rng(), on_behalf_of(self.strategy):
             model = seeded_clone(
                 self.estimator, problem.streams.integer("retraining", "weights", *keys)
             )
@@ -89,7 +90,8 @@ class Retraining:
             started = time.perf_counter()
             labels = problem.known_labels(rows)
             X = take_rows(problem.X, rows)
-            fit(model, X, labels, *problem.validation_set)
+            options = problem.fit_options_of(rows)
+            fit(model, X, labels, *problem.validation_set, **options)
             seconds = time.perf_counter() - started
             return {**measure(model, problem), "training_seconds": seconds}
 

@@ -70,6 +70,7 @@ _OBJECT_KEYS: Final = frozenset(
 )
 _LISTS: Final = frozenset({"criteria", "pool", "callbacks"})
 _COMPOSERS: Final = (
+    "by_committee",
     "mix",
     "stochastic",
     "subsample",
@@ -264,7 +265,7 @@ def _find_strategy(name: str, key: Key) -> Strategy:
     except ValueError:
         infos = strategies.catalogue()
         known = [one for info in infos for one in (info.name, *info.aliases)]
-        hint = did_you_mean(name, [*known, *_COMPOSERS])
+        hint = strategies.suggest_strategy(name, [*known, *_COMPOSERS])
         raise Problem(
             key,
             f"is wrong: Unknown strategy {name!r}.{hint} Available: "

@@ -64,7 +64,8 @@ def check_value(function: Any, option: str, value: Any, key: Key) -> None:
 def _hints(function: Any) -> Options:
     """Return the types of a function's parameters, or of those that a class takes."""
     try:
-        made = vars(function).get("__init__") if inspect.isclass(function) else function
+        # A class may take what the one that it derives from does.
+        made = function.__init__ if inspect.isclass(function) else function
         return get_type_hints(made)
     except NameError:
         # Names that its module imports for type checkers alone.

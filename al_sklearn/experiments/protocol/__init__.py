@@ -13,6 +13,7 @@ from al_sklearn.experiments.protocol._known_labels import (
 )
 from al_sklearn.experiments.protocol._problem import known_classes, make_problem
 from al_sklearn.experiments.protocol._records import first_wrong
+from al_sklearn.experiments.protocol._routing import route_fit_options, router_of
 from al_sklearn.experiments.protocol._settings import (
     LATER_OPTIONS,
     PROTOCOL_CONSTRAINTS,
@@ -44,5 +45,7 @@ __all__ = [
     "next_round",
     "read_given",
     "reads_lazily",
+    "route_fit_options",
+    "router_of",
     "with_validation",
 ]

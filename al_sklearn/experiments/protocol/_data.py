@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
+from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.utils import check_array, get_tags
+from sklearn.utils import check_array
 
+from al_sklearn import inference
 from al_sklearn._core.types import Array
 from al_sklearn.loop.labelling_rate import LabellingRate
-from al_sklearn.rows import RowView, are_files, n_rows, take_rows, view_rows
+from al_sklearn.rows import (
+    RowView,
+    are_files,
+    is_dict,
+    n_rows,
+    take_rows,
+    view_rows,
+)
 from al_sklearn.tasks import Classification
+
+# numpy's kinds of text: fixed width, bytes, and StringDType.
+_TEXT = "UST"
+# In a list, beside names of files: bytes, dicts of features.
+_WHOLE_ITEMS = (bytes, Mapping)
 
 
 def reads_lazily(X: Any) -> bool:
     """Whether X is read row by row and not as one array.
 
-    Files, torch data sets, tensors, memmaps, HDF5, dicts.
+    Files, texts, dicts, torch data sets, tensors, memmaps, HDF5.
     """
     # Names of files are read as they are needed, whatever lists them.
     if are_files(X):
         return True
     # A list of lists is an array in another coat.
     if isinstance(X, (list, tuple)):
-        return False
+        return len(X) > 0 and isinstance(X[0], _WHOLE_ITEMS)
     if isinstance(X, np.ndarray):
-        return isinstance(X, np.memmap) or (X.ndim == 1 and X.dtype.kind == "S")
+        return isinstance(X, np.memmap) or (X.ndim == 1 and _holds_items(X))
     if hasattr(X, "iloc"):
         return len(X.shape) == 1  # a column of files
-    if isinstance(X, (Mapping, RowView, torch.Tensor)) or hasattr(X, "chunks"):
+    if is_dict(X) or isinstance(X, (RowView, torch.Tensor)) or hasattr(X, "chunks"):
         return True
     return not (sp.issparse(X) or hasattr(X, "iloc") or hasattr(X, "__array__"))
 
@@ -40,22 +53,29 @@ def reads_lazily(X: Any) -> bool:
 def check_rows(X: Any, estimator: Any, name: str = "X") -> Any:
     """Check what can be checked without reading files.
 
-    Numbers, finite, at least two axes.
+    Two axes at least; numbers, finite, unless the estimator takes others.
 
     Arrays keep their type (uint8 stays uint8), DataFrames are checked and returned as
     they are, and so is what :func:`reads_lazily`.
     """
+    is_plain = isinstance(X, np.ndarray) or hasattr(X, "iloc") or reads_lazily(X)
+    if hasattr(X, "__array__") and not is_plain:
+        # Arrays of other libraries, such as pandas' of texts, are arrays.
+        X = np.asarray(X)
     # Only that it has a length: reading all of it here would double the cost of a run.
     if reads_lazily(X):
         n_rows(X)
         return X
+    if sp.issparse(X) and X.format in ("dok", "lil"):
+        # Kept key by key, or row by row: scikit-learn cannot look for NaN in them.
+        X = X.tocsr()
     # What the estimator takes is its own to say: NaN, text, sparse rows.
-    tags = get_tags(estimator).input_tags
+    takes_any = hasattr(X, "iloc") or _has_text(X)
     checked = check_array(
         X,
-        accept_sparse=tags.sparse,
-        dtype="numeric" if not hasattr(X, "iloc") else None,
-        ensure_all_finite=not tags.allow_nan,
+        accept_sparse=inference.takes_sparse(estimator),
+        dtype=None if takes_any else "numeric",
+        ensure_all_finite=not inference.takes_nan(estimator),
         allow_nd=True,
         input_name=name,
         estimator=estimator,
@@ -115,3 +135,20 @@ def select(X: Any, positions: Array) -> Any:
     Read now where X is in memory, looked at where it is not.
     """
     return view_rows(X, positions) if reads_lazily(X) else take_rows(X, positions)
+
+
+def _holds_items(X: Array) -> bool:
+    """Whether the entries of a 1-D array are rows: paths, texts, dicts, images."""
+    if X.dtype.kind != "O":
+        return X.dtype.kind in _TEXT
+    return X.size > 0 and not isinstance(X[0], Number)
+
+
+def _has_text(X: Any) -> bool:
+    """Whether a table holds text, which only the estimator knows what to do with."""
+    if sp.issparse(X):
+        return False
+    X = np.asarray(X) if isinstance(X, (list, tuple)) else X
+    if X.dtype.kind != "O":
+        return X.dtype.kind in _TEXT
+    return any(isinstance(value, str) for value in X.flat)

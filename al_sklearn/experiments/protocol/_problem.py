@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +48,7 @@ def make_problem(
     X_test: Any,
     y_test: Any,
     streams: Streams,
+    fit_options: Mapping[str, Any] | None = None,
 ) -> Problem:
     """Draw one seed's test set, hard pool, validation set and initial set.
 
@@ -60,6 +62,8 @@ def make_problem(
         From :func:`known_classes`.
     streams : Streams
         The seed's.
+    fit_options : dict, optional
+        From :func:`route_fit_options`.
     """
     n = len(y)
     given = (
@@ -171,6 +175,7 @@ def make_problem(
         test_each_epoch=settings.test_each_epoch,
         # A switch of tests: with ties by position numbers are those of older versions.
         random_ties=getattr(settings, "_random_ties", True),
+        fit_options=fit_options or {},
     )
 
 

@@ -16,7 +16,9 @@ from sklearn.utils._param_validation import (
     StrOptions,
 )
 
+from al_sklearn.exceptions import ParameterError
 from al_sklearn.experiments.hard_pools import PoolTransform
+from al_sklearn.inference.fitting import learns_from_validation
 from al_sklearn.loop import TRAINING, check_training
 from al_sklearn.loop.labelling_rate import LabellingRate
 from al_sklearn.loop.stopping import StoppingCriterion
@@ -27,6 +29,7 @@ _COUNT: Final = Interval(Integral, 1, None, closed="left")
 _COUNT_OR_SHARE: Final = [_COUNT, Interval(RealNotInt, 0, 1, closed="right")]
 # What is held out must leave something to learn from.
 _COUNT_OR_PART: Final = [_COUNT, Interval(RealNotInt, 0, 1, closed="neither")]
+_COLUMN: Final = "validation_accuracy"
 # The parameters that an experiment and a comparison share.
 PROTOCOL_CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit", "predict"])],
@@ -83,6 +86,8 @@ def check_protocol(settings: Any) -> None:
             "with the new batch is training='incremental'.",
             stacklevel=4,
         )
+    if settings.validation_size is not None:
+        _check_validation_column(settings)
     for name in ("first_params", "later_params"):
         # Said now, and not by the second round's set_params after an hour.
         unknown = set(getattr(settings, name) or {}) - set(
@@ -93,3 +98,31 @@ def check_protocol(settings: Any) -> None:
                 f"{name} names {sorted(unknown)[0]!r}, which is no parameter of "
                 f"{type(settings.estimator).__name__}."
             )
+
+
+def _check_validation_column(settings: Any) -> None:
+    """Say why there is no validation_accuracy, or refuse what wants to look at it."""
+    if not learns_from_validation(settings.estimator):
+        return
+    why = (
+        f"{type(settings.estimator).__name__} learns from the validation set in the "
+        f"end, so that its {_COLUMN} would be training accuracy"
+    )
+    for name in ("stopping", "n_instances"):
+        if _looks_at(getattr(settings, name)):
+            raise ParameterError(
+                f"{name} looks at {_COLUMN}, which is not there: {why}. Give "
+                "refit='training', or another metric.",
+                name,
+                "estimator",
+            )
+    warnings.warn(
+        f"There is no column {_COLUMN}: {why}. With refit='training' there is one.",
+        stacklevel=5,
+    )
+
+
+def _looks_at(rule: Any) -> bool:
+    """Whether a stopping rule or labelling rate, or one inside, looks at the column."""
+    inside = getattr(rule, "criteria", ())
+    return getattr(rule, "metric", None) == _COLUMN or any(map(_looks_at, inside))

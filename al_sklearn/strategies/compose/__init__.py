@@ -1,5 +1,6 @@
 """Strategies made of others."""
 
+from al_sklearn.strategies.compose._by_committee import ByCommittee, by_committee
 from al_sklearn.strategies.compose._compose import (
     Mix,
     TwoStage,
@@ -16,12 +17,14 @@ from al_sklearn.strategies.compose._without_near_duplicates import (
 )
 
 __all__ = [
+    "ByCommittee",
     "Mix",
     "Stochastic",
     "Subsample",
     "TwoStage",
     "Weighted",
     "WithoutNearDuplicates",
+    "by_committee",
     "mix",
     "stochastic",
     "subsample",

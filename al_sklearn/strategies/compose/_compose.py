@@ -5,6 +5,7 @@ They share the budget, pre-filter then select, or select weighted by scores.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from al_sklearn import inference
+from al_sklearn._core.types import Bools, Options
 from al_sklearn.exceptions import ParameterError
-from al_sklearn.rows import n_rows, view_rows
+from al_sklearn.rows import n_rows, take_rows, view_rows
 from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._pairs import embed_labelled, told, utilities_of
 from al_sklearn.strategies._registry import (
     Chosen,
     Strategy,
+    follows_contract,
     get_strategy,
     strategy_name,
 )
@@ -51,7 +54,7 @@ class Mix(Composition):
             # Asking for as many more as are taken leaves enough after those are
             # dropped.
             n_asked = min(budget + int(taken.sum()), len(taken))
-            chosen, utilities = get_strategy(strategy)(classifier, X, n_asked, **ties)
+            chosen, utilities = _ask(strategy, classifier, X, n_asked, taken, ties)
             fresh = np.flatnonzero(~taken[chosen])[:budget]
             indices.append(chosen[fresh])
             scores.append(utilities[fresh])
@@ -60,6 +63,30 @@ class Mix(Composition):
 
     def _budgets(self, n_instances: int) -> list[int]:
         return apportion([share for share, _ in self.parts], n_instances)
+
+
+def _ask(
+    strategy: str | Strategy,
+    classifier: Any,
+    X: Any,
+    n_asked: int,
+    taken: Bools,
+    ties: Options,
+) -> Chosen:
+    """Ask a part, which knows what earlier parts have taken where it looks for that."""
+    function = get_strategy(strategy)
+    # A strategy of somebody else's is given the learner itself.
+    if not taken.any() or not follows_contract(function):
+        return function(classifier, X, n_asked, **ties)
+    rows = take_rows(X, np.flatnonzero(taken))
+    if classifier is not None:
+        wrapped = inference.WithTaken(classifier, rows)
+        return function(wrapped, X, n_asked, **ties)
+    options = dict(ties)
+    if "X_labelled" in inspect.signature(function).parameters:
+        # Without a model there is no learner that could hold them.
+        options["X_labelled"] = rows
+    return function(None, X, n_asked, **options)
 
 
 def mix(*parts: tuple[float, str | Strategy]) -> Mix:
@@ -71,7 +98,8 @@ def mix(*parts: tuple[float, str | Strategy]) -> Mix:
     ----------
     *parts : (share, strategy)
         Shares are positive and need not sum to 1. A strategy is a name or a callable.
-        Earlier parts choose first.
+        Earlier parts choose first; later ones that look at what is labelled count what
+        was taken among it.
 
     Returns
     -------

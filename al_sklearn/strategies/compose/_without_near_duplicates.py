@@ -12,7 +12,7 @@ from al_sklearn._core.checks import unknown_name
 from al_sklearn._core.types import Array
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import view_rows
-from al_sklearn.strategies._pairs import embed_labelled, labelled_rows
+from al_sklearn.strategies._pairs import embed_labelled
 from al_sklearn.strategies._registry import (
     Chosen,
     Strategy,
@@ -72,7 +72,7 @@ class WithoutNearDuplicates(Composition):
         return np.concatenate(indices), np.concatenate(scores)
 
     def _find(self, classifier: Any, X: Any) -> Array:
-        labelled = labelled_rows(classifier)
+        labelled = inference.labelled_rows(classifier)
         if self.by == "hash":
             known = None if labelled is None else perceptual_hash(labelled)
             return near_duplicates(

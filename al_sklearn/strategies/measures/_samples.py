@@ -16,6 +16,7 @@ from al_sklearn._core.random import RandomState, as_generator
 from al_sklearn._core.types import Floats, Ints
 from al_sklearn.strategies._engine import arrays as blocks
 from al_sklearn.strategies._engine.particles import Particles
+from al_sklearn.strategies.measures import _weighted as weighted
 
 __all__ = [
     "bald",
@@ -34,7 +35,7 @@ __all__ = [
 _NEARLY_NOTHING = 1e-3
 
 
-def max_entropy(samples: Any) -> Any:
+def max_entropy(samples: Any, *, weights: ArrayLike | None = None) -> Any:
     """Entropy of the mean prediction, H(mean_t p_t).
 
     Total uncertainty (Gal et al., ICML 2017).
@@ -43,6 +44,8 @@ def max_entropy(samples: Any) -> Any:
     ----------
     samples : array or tensor of shape (T, n, C)
         Class probabilities under T posterior samples.
+    weights : array-like of shape (T,), optional
+        How much each sample counts, as the weights of a vote do; the same by default.
 
     Returns
     -------
@@ -55,13 +58,16 @@ def max_entropy(samples: Any) -> Any:
         For another shape, or NaN.
     """
     samples = blocks.check(samples, 3, "samples")
+    if weights is not None:
+        given = weighted.check_weights(weights, len(samples))
+        return weighted.max_entropy(samples, given)
     n_samples = len(samples)
     return blocks.sums_over_samples(
         samples, (_itself,), lambda _, total: blocks.entropy_of(total / n_samples)
     )
 
 
-def consensus_entropy(samples: Any) -> Any:
+def consensus_entropy(samples: Any, *, weights: ArrayLike | None = None) -> Any:
     """Entropy of the members' mean prediction.
 
     :func:`max_entropy` by the name it has for committees.
@@ -70,6 +76,8 @@ def consensus_entropy(samples: Any) -> Any:
     ----------
     samples : array or tensor of shape (T, n, C)
         Class probabilities by T members.
+    weights : array-like of shape (T,), optional
+        How much each sample counts, as the weights of a vote do; the same by default.
 
     Returns
     -------
@@ -81,10 +89,10 @@ def consensus_entropy(samples: Any) -> Any:
     ValueError
         For another shape, or NaN.
     """
-    return max_entropy(samples)
+    return max_entropy(samples, weights=weights)
 
 
-def bald(samples: Any) -> Any:
+def bald(samples: Any, *, weights: ArrayLike | None = None) -> Any:
     """Mutual information of prediction and parameters, H(mean_t p_t) - mean_t H(p_t).
 
     Houlsby et al., *Bayesian active learning for classification and preference
@@ -94,6 +102,8 @@ def bald(samples: Any) -> Any:
     ----------
     samples : array or tensor of shape (T, n, C)
         Class probabilities under T posterior samples.
+    weights : array-like of shape (T,), optional
+        How much each sample counts, as the weights of a vote do; the same by default.
 
     Returns
     -------
@@ -106,6 +116,9 @@ def bald(samples: Any) -> Any:
         For another shape, or NaN.
     """
     samples = blocks.check(samples, 3, "samples")
+    if weights is not None:
+        given = weighted.check_weights(weights, len(samples))
+        return weighted.bald(samples, given)
     n_samples = len(samples)
 
     def information(rows: slice, p: torch.Tensor, p_log_p: torch.Tensor) -> Any:
@@ -128,7 +141,9 @@ def _itself(p: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
     return p
 
 
-def kl_disagreement(samples: Any, *, reduction: str = "mean") -> Any:
+def kl_disagreement(
+    samples: Any, *, reduction: str = "mean", weights: ArrayLike | None = None
+) -> Any:
     """Kullback-Leibler divergence of the members from their mean.
 
     The measure is that of McCallum & Nigam, ICML 1998.
@@ -140,6 +155,8 @@ def kl_disagreement(samples: Any, *, reduction: str = "mean") -> Any:
     reduction : {"mean", "max"}, default="mean"
         The mean over the members, which is the mutual information of :func:`bald`; or
         the largest, as in modAL.
+    weights : array-like of shape (T,), optional
+        How much each sample counts, as the weights of a vote do; the same by default.
 
     Returns
     -------
@@ -155,7 +172,10 @@ def kl_disagreement(samples: Any, *, reduction: str = "mean") -> Any:
         raise unknown_name("reduction", reduction, ("mean", "max"))
     samples = blocks.check(samples, 3, "samples")
     if reduction == "mean":
-        return bald(samples)
+        return bald(samples, weights=weights)
+    if weights is not None:
+        given = weighted.check_weights(weights, len(samples))
+        return weighted.max_divergence(samples, given)
     return blocks.per_row(samples, _largest_divergence)
 
 
@@ -169,7 +189,7 @@ def _largest_divergence(samples: torch.Tensor) -> torch.Tensor:
     return divergence.clamp_(min=0)
 
 
-def mean_std(samples: Any) -> Any:
+def mean_std(samples: Any, *, weights: ArrayLike | None = None) -> Any:
     """Mean over the classes of the standard deviation over the samples.
 
     The measure is that of Kampffmeyer et al., CVPRW 2016.
@@ -178,6 +198,8 @@ def mean_std(samples: Any) -> Any:
     ----------
     samples : array or tensor of shape (T, n, C)
         Class probabilities under T posterior samples.
+    weights : array-like of shape (T,), optional
+        How much each sample counts, as the weights of a vote do; the same by default.
 
     Returns
     -------
@@ -190,6 +212,9 @@ def mean_std(samples: Any) -> Any:
         For another shape, or NaN.
     """
     samples = blocks.check(samples, 3, "samples")
+    if weights is not None:
+        given = weighted.check_weights(weights, len(samples))
+        return weighted.mean_std(samples, given)
 
     return blocks.per_row(samples, _mean_deviation)
 
@@ -266,18 +291,29 @@ def vote_shares(
     return shares
 
 
-def _counts(samples: Any, random_tie_break: bool, random_state: RandomState) -> Ints:
-    """Votes (n, C) of T probability samples."""
+def _counts(
+    samples: Any,
+    random_tie_break: bool,
+    random_state: RandomState,
+    weights: ArrayLike | None = None,
+) -> Any:
+    """Votes (n, C) of T probability samples, or the sums of the votes' weights."""
     samples = blocks.check(samples, 3, "samples")
     n, n_classes = samples.shape[1:]
-    counts = np.zeros((n, n_classes), dtype=np.int64)
+    # One vote each, in whole numbers.
+    each: Any = np.ones(len(samples), dtype=np.int64)
+    if weights is not None:
+        each = weighted.check_weights(weights, len(samples))
+    counts = np.zeros((n, n_classes), dtype=each.dtype)
+    votes = torch.from_numpy(each)
     tied = np.zeros(n, dtype=bool)
     largest = np.zeros(n)
     with torch.inference_mode():
         for rows, block in blocks.in_blocks(samples):
             best, winners = block.max(dim=2)
-            here = torch.zeros(block.shape[1:], dtype=torch.int64, device=block.device)
-            here.scatter_add_(1, winners.T, torch.ones_like(winners.T))
+            here = torch.zeros(block.shape[1:], dtype=votes.dtype, device=block.device)
+            cast = votes.to(block.device).expand(winners.T.shape)
+            here.scatter_add_(1, winners.T, cast)
             counts[rows] = here.cpu().numpy()
             largest[rows] = best.sum(0).cpu().numpy()
             if random_tie_break:
@@ -285,14 +321,16 @@ def _counts(samples: Any, random_tie_break: bool, random_state: RandomState) -> 
                 tied[rows] = is_best.any(0).cpu().numpy()
     blocks.check_finite(largest)
     if random_tie_break:
-        _break_ties(samples, counts, np.flatnonzero(tied), as_generator(random_state))
+        generator = as_generator(random_state)
+        _break_ties(samples, counts, np.flatnonzero(tied), each, generator)
     return counts
 
 
 def _break_ties(
     samples: Any,
-    counts: Ints,
+    counts: Any,
     tied: Ints,
+    each: Any,
     generator: np.random.Generator,
 ) -> None:
     """Count the tied rows again, each tie for a class drawn among the largest."""
@@ -302,11 +340,16 @@ def _break_ties(
         # The k-th of the tied classes of each member, k uniform.
         drawn = np.floor(generator.random(len(p)) * best.sum(axis=1)) + 1
         winners = (np.cumsum(best, axis=1) >= drawn[:, None]).argmax(axis=1)
-        counts[row] = np.bincount(winners, minlength=p.shape[1])
+        # Of whole weights the sums are whole: assigned as what the counts are.
+        counts[row] = np.bincount(winners, weights=each, minlength=p.shape[1])
 
 
 def variation_ratio(
-    samples: Any, *, random_tie_break: bool = False, random_state: RandomState = None
+    samples: Any,
+    *,
+    weights: ArrayLike | None = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
 ) -> Any:
     """One minus the share of the votes that the winning class has.
 
@@ -316,6 +359,8 @@ def variation_ratio(
     ----------
     samples : array or tensor of shape (T, n, C)
         Class probabilities by T members; each votes for its largest.
+    weights : array-like of shape (T,), optional
+        How much each sample counts, as the weights of a vote do; the same by default.
     random_tie_break : bool, default=False
         A member with several largest votes for any of them at random instead of the
         first.
@@ -333,13 +378,17 @@ def variation_ratio(
         For another shape, or NaN.
     """
     # In whole votes, so that equal counts give equal utilities.
-    counts = _counts(samples, random_tie_break, random_state)
-    n_samples = len(samples)
-    return blocks.like((n_samples - counts.max(axis=1)) / n_samples, samples)
+    counts = _counts(samples, random_tie_break, random_state, weights)
+    n_votes = len(samples) if weights is None else 1.0
+    return blocks.like((n_votes - counts.max(axis=1)) / n_votes, samples)
 
 
 def vote_entropy(
-    samples: Any, *, random_tie_break: bool = False, random_state: RandomState = None
+    samples: Any,
+    *,
+    weights: ArrayLike | None = None,
+    random_tie_break: bool = False,
+    random_state: RandomState = None,
 ) -> Any:
     """Entropy of the votes of the members (Engelson & Dagan, ACL 1996).
 
@@ -349,6 +398,8 @@ def vote_entropy(
     ----------
     samples : array or tensor of shape (T, n, C)
         Class probabilities by T members; each votes for its largest.
+    weights : array-like of shape (T,), optional
+        How much each sample counts, as the weights of a vote do; the same by default.
     random_tie_break : bool, default=False
         A member with several largest votes for any of them at random instead of the
         first.
@@ -365,10 +416,11 @@ def vote_entropy(
     ValueError
         For another shape, or NaN.
     """
-    counts = _counts(samples, random_tie_break, random_state)
+    counts = _counts(samples, random_tie_break, random_state, weights)
     # Sorted, so that the same counts for other classes give the same number to the last
     # bit.
-    shares = torch.from_numpy(np.sort(counts, axis=1) / len(samples))
+    n_votes = len(samples) if weights is None else 1.0
+    shares = torch.from_numpy(np.sort(counts, axis=1) / n_votes)
     return blocks.like(blocks.entropy_of(shares).numpy(), samples)
 
 

@@ -22,7 +22,8 @@ from al_sklearn._core.random import (
 )
 from al_sklearn._core.types import Options
 from al_sklearn.exceptions import ParameterError
-from al_sklearn.rows import concat_rows, n_rows, take_rows, view_rows, with_labels
+from al_sklearn.inference import fitting
+from al_sklearn.rows import concat_rows, n_rows, take_rows, view_rows
 from al_sklearn.strategies import selectors
 from al_sklearn.strategies._registry import (
     Chosen,
@@ -228,7 +229,10 @@ def refine(
     rng = as_generator(random_state)
     # Strategies of the ensemble read what is labelled off a learner, or not at all.
     if X_labelled is not None:
-        classifier = _Taught(inference.unwrap(classifier), X_labelled, y_labelled)
+        validation = inference.validation_data(classifier)
+        classifier = _Taught(
+            inference.unwrap(classifier), X_labelled, y_labelled, *validation
+        )
     ensemble = [get_strategy(strategy) for strategy in strategies]
     n, n_last = n_rows(X), len(ensemble) * n_instances
     # The same factor each round ends at n_last.
@@ -277,6 +281,8 @@ def oracle_batch(
     y_true: Any = None,
     X_test: Any = None,
     y_test: Any = None,
+    X_val: Any = None,
+    y_val: Any = None,
     X_labelled: Any = None,
     y_labelled: Any = None,
     strategies: Sequence[str | Strategy] = ("random_sampling", "margin", "typiclust"),
@@ -302,6 +308,9 @@ def oracle_batch(
         True label of every candidate.
     X_test, y_test : rows, labels
         What the clones are scored on.
+    X_val, y_val : rows, labels, optional
+        Validation data of the clones' trainings, as for early stopping; no weights are
+        learnt from them.
     X_labelled, y_labelled : rows, labels, optional
         What is labelled already.
     strategies : sequence of str or strategy
@@ -353,7 +362,8 @@ def oracle_batch(
     )
     rng = as_generator(random_state)
     seed = as_seed(rng)
-    learner = _Taught(classifier, X_labelled, y_labelled)
+    validation = inference.readable(classifier, X_val), y_val
+    learner = _Taught(classifier, X_labelled, y_labelled, *validation)
     labels = np.asarray(y_true)
     best, best_score = np.empty(0, dtype=np.int64), -np.inf
     for i in range(n_candidates):
@@ -382,7 +392,7 @@ def oracle_batch(
         # global generators back afterwards.
         member = seeded_clone(classifier, seed, only_open=True)
         seed_all(seed)
-        member.fit(*with_labels(classifier, rows, y))
+        fitting.fit(member, rows, y, *validation)
         score = float(check_scoring(member, scoring)(member, X_test, y_test))
         # The first of several equal ones: a later one has shown nothing more.
         if score > best_score:
@@ -393,6 +403,9 @@ def oracle_batch(
 class _Taught:
     """A fitted estimator with its training data, as strategies expect a learner."""
 
-    def __init__(self, estimator: Any, X: Any, y: Any) -> None:
+    def __init__(
+        self, estimator: Any, X: Any, y: Any, X_val: Any = None, y_val: Any = None
+    ) -> None:
         self.estimator, self.X_training, self.y_training = estimator, X, y
+        self.X_val, self.y_val = X_val, y_val
         self.query_strategy = None

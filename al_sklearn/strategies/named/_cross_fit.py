@@ -10,7 +10,8 @@ import numpy as np
 from al_sklearn import inference
 from al_sklearn._core.random import seed_all, seeded_clone
 from al_sklearn._core.types import Array
-from al_sklearn.rows import take_rows, with_labels
+from al_sklearn.inference import fitting
+from al_sklearn.rows import take_rows
 
 
 def spread(labels: Array, order: Array, n_parts: int) -> Array:
@@ -32,12 +33,28 @@ def spread(labels: Array, order: Array, n_parts: int) -> Array:
 
 
 def cross_fit(
-    estimator: Any, X: Any, labels: Array, part_of: Array, seed: int
+    estimator: Any,
+    X: Any,
+    labels: Array,
+    part_of: Array,
+    seed: int,
+    validation: tuple[Any, Any] = (None, None),
 ) -> Iterator[tuple[Array, Any, Array]]:
     """Yield each part's positions, the clone trained on the others, and what it says.
 
     A part is passed over where the others hold one class alone: there is no classifier
     of that.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Cloned.
+    X, labels : rows and labels
+    part_of : int array of shape (n,)
+        From :func:`spread`.
+    seed : int
+    validation : (rows, labels), default=(None, None)
+        What early stopping watches in the rounds it watches in the clones.
 
     Yields
     ------
@@ -55,5 +72,5 @@ def cross_fit(
         if len(np.unique(labels[train])) < 2:
             continue
         member = seeded_clone(estimator, seed, only_open=True)
-        member.fit(*with_labels(estimator, take_rows(X, train), labels[train]))
+        fitting.fit(member, take_rows(X, train), labels[train], *validation)
         yield held_out, member, inference.predict_proba(member, take_rows(X, held_out))

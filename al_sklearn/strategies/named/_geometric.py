@@ -19,7 +19,6 @@ from al_sklearn.strategies import measures, selectors
 from al_sklearn.strategies._pairs import (
     embed_labelled,
     in_components,
-    labelled_rows,
     pair,
     utilities_of,
 )
@@ -146,7 +145,7 @@ def k_nearest(
     rng = as_generator(random_state)
     # A wrong name is wrong without labelled rows to order, too.
     measures.get_measure(measure, of=None)
-    rows = labelled_rows(classifier, X_labelled)
+    rows = inference.labelled_rows(classifier, X_labelled)
     embeddings = inference.embed(classifier, X, layer)
     if rows is None:
         # Without labels the pool's middle is the one seed; its mean in float64.
@@ -414,7 +413,9 @@ def _held_out_temperature(
     known = np.zeros(len(y), dtype=bool)
     parts = []
     part_of = spread(positions, order, n_folds)
-    for held_out, member, proba in cross_fit(estimator, rows, y, part_of, seed):
+    validation = inference.validation_data(classifier)
+    clones = cross_fit(estimator, rows, y, part_of, seed, validation)
+    for held_out, member, proba in clones:
         known[held_out] = True
         parts.append((held_out, inference.columns_of(member, proba.shape[1]), proba))
     # A clone may know classes that are not among the labels, where it was told all that

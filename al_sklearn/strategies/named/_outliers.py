@@ -17,7 +17,7 @@ from al_sklearn._core.types import Function, Options
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows, view_rows
 from al_sklearn.strategies import measures
-from al_sklearn.strategies._pairs import labelled_rows, utilities_of
+from al_sklearn.strategies._pairs import utilities_of
 from al_sklearn.strategies._registry import Chosen, query_strategy, variant
 from al_sklearn.strategies.selectors import top_k
 
@@ -88,7 +88,7 @@ def outliers_mean(
         kept, _ = top_k(utilities, n_kept, **ties)
         # Only these are embedded, which is what a pre-filter is for.
         X = view_rows(X, kept)
-    labelled = labelled_rows(classifier, X_labelled)
+    labelled = inference.labelled_rows(classifier, X_labelled)
     if labelled is None:
         raise ValueError(
             "Activations are ranked against those of labelled rows, and there are "

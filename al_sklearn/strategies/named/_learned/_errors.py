@@ -68,8 +68,10 @@ def active_transfer_learning(
     ----------
     X_val, y_val : rows, labels, optional
         Rows that the classifier was not trained on: where it is right and where wrong
-        is read off them. Without them, from cross-fitting on what is labelled: clones
-        of the classifier, each trained without one of ``cv`` parts, predict that part.
+        is read off them. By default the learner's own validation set, as in a round of
+        an experiment with ``validation_size=``; without one, from cross-fitting on what
+        is labelled: clones of the classifier, each trained without one of ``cv`` parts,
+        predict that part.
     cv : int, default=3
         Parts of the cross-fitting, at least 2.
     n_batches : int, default=1
@@ -103,6 +105,7 @@ def active_transfer_learning(
     training.check_positive(n_batches=n_batches, max_epochs=max_epochs, lr=lr)
     rng = as_generator(random_state)
     generator = torch.Generator().manual_seed(as_seed(rng))
+    X_val, y_val = inference.validation_data(classifier, X_val, y_val)
     if (X_val is None) != (y_val is None):
         raise ValueError(
             "active_transfer_learning needs X_val and y_val together, or neither."

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from al_sklearn import inference
 from al_sklearn._core.types import Array
 from al_sklearn.exceptions import ParameterError
-from al_sklearn.rows import n_rows
 
 # Rows that a trained network scores at a time.
 _CHUNK_ROWS = 8192
@@ -34,8 +33,8 @@ def labelled_rows(strategy: str, classifier: Any, X_labelled: Any) -> Any:
     ValueError
         When there is nothing.
     """
-    rows, _ = inference.labelled_data(classifier, X_labelled)
-    if rows is None or n_rows(rows) == 0:
+    rows = inference.labelled_rows(classifier, X_labelled)
+    if rows is None:
         raise ValueError(
             f"{strategy} tells labelled from unlabelled rows, and none is labelled: "
             "pass X_labelled=, or a learner "
