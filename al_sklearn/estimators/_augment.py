@@ -26,6 +26,8 @@ _MAX_SHIFT = 150 / 331
 _MAX_ANGLE = torch.pi / 6
 _MAX_BLEND = 0.9
 _MAX_BITS = 4
+# Cutout's square, of the shorter side: 40 of 224 pixels where TorchAL has it from.
+_MAX_CUTOUT = 40 / 224
 
 _GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 _TONES = (
@@ -38,7 +40,13 @@ _TONES = (
     "equalize",
     "color",
 )
+# Those of the paper; the last wants three channels.
 _OPERATIONS = ("identity", *_GEOMETRIC, *_TONES)
+# Some programs have two more.
+_MORE = ("invert", "cutout")
+_ALL = (*_MORE, *_OPERATIONS)
+# What has a range of values to keep to.
+_RANGED = (*_TONES, *_MORE)
 
 
 def flip(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -109,13 +117,15 @@ class RandAugment:
         Their strength from 0 to 30, M in the paper, on torchvision's scale: at 30 a
         rotation of 30 degrees, a shear of 0.3, a shift of 45 % of the side, a blend of
         1 ± 0.9, 4 bits, everything solarised. The direction is drawn.
-    operations : tuple of str, optional
-        What is drawn from. By default all that fit the images: ``identity``,
-        ``shear_x``, ``shear_y``, ``translate_x``, ``translate_y``, ``rotate``,
-        ``brightness``, ``contrast``, ``sharpness``, ``posterize``, ``solarize``,
-        ``autocontrast``, ``equalize``, and for three channels ``color``. Other numbers
-        of channels than three have no colour to fade: each channel is toned by itself,
-        as a grey image.
+    operations : tuple of str or "all", optional
+        What is drawn from. By default all of the paper that fit the images:
+        ``identity``, ``shear_x``, ``shear_y``, ``translate_x``, ``translate_y``,
+        ``rotate``, ``brightness``, ``contrast``, ``sharpness``, ``posterize``,
+        ``solarize``, ``autocontrast``, ``equalize``, and for three channels ``color``.
+        Other numbers of channels than three have no colour to fade: each channel is
+        toned by itself, as a grey image. ``"all"`` are those and two that TorchAL has
+        besides: ``invert``, and ``cutout``, a grey square of up to 18 % of the shorter
+        side somewhere in the image.
     value_range : (low, high) or None, default=(0, 1)
         What float pixels lie between; uint8 images come as [0, 1]. None: the range is
         not known, and the geometric operations alone are drawn.
@@ -146,7 +156,7 @@ class RandAugment:
 
     num_ops: int = 2
     magnitude: float = 9
-    operations: tuple[str, ...] | None = None
+    operations: tuple[str, ...] | str | None = None
     value_range: tuple[float, float] | None = (0.0, 1.0)
 
     def __post_init__(self) -> None:
@@ -155,9 +165,9 @@ class RandAugment:
             raise ValueError(
                 f"magnitude must be from 0 to {_MAX_MAGNITUDE}, got {self.magnitude!r}."
             )
-        for name in self.operations or ():
-            if name not in _OPERATIONS:
-                raise unknown_name("operation of RandAugment", name, _OPERATIONS)
+        for name in self._named() or ():
+            if name not in _ALL:
+                raise unknown_name("operation of RandAugment", name, _ALL)
         if self.operations is not None and not self.operations:
             raise ValueError(
                 "operations must name at least one operation, or be None for all."
@@ -174,7 +184,7 @@ class RandAugment:
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return the batch (n, C, H, W), augmented."""
         names = self._allowed(images.shape[1])
-        toned = not set(names).isdisjoint(_TONES)
+        toned = not set(names).isdisjoint(_RANGED)
         low, high = self.value_range or (0.0, 1.0)
         if toned and not (images.min() >= low and images.max() <= high):
             raise ValueError(
@@ -188,23 +198,39 @@ class RandAugment:
             drawn = torch.randint(len(names), (len(images),), generator=generator)
             signs = 2 * torch.randint(2, (len(images),), generator=generator) - 1
             images = self._apply(images, names, drawn, signs)
+            if "cutout" in names:
+                cut = (drawn == names.index("cutout")).nonzero()[:, 0]
+                # Drawn for all: how many are cut must not shift what comes after.
+                places = torch.rand(len(images), 2, generator=generator)
+                side = self.magnitude / _MAX_MAGNITUDE * _MAX_CUTOUT
+                images = _cut_out(images, cut, places, side)
         return images * (high - low) + low
 
     def _allowed(self, channels: int) -> tuple[str, ...]:
-        names = self.operations or (_OPERATIONS if channels == 3 else _OPERATIONS[:-1])
+        names = self._named()
+        if names is None:
+            every = _ALL if self.operations == "all" else _OPERATIONS
+            names = every if channels == 3 else every[:-1]
         if "color" in names and channels != 3:
             raise ValueError(
                 "The operation 'color' fades three channels to grey; these images have "
                 f"{channels}."
             )
         if self.value_range is None:
-            names = tuple(name for name in names if name not in _TONES)
+            names = tuple(name for name in names if name not in _RANGED)
             if not names:
                 raise ValueError(
                     "Without value_range there are geometric operations alone; "
                     "operations= names none."
                 )
         return names
+
+    def _named(self) -> tuple[str, ...] | None:
+        """The operations that are named one by one; a name alone names one."""
+        given = self.operations
+        if given is None or given == "all":
+            return None
+        return (given,) if isinstance(given, str) else tuple(given)
 
     def _apply(
         self,
@@ -220,7 +246,8 @@ class RandAugment:
         if len(moved):
             kinds = [names[i] for i in drawn[moved].tolist()]
             images[moved] = _move(images[moved], kinds, signs[moved] * strength)
-        toned = [(i, name) for i, name in enumerate(names) if name in _TONES]
+        changed = (*_TONES, "invert")
+        toned = [(i, name) for i, name in enumerate(names) if name in changed]
         for (i, name), sign in itertools.product(toned, (-1, 1)):
             rows = ((drawn == i) & (signs == sign)).nonzero()[:, 0]
             if len(rows):
@@ -250,6 +277,20 @@ def _move(images: Tensor, kinds: list[str], strengths: Tensor) -> Tensor:
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
+def _cut_out(images: Tensor, rows: Tensor, places: Tensor, share: float) -> Tensor:
+    """Cover a square of some images with the middle of the range of values.
+
+    ``places`` are the squares' centres, (n, 2), from 0 to 1.
+    """
+    height, width = images.shape[2:]
+    side = round(share * min(height, width))
+    for row in rows.tolist():
+        down, right = (places[row] * torch.tensor([height, width])).int().tolist()
+        top, left = max(down - side // 2, 0), max(right - side // 2, 0)
+        images[row, :, top : top + side, left : left + side] = 0.5
+    return images
+
+
 def _tone(images: Tensor, name: str, strength: float, sign: int) -> Tensor:
     """One operation on the tones of some images with pixels in [0, 1]."""
     from torchvision.transforms.v2 import functional as kernels
@@ -262,6 +303,8 @@ def _tone(images: Tensor, name: str, strength: float, sign: int) -> Tensor:
         out = kernel(flat, 1 + sign * strength * _MAX_BLEND)
     elif name == "posterize":
         out = kernels.posterize(flat, 8 - round(strength * _MAX_BITS))
+    elif name == "invert":
+        out = 1 - flat
     elif name == "solarize":
         out = kernels.solarize(flat, 1 - strength)
     else:

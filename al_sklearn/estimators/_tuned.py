@@ -18,7 +18,9 @@ from sklearn.metrics import get_scorer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from al_sklearn import inference
 from al_sklearn._core.checks import check_count, unknown_name
+from al_sklearn._core.on_behalf import whose
 from al_sklearn._core.random import take_turn
 from al_sklearn._core.threads import threads_per_job
 from al_sklearn._core.types import Array, Options
@@ -27,7 +29,11 @@ from al_sklearn.estimators import _tuning_search as tuning
 from al_sklearn.estimators._fitting import draw_seeds, fit_seeded
 from al_sklearn.estimators._reach import Wrapper
 from al_sklearn.estimators._tuning_space import default_space, read_space
-from al_sklearn.estimators._tuning_store import TuningStore, describe_estimator
+from al_sklearn.estimators._tuning_store import (
+    TrialJournal,
+    TuningStore,
+    describe_estimator,
+)
 from al_sklearn.estimators._validation import (
     Part,
     as_rows,
@@ -36,7 +42,7 @@ from al_sklearn.estimators._validation import (
     check_validation,
     make_parts,
 )
-from al_sklearn.rows import concat_rows, describe
+from al_sklearn.rows import concat_rows, describe, fingerprint
 
 _ALLOWED = {
     "sampler": ("tpe", "random"),
@@ -76,9 +82,10 @@ class TunedClassifier(Wrapper):
 
         Or ``space(trial) -> dict`` of parameters, for what depends on what. None is
         TorchAL's space, for an ``ImageClassifier`` or a pipeline that ends in one:
-        ``lr`` 1e-5 … 1e-2 and weight decay 1e-8 … 1e-3 on log scales, ``batch_size`` 8
-        … 512, SGD with momentum 0.9 or Adam, RandAugment with 1 … 15 operations of
-        magnitude 1 … 9.
+        ``lr`` 1e-5 … 1e-2 and weight decay 1e-8 … 1e-3 on log scales, ``batch_size`` 8,
+        16, … 512, SGD with momentum 0.9 or Adam; and, where the net has
+        ``augment="rand_augment"``, 1 … 15 of all operations with a magnitude of 3.3 …
+        30 (what TorchAL calls 1 … 9).
     n_trials : int, default=50
         Parameters tried in a search.
     sampler : {"tpe", "random"}, default="tpe"
@@ -89,12 +96,15 @@ class TunedClassifier(Wrapper):
     validation : float or int, default=0.2
         Share of the labelled rows held out, stratified, or number of folds (a trial
         then trains as many times, and is pruned by the first fold). Every class keeps a
-        row to learn from. ``fit(…, X_val=, y_val=)`` goes before it.
+        row to learn from. ``fit(…, X_val=, y_val=)`` goes before it. A net gets them as
+        validation data, for early stopping; its trial is judged by its best epoch.
     refit : {"all", "training"}, default="all"
         Which labels ``best_estimator_`` learns from. ``"all"``: the held-out ones too,
-        because they were paid for; no score of it is known then. ``"training"``:
-        without them, so that ``best_score_`` is an honest estimate but for the choice
-        among trials, and they can serve for calibration.
+        because they were paid for; no score of it is known then, and an experiment
+        writes no ``validation_accuracy``. A net trains for as many epochs as the best
+        trial's best one, without early stopping: nothing is left to watch.
+        ``"training"``: without them, so that ``best_score_`` is an honest estimate but
+        for the choice among trials, and they can serve for calibration.
     tune : {"every_fit", "once", "once_per_size"}, default="every_fit"
         When to search. ``"once"``: at the first ``fit`` of this object, whose
         parameters later ones use. ``"once_per_size"``: at the first ``fit`` with so
@@ -103,7 +113,8 @@ class TunedClassifier(Wrapper):
         JSON file through which clones and processes share what a search has found, with
         ``tune`` other than ``"every_fit"``. Experiments clone the classifier for each
         round, so they need it. While one process searches others that want the same
-        wait for it.
+        wait for it. Beside it lies ``….trials``, Optuna's own file: a search that was
+        killed goes on from its finished trials.
     scoring : str, callable or None, default=None
         A scikit-learn scorer; None is accuracy.
     n_jobs : int, optional
@@ -269,12 +280,26 @@ class TunedClassifier(Wrapper):
         elif X_val is not None:
             X, y = concat_rows(X, X_val), np.concatenate([y, y_val])
         estimator = clone(self.estimator).set_params(**self.best_params_)
+        watched = self.refit == "training"
+        tuning.end_at(estimator, found.get("epoch"), watched)
         self.best_estimator_ = fit_seeded(
-            estimator, X, y, seeds[2], only_open=True, **fit_params
+            estimator,
+            X,
+            y,
+            seeds[2],
+            X_val=parts[0].X_val if watched else None,
+            y_val=parts[0].y_val if watched else None,
+            only_open=True,
+            **fit_params,
         )
         self.classes_ = self.best_estimator_.classes_
         self._copy_shape(self.best_estimator_)
         return self
+
+    @property
+    def learns_from_validation(self) -> bool:
+        """Whether what predicts has learnt from the validation set in the end."""
+        return self.refit == "all"
 
     def _check_settings(self, fit_params: Options, X_val: Any, y_val: Any) -> None:
         for name, allowed in _ALLOWED.items():
@@ -320,6 +345,8 @@ class TunedClassifier(Wrapper):
         if self.tune == "every_fit":
             return self._search(parts, suggest, seeds)
         key = "all" if self.tune == "once" else str(n_labelled)
+        if self.tune == "once_per_size" and whose():
+            key = f"{whose()}: {key}"
         about = {
             "estimator": describe_estimator(self.estimator),
             "space": describe(space),
@@ -340,10 +367,29 @@ class TunedClassifier(Wrapper):
             with take_turn(), store.lock():
                 # Another process may have found it while this one waited.
                 if key not in store.read():
-                    store.write(key, self._search(parts, suggest, seeds))
+                    journal = store.journal(key, self._depends_on(parts, seeds))
+                    store.write(key, self._search(parts, suggest, seeds, journal))
         return store.read()[key]
 
-    def _search(self, parts: list[Part], suggest: Any, seeds: list[int]) -> Options:
+    def _depends_on(self, parts: list[Part], seeds: list[int]) -> Options:
+        """What trials depend on beside estimator and space, but for their number."""
+        return {
+            "seeds": seeds,
+            "sampler": self.sampler,
+            "pruner": self.pruner,
+            "scoring": describe(self.scoring),
+            "labels": [
+                [fingerprint(part.y), fingerprint(part.y_val)] for part in parts
+            ],
+        }
+
+    def _search(
+        self,
+        parts: list[Part],
+        suggest: Any,
+        seeds: list[int],
+        journal: TrialJournal | None = None,
+    ) -> Options:
         n_jobs = effective_n_jobs(self.n_jobs)
         if n_jobs > 1:
             # An open HDF5 file can go to no other process.
@@ -360,11 +406,15 @@ class TunedClassifier(Wrapper):
             threads=threads_per_job(n_jobs) if n_jobs > 1 else None,
         )
         with tuning.quiet():
-            self._keep(tuning.search(objective, suggest, self, seeds[1], self._keep))
+            study = tuning.search(
+                objective, suggest, self, seeds[1], self._keep, journal
+            )
+            self._keep(study)
         best = tuning.best_trial(self.study_)
         return {
             "choices": best.params,
             "score": best.value,
+            "epoch": best.user_attrs.get("best_epoch"),
             "trials": self.trials_.to_dict("records"),
         }
 
@@ -381,7 +431,7 @@ class TunedClassifier(Wrapper):
     def predict_proba(self, X: Any) -> Array:
         """Return the best classifier's probabilities, (n, n_classes)."""
         check_is_fitted(self, "best_estimator_")
-        return self.best_estimator_.predict_proba(X)
+        return inference.proba_array(self.best_estimator_.predict_proba(X))
 
     @available_if(_gives("decision_function"))
     def decision_function(self, X: Any) -> Array:

@@ -21,9 +21,9 @@ def default_space(estimator: Any) -> Params:
 
     It may also be at the end of a pipeline.
 
-    Learning rate and weight decay on log scales, batch size, SGD (with momentum 0.9) or
-    Adam, and RandAugment's two numbers, unless the estimator has another augmentation
-    already.
+    Learning rate and weight decay on log scales, batch sizes that are powers of two,
+    SGD (with momentum 0.9) or Adam, and, of an estimator with
+    ``augment="rand_augment"``, that one's two numbers with all its operations.
 
     Raises
     ------
@@ -44,16 +44,17 @@ def default_space(estimator: Any) -> Params:
     space: Params = {
         "lr": (1e-5, 1e-2, "log"),
         "optimizer__weight_decay": (1e-8, 1e-3, "log"),
-        "batch_size": (8, 512, "log"),
+        "batch_size": [2**power for power in range(3, 10)],
         "optimizer": {
             "SGD": {optimizer: torch.optim.SGD, f"{optimizer}__momentum": 0.9},
             "Adam": {optimizer: torch.optim.Adam},
         },
     }
-    if net.augment in (None, "rand_augment"):
-        space["augment"] = ["rand_augment"]
+    if net.augment == "rand_augment":
         space["augment__num_ops"] = (1, 15)
-        space["augment__magnitude"] = (1, 9)
+        # Their magnitude goes from 1 to 9 and means what 3.3 to 30 means here.
+        space["augment__magnitude"] = (10 / 3, 30.0)
+        space["augment__operations"] = ["all"]
     return {f"{prefix}{name}": entry for name, entry in space.items()}
 
 

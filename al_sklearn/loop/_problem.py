@@ -30,13 +30,6 @@ def _nothing() -> Array:
     return np.empty(0, dtype=np.int64)
 
 
-def _has_rows(value: Any, n: int) -> bool:
-    """Whether an argument of ``fit`` has one value for each of ``n`` rows."""
-    if isinstance(value, (str, bytes, Mapping)) or getattr(value, "shape", None) == ():
-        return False
-    return hasattr(value, "__len__") and n_rows(value) == n
-
-
 @dataclass
 class Problem:
     """What all strategies of one seed share.
@@ -91,9 +84,9 @@ class Problem:
     test_each_epoch : bool
         Whether a network is measured on the test set after each epoch, to be looked at:
         nothing is decided by it.
-    fit_options : dict
-        Further arguments of the estimator's ``fit``; those with one value a row of X,
-        as ``sample_weight`` and ``groups`` have, go with their rows.
+    fit_options, row_options : dict
+        Further arguments of the estimator's ``fit``, and those with one value a row of
+        X, as ``sample_weight`` and ``groups`` have, which go with their rows.
     """
 
     estimator: Any
@@ -120,6 +113,7 @@ class Problem:
     random_ties: bool = True
     test_each_epoch: bool = False
     fit_options: Mapping[str, Any] = field(default_factory=dict)
+    row_options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -251,13 +245,11 @@ class Problem:
 
     def fit_options_of(self, positions: Array) -> Options:
         """Return the further arguments of ``fit`` for rows to learn from."""
-        if not self.fit_options:
-            return {}
-        n = n_rows(self.X)
-        return {
-            name: take_rows(value, positions) if _has_rows(value, n) else value
-            for name, value in self.fit_options.items()
+        of_rows = {
+            name: take_rows(values, positions)
+            for name, values in self.row_options.items()
         }
+        return {**self.fit_options, **of_rows}
 
     def params_of(self, number: int) -> Options:
         """Return what the estimator's parameters are set to in a round."""

@@ -302,3 +302,34 @@ def test_parameters_by_prefix(digits, quick):
     assert net._get_augment() == RandAugment(4, 25)
     with pytest.raises(ValueError, match="must be from 0 to 30"):
         net.set_params(augment__magnitude=99).fit(X[:30], y[:30])
+
+
+def test_two_operations_more_by_name():
+    images = torch.rand(6, 1, 16, 16)
+    inverted = RandAugment(1, 5, operations="invert")(images, generator())
+    torch.testing.assert_close(inverted, 1 - images)
+    whole = images.clone()
+    cut = RandAugment(1, 30, operations=("cutout",))(images, generator())
+    torch.testing.assert_close(images, whole)
+    changed = cut != images
+    assert (cut[changed] == 0.5).all()
+    # 40 of 224 of 16 pixels is a side of 3; at the edge a part of it is outside.
+    sizes = changed.sum((1, 2, 3)).tolist()
+    assert max(sizes) == 9 and min(sizes) >= 2
+    assert RandAugment(1, 0, operations=("cutout",))(images, generator()).equal(images)
+
+
+def test_all_operations_beside_the_papers():
+    for channels in (1, 3, 11):
+        images = torch.rand(200, channels, 8, 8)
+        every = RandAugment(1, 9, operations="all")
+        names = every._allowed(channels)
+        assert {"cutout", "invert"} <= set(names)
+        assert ("color" in names) == (channels == 3)
+        assert every(images, generator()).shape == images.shape
+        # The paper's alone by default.
+        assert not {"cutout", "invert"} & set(RandAugment()._allowed(channels))
+    geometric = RandAugment(operations="all", value_range=None)._allowed(3)
+    assert "invert" not in geometric and "rotate" in geometric
+    with pytest.raises(ValueError, match="Unknown operation of RandAugment 'every'"):
+        RandAugment(operations="every")

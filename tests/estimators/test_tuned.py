@@ -27,6 +27,7 @@ from al_sklearn.estimators._tuned import TunedClassifier
 from al_sklearn.estimators._tuning_space import default_space, read_space
 from al_sklearn.estimators._validation import validation_splits
 from al_sklearn.inference import embed, gradient_factors, sample_proba
+from al_sklearn.loop.stopping import AnyOf, Budget, NoGain
 
 C = {"C": (1e-4, 1e2, "log")}
 
@@ -151,23 +152,27 @@ def test_spaces_that_are_none(flat, space, message):
 
 
 def test_torchals_space():
-    space = default_space(ImageClassifier())
+    space = default_space(ImageClassifier(augment="rand_augment"))
     assert space["lr"] == (1e-5, 1e-2, "log")
     assert space["optimizer__weight_decay"] == (1e-8, 1e-3, "log")
-    assert space["batch_size"] == (8, 512, "log")
+    assert space["batch_size"] == [8, 16, 32, 64, 128, 256, 512]
     assert space["optimizer"]["SGD"] == {
         "optimizer": torch.optim.SGD,
         "optimizer__momentum": 0.9,
     }
     assert space["optimizer"]["Adam"] == {"optimizer": torch.optim.Adam}
-    assert (space["augment__num_ops"], space["augment__magnitude"]) == ((1, 15), (1, 9))
-    inside = default_space(
-        make_pipeline(StandardScaler(), ImageClassifier(augment="flip_crop"))
-    )
-    assert set(inside) == {
-        f"imageclassifier__{n}"
-        for n in ("lr", "optimizer__weight_decay", "batch_size", "optimizer")
-    }
+    # Their M of 1 … 9 is 3.3 … 30 of ours, and they have two operations more.
+    assert space["augment__num_ops"] == (1, 15)
+    assert space["augment__magnitude"] == pytest.approx((30 * 1 / 9, 30 * 9 / 9))
+    assert space["augment__operations"] == ["all"]
+    for augment in (None, "flip_crop"):
+        inside = default_space(
+            make_pipeline(StandardScaler(), ImageClassifier(augment=augment))
+        )
+        assert set(inside) == {
+            f"imageclassifier__{n}"
+            for n in ("lr", "optimizer__weight_decay", "batch_size", "optimizer")
+        }
     with pytest.raises(ValueError, match="say what to try for LogisticRegression"):
         default_space(LogisticRegression())
     params = TunedClassifier(ImageClassifier()).get_params(deep=False)
@@ -279,7 +284,7 @@ def test_networks_are_pruned_by_epochs(digits):
 @pytest.mark.slow
 def test_the_default_space_on_images_in_parallel(digits, quick):
     X, y = digits
-    net = quick(random_state=None)
+    net = quick(random_state=None, augment="rand_augment")
     options = {"n_trials": 4, "n_jobs": 2, "verbose": 0, "random_state": 0}
     search = TunedClassifier(net, **options).fit(X[:60], y[:60])
     assert set(search.best_params_) >= {
@@ -299,7 +304,8 @@ def test_the_default_space_on_images_in_parallel(digits, quick):
 
 def test_the_default_space_and_what_strategies_ask_for(digits, quick):
     X, y = digits
-    search = TunedClassifier(quick(), n_trials=2, verbose=0, random_state=0).fit(
+    net = quick(augment="rand_augment")
+    search = TunedClassifier(net, n_trials=2, verbose=0, random_state=0).fit(
         X[:60], y[:60]
     )
     assert set(search.best_params_) >= {
@@ -515,16 +521,124 @@ def test_a_store_is_shared_by_clones(flat, searches, tmp_path):
         X[:200], y[:200], X[200:400], y[200:400]
     )
     assert searches == [30, 40, 50]
-    # Another seed, another strategy, the same sizes: nothing is searched again.
-    other = ActiveLearningExperiment(
-        per_round, "random_sampling", **{**options, "random_state": 1}
-    )
-    other.fit(X[:200], y[:200], X[200:400], y[200:400])
+    # Another seed, the same strategy and sizes: nothing is searched again.
+    data = (X[:200], y[:200], X[200:400], y[200:400])
+    other = {**options, "random_state": 1}
+    ActiveLearningExperiment(per_round, "margin", **other).fit(*data)
     assert searches == [30, 40, 50]
+    # Another strategy lives on none of them.
+    ActiveLearningExperiment(per_round, "random_sampling", **options).fit(*data)
+    assert searches == [30, 40, 50, 30, 40, 50]
+    keys = json.loads((tmp_path / "rounds.json").read_text())["found"]
+    assert sorted(keys) == sorted(
+        f"{name}: {size}"
+        for name in ("margin", "random_sampling")
+        for size in (30, 40, 50)
+    )
     with pytest.raises(ValueError, match="searches for another space"):
         clone(per_round).set_params(space={"C": (1.0, 2.0)}).fit(X[:60], y[:60])
     with pytest.raises(ValueError, match="searches for another estimator"):
         clone(per_round).set_params(estimator__max_iter=7).fit(X[:60], y[:60])
+
+
+class Killed(LogisticRegression):
+    """Counts its trainings, and dies in one of them."""
+
+    fits = 0
+    last = None
+
+    def fit(self, X, y):
+        if Killed.fits == Killed.last:
+            raise SystemExit("killed")
+        Killed.fits += 1
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_killed_search_goes_on_from_its_finished_trials(flat, tmp_path, sampler):
+    X, y = flat
+    options = {"n_trials": 14, "tune": "once", "sampler": sampler}
+    whole = tuned(Killed(max_iter=300), C, store=tmp_path / "a.json", **options)
+    Killed.fits, Killed.last = 0, None
+    whole.fit(X[:60], y[:60])
+    assert Killed.fits == 15
+    parted = tuned(Killed(max_iter=300), C, store=tmp_path / "b.json", **options)
+    Killed.fits, Killed.last = 0, 12
+    with pytest.raises(SystemExit):
+        parted.fit(X[:60], y[:60])
+    # A line that the kill has left half written is taken off.
+    journal = tmp_path / "b.json.trials"
+    with journal.open("ab") as file:
+        file.write(b'{"op_code": 4, "stu')
+    Killed.fits, Killed.last = 0, None
+    parted.fit(X[:60], y[:60])
+    # Two trials and the training at the end; the numbers are those of a whole search.
+    assert Killed.fits == 3
+    columns = ["number", "state", "score", "params_C"]
+    assert parted.trials_[columns].equals(whole.trials_[columns])
+    assert parted.best_params_ == whole.best_params_
+    # Other labels are another search, and more trials go on from those there are.
+    (tmp_path / "b.json").unlink()
+    Killed.fits = 0
+    more = clone(parted).set_params(n_trials=16).fit(X[:60], y[:60])
+    assert Killed.fits == 3 and len(more.trials_) == 16
+    (tmp_path / "b.json").unlink()
+    Killed.fits = 0
+    clone(parted).fit(X[60:120], y[60:120])
+    assert Killed.fits == 15
+
+
+def test_early_stopping_watches_the_validation_set_and_the_best_epoch_counts(
+    digits, quick
+):
+    X, y = digits
+    data = (X[:50], y[:50], X[50:80], y[50:80])
+    space = {"lr": [1e-3, 1e-2]}
+    net = quick(max_epochs=3, patience=2)
+    for refit in ("all", "training"):
+        search = tuned(net, space, n_trials=2, refit=refit).fit(*data)
+        best = search.best_estimator_
+        if refit == "training":
+            assert best.patience == 2 and "valid_loss" in best.history[-1]
+            assert search.score(*data[2:]) == search.best_score_
+        else:
+            assert best.patience is None and "valid_loss" not in best.history[-1]
+    # Without early stopping a trial is judged by its best epoch, and the last training
+    # ends there.
+    fickle = quick(max_epochs=4, lr=0.3)
+    search = tuned(fickle, {"lr": [0.05, 0.1]}, n_trials=2, refit="training")
+    search.fit(*data)
+    (trial,) = [one for one in search.study_.trials if one.value == search.best_score_][
+        :1
+    ]
+    values = list(trial.intermediate_values.values())
+    assert search.best_score_ == max(values)
+    assert search.best_estimator_.max_epochs == 1 + int(np.argmax(values))
+    assert search.score(*data[2:]) == search.best_score_
+
+
+@pytest.mark.filterwarnings("ignore:1 seeds|2 seeds")
+def test_validation_accuracy_is_not_training_accuracy(flat):
+    X, y = flat
+    options = {"n_initial": 40, "n_instances": 10, "n_rounds": 1, "random_state": 0}
+    trees = {"max_depth": [None]}
+    data = (X[:300], y[:300])
+
+    def ran(refit, **more):
+        search = tuned(RandomForestClassifier(5), trees, n_trials=1, refit=refit)
+        pipeline = make_pipeline(StandardScaler(), search)
+        return ActiveLearningExperiment(
+            pipeline, "margin", validation_size=40, **options, **more
+        ).fit(*data)
+
+    honest = ran("training").history_["validation_accuracy"]
+    assert honest.max() < 0.95
+    with pytest.warns(UserWarning, match="no column validation_accuracy: .*refit="):
+        history = ran("all").history_
+    assert "validation_accuracy" not in history
+    rule = AnyOf([Budget(60), NoGain(1, metric="validation_accuracy")])
+    with pytest.raises(ValueError, match="stopping looks at validation_accuracy"):
+        ran("all", stopping=rule)
 
 
 # ---- bad use -------------------------------------------------------------------------

@@ -11,7 +11,9 @@ from sklearn.preprocessing import StandardScaler
 
 from al_sklearn.estimators import TunedClassifier
 from al_sklearn.experiments import StrategyComparison
-from al_sklearn.experiments.comparison._order import one_first, shared_search
+from al_sklearn.experiments.comparison._order import in_turn, shared_search
+from al_sklearn.experiments.statistics import BASELINE
+from al_sklearn.experiments.store import FIRST
 
 pytest.importorskip("optuna")
 pytestmark = pytest.mark.filterwarnings("ignore:2 seeds cannot tell")
@@ -48,7 +50,10 @@ def test_workers_find_what_one_would(tune, tmp_path):
         content = json.loads(store.read_text())["found"]
         found.append({key: one["choices"] for key, one in content.items()})
     assert found[0] == found[1]
-    assert list(found[0]) == (["all"] if tune == "once" else ["12", "18", "24"])
+    # Of each strategy, and of the first model, which both share.
+    each = [f"{name}: {size}" for name in ("margin", BASELINE) for size in (18, 24)]
+    keys = ["all"] if tune == "once" else [f"{FIRST}: 12", *each]
+    assert sorted(found[0]) == sorted(keys)
     assert tables[0]["accuracy"].equals(tables[1]["accuracy"])
 
 
@@ -57,10 +62,15 @@ def test_who_goes_first(tmp_path):
     assert shared_search(make_pipeline(StandardScaler(), alone)) == "once"
     assert shared_search(tuned(tune="once")) == ""
     assert shared_search(LogisticRegression()) == ""
-    assert one_first([1, 0, 2], 0) == [[0], [1, 2]]
-    assert one_first([1, 2], 0) == [[1, 2]]
-    assert one_first([0], 0) == [[0]]
-    assert one_first([], None) == []
+
+    def is_zero(seed):
+        return seed == 0
+
+    assert in_turn([1, 0, 2, 0], is_zero) == [[0, 0], [1, 2]]
+    assert in_turn([1, 2], is_zero) == [[1, 2]]
+    assert in_turn([0], is_zero) == [[0]]
+    assert in_turn([1, 0], None) == [[1, 0]]
+    assert in_turn([], None) == []
 
 
 def test_a_damaged_store_is_refused_by_name(tmp_path):

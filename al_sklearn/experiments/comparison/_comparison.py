@@ -19,6 +19,7 @@ import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
 from al_sklearn._core.checks import unknown_name
@@ -43,8 +44,8 @@ from al_sklearn.experiments.comparison._growth import is_decided, seeds_at_looks
 from al_sklearn.experiments.comparison._mending import whole_rounds
 from al_sklearn.experiments.comparison._names import name_strategies
 from al_sklearn.experiments.comparison._order import (
+    in_turn,
     longest_first,
-    one_first,
     shared_search,
 )
 from al_sklearn.experiments.comparison._progress_bar import ProgressBar
@@ -77,9 +78,11 @@ from al_sklearn.experiments.protocol import (
     is_done,
     known_classes,
     make_problem,
+    route_fit_options,
+    router_of,
     with_validation,
 )
-from al_sklearn.experiments.statistics import BASELINE, CEILING
+from al_sklearn.experiments.statistics import CEILING
 from al_sklearn.experiments.store import (
     FIRST,
     RunStore,
@@ -345,6 +348,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         y_test: Any = None,
         X_val: Any = None,
         y_val: Any = None,
+        **fit_params: Any,
     ) -> StrategyComparison:
         """Run all strategies on all seeds.
 
@@ -360,6 +364,9 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         X_val, y_val : rows and labels, optional
             The validation set, where the data bring one: what ``validation_size`` would
             draw from the pool. Its labels count.
+        **fit_params
+            As of :meth:`ActiveLearningExperiment.fit`: ``sample_weight``, ``groups``
+            and whatever else the estimator's ``fit`` takes.
 
         Returns
         -------
@@ -412,11 +419,12 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             # The number of threads decides the order of sums, and so the last bits.
             threads = self.threads_per_job or begun.get("threads_per_job")
             threads = threads or threads_per_job(effective_n_jobs(self.n_jobs))
+            options = route_fit_options(self, fit_params, n_rows(X))
             problems = self._problems(
-                entropy, threads, X, y, X_test, y_test, validation
+                entropy, threads, X, y, X_test, y_test, validation, options
             )
             known = stored.get("data", {})
-            data = self._fingerprints(X, y, X_test, y_test, validation, known)
+            data = self._fingerprints(X, y, X_test, y_test, validation, options, known)
             config = self._config(data, entropy, threads)
             counts = [problem.pool_counts for problem in problems]
             config["pool"] = {"class_counts": counts}
@@ -479,6 +487,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         n_repeats: int = 5,
         rounds: str = "last",
         only: Iterable[str] | None = None,
+        **fit_params: Any,
     ) -> pd.DataFrame:
         """Train fresh models on the sets that the strategies bought.
 
@@ -501,6 +510,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             Each strategy's final set, or that of every round.
         only : iterable of str, optional
             The strategies whose sets are trained; all by default.
+        **fit_params
+            What ``fit`` was given.
 
         Returns
         -------
@@ -529,7 +540,10 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         entropy = configuration["random_state"]
         threads = configuration["threads_per_job"]
         # A set of positions means nothing in other data.
-        given = self._fingerprints(X, y, X_test, y_test, validation, stored["data"])
+        options = route_fit_options(self, fit_params, n_rows(X))
+        given = self._fingerprints(
+            X, y, X_test, y_test, validation, options, stored["data"]
+        )
         found = data_differences(stored["data"], given)
         if found:
             raise ValueError(
@@ -537,7 +551,9 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             )
         store = None if self.store is None else RunStore(self.store)
         jobs = []
-        problems = self._problems(entropy, threads, X, y, X_test, y_test, validation)
+        problems = self._problems(
+            entropy, threads, X, y, X_test, y_test, validation, options
+        )
         # By what was run: looks may have ended it before the last seed.
         for name, seed in sorted(self.queries_, key=lambda run: run[1]):
             if name not in chosen or (name, seed) in self.failures_:
@@ -569,6 +585,15 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         )
         return found
 
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Say where metadata goes, as ``sample_weight``: to the estimator's ``fit``.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRouter
+        """
+        return router_of(self)
+
     def _check_data(
         self, X: Any, y: Any, X_test: Any, y_test: Any
     ) -> tuple[Any, Array, Any, Any, Array]:
@@ -599,6 +624,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         X_test: Any,
         y_test: Any,
         validation: Validation | None,
+        options: Options,
     ) -> list[Problem]:
         """Draw what the strategies of each seed share."""
         if effective_n_jobs(self.n_jobs) != 1:
@@ -608,7 +634,14 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         with limit_threads(threads):
             problems = [
                 make_problem(
-                    self, X, y, self.classes_, X_test, y_test, Streams(entropy, seed)
+                    self,
+                    X,
+                    y,
+                    self.classes_,
+                    X_test,
+                    y_test,
+                    Streams(entropy, seed),
+                    options,
                 )
                 for seed in range(seeds_at_looks(self)[-1])
             ]
@@ -621,6 +654,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         X_test: Any,
         y_test: Any,
         validation: Validation | None,
+        options: Options,
         known: Options,
     ) -> Options:
         """Return what the data are known by, looked at closer where files changed."""
@@ -634,6 +668,8 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         found: Options = {
             name: fingerprint(part, known.get(name)) for name, part in parts.items()
         }
+        # Other weights make other models.
+        found |= {f"fit_{name}": _known_by(value) for name, value in options.items()}
         return {**found, "classes": describe(self.classes_.tolist())}
 
     def _code(self) -> Options:
@@ -745,9 +781,9 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
         ):
             search = shared_search(self.estimator)
             # What the first seed finds is what all others use: it goes before them.
-            alone = 0 if search else None
+            before = _is_zero if search else None
             models: dict[int, Any] = {}
-            for seeds in one_first(first, alone):
+            for seeds in in_turn(first, before):
                 trained = parallel(
                     delayed(train_first)(problems[seed], store, settings)
                     for seed in seeds
@@ -762,10 +798,10 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
                 )
             # Read back, not returned: a resumed run meets the very same bytes.
             begun = [store.read(FIRST, seed) for seed in range(len(problems))]
-            # And so do its rounds, where each size has a search of its own.
-            pioneer = (BASELINE, 0) if search == "once_per_size" else None
+            # And so do its rounds, where each strategy has a search for each size.
+            pioneer = _is_of_seed_zero if search == "once_per_size" else None
             failed: list[Failed | None] = []
-            for part in one_first(left, pioneer):
+            for part in in_turn(left, pioneer):
                 failed += parallel(
                     delayed(run_strategy)(
                         problems[seed],
@@ -826,6 +862,20 @@ def _plain(value: Any) -> Any:
     # 1 == 1.0 in JSON as in Python, and a run of the one is no run of the other.
     whole = isinstance(value, float) and value == 1
     return "1.0" if whole else describe(value)
+
+
+def _is_zero(seed: int) -> bool:
+    return seed == 0
+
+
+def _is_of_seed_zero(run: tuple[str, int]) -> bool:
+    return run[1] == 0
+
+
+def _known_by(value: Any) -> Any:
+    """What an argument of ``fit`` is known by: weights by a hash, not one by one."""
+    is_plain = isinstance(value, (str, Mapping)) or not hasattr(value, "__len__")
+    return describe(value) if is_plain else fingerprint(np.asarray(value))
 
 
 def _splits(problems: list[Problem]) -> dict[str, Array]:

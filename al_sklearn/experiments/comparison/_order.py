@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from al_sklearn.estimators import TunedClassifier
@@ -33,13 +33,20 @@ def shared_search(estimator: Any) -> str:
     return next((one for one in ("once_per_size", "once") if one in found), "")
 
 
-def one_first(tasks: Sequence[Task], alone: Task | None) -> list[list[Task]]:
+def in_turn(
+    tasks: Sequence[Task], before: Callable[[Task], bool] | None
+) -> list[list[Task]]:
     """Return tasks in parts that are done one after the other.
 
-    One task goes before the others, where it is among them.
+    Those of which ``before`` is true go first; None is for all at once.
     """
-    rest = [task for task in tasks if task != alone]
-    return [part for part in ([alone] if alone in tasks else [], rest) if part]
+    if before is None:
+        return [list(tasks)] if tasks else []
+    parts = (
+        [task for task in tasks if before(task)],
+        [task for task in tasks if not before(task)],
+    )
+    return [part for part in parts if part]
 
 
 def longest_first(

@@ -15,6 +15,7 @@ from al_sklearn.experiments.hard_pools import HardPool, as_transforms, outside_c
 from al_sklearn.experiments.protocol import _data
 from al_sklearn.experiments.protocol._given import given_splits
 from al_sklearn.experiments.protocol._labelled import draw_labelled
+from al_sklearn.experiments.protocol._routing import split_by_rows
 from al_sklearn.loop import Problem, Streams
 from al_sklearn.tasks import Classification, scorers_of
 
@@ -175,7 +176,7 @@ def make_problem(
         test_each_epoch=settings.test_each_epoch,
         # A switch of tests: with ties by position numbers are those of older versions.
         random_ties=getattr(settings, "_random_ties", True),
-        fit_options=fit_options or {},
+        **split_by_rows(fit_options or {}, n),
     )
 
 

@@ -40,9 +40,18 @@ def route_fit_options(settings: Any, given: Mapping[str, Any], n: int) -> Option
 
     Raises
     ------
+    TypeError
+        For a validation set, which an experiment draws and counts itself.
     ValueError
         For weights or groups that are not as many as there are rows.
     """
+    for name in ("X_val", "y_val"):
+        if name in given:
+            # Whoever learns from it would have it for nothing.
+            raise TypeError(
+                f"fit of {type(settings).__name__} takes no {name}: give "
+                "validation_size=, whose labels count."
+            )
     options = {name: value for name, value in given.items() if value is not None}
     for name, value in options.items():
         if name.rpartition("__")[2] in _OF_ROWS and n_rows(value) != n:
@@ -53,3 +62,22 @@ def route_fit_options(settings: Any, given: Mapping[str, Any], n: int) -> Option
     if not options or not get_config()["enable_metadata_routing"]:
         return options
     return dict(process_routing(settings, "fit", **options).estimator.fit)
+
+
+def split_by_rows(options: Mapping[str, Any], n: int) -> dict[str, Options]:
+    """Split arguments of ``fit`` into those with one value a row, and the others.
+
+    Returns
+    -------
+    dict
+        ``fit_options`` and ``row_options``, as of a problem.
+    """
+    of_rows = {name: value for name, value in options.items() if _has_rows(value, n)}
+    others = {name: value for name, value in options.items() if name not in of_rows}
+    return {"fit_options": others, "row_options": of_rows}
+
+
+def _has_rows(value: Any, n: int) -> bool:
+    if isinstance(value, (str, bytes, Mapping)) or getattr(value, "shape", None) == ():
+        return False
+    return hasattr(value, "__len__") and n_rows(value) == n
