@@ -11,7 +11,7 @@ def test_the_listing_has_functions_classes_and_methods():
     )
     assert (
         "al_sklearn.StrategyComparison.fit(self, X, y, X_test=None, y_test=None, "
-        "**fit_params)" in found
+        "X_val=None, y_val=None, **fit_params)" in found
     )
     # The same in every process, so that two listings can be compared.
     assert not [line for line in found if " at 0x" in line]
