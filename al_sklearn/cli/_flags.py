@@ -98,7 +98,8 @@ def values_of(model: type[Section], section: str, given: Options) -> Options:
         kinds = kinds_of(field)
         # A folder called 2020 stays text.
         value = said
-        if said is not True and not kinds <= {str, list}:
+        is_text = str in kinds and kinds <= {str, list}
+        if said is not True and not is_text:
             value = option_from_text(said, str(flag_of(field)))
         # 1e3 is a thousand, of whatever is counted; with a point it is a share.
         if isinstance(value, float) and value.is_integer() and "." not in said:

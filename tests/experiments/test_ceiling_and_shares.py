@@ -17,6 +17,7 @@ from al_sklearn.experiments import (
     load_results,
     plots,
 )
+from al_sklearn.experiments.report._charts import gain_chart, learning_chart
 from al_sklearn.experiments.statistics import CEILING, task_scores
 from tests.cli.test_cli import run
 
@@ -85,6 +86,12 @@ def test_the_ceiling_is_a_line_in_every_picture(flat, tmp_path):
     assert CEILING not in [text.get_text() for text in bars.get_legend().get_texts()]
     page = found.report(tmp_path / "report.html").read_text()
     assert "Ceiling: with all 225 labels" in page and "not finished" not in page
+    charts = (learning_chart, gain_chart)
+    for names in (
+        [line.name for line in draw(found.results_, "accuracy").lines]
+        for draw in charts
+    ):
+        assert CEILING in names
     seconds = plots.learning_curves({"a": found, "b": found}, x="seconds")
     assert "ceiling (a)" in [line.get_label() for line in seconds.lines]
 

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from al_sklearn._core.types import Array, Options
+from al_sklearn.experiments.statistics import CEILING
 
 # Okabe and Ito's colours and two dark ones, which people with any colour vision can
 # tell apart.
@@ -69,7 +70,7 @@ def strategy_styles(
     taken: dict[int, str] = {}
     # Those with a colour of their own first: nobody may take it from them.
     for name in sorted(given, key=lambda name: (name not in _OWN, name)):
-        if name == baseline:
+        if name in (baseline, CEILING):
             continue
         wanted = _OWN.get(name)
         if wanted is None:
@@ -88,8 +89,11 @@ def strategy_styles(
     if baseline in given:
         styles[baseline] = {"color": GREY, "linestyle": "--"}
     slots_of = {name: slot for slot, name in taken.items()}
+    if CEILING in given:
+        # Thin and dark: nobody's line, which all may reach.
+        styles[CEILING] = {"color": INK, "linestyle": (0, (1, 2))}
     for name in given:
-        if name != baseline:
+        if name not in (baseline, CEILING):
             row, column = divmod(slots_of[name], len(COLOURS))
             styles[name] = {
                 "color": COLOURS[column],

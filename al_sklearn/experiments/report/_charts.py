@@ -157,6 +157,12 @@ def learning_chart(table: pd.DataFrame, metric: str, x: str = "n_labelled") -> C
                 for text, spent in zip(texts, at, strict=True)
             ]
         found.append(_Series(name, at, mean, low, high, texts, grid.tolist(), stops))
+    values = statistics.ceiling_values(table, metric)
+    if len(values):
+        # A level line, as far as the longest curve goes.
+        longest = max(found, key=lambda one: one.x[-1])
+        level = np.full(len(longest.x), values.mean())
+        found.append(_without_band(longest, level, metric))
     return _chart(
         found,
         "labels" if seconds is None else "seconds of queries and training",
@@ -183,9 +189,33 @@ def gain_chart(table: pd.DataFrame, metric: str) -> Chart:
             for numbers in zip(mean, low, high, strict=True)
         ]
         found.append(_Series(name, grid, mean, low, high, texts, grid.tolist()))
+    values = statistics.ceiling_values(table, metric)
+    rows = [i for i, seed in enumerate(curves.seeds) if seed in values.index]
+    if rows and found:
+        # How much there was to gain, at each budget.
+        longest = max(found, key=lambda one: one.x[-1])
+        most = values[[curves.seeds[i] for i in rows]].to_numpy()[:, None]
+        room = (most - curves.at(BASELINE, longest.x)[rows]).mean(axis=0)
+        found.append(_without_band(longest, room, metric, signed=True))
     known = get_metric(metric)
     label = f"{known.title} minus random’s, same seed"
     return _chart(found, "labels", label, metric, zero=True, signed=True)
+
+
+def _without_band(
+    along: _Series, values: Array, metric: str, signed: bool = False
+) -> _Series:
+    """Return what all labels give, at the places of another line."""
+    nothing = np.full(len(values), math.nan)
+    texts = [
+        signed_text(value, math.nan, math.nan, metric)
+        if signed
+        else value_text(value, metric)
+        for value in values.tolist()
+    ]
+    return _Series(
+        statistics.CEILING, along.x, values, nothing, nothing, texts, along.at
+    )
 
 
 def profile_chart(table: pd.DataFrame, metric: str) -> Chart:
