@@ -98,6 +98,7 @@ def values_of(model: type[Section], section: str, given: Options) -> Options:
         kinds = kinds_of(field)
         # A folder called 2020 stays text.
         value = said
+        # So do several of them.
         is_text = str in kinds and kinds <= {str, list}
         if said is not True and not is_text:
             value = option_from_text(said, str(flag_of(field)))
@@ -108,7 +109,9 @@ def values_of(model: type[Section], section: str, given: Options) -> Options:
         if isinstance(value, str) and "," in value and list in kinds:
             # Words and numbers alike: 5,10,20 are three numbers.
             words = [word.strip() for word in value.split(",")]
-            value = [option_from_text(word, str(flag_of(field))) for word in words]
+            value = words
+            if not is_text:
+                value = [option_from_text(word, str(flag_of(field))) for word in words]
         values[key] = value
     return values
 
