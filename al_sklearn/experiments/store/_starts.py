@@ -11,6 +11,7 @@ from typing import Any, Final
 from al_sklearn._core.sealed import sealed, unsealed
 from al_sklearn._core.types import Options
 from al_sklearn.exceptions import StoreError
+from al_sklearn.experiments.store._rounds import BELONGS
 from al_sklearn.rows import data_differences, differences
 
 STARTS: Final = "starts.jsonl"
@@ -18,31 +19,38 @@ STARTS: Final = "starts.jsonl"
 _CONTENT: Final = ("hash", "more")
 
 
-def read_starts(path: Path) -> list[Options]:
+def read_starts(path: Path, run: str) -> list[Options]:
     """Read the starts that are kept, the first one first.
 
     Raises
     ------
     StoreError
-        When the file is damaged.
+        When the file is damaged, or another run's.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        return [unsealed(line, nan=False) for line in lines]
+        starts = [unsealed(line, nan=False) for line in lines]
+        # A file that is there has one at least, numbered from 0.
+        whose = [start.pop(BELONGS) for start in starts]
+        if not starts or whose != [[run, number] for number in range(len(starts))]:
+            raise StoreError("it is another run's, or lines are missing")
+        return starts
     except FileNotFoundError:
         return []
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise StoreError(
             f"{path} is damaged ({error}): what it says of versions, code and data is "
             "not believed. Move it away, or run the same again, which sets it aside."
         ) from error
 
 
-def start_line(config: Mapping[str, Any], changed: Sequence[str]) -> str:
+def start_line(
+    config: Mapping[str, Any], changed: Sequence[str], whose: Sequence[Any]
+) -> str:
     """Write one start, as a line."""
     parts = {name: config[name] for name in ("versions", "code", "data")}
     at = time.strftime("%Y-%m-%d %H:%M:%S")
-    return sealed({"at": at, **parts, "changed": list(changed)})
+    return sealed({BELONGS: list(whose), "at": at, **parts, "changed": list(changed)})
 
 
 def data_changes(

@@ -207,8 +207,9 @@ class RunStore:
         Metrics that were joined are moved aside: there are more to come.
         """
         path = self.folder / STARTS
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
-        self._write(path, f"{before}{start_line(config, changed)}\n")
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines.append(start_line(config, changed, [self.run, len(lines)]))
+        self._write(path, "".join(f"{line}\n" for line in lines))
         joined = self.folder / "metrics.jsonl"
         move_aside(self.folder, [joined], "Rounds were made behind these.")
 
@@ -222,7 +223,7 @@ class RunStore:
         StoreError
             When the file is damaged.
         """
-        return read_starts(self.folder / STARTS)
+        return read_starts(self.folder / STARTS, self.run)
 
     def exists(self) -> bool:
         """Whether the folder holds a run."""
