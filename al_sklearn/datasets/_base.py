@@ -58,7 +58,8 @@ class ImageData:
 
     name: str
     X_train: Any
-    y_train: Array | None
+    # An array, or None: whoever needs labels calls check_labelled first.
+    y_train: Any
     X_test: Any = None
     y_test: Array | None = None
     class_names: tuple[str, ...] = ()

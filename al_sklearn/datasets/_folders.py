@@ -107,7 +107,8 @@ def _parts(
     # other folder has images, parts they are.
     splits = {part: path for part, path in paths.items() if part != UNLABELLED}
     have_folders = any(Walk().look(path)[0] for path in splits.values())
-    if not have_folders and any(_has_images(data_dir / name) for name in others):
+    classes = splits and not have_folders
+    if classes and any(_has_images(data_dir / name) for name in others):
         others = sorted([*others, *(path.name for path in splits.values())])
         paths = {part: path for part, path in paths.items() if part == UNLABELLED}
     return paths, others
@@ -172,7 +173,7 @@ def _by_class(folder: Path, names: list[str], walk: Walk, nested: bool) -> _List
 def _check_holds_images(path: str) -> None:
     """Refuse a class folder that holds folders alone: these may be the classes."""
     with os.scandir(path) as entries:
-        if any(not entry.is_dir() and not is_junk(entry.name) for entry in entries):
+        if any(entry.is_file() and not is_junk(entry.name) for entry in entries):
             return
     folders, _ = Walk().look(path)
     raise ValueError(

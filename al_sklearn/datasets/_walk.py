@@ -136,7 +136,7 @@ class Walk:
             for entry in entries:
                 if is_junk(entry.name):
                     continue
-                if entry.is_dir():
+                if _is_folder(entry):
                     folders.append(entry.name)
                 elif is_image(entry.name):
                     images.append(entry.name)
@@ -169,6 +169,14 @@ class Walk:
                 f"{folder}: {n} {'file is' if n == 1 else 'files are'} left out, which "
                 f"the installed Pillow does not read as images ({', '.join(kinds)})."
             )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads to itself: whoever reads it as an image says so.
+        return False
 
 
 def look_alikes(names: list[str]) -> list[tuple[str, str]]:

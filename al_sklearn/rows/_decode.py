@@ -427,7 +427,7 @@ def _with_narrow_key(image: Any) -> Any:
 def _raw_mode(image: Any) -> str | None:
     """How the pixels are written in the file, in Pillow's words; None once decoded."""
     tiles = getattr(image, "tile", None)
-    args = tiles[0][3] if tiles else None
+    args: Any = tiles[0][3] if tiles else None
     return args[0] if isinstance(args, tuple) and args else args
 
 
@@ -478,7 +478,7 @@ def height_width(size: int | tuple[int, int]) -> tuple[int, int]:
     return (int(size), int(size)) if isinstance(size, (int, np.integer)) else size
 
 
-def check_known_mode(mode: object, allowed: Sequence[str] = MODES) -> None:
+def check_known_mode(mode: object, allowed: Sequence[str | None] = MODES) -> None:
     """Raise a ``ValueError`` unless images can be read as ``mode``."""
     if mode not in allowed:
         words = ", ".join(map(repr, allowed))

@@ -2,18 +2,19 @@
 frozen network, a comparison, the command line, the report's small pictures."""
 
 import os
-import subprocess
-import sys
 import warnings
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from torch import nn
+from typer.testing import CliRunner
 
 from al_sklearn import ActiveLearner, ImageClassifier, StrategyComparison
+from al_sklearn.cli import app
 from al_sklearn.datasets import load_dataset, write_table
 from al_sklearn.estimators import FrozenBackbone
 from al_sklearn.estimators._data import ImageDataset
@@ -98,8 +99,8 @@ def in_classifier(paths, folder):
 
 def in_frozen_network(paths, folder):
     network = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False))
-    with __import__("torch").no_grad():
-        network[0].weight[:] = __import__("torch").eye(3)[..., None, None]
+    with torch.no_grad():
+        network[0].weight[:] = torch.eye(3)[..., None, None]
     backbone = FrozenBackbone(
         network, layer="0", pooling="flat", image_size=SIZE, normalize=None
     )
@@ -125,13 +126,9 @@ def in_comparison(paths, folder):
 
 def on_command_line(paths, folder):
     as_folder(paths, folder)
-    done = subprocess.run(
-        [sys.executable, "-m", "al_sklearn.cli", "check-images", folder / "photos"],
-        capture_output=True,
-        check=False,
-    )
-    said = done.stdout.decode() + done.stderr.decode()
-    if done.returncode:
+    done = CliRunner().invoke(app, ["check-images", str(folder / "photos")])
+    said = done.output
+    if done.exit_code:
         raise ValueError(said)
     assert f"{len(paths)} train, 2 classes" in said
     return
