@@ -401,13 +401,15 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
         for key, value in kwargs.items():
             prefix, _, name = key.partition("__")
             data = prefix in ("iterator_train", "iterator_valid", "dataset", "augment")
-            if data or (prefix == "optimizer" and name and "__" not in name):
+            # An optimizer is made anew at the next fit.
+            other = key == "optimizer"
+            if data or other or (prefix == "optimizer" and name and "__" not in name):
                 # On a fitted net skorch refuses the first and would forget the second
                 # at the next fit.
                 setattr(self, key, value)
                 if name:
                     self._params_to_validate.add(key)
-            if not data:
+            if not (data or other):
                 rest[key] = value
         super().set_params(**rest)
         if self.initialized_ and not _CALLBACK_PARAMS.isdisjoint(kwargs):
@@ -469,6 +471,13 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
         parts = {name: getattr(self, name) for name in _PARTS}
         parts["criterion"] = find_criterion(self.criterion)
         parts["optimizer"] = find_optimizer(self.optimizer)
+        for name in ("iterator_train", "iterator_valid"):
+            if not callable(parts[name]):
+                raise ParameterError(
+                    f"{name} must be a class such as ImageLoader or DataLoader, got "
+                    f"{parts[name]!r}.",
+                    name,
+                )
         for name, part in parts.items():
             check_part(name, part, self.get_params_for(name))
         check_part("compile", torch.compile, self.get_params_for("compile"))

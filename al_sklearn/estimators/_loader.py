@@ -209,7 +209,7 @@ class ImageLoader:
             batch_size=None,
             num_workers=self.num_workers,
             generator=self._workers_generator,
-            **self.worker_options,  # type: ignore[arg-type]
+            **self.worker_options,
         )
         if self.worker_options["persistent_workers"]:
             self._workers = workers

@@ -44,7 +44,9 @@ def find_optimizer(given: Any) -> Any:
     names = {
         name: part
         for name, part in vars(torch.optim).items()
-        if isinstance(part, type) and issubclass(part, torch.optim.Optimizer)
+        if isinstance(part, type)
+        and issubclass(part, torch.optim.Optimizer)
+        and part is not torch.optim.Optimizer
     }
     return _find("optimizer", given, names, "torch.optim.SGD")
 

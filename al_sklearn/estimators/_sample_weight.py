@@ -29,7 +29,14 @@ def check_sample_weight(weights: Any, n: int) -> Array | None:
     """
     if weights is None:
         return None
-    found = np.asarray(weights, dtype=np.float64)
+    try:
+        found = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"sample_weight must be one number for each image, got {weights!r}; "
+            "class_weight='balanced' weighs classes.",
+            "sample_weight",
+        ) from error
     if found.ndim == 0:
         found = np.full(n, found)
     if found.shape != (n,):

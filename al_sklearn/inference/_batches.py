@@ -89,7 +89,7 @@ def _check_order(parts: Any, n: int, net: Any) -> None:
     """
     if not isinstance(parts, DataLoader) or isinstance(parts.dataset, IterableDataset):
         return
-    by_batch = parts.batch_sampler
+    by_batch: Any = parts.batch_sampler
     order = parts.sampler if by_batch is None else by_batch
     if type(by_batch) is BatchSampler:
         if by_batch.drop_last and n % by_batch.batch_size:

@@ -11,6 +11,7 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 from torch.nn.utils import parameters_to_vector
+from torch.optim import RMSprop
 from torch.utils.data import TensorDataset
 
 from al_sklearn import ActiveLearner, Committee, ImageClassifier, StrategyComparison
@@ -85,6 +86,10 @@ def test_optimizers_and_losses_have_names(some, quick, optimizer):
     assert type(net.optimizer_) is kind
     assert type(net.criterion_) is nn.CrossEntropyLoss
     assert clone(net).get_params()["optimizer"] == optimizer
+    # On a fitted net it holds from the next fit on.
+    assert type(net.set_params(optimizer="RMSprop").fit(X, y).optimizer_) is RMSprop
+    with pytest.raises(ParameterError, match="iterator_train must be a class"):
+        quick(iterator_train="DataLoader").fit(X, y)
     with pytest.raises(ParameterError, match="must be a class such as torch"):
         quick(optimizer=kind([torch.ones(1)], lr=0.1)).fit(X, y)
 
@@ -245,6 +250,7 @@ def test_weights_go_where_scikit_learn_and_learners_send_them(some, quick):
         (-np.ones(60), "not negative and not all 0"),
         (np.zeros(60), "not all 0"),
         (np.full(60, np.nan), "must be finite"),
+        ("balanced", "one number for each image, got 'balanced'; class_weight"),
     ],
 )
 def test_weights_are_checked(some, quick, weights, says):
