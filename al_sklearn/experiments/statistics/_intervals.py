@@ -38,15 +38,17 @@ class Interval(NamedTuple):
 def mean_interval(values: Any, confidence: float = 0.95) -> Interval:
     """Mean and its t interval, ``mean ± t · s / √n`` with ``ddof=1``.
 
-    The bounds are NaN for one value.
+    The bounds are NaN for one value, and for two that are equal.
     """
     check_confidence(confidence)
     x = np.asarray(values, dtype=np.float64)
     if len(x) == 0:
         raise ValueError("There is no value to take the mean of.")
     mean = float(x.mean())
-    # One value has no spread: an interval of no width would be a claim.
-    if len(x) < 2:
+    # One value has no spread, and two that happen to be equal say nothing of one: an
+    # interval of no width would be a claim.
+    equal = len(x) == 2 and abs(x[1] - x[0]) <= 1e-12 * abs(x).max()
+    if len(x) < 2 or equal:
         return Interval(mean, np.nan, np.nan)
     t = stats.t.ppf((1 + confidence) / 2, len(x) - 1)
     half = float(t * x.std(ddof=1) / np.sqrt(len(x)))
