@@ -88,7 +88,8 @@ def test_the_catalogue_page_has_every_strategy_and_its_picture():
     for info in ours:
         for name in (info.name, *info.aliases):
             assert f"`{name}`" in page
-        assert f"| {info.summary} |" in page
+        # What it lost against random may follow.
+        assert f"| {info.summary} " in page
         picture = f"images/gallery/{info.name}.png"
         assert (
             f"]({picture})" in page and (ROOT / "docs" / picture).stat().st_size > 5_000
