@@ -64,10 +64,10 @@ def not_swallowed() -> Iterator[None]:
                 signal.signal(number, watched)
         yield
     finally:
-        for number, (watched, handler) in ours.items():
+        for signal_number, (watched, handler) in ours.items():
             # Somebody inside may have put another in its place, on purpose.
-            if signal.getsignal(number) is watched:
-                signal.signal(number, handler)
+            if signal.getsignal(signal_number) is watched:
+                signal.signal(signal_number, handler)
     if raised:
         raise raised[0]
 

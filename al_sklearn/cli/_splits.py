@@ -90,6 +90,7 @@ def make(
         )
         data.check_labelled("Drawing sets of them")
         # Labels of any kind as class numbers.
+        assert data.y_train is not None
         codes = np.unique(data.y_train, return_inverse=True)[1]
         # One for each held-out set and seed: more seeds change none of the others.
         streams = [

@@ -95,7 +95,7 @@ def _check_order(parts: Any, n: int, net: Any) -> None:
         if by_batch.drop_last and n % by_batch.batch_size:
             n_left = n - n % by_batch.batch_size
             raise _not_each_row(net, f"{n_left} of {n} rows (drop_last=True)")
-        by_batch, order = None, by_batch.sampler
+        order, by_batch = by_batch.sampler, None
     if type(order) is SequentialSampler and len(order) == n:
         return
     # Asked once for the order; what it draws is put back with the generators.

@@ -532,7 +532,7 @@ def _checksums(rows: Array) -> list[int]:
     if rows.size == 0:
         return [0] * len(rows)
     flat = np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8)
-    return [zlib.crc32(row) for row in flat]
+    return [zlib.crc32(row.data) for row in flat]
 
 
 def hashes(rows: Array) -> list[bytes]:

@@ -444,6 +444,8 @@ def _limited(data: ImageData, run: Run, quick: bool) -> ImageData:
             )
         return _subset(y, min(size, len(y)), seed)
 
+    # A run was refused before, where the data have no labels.
+    assert data.y_train is not None
     if pool_size is not None:
         chosen = drawn(data.y_train, pool_size, "pool_size", "training")
         X, y = take_rows(data.X_train, chosen), data.y_train[chosen]
@@ -462,6 +464,7 @@ def _limited(data: ImageData, run: Run, quick: bool) -> ImageData:
     if data.y_test is not None and (pool_size, test_size) != (None, None):
         size = len(data.y_test) if test_size is None else test_size
         chosen = drawn(data.y_test, size, "test_size", "test")
+        assert data.y_train is not None
         # What the pool does not have can be neither learnt nor measured.
         chosen = chosen[np.isin(data.y_test[chosen], data.y_train)]
         X, y = take_rows(data.X_test, chosen), data.y_test[chosen]
@@ -521,6 +524,6 @@ def _check_images(estimator: Any, data: ImageData) -> None:
 
 def _names(data: ImageData, classes: Array) -> list[str] | None:
     """Readable names; the labels of folders are names already."""
-    if data.y_train.dtype.kind not in "iu":
+    if data.y_train is None or data.y_train.dtype.kind not in "iu":
         return None
     return [data.class_names[label] for label in classes]

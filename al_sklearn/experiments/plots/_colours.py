@@ -132,7 +132,7 @@ def readable_colour(colour: str, paper: str) -> str:
     end = 0.0 if ground > 0.5 else 1.0
     while True:
         # As it is written: in hundredths of the whole it may be a little less.
-        written = to_hex(rgb)
+        written = to_hex(tuple(rgb.tolist()))
         low, high = sorted((_luminance(np.array(to_rgb(written))), ground))
         if (high + 0.05) / (low + 0.05) >= 4.5:
             return written

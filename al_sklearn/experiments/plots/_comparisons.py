@@ -158,7 +158,8 @@ def critical_difference(
     for rank in range(1, k + 1, -(-k // _MOST_RANKS)):
         ax.plot([rank, rank], [-0.1, 0], color=INK, linewidth=1.1)
         ax.text(rank, -0.16, str(rank), ha="center", va="bottom", fontsize=9)
-    for i, (name, rank) in enumerate(ranks.items()):
+    for i, (key, rank) in enumerate(ranks.items()):
+        name = str(key)
         left = i < n_left
         y = first_name + 0.42 * (i if left else k - 1 - i)
         edge = 0.9 if left else k + 0.1

@@ -243,7 +243,7 @@ def plan_comparison(
         orient="index",
         columns=["deviation", "n_seeds", "power", "power_of_pilot"],
     ).rename_axis("strategy")
-    worst = found.loc[found["n_seeds"].idxmax()]
+    worst = found.iloc[int(found["n_seeds"].to_numpy().argmax())]
     return ComparisonPlan(
         int(worst["n_seeds"]),
         float(worst["power"]),

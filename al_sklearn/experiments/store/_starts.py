@@ -65,7 +65,8 @@ def data_changes(
     others : list of str
         They are no longer the same rows: positions would mean other images.
     """
-    contents, others = [], []
+    contents: list[str] = []
+    others: list[str] = []
     for what in data_differences(stored["data"], now["data"]):
         name = what.partition(" was ")[0]
         kind = contents if name.rpartition(".")[2] in _CONTENT else others

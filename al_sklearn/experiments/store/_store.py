@@ -156,7 +156,7 @@ class RunStore:
         """
         # Through JSON and back: tuples and numpy's numbers are what they were stored
         # as.
-        config = json.loads(to_json(config))
+        now: Options = json.loads(to_json(config))
         changed: list[str] = []
         if self.exists():
             if not resume:
@@ -164,10 +164,10 @@ class RunStore:
                     f"{self.folder} holds a run already; resume it, or name another "
                     "folder."
                 )
-            changed = self._check_same(self.config(), config, on_change)
+            changed = self._check_same(dict(self.config()), now, on_change)
         else:
             self._check_empty()
-            text = sealed({"format": FORMAT, **config}, indent=1)
+            text = sealed({"format": FORMAT, **now}, indent=1)
             self._write(self.folder / "config.json", text)
         self._sweep()
         self._keep_splits(splits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,14 +79,16 @@ def verify_run(folder: str | os.PathLike[str]) -> list[Finding]:
     for name in (".report.json", ".experiment.json"):
         path = store.folder / name
         if path.exists():
-            findings.append(
-                _read(path, lambda path=path: unsealed(path.read_text()))[1]
-            )
+            findings.append(_read(path, partial(_unsealed, path))[1])
     findings += _rounds(store, config, splits or {})
     for path in sorted((store.folder / "retrained").rglob("*.json")):
         whose = [store.run, *path.relative_to(store.folder).parts]
-        findings.append(_read(path, lambda p=path, w=whose: read_owned(p, w))[1])
+        findings.append(_read(path, partial(read_owned, path, whose))[1])
     return findings
+
+
+def _unsealed(path: Path) -> Any:
+    return unsealed(path.read_text())
 
 
 def _read(path: Path, read: Callable[[], Any]) -> tuple[Any, Finding]:
@@ -117,9 +120,7 @@ def _run(
         wrong = ""
         if path != store.round_path(name, seed, number):
             wrong = f"round {number}, which comes before it, is missing"
-        record, finding = _read(
-            path, lambda path=path: store.read_one(path, name, seed)
-        )
+        record, finding = _read(path, partial(store.read_one, path, name, seed))
         if isinstance(record, Round) and checked and not finding.wrong:
             bought = record.indices.tolist()
             strange = [row for row in bought if row not in free]
