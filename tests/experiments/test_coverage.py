@@ -39,10 +39,10 @@ def test_t_intervals_cover(script):
 
 
 def test_savings_and_gaps_cover(script):
-    repeats = 300
+    repeats = 80
     saved, biases = script.savings(np.random.default_rng(2), repeats)
-    for row in [*saved, *script.gaps(np.random.default_rng(3), repeats)]:
-        assert row.found > 0.92 - slack(0.95, repeats), row
+    for row in [*saved, *script.gaps(np.random.default_rng(3), 40)]:
+        assert row.found > 0.93 - slack(0.95, row.repeats), row
     # The bias that the documentation states: less with more seeds, and never negative.
     for one in biases:
         assert -0.01 < one.mean < 0.2, one
@@ -55,9 +55,9 @@ def test_win_rates_cover(script):
 
 
 def test_tests_keep_their_error(script):
-    repeats = 2000
+    repeats = 300
     found = [*script.tests(np.random.default_rng(5), repeats)]
-    found += script.ranks(np.random.default_rng(6), 300)
+    found += script.ranks(np.random.default_rng(6), 200)
     for row in found:
         assert row.found < 0.055 + slack(0.05, row.repeats), row
 
@@ -72,6 +72,6 @@ def test_looks_keep_their_error(script):
 
 
 def test_power_is_what_is_said(script):
-    for row in script.power(np.random.default_rng(8), 2000):
+    for row in script.power(np.random.default_rng(8), 400):
         bound = 0.05 if row.shape == "normal" else 0.1
         assert abs(row.found - 0.8) < bound + slack(0.8, row.repeats), row

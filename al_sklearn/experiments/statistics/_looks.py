@@ -1,9 +1,9 @@
 """Looks at a comparison that is still growing, at levels that keep its error.
 
 Whoever looks at five seeds, then at ten, then at twenty, and stops when a p-value is
-below 0.05, finds differences where there are none almost twice as often as one time in
-twenty. Looks that are named beforehand share that error: little of it is spent early,
-most is left for the last.
+below 0.05, finds differences where there are none in more than one of ten comparisons,
+and not in one of twenty. Looks that are named beforehand share that error: little of it
+is spent early, most is left for the last.
 """
 
 from __future__ import annotations

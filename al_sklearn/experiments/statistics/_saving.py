@@ -73,7 +73,8 @@ def label_saving(
     -----
     The estimate flatters: the noise of a curve that is made monotone reaches a target
     early, and where random sampling's end was unlucky it is easy to reach.
-    ``docs/verification.md`` has by how much.
+    Where nothing is saved, the mean of what is reached is 4 to 8 % at three and five
+    seeds and 3 to 4 % at thirty, the median about 0 (``docs/verification.md``).
 
     See Also
     --------
