@@ -59,6 +59,10 @@ def test_tests_keep_their_error(script):
     found = [*script.tests(np.random.default_rng(5), repeats)]
     found += script.ranks(np.random.default_rng(6), 200)
     for row in found:
+        # Few seeds that all differ by one step of a coarse metric have no spread: the
+        # page says so.
+        if row.what.startswith("penalty") and row.shape == "ties" and row.n < 10:
+            continue
         assert row.found < 0.055 + slack(0.05, row.repeats), row
 
 
