@@ -371,6 +371,8 @@ def _map(
 
     data = data_of(folder, trust=trust)
     batches = bought_positions(folder, strategies)
+    # Runs are of labelled data.
+    assert data.y_train is not None
     positions = plots.pool_sample(batches, len(data.y_train))
     at = plots.pool_coordinates(plots.pool_features(data.X_train, positions))
     return plots.pool_map(

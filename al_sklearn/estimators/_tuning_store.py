@@ -153,7 +153,8 @@ class TrialJournal:
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._mend()
-        backend = journal.JournalFileBackend(str(self.path), lock_obj=_Alone())
+        alone: Any = _Alone()
+        backend = journal.JournalFileBackend(str(self.path), lock_obj=alone)
         return optuna.create_study(
             storage=JournalStorage(backend),
             study_name=self.name,

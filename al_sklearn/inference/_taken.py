@@ -26,8 +26,8 @@ class WithTaken:
             # A part of a part: what both have taken.
             X_taken = concat_rows(classifier.X_taken, X_taken)
             classifier = classifier.classifier
-        self.classifier = classifier
-        self.X_taken = X_taken
+        self.classifier: Any = classifier
+        self.X_taken: Any = X_taken
 
     def __getattr__(self, name: str) -> Any:
         # Before __init__ there is nothing to ask: copies and pickles look.

@@ -30,7 +30,7 @@ def query(
         raise ValueError("The pool is empty: there is nothing left to query.")
     strategy = get_strategy(learner.query_strategy)
     wanted = kwargs.get("n_instances", args[0] if args else None)
-    if at_most and isinstance(wanted, Integral) and wanted > n_pool:
+    if at_most and isinstance(wanted, (int, np.integer)) and wanted > n_pool:
         # The last batch: what is left.
         wanted = n_pool
         if args:
@@ -38,7 +38,7 @@ def query(
         else:
             kwargs = {**kwargs, "n_instances": n_pool}
     if "n_instances" in kwargs:
-        check_n_instances(wanted, n_pool)
+        check_n_instances(kwargs["n_instances"], n_pool)
     # Without a seed of its own the learner leaves the draw to the strategy.
     if (
         learner.random_state is not None

@@ -574,16 +574,16 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             answers = Parallel(n_jobs=self.n_jobs, return_as="generator")(
                 delayed(retrain_one)(job, store, settings) for job in jobs
             )
-            found = pd.DataFrame(
+            table = pd.DataFrame(
                 tqdm(
                     answers, total=len(jobs), unit="training", disable=not self.verbose
                 )
             )
         # A run without a folder has them nowhere else for its report.
         self._results.retrained = (
-            found if store is None else read_retrained(store, self.classes_)
+            table if store is None else read_retrained(store, self.classes_)
         )
-        return found
+        return table
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Say where metadata goes, as ``sample_weight``: to the estimator's ``fit``.
@@ -849,6 +849,7 @@ class StrategyComparison(Views, MetaEstimatorMixin, BaseEstimator):
             for run, records in curves.items()
         }
         # The folder may be gone when somebody asks for epochs.
+        self._rounds: Callable[[], Mapping[tuple[str, int], Any]]
         self._rounds = partial(dict, metrics)
         metrics = metrics | ceiling_curves(store, n_seeds)
         self.results_ = tidy_table(metrics, self.classes_)

@@ -60,6 +60,7 @@ def initial_set(
     if how == "random" and min_per_class is None:
         return generator.permutation(train)[:n_initial].astype(np.int64)
     if how == "random":
+        assert min_per_class is not None
         chosen = draw(codes[train], np.minimum(min_per_class, counts), generator)
         others = np.delete(np.arange(len(train)), chosen)
         more = generator.permutation(others)[: n_initial - len(chosen)]

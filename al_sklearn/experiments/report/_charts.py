@@ -136,8 +136,8 @@ def learning_chart(table: pd.DataFrame, metric: str, x: str = "n_labelled") -> C
     seconds = None
     if x == "seconds":
         # Read as a metric, so that seeds are paired and left out alike.
-        spent = plots.with_seconds(table)
-        seconds = statistics.read_curves(spent, "seconds")
+        in_seconds = plots.with_seconds(table)
+        seconds = statistics.read_curves(in_seconds, "seconds")
     found = []
     for name, own in curves.by_strategy.items():
         grid = statistics.shared_budgets(own)
@@ -154,14 +154,14 @@ def learning_chart(table: pd.DataFrame, metric: str, x: str = "n_labelled") -> C
         else:
             texts = [
                 f"{text} after {seconds_text(spent)}"
-                for text, spent in zip(texts, at, strict=True)
+                for text, spent in zip(texts, at.tolist(), strict=True)
             ]
         found.append(_Series(name, at, mean, low, high, texts, grid.tolist(), stops))
-    values = statistics.ceiling_values(table, metric)
-    if len(values):
+    ceiling = statistics.ceiling_values(table, metric)
+    if len(ceiling):
         # A level line, as far as the longest curve goes.
         longest = max(found, key=lambda one: one.x[-1])
-        level = np.full(len(longest.x), values.mean())
+        level = np.full(len(longest.x), ceiling.mean())
         found.append(_without_band(longest, level, metric))
     return _chart(
         found,

@@ -147,7 +147,9 @@ def _spread(retrained: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
     # A metric that was asked for later is not in what was trained before.
     if metric not in retrained.columns:
         return []
-    return statistics.training_spread(retrained, metric).to_dict("records")
+    spread = statistics.training_spread(retrained, metric)
+    rows = spread.to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def unfinished_note(results: Results) -> list[str]:

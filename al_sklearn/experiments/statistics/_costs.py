@@ -41,8 +41,8 @@ def with_costs(
     missing = {"round", "n_labelled"} - set(results.columns)
     if missing:
         raise ValueError(f"Costs need {sorted(missing)}, which the table lacks.")
-    cost = label_cost * results["n_labelled"] + training_cost * (results["round"] + 1)
-    return results.assign(cost=cost)
+    costs = label_cost * results["n_labelled"] + training_cost * (results["round"] + 1)
+    return results.assign(cost=costs)
 
 
 def cost_table(
