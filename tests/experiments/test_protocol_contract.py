@@ -69,6 +69,8 @@ def compare(X, y, strategies=("margin",), estimator=LOGISTIC, **options):
         "n_seeds": 2,
         "verbose": 0,
         "threads_per_job": 1,
+        # What fails here is to be seen where it fails.
+        "on_error": "raise",
         **options,
     }
     strategies = strategies if isinstance(strategies, dict) else list(strategies)

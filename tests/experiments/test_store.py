@@ -382,7 +382,12 @@ def test_the_disk_s_error_is_said_behind_the_block_too(tmp_path, monkeypatch):
         1,
         np.arange(2),
         np.array([np.nan, -np.inf]),
-        {"accuracy": 0.1, "class_accuracy": [np.nan, 1.0]},
+        {
+            "round": 1,
+            "n_labelled": 2,
+            "accuracy": 0.1,
+            "class_accuracy": [np.nan, 1.0],
+        },
     )
     with store.writer() as write:
         write("margin", 0, record)
