@@ -16,7 +16,6 @@ from al_sklearn.datasets import (
     DataSource,
     ImageData,
     _base,
-    dataset_names,
     load_dataset,
     options_from_text,
     register_dataset,
@@ -68,19 +67,6 @@ def test_the_page_shows_the_example_and_it_is_short():
     definition = re.search(r"@register_dataset.*?(?=\n\n\n)", source, re.S)[0]
     page = (ROOT / "docs" / "your-own-data.md").read_text()
     assert definition in page and len(definition.splitlines()) < 20
-
-
-def test_every_python_block_of_the_page_runs(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs" / "your-own-data.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", page, re.S)
-    assert len(blocks) >= 3
-    space = {}
-    for block in blocks:
-        exec(compile(block, "your-own-data.md", "exec"), space)
-    assert (
-        "named-photos" in dataset_names() and (tmp_path / "labelled" / "oak").is_dir()
-    )
 
 
 def test_a_class_and_a_function():

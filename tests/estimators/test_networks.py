@@ -568,7 +568,7 @@ def test_resize_is_part_of_the_network():
         (
             nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten()),
             {"freeze": True},
-            "this network runs none",
+            "in this network none does",
         ),
     ],
 )
