@@ -628,7 +628,7 @@ class Fixed:
 
     def predict_loss(self, X):
         X = np.asarray(X)
-        return X[:, 0] if self.shape is None else X[:, :1]
+        return X[:, 0] if self.shape is None else X[:, : self.shape]
 
 
 def test_learning_loss_takes_the_top_of_a_random_part():
@@ -642,10 +642,11 @@ def test_learning_loss_takes_the_top_of_a_random_part():
         400 - 401 / 51, abs=2
     )
     assert len(learning_loss(Fixed(), X[:9], 9)[0]) == 9
-    with pytest.raises(
-        ValueError, match=r"one loss a row, \(50,\), got shape \(50, 1\)"
-    ):
-        learning_loss(Fixed("column"), X, 5)
+    # A column is one number a row; two are not.
+    column = learning_loss(Fixed(1), X, 5, subset_factor=None)
+    np.testing.assert_array_equal(column[0], indices)
+    with pytest.raises(ValueError, match=r"\(50, 2\)"):
+        learning_loss(Fixed(2), X, 5)
     with pytest.raises(ValueError, match="diverge"):
         learning_loss(Fixed(), np.full((20, 2), np.inf), 2)
     with pytest.raises(ValueError, match="subset_factor"):
