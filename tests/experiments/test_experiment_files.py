@@ -207,7 +207,7 @@ def test_what_is_no_plain_yaml_is_refused(content, message):
         ),
         (
             {"strategies": "strategies: [margin, margin]"},
-            ["strategies is wrong: Two strategies are called 'margin'"],
+            ["strategies[1] is wrong: Two strategies are called 'margin'"],
         ),
         ({"strategies": "strategies: []"}, ["strategies must be a list of strategies"]),
         (

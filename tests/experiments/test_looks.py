@@ -188,12 +188,13 @@ def test_a_comparison_ends_at_the_look_that_decides_it(data, tmp_path):
 
 
 def test_a_comparison_that_is_not_decided_goes_to_the_last_look(data, tmp_path):
-    # Another random sampling: nothing to find.
-    run = compare(data, {"other": "random_sampling"}, looks=(3, 5))
+    # Random sampling and itself, both by name: nothing to find.
+    twice = dict.fromkeys(("random_sampling", "other"), "random_sampling")
+    run = compare(data, twice, looks=(3, 5))
     assert run.results_["seed"].nunique() == 5
     assert run.summary().attrs["notes"][0].startswith("Look 2 of 2, at 5 of up to 5")
     # The very same rows as all seeds at once.
-    once = compare(data, {"other": "random_sampling"}, looks=None, n_seeds=5)
+    once = compare(data, twice, looks=None, n_seeds=5)
     columns = ["strategy", "seed", "n_labelled", "accuracy"]
     pd.testing.assert_frame_equal(run.results_[columns], once.results_[columns])
     text = run.report(tmp_path / "report.html").read_text()

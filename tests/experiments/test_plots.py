@@ -100,7 +100,7 @@ def test_over_seconds(whole):
         ValueError, match=r"need \['query_seconds', 'training_seconds'\]"
     ):
         plots.learning_curves(table(CURVES, BUDGETS), x="seconds")
-    with pytest.raises(ValueError, match="x must be 'n_labelled' or 'seconds'"):
+    with pytest.raises(ValueError, match="Available: cost, n_labelled, seconds"):
         plots.learning_curves(whole, x="time")
 
 

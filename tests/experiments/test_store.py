@@ -666,8 +666,8 @@ def test_the_last_round_is_the_highest_number_and_not_the_last_name(tmp_path):
     assert store.last("margin", 0) is None
     # Numbers have three digits at least: of 1000 and 999 the name says the opposite.
     for number in (1, 1000, 999):
-        record = Round(number, np.arange(2), np.zeros(2), {"seconds": float(number)})
-        store.write("margin", 0, record)
+        metrics = {"round": number, "n_labelled": 2, "seconds": float(number)}
+        store.write("margin", 0, Round(number, np.arange(2), np.zeros(2), metrics))
     assert store.last("margin", 0)["seconds"] == 1000
     assert store.count([("margin", 0), ("entropy", 0)]) == 3
 

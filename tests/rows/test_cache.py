@@ -4,6 +4,7 @@ contradictions."""
 import multiprocessing
 import os
 import pickle
+import sys
 import time
 
 import numpy as np
@@ -238,7 +239,10 @@ def test_keys_say_everything_they_are_made_of():
     assert len(cache_key()) == 32
 
 
-def test_progress_counts_what_was_there(tmp_path, capsys):
+def test_progress_counts_what_was_there(tmp_path, capsys, monkeypatch):
+    # A bar is for a terminal: elsewhere there is a line a minute.
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
     def half(start, stop):
         if start >= 4:
             raise RuntimeError
