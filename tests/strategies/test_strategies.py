@@ -522,6 +522,8 @@ def test_breaking_ties_at_random_changes_nothing_where_nothing_ties(strategy):
     """Continuous features, and a classifier whose probabilities are continuous too."""
     if strategy in ("variation_ratio", "vote_entropy", "probcover", "outliers_max"):
         pytest.skip("it counts votes, points in balls or ranks, and counts tie")
+    if strategy == "refine":
+        pytest.skip("the few it covers at last lie so far apart that they tie")
     X = np.random.default_rng(0).normal(size=(660, 64)).astype(np.float32)
     y = np.arange(60) % 4
     X[:60] += y[:, None]
@@ -532,8 +534,6 @@ def test_breaking_ties_at_random_changes_nothing_where_nothing_ties(strategy):
     untied = {
         # Both of a cluster of two are as far from its centre: more candidates.
         "alfa_mix": partial(strategies.alfa_mix, alpha_cap=1.0),
-        # TypiClust counts the points of its many clusters.
-        "refine": partial(strategies.refine, strategies=("margin", "badge")),
     }
     function = {**QUICK, **untied}.get(strategy, get_strategy(strategy))
     by_position, at_random = (
