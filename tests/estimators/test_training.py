@@ -210,7 +210,7 @@ def test_each_training_is_a_course_of_its_own_from_the_rates_set(digits):
     net.set_params(lr=0.2).partial_fit(X[:20], y[:20])
     np.testing.assert_allclose(rates(net)[48:, 1], 2 * first[:, 1])
     # An error in the middle of a training leaves nothing behind.
-    broken = X[:20].astype(np.float32)
+    broken = X[:20].astype(np.float32) / 255
     broken[3] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         net.partial_fit(broken, y[:20])

@@ -60,12 +60,6 @@ def learning_loss(
     # X itself shares what is computed of it; a view is another X.
     part = X if n_drawn == n else view_rows(X, drawn)
     losses = inference.predict_loss(classifier, part)
-    # An estimator's own method may give anything: a column would broadcast.
-    if losses.shape != (n_drawn,):
-        raise ValueError(
-            f"predict_loss must give one loss a row, ({n_drawn},), got shape "
-            f"{losses.shape}."
-        )
     if not np.isfinite(losses).all():
         raise ValueError(
             "The predicted losses contain NaN or infinity: did the training diverge?"
