@@ -96,6 +96,7 @@ def test_the_catalogue_page_has_every_strategy_and_its_picture():
         )
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path, monkeypatch):
     import matplotlib as mpl
     from matplotlib import pyplot as plt
