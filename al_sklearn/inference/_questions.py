@@ -157,11 +157,29 @@ def labelled_rows(classifier: Any, X_labelled: Any = None) -> Any:
         What is labelled, and then what an earlier part of the same batch has taken,
         whose labels nobody knows yet.
     """
+    parts = labelled_parts(classifier, X_labelled)
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else concat_rows(*parts)
+
+
+def labelled_parts(classifier: Any, X_labelled: Any = None) -> list[Any]:
+    """Return what :func:`labelled_rows` joins, each as it is.
+
+    The classifier reads both, also where one is flat and the other is images.
+
+    Parameters
+    ----------
+    classifier, X_labelled
+        As in :func:`labelled_rows`.
+
+    Returns
+    -------
+    parts : list of up to two kinds of rows, neither empty
+    """
     rows, _ = labelled_data(classifier, X_labelled)
     taken = readable(classifier, getattr(classifier, "X_taken", None))
-    if taken is None:
-        return None if rows is None or n_rows(rows) == 0 else rows
-    return taken if rows is None or n_rows(rows) == 0 else concat_rows(rows, taken)
+    return [part for part in (rows, taken) if part is not None and n_rows(part) > 0]
 
 
 def validation_data(

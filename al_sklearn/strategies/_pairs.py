@@ -94,8 +94,15 @@ def embed_labelled(
     classifier: Any, X_labelled: Any = None, layer: str | None = None
 ) -> Array | None:
     """Return the embeddings of what is labelled, or None where nothing is."""
-    rows = inference.labelled_rows(classifier, X_labelled)
-    return None if rows is None else inference.embed(classifier, rows, layer)
+    # Each as it is: no rows are joined, and what is labelled is embedded once for all
+    # parts of a composition.
+    embeddings = [
+        inference.embed(classifier, rows, layer)
+        for rows in inference.labelled_parts(classifier, X_labelled)
+    ]
+    if not embeddings:
+        return None
+    return embeddings[0] if len(embeddings) == 1 else np.concatenate(embeddings)
 
 
 def in_components(
@@ -225,15 +232,20 @@ def choose(
         weigh = "utilities" not in _given(select)
         given["utilities"] = np.maximum(utilities, 0) if weigh else utilities
     takes = inspect.signature(select).parameters
-    rows = None
-    if "labelled" in takes:
-        rows = inference.labelled_rows(classifier, X_labelled)
-    # As for the candidates: both at once.
-    if rows is not None and "labelled_proba" in takes:
-        both = inference.proba_and_embed(classifier, rows, layer)
-        given["labelled_proba"], given["labelled"] = both
-    elif rows is not None:
-        given["labelled"] = inference.embed(classifier, rows, layer)
+    if "labelled_proba" in takes:
+        # As for the candidates: both at once.
+        pairs = [
+            inference.proba_and_embed(classifier, rows, layer)
+            for rows in inference.labelled_parts(classifier, X_labelled)
+        ]
+        if pairs:
+            proba, embeddings = zip(*pairs, strict=True)
+            given["labelled_proba"] = np.concatenate(proba)
+            given["labelled"] = np.concatenate(embeddings)
+    elif "labelled" in takes:
+        labelled = embed_labelled(classifier, X_labelled, layer)
+        if labelled is not None:
+            given["labelled"] = labelled
     return select(**told(select, given))
 
 

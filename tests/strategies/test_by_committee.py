@@ -188,6 +188,16 @@ def test_later_parts_of_a_mix_know_what_earlier_parts_took():
     assert len(set(nested)) == 8 and np.array_equal(nested[:4], first)
 
 
+@pytest.mark.parametrize("name", ["coreset", "max_herding", "outliers_mean"])
+def test_later_parts_read_images_beside_flat_rows_taught(name):
+    known, pool = learner(), X[60:]
+    both = mix((0.5, "coreset"), (0.5, name))
+    flat, scores = both(known, pool, 8, random_state=0)
+    images = both(known, pool.reshape(-1, 8, 8), 8, random_state=0)
+    assert np.array_equal(images[0], flat)
+    np.testing.assert_allclose(images[1], scores)
+
+
 def test_what_was_taken_is_seen_by_who_looks():
     known = learner()
     wrapped = WithTaken(WithTaken(known, X[100:102]), X[200:201])

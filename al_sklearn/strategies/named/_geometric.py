@@ -145,14 +145,16 @@ def k_nearest(
     rng = as_generator(random_state)
     # A wrong name is wrong without labelled rows to order, too.
     measures.get_measure(measure, of=None)
-    rows = inference.labelled_rows(classifier, X_labelled)
+    parts = inference.labelled_parts(classifier, X_labelled)
     embeddings = inference.embed(classifier, X, layer)
-    if rows is None:
+    seeds = embed_labelled(classifier, X_labelled, layer)
+    if seeds is None:
         # Without labels the pool's middle is the one seed; its mean in float64.
         seeds, utilities = embeddings.mean(axis=0, dtype=np.float64)[None], None
     else:
-        seeds = inference.embed(classifier, rows, layer)
-        utilities = utilities_of(measure, classifier, rows, rng)
+        utilities = np.concatenate(
+            [utilities_of(measure, classifier, rows, rng) for rows in parts]
+        )
     features, seeds = in_components(embeddings, seeds, n_components, rng)
     return selectors.k_nearest(
         features,

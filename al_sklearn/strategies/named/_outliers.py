@@ -17,7 +17,7 @@ from al_sklearn._core.types import Function, Options
 from al_sklearn.exceptions import ParameterError
 from al_sklearn.rows import n_rows, view_rows
 from al_sklearn.strategies import measures
-from al_sklearn.strategies._pairs import utilities_of
+from al_sklearn.strategies._pairs import embed_labelled, utilities_of
 from al_sklearn.strategies._registry import Chosen, query_strategy, variant
 from al_sklearn.strategies.selectors import top_k
 
@@ -88,8 +88,7 @@ def outliers_mean(
         kept, _ = top_k(utilities, n_kept, **ties)
         # Only these are embedded, which is what a pre-filter is for.
         X = view_rows(X, kept)
-    labelled = inference.labelled_rows(classifier, X_labelled)
-    if labelled is None:
+    if not inference.labelled_parts(classifier, X_labelled):
         raise ValueError(
             "Activations are ranked against those of labelled rows, and there are "
             "none: pass X_labelled=, or a learner that was taught some."
@@ -99,10 +98,10 @@ def outliers_mean(
     names: list[Any] = [layer] if one else list(layer or ())
     if not names:
         raise ValueError("layer must name at least one layer.")
-    activations, reference = (
-        [inference.embed(classifier, rows, name) for name in names]
-        for rows in (X, labelled)
-    )
+    activations = [inference.embed(classifier, X, name) for name in names]
+    reference: list[Any] = [
+        embed_labelled(classifier, X_labelled, name) for name in names
+    ]
     chosen, scores = top_k(_RANKS[reduce](activations, reference), n_instances, **ties)
     return kept[chosen], scores
 
