@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from al_sklearn._core.archives import unpack
 from al_sklearn._core.progress import tqdm
-from al_sklearn.datasets._archives import extract
 
 # Pooch, the library for this, begins a broken download anew; these are up to 4 GB.
 # A megabyte: at most so much is lost by a kill, and the bar still moves on a slow line.
@@ -142,6 +142,16 @@ def compare_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
 def fetch_archive(remote: Remote, folder: Path) -> None:
     """Download an archive into a folder, and unpack it there."""
     extract(fetch(remote, folder / remote.name), folder)
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack what was fetched; what cannot be is to be fetched again."""
+    try:
+        unpack(archive, folder)
+    except ValueError as error:
+        raise ValueError(
+            f"{archive} cannot be unpacked ({error}): delete it, and fetch it again."
+        ) from error
 
 
 def _fetch_part(urls: Sequence[str], part: Path, progress: bool) -> None:

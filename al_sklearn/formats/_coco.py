@@ -200,13 +200,8 @@ class _Reader:
                 )
             values = [number(v, self.path, where, "segmentation") for v in flat]
             points = [list(p) for p in zip(values[::2], values[1::2], strict=True)]
-            if len(points) < 3:
-                self.records.warn(
-                    f"{self.path.name}: {where}: a ring of {len(points)} points has no "
-                    "area and is left out."
-                )
-                continue
-            rings.append(points)
+            if self.records.has_area(points, self.path, where):
+                rings.append(points)
         return rings or None, None
 
     def _runs(self, value: Options, where: str, record: Record) -> Mask:

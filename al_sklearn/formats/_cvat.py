@@ -24,7 +24,7 @@ from al_sklearn.formats._files import (
     refuse,
     tidy_name,
 )
-from al_sklearn.formats._geometry import box_of_ellipse, turned_box
+from al_sklearn.formats._geometry import box_of_ellipse, box_of_points, turned_box
 from al_sklearn.formats._masks import from_rows, to_rows
 from al_sklearn.formats._record import Record, Records, Shape
 
@@ -100,11 +100,7 @@ class _Reader:
             self.put_box(shape, node, where, degrees)
         elif kind == "polygon":
             ring = self.points_in(node, where)
-            if len(ring) < 3:
-                self.records.warn(
-                    f"{self.path.name}: {where}: a polygon of {len(ring)} points "
-                    "has no area and is left out."
-                )
+            if not self.records.has_area(ring, self.path, where):
                 return None
             shape.polygons = [ring]
         elif kind == "ellipse":
@@ -417,8 +413,12 @@ def _element(
                 f'<points label={quoteattr(name)} outside="{int(v == 0)}" '
                 f'occluded="{int(v == 1)}" points="{x:.9g},{y:.9g}"></points>'
             )
-        if shape.attributes.get("area") is None and shape.box is not None:
-            lost.append("boxes around keypoints")
+        # Whoever reads it back has the smallest box around the points.
+        seen = [(x, y) for x, y, v in shape.keypoints if v > 0]
+        if shape.box is not None and (
+            not seen or list(shape.box) != box_of_points(seen)
+        ):
+            lost.append("boxes of keypoints")
         return f"    <skeleton {common}>{''.join(inner)}</skeleton>"
     if shape.shape == "points" and shape.keypoints:
         return f'    <points {common} points="{pairs(shape.keypoints)}"></points>'

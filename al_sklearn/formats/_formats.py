@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from al_sklearn._core.archives import unpack
 from al_sklearn._core.checks import unknown_name
 from al_sklearn.exceptions import LabelFileError
 from al_sklearn.formats import (
-    _archives,
     _coco,
     _cvat,
     _labelbox,
@@ -197,9 +197,12 @@ def read(
 
 
 def _read_zip(path: Path, format: str | None, task: str | None) -> Records:
-    _archives.check(path).close()
     with tempfile.TemporaryDirectory() as place:
-        folder = _archives.unpack(path, Path(place) / "set")
+        folder = Path(place) / "set"
+        try:
+            unpack(path, folder)
+        except ValueError as error:
+            raise refuse(path, "", f"it cannot be unpacked: {error}.") from None
         inside = list(folder.iterdir()) if folder.is_dir() else []
         # A folder in a zip is often packed with its own name around it.
         while len(inside) == 1 and inside[0].is_dir():

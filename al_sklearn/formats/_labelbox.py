@@ -76,23 +76,32 @@ def _record(
             f"it has labels of several projects, {sorted(projects)}; export one.",
         )
     record.labelled = False
-    for project in projects.values():
+    for item in projects.values():
+        project = dict_of(item, path, where, "a project")
         labels = list_of(project.get("labels") or [], path, where, "labels")
         given = []
         for label in labels:
             entry = dict_of(label, path, where, "a label")
-            details = entry.get("performance_details") or {}
+            details = dict_of(
+                entry.get("performance_details") or {}, path, where, "details"
+            )
             if details.get("skipped"):
                 record.answer = "skip"
                 continue
             given.append(entry)
-        for entry in given:
+        for i, entry in enumerate(given):
             record.labelled = True
             objects = _objects(entry, path, where, record, records, task)
             if len(given) > 1:
-                who = (entry.get("label_details") or {}).get("created_by")
-                record.by_annotator[str(who or entry.get("id"))] = objects
-            record.objects = record.objects or objects
+                details = entry.get("label_details") or {}
+                who = dict_of(details, path, where, "label_details").get("created_by")
+                key = str(who or f"label {entry.get('id', i)}")
+                # One person may have answered twice.
+                key = f"{key} ({i})" if key in record.by_annotator else key
+                record.by_annotator[key] = objects
+            if i == 0:
+                # The first answer, also where it says that nothing is there.
+                record.objects = objects
     return record
 
 
@@ -114,9 +123,9 @@ def _objects(
     answers = annotations.get("classifications") or []
     for item in list_of(answers, path, where, "classifications"):
         answer = dict_of(item, path, where, "a classification")
-        chosen = [answer.get("radio_answer")] + list(
-            answer.get("checklist_answers") or []
-        )
+        several = answer.get("checklist_answers") or []
+        several = list_of(several, path, where, "checklist_answers")
+        chosen = [answer.get("radio_answer"), *several]
         names = [str(c.get("name")) for c in chosen if isinstance(c, dict)]
         if isinstance(record.image_labels, list):
             record.image_labels = {}
@@ -145,11 +154,7 @@ def _shape(
             if key == "polygon":
                 # The last point repeats the first.
                 ring = ring[:-1] if len(ring) > 3 and ring[0] == ring[-1] else ring
-                if len(ring) < 3:
-                    records.warn(
-                        f"{path.name}: {where}: a polygon of {len(ring)} points has no "
-                        "area and is left out."
-                    )
+                if not records.has_area(ring, path, where):
                     return None
                 return Shape(name, polygons=[ring])
             if task is None:
@@ -219,13 +224,7 @@ def _said(shape: Shape, lost: list[str]) -> list[Options]:
             }
             for line in shape.lines
         ]
-    for what, there in (
-        ("masks that are no outlines", shape.mask is not None),
-        ("keypoints", shape.keypoints),
-        ("turned boxes", shape.corners),
-    ):
-        if there:
-            lost.append(what)
+    lost += shape.beside_its_box("scores")
     x0, y0, x1, y1 = (float(v) for v in shape.box)
     box = {"top": y0, "left": x0, "height": y1 - y0, "width": x1 - x0}
     return [{**common, "annotation_kind": "ImageBoundingBox", "bounding_box": box}]

@@ -32,6 +32,7 @@ from al_sklearn.formats._files import (
     refuse,
     relative_name,
     shown,
+    text_of,
     tidy_name,
 )
 from al_sklearn.formats._geometry import box_of_points
@@ -107,6 +108,8 @@ def _record(
         if shape is None:
             continue
         group = entry.get("group_id")
+        if group is not None:
+            group = integer(group, file, where, "group_id")
         first = groups.get((str(shape.label), group)) if group is not None else None
         if first is None or not _join(first, shape):
             record.objects.append(shape)
@@ -170,7 +173,7 @@ def _shape(
         if len(pair) != 2:
             raise refuse(file, where, f"points: {shown(point)} is no point.")
         points.append([number(v, file, where, "points") for v in pair])
-    kind = entry.get("shape_type") or "polygon"
+    kind = text_of(entry.get("shape_type") or "polygon", file, where, "shape_type")
     shape = Shape(label)
     if isinstance(entry.get("score"), (int, float)):
         shape.score = float(number(entry["score"], file, where, "score"))
@@ -188,11 +191,7 @@ def _shape(
     elif kind == "mask":
         shape.mask = _mask(entry, points, where, file, record)
     elif kind == "polygon":
-        if n < 3:
-            records.warn(
-                f"{file.name}: {where}: a polygon of {n} points has no area and is "
-                "left out."
-            )
+        if not records.has_area(points, file, where):
             return None
         shape.polygons = [points]
     elif kind in ("rotation", "oriented_rectangle") and n == 4:
@@ -255,9 +254,8 @@ def write(records: Sequence[Record], path: Path, *, classes: list[str]) -> list[
             lost.append("which images nobody labelled")
             continue
         shapes: list[Options] = []
-        for i, (shape, mask) in enumerate(
-            zip(record.objects, (o.mask for o in record.objects), strict=True)
-        ):
+        for i, shape in enumerate(record.objects):
+            mask = shape.mask
             several = shape.polygons and len(shape.polygons) > 1
             common: Options = {
                 "label": str(shape.label),

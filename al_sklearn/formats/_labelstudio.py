@@ -9,34 +9,34 @@ nothing is there. Before version 1.0 annotations were called completions.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
 from al_sklearn._core.types import Options
 from al_sklearn.formats._files import (
-    decode,
     dict_of,
     integer,
+    integer_in,
     list_of,
     number,
+    number_in,
     parse_json,
-    read_bytes,
     read_json,
     read_xml,
     refuse,
     shown,
+    text_of,
     tidy_name,
 )
 from al_sklearn.formats._geometry import box_of_ellipse, turned_box
 from al_sklearn.formats._masks import decode_brush, encode_brush
 from al_sklearn.formats._record import Record, Records, Shape
+from al_sklearn.formats._sheets import read_sheet
 
 # Kinds of results with a shape; the key of the labels is the kind for most.
 _SHAPES = ("rectangle", "polygon", "ellipse", "brush", "keypoint")
@@ -60,10 +60,11 @@ class _Reader:
             for node in [root, *_all(root)]:
                 if node.tag == "KeyPointLabels":
                     labels = node.all("Label")
-                    order = [
-                        (int(n.attrib.get("model_index", i)), n.attrib.get("value", ""))
-                        for i, n in enumerate(labels)
-                    ]
+                    order = []
+                    for i, label in enumerate(labels):
+                        given = label.attrib.get("model_index", str(i))
+                        place = integer_in(given, file, f"line {label.line}", "index")
+                        order.append((place, label.attrib.get("value", "")))
                     self.point_names = [value for _, value in sorted(order)]
                 elif node.tag.endswith("Labels"):
                     for label in node.all("Label"):
@@ -125,8 +126,8 @@ class _Reader:
         point_labels: dict[str, str] = {}
         for i, item in enumerate(results):
             result = dict_of(item, self.path, where, "a result")
-            kind = result.get("type", "")
             place = f"{where}, region {result.get('id', i)}"
+            kind = text_of(result.get("type"), self.path, place, "type")
             value = result.get("value", {})
             if kind == "relation" or not isinstance(value, dict):
                 continue
@@ -233,11 +234,7 @@ class _Reader:
                 raise refuse(self.path, place, f"{shown(point)} is no point.")
             x, y = (number(v, self.path, place, "points") for v in pair)
             ring.append([x * w, y * h])
-        if len(ring) < 3:
-            self.records.warn(
-                f"{self.path.name}: {place}: a polygon of {len(ring)} points has no "
-                "area and is left out."
-            )
+        if not self.records.has_area(ring, self.path, place):
             return None
         if value.get("closed") is False:
             self.records.warn(
@@ -341,32 +338,39 @@ def _read_task(entry: Options, where: str, reader: _Reader) -> None:
     everything = [
         result
         for answer in [*given, *guesses]
-        if isinstance(answer, dict)
-        for result in answer.get("result") or []
+        for result in _result_of(dict_of(answer, path, where, "an answer"), path, where)
     ]
     record.width, record.height = reader.size_of(everything, where)
     record.labelled = bool(given)
-    for answer in given:
-        result = list_of(answer.get("result"), path, where, "result")
+    for i, answer in enumerate(given):
+        result = _result_of(answer, path, where)
         objects = reader.read_result(result, record, where)
         who = _who(answer)
-        record.answer = "label"
         if len(given) > 1:
-            record.by_annotator[who or str(answer.get("id"))] = objects
-        record.annotator = who if record.annotator is None else record.annotator
-        if (seconds := answer.get("lead_time")) is not None:
-            record.seconds = float(number(seconds, path, where, "lead_time"))
-        record.objects = record.objects or objects
+            # One person may have answered twice.
+            key = who or f"annotation {answer.get('id', i)}"
+            if key in record.by_annotator:
+                key = f"{key} ({answer.get('id', i)})"
+            record.by_annotator[key] = objects
+        if i == 0:
+            # The first answer, also where it says that nothing is there.
+            record.answer, record.annotator, record.objects = "label", who, objects
+            if (seconds := answer.get("lead_time")) is not None:
+                record.seconds = float(number(seconds, path, where, "lead_time"))
     reader.records.append(record)
     for item in guesses:
         guess = dict_of(item, path, where, "a prediction")
         said = Record(file, record.width, record.height, original=original)
-        results = list_of(guess.get("result") or [], path, where, "result")
+        results = _result_of(guess, path, where)
         said.objects = reader.read_result(results, said, f"{where} (prediction)")
         if (score := guess.get("score")) is not None:
             said.score = float(number(score, path, where, "score"))
         said.annotator = guess.get("model_version")
         reader.records.predictions.append(said)
+
+
+def _result_of(answer: Options, path: Path, where: str) -> list[Any]:
+    return list_of(answer.get("result") or [], path, where, "result")
 
 
 def _who(answer: Options) -> str | None:
@@ -377,37 +381,24 @@ def _who(answer: Options) -> str | None:
 
 
 def _csv_tasks(path: Path) -> list[Options]:
-    """Tasks of the CSV export: the regions are JSON inside a cell."""
-    text = decode(read_bytes(path), path)
-    tasks: list[Options] = []
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    fields = reader.fieldnames or []
+    """Tasks of the CSV export: JSON-MIN with the regions as JSON inside a cell."""
+    rows = read_sheet(path)
+    fields = rows[0].cells if rows else []
     if "id" not in fields:
         raise refuse(path, "line 1", f"no column id among {fields}.")
-    columns = [name for name in fields if name not in _FIXED]
-    image = next((name for name in columns if name == "image"), columns[0])
-    for row in reader:
-        where = reader.line_num
-        result: list[Options] = []
-        for name in columns:
-            cell = (row.get(name) or "").strip()
-            if name == image or not cell:
-                continue
-            if not cell.startswith("["):
-                value: Options = {"choices": [cell]}
-                result.append({"type": "choices", "from_name": name, "value": value})
-                continue
-            regions = list_of(parse_json(cell, path, where), path, "", name)
-            result += _regions(regions, name, path, f"line {where}")
-        answer: Options = {
-            "completed_by": row.get("annotator") or None,
-            "result": result,
-            "id": row.get("annotation_id"),
-        }
-        if seconds := row.get("lead_time"):
-            answer["lead_time"] = float(seconds)
-        data = {"image": row.get(image)}
-        tasks.append({"id": row.get("id"), "data": data, "annotations": [answer]})
+    tasks = []
+    for row in rows[1:]:
+        where = f"line {row.line}"
+        entry: Options = dict(zip(fields, row.cells, strict=False))
+        for name, cell in entry.items():
+            if cell.strip().startswith("[") and name not in _FIXED:
+                entry[name] = parse_json(cell, path, row.line)
+        seconds = entry.get("lead_time")
+        if seconds:
+            entry["lead_time"] = number_in(seconds, path, where, "lead_time")
+        empty = {name for name in _FIXED if entry.get(name) == ""}
+        kept = {name: cell for name, cell in entry.items() if name not in empty}
+        tasks.append(_task_of_row(kept, path, where))
     return tasks
 
 
@@ -462,7 +453,7 @@ def write(records: Sequence[Record], path: Path, *, classes: list[str]) -> list[
     tasks = []
     points = _point_names(records)
     for i, record in enumerate(records, start=1):
-        data: Options = {"image": f"/data/local-files/?d={_quoted(record.file)}"}
+        data: Options = {"image": f"/data/local-files/?d={quote(record.file)}"}
         if record.rank is not None:
             data["rank"] = record.rank
         task: Options = {"id": i, "data": data, "annotations": [], "predictions": []}
@@ -493,12 +484,6 @@ def write(records: Sequence[Record], path: Path, *, classes: list[str]) -> list[
     configuration = labelling_configuration(records, classes=classes)
     (path.parent / "config.xml").write_text(configuration, encoding="utf-8")
     return lost
-
-
-def _quoted(name: str) -> str:
-    from urllib.parse import quote
-
-    return quote(name, safe="/")
 
 
 def _point_names(records: Sequence[Record]) -> list[str]:

@@ -120,11 +120,7 @@ def _shape(said: Options, path: Path, where: str, records: Records) -> Shape | N
         points.append([number(v, path, where, "points") for v in pair])
     if kind == "rect":
         return Shape(label, box_of_points(points))
-    if len(points) < 3:
-        records.warn(
-            f"{path.name}: {where}: an outline of {len(points)} points has no area and "
-            "is left out."
-        )
+    if not records.has_area(points, path, where):
         return None
     return Shape(label, polygons=[points]).complete()
 
@@ -153,15 +149,7 @@ def write(records: Sequence[Record], path: Path, *, classes: list[str]) -> list[
 
 
 def _spans(shape: Shape, lost: list[str]) -> list[Options]:
-    for what, there in (
-        ("masks that are no outlines", shape.mask is not None),
-        ("keypoints", shape.keypoints),
-        ("turned boxes", shape.corners),
-        ("scores", shape.score is not None),
-        ("open lines", shape.lines),
-    ):
-        if there:
-            lost.append(what)
+    lost += shape.beside_its_box("outlines")
     label = str(shape.label)
     if shape.polygons:
         if len(shape.polygons) > 1:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from al_sklearn.formats._masks import Mask
 
 # What an object says beyond its fields is shown in these words.
 _OBJECT_WORDS = ("corners", "polygons", "keypoints", "score", "shape", "track")
+# An outline of fewer points has no area.
+FEWEST_POINTS = 3
 
 
 @dataclass(slots=True)
@@ -87,8 +90,22 @@ class Shape:
                 self.box = box_of_points(seen) if seen else None
         return self
 
-    def as_dict(self) -> Options:
-        """Return plain lists and numbers."""
+    def beside_its_box(self, *held: str) -> list[str]:
+        """Name what it has and a box cannot say, but for what is ``held``."""
+        there = {
+            "outlines": bool(self.polygons),
+            "masks": self.mask is not None,
+            "keypoints": bool(self.keypoints),
+            "turned boxes": bool(self.corners),
+            "open lines": bool(self.lines),
+            "scores": self.score is not None,
+        }
+        return [
+            what for what, is_there in there.items() if is_there and what not in held
+        ]
+
+    def as_dict(self, size: tuple[int, int] | None = None) -> Options:
+        """Return plain lists and numbers; ``size`` is the image's height and width."""
         said: Options = {**self.attributes, "label": self.label}
         said["box"] = None if self.box is None else [float(v) for v in self.box]
         for word in _OBJECT_WORDS:
@@ -104,9 +121,8 @@ class Shape:
             said["mask"] = self.mask.as_dict()
             said["mask_area"] = int(self.mask.area)
             said["mask_pixels"] = self.mask.pixels()
-        elif self.polygons and (size := self.attributes.get("_size")):
+        elif self.polygons and size is not None:
             said["mask_area"] = int(Mask.of_rings(self.polygons, *size).area)
-        said.pop("_size", None)
         return said
 
 
@@ -199,9 +215,9 @@ class Record:
     @property
     def masks(self) -> list[Mask | None]:
         """Mask of each object, of its rings where it has no other."""
-        if self.width is None or self.height is None:
+        size = self._size()
+        if size is None:
             return [o.mask for o in self.objects]
-        size = (self.height, self.width)
         return [
             Mask.of_rings(o.polygons, *size)
             if o.mask is None and o.polygons
@@ -209,16 +225,16 @@ class Record:
             for o in self.objects
         ]
 
+    def _size(self) -> tuple[int, int] | None:
+        if self.width is None or self.height is None:
+            return None
+        return self.height, self.width
+
     def as_dict(self) -> Options:
         """Return plain lists and numbers, in the words that label files are told in."""
         said: Options = {"file": self.file, "width": self.width, "height": self.height}
-        if self.width is not None and self.height is not None:
-            for o in self.objects:
-                if o.polygons:
-                    o.attributes["_size"] = (self.height, self.width)
-        said["objects"] = [o.as_dict() for o in self.objects]
-        for o in self.objects:
-            o.attributes.pop("_size", None)
+        size = self._size()
+        said["objects"] = [o.as_dict(size) for o in self.objects]
         if self.labelled is not None:
             said["labelled"] = self.labelled
         if self.image_labels:
@@ -231,7 +247,7 @@ class Record:
                 said[word] = getattr(self, word)
         if self.by_annotator:
             said["by_annotator"] = {
-                who: [o.as_dict() for o in objects]
+                who: [o.as_dict(size) for o in objects]
                 for who, objects in self.by_annotator.items()
             }
         return {**self.extra, **said}
@@ -275,6 +291,16 @@ class Records(list[Record]):
         """Note something once."""
         if text not in self.warnings:
             self.warnings.append(text)
+
+    def has_area(self, points: Sequence[Any], path: Path, where: str) -> bool:
+        """Whether an outline has an area; one that has none is left out and noted."""
+        if len(points) >= FEWEST_POINTS:
+            return True
+        self.warn(
+            f"{path.name}: {where}: an outline of {len(points)} points has no area and "
+            "is left out."
+        )
+        return False
 
     def as_dict(self) -> Options:
         """Return plain lists and numbers; images sorted by their names."""

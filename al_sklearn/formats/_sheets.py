@@ -12,9 +12,6 @@ from al_sklearn.formats._files import decode, read_bytes, refuse
 _SEPARATORS = ",;\t|"
 # Cells longer than the csv module's 128 KiB are outlines written as text.
 _LONGEST_CELL = 2**24
-# A spreadsheet runs a cell that begins with one of these; a quote before it is shown as
-# text, and taken off again by whoever reads it here.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Row(NamedTuple):
@@ -22,31 +19,6 @@ class Row(NamedTuple):
 
     line: int
     cells: list[str]
-
-
-def harmless(cell: str) -> str:
-    """Return a cell that no spreadsheet runs as a formula."""
-    # A quote that was there gets another: what is read back is what was written.
-    if cell.startswith(_FORMULA) and not _is_number(cell):
-        return f"'{cell}"
-    if cell.startswith("'") and cell[1:].startswith((*_FORMULA, "'")):
-        return f"'{cell}"
-    return cell
-
-
-def as_written(cell: str) -> str:
-    """Take off what :func:`harmless` put before a cell."""
-    if cell.startswith("'") and cell[1:].startswith((*_FORMULA, "'")):
-        return cell[1:]
-    return cell
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def read_sheet(path: Path) -> list[Row]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from al_sklearn._core.cells import harmless
 from al_sklearn._core.types import Options
 from al_sklearn.formats._files import (
     dict_of,
@@ -71,8 +72,12 @@ def _classes(root: Path, records: Records) -> tuple[dict[int, str], Options]:
             number_ = integer(entry["id"], file, f"class {i}", "id")
             names[number_] = name
             records.category_ids[name] = number_
-        for group in entry.get("attribute_groups") or []:
-            for attribute in group.get("attributes") or []:
+        groups = entry.get("attribute_groups") or []
+        for item in list_of(groups, file, f"class {i}", "attribute_groups"):
+            group = dict_of(item, file, f"class {i}", "an attribute group")
+            inside = group.get("attributes") or []
+            for one in list_of(inside, file, f"class {i}", "attributes"):
+                attribute = dict_of(one, file, f"class {i}", "an attribute")
                 key = (group.get("id"), attribute.get("id"))
                 attributes[str(key)] = (group.get("name"), attribute.get("name"))
     return names, attributes
@@ -110,13 +115,14 @@ def _record(
         if shape is None:
             continue
         said = {}
-        for attribute in entry.get("attributes") or []:
+        for one in list_of(entry.get("attributes") or [], file, where, "attributes"):
+            attribute = dict_of(one, file, where, "an attribute")
             key = str((attribute.get("groupId"), attribute.get("id")))
             group, name = attributes.get(
                 key, (attribute.get("groupName"), attribute.get("name"))
             )
             if group is not None:
-                said[group] = name
+                said[str(group)] = name
         if said:
             shape.attributes["attributes"] = said
         if kind != "tag" and (chance := entry.get("probability")) not in (None, 100):
@@ -177,11 +183,7 @@ def _shape(
                 f"{file.name}: {where}: 'exclude' cuts holes, which rings cannot say; "
                 "they are left out."
             )
-        if len(rings[0]) < 3:
-            records.warn(
-                f"{file.name}: {where}: a polygon of {len(rings[0])} points has no "
-                "area and is left out."
-            )
+        if not records.has_area(rings[0], file, where):
             return None
         shape.polygons = rings
     elif kind == "ellipse":
@@ -254,8 +256,7 @@ def _instances(shape: Shape, numbers: dict[str, int], lost: list[str]) -> list[O
             {**common, "type": "polygon", "points": [v for p in ring for v in p]}
             for ring in shape.polygons
         ]
-    if shape.mask is not None:
-        lost.append("masks that are no outlines")
+    lost += shape.beside_its_box("keypoints", "turned boxes", "open lines", "scores")
     if shape.lines:
         return [
             {**common, "type": "polyline", "points": [v for p in line for v in p]}
@@ -283,5 +284,5 @@ def write_ranking(
         table.writerow(["name", "priority", "score"])
         for i, record in enumerate(ranked):
             score = "" if record.score is None else repr(float(record.score))
-            table.writerow([record.file, len(ranked) - i, score])
+            table.writerow([harmless(record.file), len(ranked) - i, score])
     return ["labels"] if any(r.objects for r in records) else []

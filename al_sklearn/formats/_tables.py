@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from al_sklearn._core.cells import as_written, harmless
 from al_sklearn._core.optional import require
 from al_sklearn._core.types import Options
 from al_sklearn.formats._files import image_size, number_in, refuse, tidy_name
 from al_sklearn.formats._record import Record, Records, Shape
-from al_sklearn.formats._sheets import Row, as_written, harmless, header_of, read_sheet
+from al_sklearn.formats._sheets import Row, header_of, read_sheet
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "file": (
@@ -250,8 +251,7 @@ def _lines(record: Record, lost: list[str]) -> list[Options]:
     }
     rows = []
     for shape in record.objects:
-        if shape.polygons or shape.mask is not None or shape.corners or shape.keypoints:
-            lost.append("everything of an object but its box")
+        lost += shape.beside_its_box("scores")
         x0, y0, x1, y1 = (float(v) for v in shape.box)
         box: dict[str, Any] = {"xmin": x0, "ymin": y0, "xmax": x1, "ymax": y1}
         score = "" if shape.score is None else float(shape.score)

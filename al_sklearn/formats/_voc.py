@@ -249,16 +249,7 @@ def _lines(shape: Shape, lost: list[str]) -> list[str]:
         f"<{side}>{value:.9g}</{side}>"
         for side, value in zip(_SIDES, (x0 + 1, y0 + 1, x1, y1), strict=True)
     )
-    for what, there in (
-        ("outlines", shape.polygons),
-        ("masks", shape.mask),
-        ("keypoints", shape.keypoints),
-        ("turned boxes", shape.corners),
-        ("scores", shape.score),
-        ("open lines", shape.lines),
-    ):
-        if there is not None and there != []:
-            lost.append(what)
+    lost += shape.beside_its_box()
     return [
         "  <object>",
         f"    <name>{escape(str(shape.label))}</name>{flags}",

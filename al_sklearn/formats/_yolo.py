@@ -490,8 +490,6 @@ def _line(
         if len(shape.polygons) > 1:
             lost.append("rings after the first")
         return " ".join(fields + fractions(shape.polygons[0]))
-    if shape.mask is not None:
-        lost.append("masks that are no outlines")
     x0, y0, x1, y1 = shape.box
     box = [(x0 + x1) / 2 / width, (y0 + y1) / 2 / height]
     box += [(x1 - x0) / width, (y1 - y0) / height]
@@ -503,9 +501,7 @@ def _line(
             fields += [_digits(x / width), _digits(y / height), str(int(v))]
     if shape.score is not None:
         fields.append(_digits(shape.score))
-    for what, there in (("turned boxes", shape.corners), ("open lines", shape.lines)):
-        if there:
-            lost.append(what)
+    lost += shape.beside_its_box("keypoints", "scores")
     return " ".join(fields)
 
 

@@ -11,7 +11,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from al_sklearn.datasets import _archives, _download, load_dataset
+from al_sklearn._core import archives
+from al_sklearn.datasets import _download, load_dataset
 from al_sklearn.datasets._cifar import Cifar10, Cifar100
 from al_sklearn.datasets._download import Remote, checksum_of, extract, fetch
 from al_sklearn.datasets._mnist import Emnist, FashionMnist, Mnist
@@ -268,7 +269,7 @@ def tar_of(path, *members):
 def test_nothing_of_an_archive_leads_out_of_its_folder(
     tmp_path, member, said, monkeypatch
 ):
-    monkeypatch.setattr(_archives, "_ALWAYS", 1 << 20)
+    monkeypatch.setattr(archives, "_ALWAYS", 1 << 20)
     whole = ("whole.txt", tarfile.REGTYPE, "", b"whole")
     archive = tar_of(tmp_path / "x.tar.gz", whole, member)
     (tmp_path / "mine.txt").write_text("mine")
@@ -280,7 +281,7 @@ def test_nothing_of_an_archive_leads_out_of_its_folder(
 
 
 def test_links_and_bombs_in_a_zip_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(_archives, "_ALWAYS", 1 << 20)
+    monkeypatch.setattr(archives, "_ALWAYS", 1 << 20)
     link = zipfile.ZipInfo("link")
     link.external_attr = 0o120777 << 16
     for name, content, said in (

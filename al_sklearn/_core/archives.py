@@ -1,8 +1,8 @@
-"""Archives from the network, unpacked by rules of our own.
+"""Archives of others, unpacked by rules of our own.
 
 The filters of Python's own library came late and were mended often: these rules hold on
-every version. An archive of images needs files and folders below one place, and nothing
-else.
+every version. An archive of images or labels needs files and folders below one place,
+and nothing else.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Part(NamedTuple):
     open: Callable[[], IO[bytes]]
 
 
-def extract(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path) -> None:
     """Unpack a tar or zip file into ``folder``: each file is there whole or not at all.
 
     Parameters
@@ -50,8 +50,9 @@ def extract(archive: Path, folder: Path) -> None:
     Raises
     ------
     ValueError
-        When the archive is damaged; holds a link, a device, or a name that leads out of
-        the folder; or unpacks to a hundred times its size. Nothing of it is kept then.
+        When the archive is damaged; holds a link, a device, a name that leads out of
+        the folder, or in a zip file stands twice; or unpacks to a hundred times its
+        size. Nothing of it is kept then.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # In the folder itself: files can only be moved at once within one disk.
@@ -91,9 +92,7 @@ def extract(archive: Path, folder: Path) -> None:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise ValueError(
-            f"{archive} cannot be unpacked ({error}): delete it, and fetch it again."
-        ) from error
+        raise ValueError(str(error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -148,7 +147,12 @@ def _tar_parts(archive: Path) -> Iterator[_Part]:
 
 def _zip_parts(archive: Path) -> Iterator[_Part]:
     with zipfile.ZipFile(archive) as packed:
+        names: set[str] = set()
         for info in packed.infolist():
+            # Which of the two was meant, nobody knows; a tar file is appended to so.
+            if info.filename in names and not info.is_dir():
+                raise ValueError(f"{info.filename!r} stands twice")
+            names.add(info.filename)
             # What Unix says of the file, where it was packed there.
             mode = info.external_attr >> 16
             kind = "folder" if info.is_dir() else "file"
