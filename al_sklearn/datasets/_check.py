@@ -22,7 +22,6 @@ from al_sklearn._core.files import replacing
 from al_sklearn._core.progress import tqdm
 from al_sklearn._core.types import Options
 from al_sklearn.datasets._base import ImageData, Skipped
-from al_sklearn.datasets._walk import readable_name
 from al_sklearn.rows import (
     COLOUR,
     DEEP,
@@ -32,6 +31,7 @@ from al_sklearn.rows import (
     common_mode,
     file_names,
     inspect_image,
+    readable_name,
 )
 
 # Enough files for a thread to be worth its start, few enough for the bar to move.

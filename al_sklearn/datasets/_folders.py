@@ -18,7 +18,7 @@ from al_sklearn.datasets._base import (
     register_dataset,
 )
 from al_sklearn.datasets._parts import TRAIN, UNLABELLED, part_for_testing, part_of
-from al_sklearn.datasets._walk import (
+from al_sklearn.rows import (
     Walk,
     image_suffixes,
     is_image,

@@ -10,7 +10,7 @@ from typing import Any
 
 from al_sklearn.datasets._base import ImageData, check_option, find_source
 from al_sklearn.datasets._check import check_files
-from al_sklearn.datasets._walk import look_alikes
+from al_sklearn.rows import look_alikes
 
 
 def load_dataset(

@@ -30,7 +30,7 @@ from al_sklearn.datasets._parts import (
     part_for_testing,
     part_of,
 )
-from al_sklearn.datasets._walk import readable_name
+from al_sklearn.rows import readable_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,24 +7,18 @@ import json
 import math
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.parsers import expat
 
 from al_sklearn.exceptions import LabelFileError
+from al_sklearn.rows import is_image, read_header
 
 #: The largest label file that is read: 2 GiB; COCO's largest has half a GiB.
 MOST_BYTES = 2**31
 #: Deepest nesting of JSON: label files have about ten levels.
 MOST_LEVELS = 200
-
-#: Endings of image files, where a folder has to be searched for them.
-IMAGE_ENDINGS = frozenset(
-    (".bmp", ".gif", ".jpeg", ".jpg", ".jfif", ".png", ".tif", ".tiff", ".webp")
-    + (".avif", ".jp2", ".pgm", ".ppm")
-)
 
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -349,22 +343,14 @@ def relative_name(path: Path, root: Path) -> str:
 def image_size(path: Path) -> tuple[int, int] | None:
     """Return width and height of an image as it is seen, None where none can be read.
 
-    Its header is read alone. A photo that is turned by its EXIF entry is measured
-    upright, as it is decoded everywhere in the library.
+    Its header is read alone; a photo that was taken on its side is measured upright, as
+    it is decoded.
     """
-    from PIL import Image
-
     try:
-        with warnings.catch_warnings():
-            # What is large is not decoded here.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                width, height = image.size
-                # 5 to 8 lie on their side.
-                on_side = image.getexif().get(0x0112, 1) >= 5
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        height, width = read_header(path).size
+    except ValueError:
         return None
-    return (height, width) if on_side else (width, height)
+    return width, height
 
 
 def find_images(folder: Path, root: Path) -> list[Path]:
@@ -376,9 +362,7 @@ def find_images(folder: Path, root: Path) -> list[Path]:
         For a link that leaves the root.
     """
     found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_ENDINGS and path.is_file()
+        path for path in folder.rglob("*") if is_image(path.name) and path.is_file()
     ]
     for path in found:
         if not is_inside(path, root):

@@ -18,7 +18,6 @@ import yaml
 
 from al_sklearn._core.types import Options
 from al_sklearn.formats._files import (
-    IMAGE_ENDINGS,
     decode,
     find_images,
     image_size,
@@ -247,7 +246,7 @@ def _read_folder(folder: Path, task: str | None) -> Records:
 
 def _record(image: Path, split: str | None, labels: _Set, task: str | None) -> Record:
     record = Record(relative_name(image, labels.root), split=split)
-    size = image_size(image) if image.suffix.lower() in IMAGE_ENDINGS else None
+    size = image_size(image)
     if size is not None:
         record.width, record.height = size
     file = _label_file(image, labels.root)

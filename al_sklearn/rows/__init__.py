@@ -75,6 +75,14 @@ from al_sklearn.rows._rows import (
     view_rows,
     with_labels,
 )
+from al_sklearn.rows._walk import (
+    Walk,
+    image_suffixes,
+    is_image,
+    is_junk,
+    look_alikes,
+    readable_name,
+)
 
 __all__ = [
     "COLOUR",
@@ -90,6 +98,7 @@ __all__ = [
     "PixelRange",
     "RowView",
     "Size",
+    "Walk",
     "are_files",
     "as_positions",
     "by_chunks",
@@ -113,13 +122,17 @@ __all__ = [
     "fingerprint",
     "follows_on_scale",
     "hashes",
+    "image_suffixes",
     "inspect_image",
     "is_column",
     "is_data_set",
     "is_dict",
+    "is_image",
+    "is_junk",
     "is_splits_file",
     "iter_chunks",
     "kept",
+    "look_alikes",
     "mode_of",
     "mode_of_files",
     "n_rows",
@@ -129,6 +142,7 @@ __all__ = [
     "read_index_sets",
     "read_numpy",
     "read_splits",
+    "readable_name",
     "stays_mapped",
     "take_row",
     "take_rows",

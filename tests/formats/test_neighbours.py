@@ -185,3 +185,16 @@ def test_xml_that_asks_for_a_file(tmp_path):
     )
     with pytest.raises(LabelFileError, match=r"a\.xml: line 1.*DOCTYPE"):
         formats.read(tmp_path / "a.xml", "voc")
+
+
+@pytest.mark.parametrize("ending", ["jpg", "tif", "png"])
+def test_photos_on_their_side_are_measured_upright(tmp_path, ending):
+    image = Image.new("RGB", (100, 80))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / f"a.{ending}", exif=exif)
+    from al_sklearn.formats._files import image_size
+    from al_sklearn.rows import decode_all
+
+    height, width = decode_all([tmp_path / f"a.{ending}"])[0].shape[:2]
+    assert image_size(tmp_path / f"a.{ending}") == (width, height) == (80, 100)
