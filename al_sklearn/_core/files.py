@@ -35,20 +35,10 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Any]:
         Wait until the disk has the bytes and the folder's entry: a file that is there
         then survives a power cut.
     """
-    temporary = path.with_name(
-        f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp"
-    )
-    try:
-        with temporary.open("wb") as file:
+    with _beside(path) as temporary:
+        with _filling(temporary, durable) as file:
             yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        # Ctrl-C and a full disk too: nothing half-written stays, and the error goes on.
-        temporary.unlink(missing_ok=True)
-        raise
     if durable and hasattr(os, "O_DIRECTORY"):
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -70,14 +60,9 @@ def creating(path: Path) -> Iterator[Any]:
     FileExistsError
         When there is one of that name already, also one that came in the meantime.
     """
-    temporary = path.with_name(
-        f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp"
-    )
-    try:
-        with temporary.open("wb") as file:
+    with _beside(path) as temporary:
+        with _filling(temporary) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
         try:
             # Two names for a moment: unlike a move, it never replaces.
             os.link(temporary, path)
@@ -87,8 +72,27 @@ def creating(path: Path) -> Iterator[Any]:
             # A file system without links: the name is taken first, then filled.
             path.open("xb").close()
             os.replace(temporary, path)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Lend a name beside a file; nothing stays there, whatever ends the block."""
+    temporary = path.with_name(
+        f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp"
+    )
+    try:
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _filling(temporary: Path, durable: bool = True) -> Iterator[Any]:
+    with temporary.open("wb") as file:
+        yield file
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
 
 
 @contextmanager

@@ -33,6 +33,7 @@ __all__ = [
 _NET = "skorch.net.NeuralNet"
 
 
+@not_swallowed()
 def fit(
     model: Any,
     X: Any,
@@ -57,18 +58,6 @@ def fit(
     **options
         Further arguments of ``fit``.
     """
-    with not_swallowed():
-        _fit(model, X, y, X_val, y_val, **options)
-
-
-def _fit(
-    model: Any,
-    X: Any,
-    y: Any,
-    X_val: Any = None,
-    y_val: Any = None,
-    **options: Any,
-) -> None:
     if X_val is None or y_val is None or not takes_validation(model):
         model.fit(*with_labels(model, X, y), **options)
     elif isinstance(model, Pipeline):
@@ -79,7 +68,7 @@ def _fit(
             # With memory=, the steps that were fitted are copies.
             model.steps[:-1] = before.steps
             X_val = before.transform(X_val)
-        _fit(model.steps[-1][1], X, y, X_val, y_val, **own)
+        fit(model.steps[-1][1], X, y, X_val, y_val, **own)
     else:
         with lend_validation(model, X_val, y_val, np.unique(y)) as lent:
             model.fit(*with_labels(model, X, y), **options, **lent)

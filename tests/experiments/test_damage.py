@@ -192,6 +192,8 @@ def test_what_was_retrained_is_checked(run, data):
     table = made.retrain(*data, n_repeats=1)
     [path, *_] = sorted((run / "retrained").rglob("*.json"))
     path.write_text(path.read_text().replace("0.", "1.", 1))
+    with pytest.warns(UserWarning, match="repeat_000.json is damaged .*left out"):
+        assert len(load_results(run).retrained) == len(table) - 1
     with pytest.warns(UserWarning, match="repeat_000.json is damaged.*set aside"):
         again = made.retrain(*data, n_repeats=1)
     columns = table.columns.drop("training_seconds")

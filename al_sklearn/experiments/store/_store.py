@@ -39,7 +39,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -575,13 +575,20 @@ class RunStore:
             return None
 
     def retrained(self) -> list[Options]:
-        """Read all that was trained again; what is damaged is left out."""
+        """Read all that was trained again; what is damaged is left out, and said."""
         found = []
         for path in sorted((self.folder / "retrained").rglob("*.json")):
             whose = [self.run, *path.relative_to(self.folder).parts]
-            # Whoever trains again sets it aside.
-            with suppress(StoreError, FileNotFoundError):
+            try:
                 found.append(read_owned(path, whose))
+            except FileNotFoundError:
+                # Another process has set it aside in the meantime.
+                continue
+            except StoreError as error:
+                # Whoever trains again sets it aside.
+                warnings.warn(
+                    f"{path} is damaged ({error}) and left out.", stacklevel=2
+                )
         return found
 
     def write_json(self, metrics: Mapping[str, Any], *parts: str) -> None:
