@@ -457,11 +457,12 @@ class ImageClassifier(_AnyRequest, NeuralNetClassifier):
             and "__" not in name
         ]
         if plain:
-            bases = [base for base in type(self).__mro__ if "__init__" in vars(base)]
+            bases = [vars(base) for base in type(self).__mro__]
+            own = [base["__init__"] for base in bases if "__init__" in base]
             known = {
                 one.name
-                for base in bases
-                for one in inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
+                for constructor in own
+                for one in inspect.signature(constructor).parameters.values()
                 if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)
             }
             check_words(type(self).__name__, plain, {*known, "history"} - {"self"})
